@@ -1,0 +1,90 @@
+// What is declared and survives a restart, as plain records.
+import type { FieldTable } from './value.ts'
+
+export interface VHostDefinition {
+  readonly kind: 'vhost'
+  readonly name: string
+  readonly description: string
+  readonly tags: readonly string[]
+}
+
+export interface UserDefinition {
+  readonly kind: 'user'
+  readonly name: string
+  /** Base64, in the format that `hashing` names. Empty: the user cannot log in with a password. */
+  readonly passwordHash: string
+  /** `rabbit_password_hashing_sha256`, `rabbit_password_hashing_sha512` or `leveret_password_hashing_scrypt`. */
+  readonly hashing: string
+  readonly tags: readonly string[]
+}
+
+export interface PermissionDefinition {
+  readonly kind: 'permission'
+  readonly user: string
+  readonly vhost: string
+  /** Regular expressions over resource names, unanchored; empty matches only the empty name. */
+  readonly configure: string
+  readonly write: string
+  readonly read: string
+}
+
+export interface ExchangeDefinition {
+  readonly kind: 'exchange'
+  readonly vhost: string
+  readonly name: string
+  readonly type: string
+  readonly autoDelete: boolean
+  readonly internal: boolean
+  readonly arguments: FieldTable
+}
+
+export interface QueueDefinition {
+  readonly kind: 'queue'
+  readonly vhost: string
+  readonly name: string
+  readonly autoDelete: boolean
+  readonly arguments: FieldTable
+  /** The id of the queue's log in the store. */
+  readonly log: number
+}
+
+export interface BindingDefinition {
+  readonly kind: 'binding'
+  readonly vhost: string
+  readonly source: string
+  readonly destinationKind: 'queue' | 'exchange'
+  readonly destination: string
+  readonly routingKey: string
+  readonly arguments: FieldTable
+}
+
+export type Definition =
+  | VHostDefinition
+  | UserDefinition
+  | PermissionDefinition
+  | ExchangeDefinition
+  | QueueDefinition
+  | BindingDefinition
+
+/** What identifies a definition among those of its kind; the same identity again replaces it. */
+export function definitionIdentity(definition: Definition): readonly (string | FieldTable)[] {
+  switch (definition.kind) {
+    case 'vhost':
+    case 'user':
+      return [definition.name]
+    case 'permission':
+      return [definition.vhost, definition.user]
+    case 'exchange':
+    case 'queue':
+      return [definition.vhost, definition.name]
+    case 'binding':
+      return [
+        definition.vhost,
+        definition.source,
+        definition.destinationKind,
+        definition.destination,
+        definition.routingKey,
+        definition.arguments,
+      ]
+  }
+}

@@ -1,0 +1,103 @@
+// What core asks of those around it. Front ends implement Consumer and Publisher, stores implement the rest.
+import type { Definition } from './definitions.ts'
+import type { Message } from './message.ts'
+import type { Entry } from './queue/entry.ts'
+import type { FieldTable } from './value.ts'
+
+/** Why a consumer was cancelled by the broker. */
+export type CancelReason = 'queue-deleted' | 'queue-failed'
+
+/** What a queue needs from a subscriber. Front ends implement it. */
+export interface Consumer {
+  /** The consumer's name, for people. */
+  readonly tag: string
+  /** Delivered is done: nothing waits for an acknowledgement. */
+  readonly noAck: boolean
+  /** Whether a delivery would be accepted now: credit left, and a socket that is not full. */
+  readonly ready: boolean
+  /** Takes a delivery. With `noAck` the entry is settled already; otherwise it comes back by acknowledge or requeue. */
+  deliver(entry: Entry): void
+  /** The broker ended the subscription. */
+  cancelled(reason: CancelReason): void
+}
+
+/** Told once for each queue a message reached, perhaps before publish returns: take note, act at the end of the turn. */
+export interface Publisher {
+  accepted(sequence: number): void
+  refused(sequence: number): void
+}
+
+/** A message that was read back from a queue's log. */
+export interface StoredMessage {
+  readonly position: number
+  readonly message: Message
+  /** Whether it may have been handed to somebody before. */
+  readonly redelivered: boolean
+}
+
+/** What is known of a log without reading its messages. */
+export interface LogSummary {
+  /** Messages that are stored and not settled. */
+  readonly count: number
+  /** The bodies of those, in bytes. */
+  readonly bodyBytes: number
+  /** The position of the first message that is stored and not settled; `next` when there is none. */
+  readonly first: number
+  /** Above every position that was ever stored here. */
+  readonly next: number
+}
+
+/** One queue's durable record. A replicated store answers later, that is all. */
+export interface QueueLog {
+  readonly id: number
+  /** What the log held when it was opened. */
+  readonly recovered: LogSummary
+  /**
+   * Enlists an entry for the next batch. `publisher.accepted(sequence)` follows once that batch is on disk, or as soon
+   * as the entry is settled before its batch started. Positions only grow.
+   */
+  append(entry: Entry, publisher: Publisher | null, sequence: number): void
+  /** The entry is done with. If it waits for a batch it is struck from it, and its publisher is told at once. */
+  settle(entry: Entry): void
+  /** The message at this position was handed to somebody: after a restart it counts as redelivered. */
+  delivered(position: number): void
+  /**
+   * Reads the messages that are stored and not settled, from position `from` on and below `below`, about one page of
+   * them, in order. An empty answer means that there are none.
+   */
+  read(from: number, below: number): Promise<readonly StoredMessage[]>
+  /** Settles, without reading them, all the stored messages from position `from` on and below `below`. */
+  discard(from: number, below: number): void
+  /** Deletes the log with everything in it. What waited to be stored counts as accepted. */
+  drop(): void
+}
+
+/** What a store held when it was opened. */
+export interface StoredState {
+  readonly definitions: readonly Definition[]
+}
+
+/** The store: definitions, and one log a queue. One batch spans them all, so what is enlisted together stays together. */
+export interface Store {
+  /** Enlists a definition to be written; replaces the one of the same identity. */
+  save(definition: Definition): void
+  /** Enlists a definition to be deleted. */
+  remove(definition: Definition): void
+  /** Opens the log with this id, or makes a new one when none is given. */
+  log(id?: number): QueueLog
+  /** Calls back once everything that has been enlisted so far is on disk; at once when nothing waits. */
+  whenDurable(callback: () => void): void
+  /** Writes what waits and closes. */
+  close(): Promise<void>
+}
+
+/** Told when the store cannot write, and when it can again. */
+export interface StoreMonitor {
+  storeFailed(error: Error): void
+  storeRecovered(): void
+}
+
+/** Reads what the front end's encoding keeps in a message's properties. */
+export interface PropertyCodec {
+  headers(message: Message): FieldTable
+}

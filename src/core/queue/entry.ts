@@ -1,0 +1,37 @@
+// A message's place in one queue.
+import type { Message } from '../message.ts'
+import type { Queue } from './queue.ts'
+
+/** Where an entry is on its way through the queue. */
+export const EntryState = { ready: 0, unacked: 1, settled: 2 } as const
+export type EntryState = (typeof EntryState)[keyof typeof EntryState]
+
+/** How far the store is with an entry. Set by the store (and by the queue for what it read back). */
+export const Stored = {
+  /** Never written: a transient message or a transient queue. */
+  no: 0,
+  /** Enlisted for a batch that has not started; `slot` is its place there. */
+  pending: 1,
+  /** In the batch in flight, or on disk. */
+  written: 2,
+} as const
+export type Stored = (typeof Stored)[keyof typeof Stored]
+
+/** One message in one queue. The queue owns its order and state; the store owns `stored` and `slot`. */
+export class Entry {
+  readonly queue: Queue
+  readonly message: Message
+  /** Grows by one with each message that the queue takes, and never changes: a requeued message goes back to it. */
+  readonly position: number
+  state: EntryState = EntryState.ready
+  /** Whether it was handed to somebody before. */
+  redelivered = false
+  stored: Stored = Stored.no
+  slot = -1
+
+  constructor(queue: Queue, message: Message, position: number) {
+    this.queue = queue
+    this.message = message
+    this.position = position
+  }
+}
