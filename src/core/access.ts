@@ -1,0 +1,276 @@
+// Who may log in, and who may do what: the one place that is asked.
+import type { Clock } from '../lib/clock.ts'
+import { Gate } from '../lib/gate.ts'
+import { silentLogger, type Logger } from '../lib/log.ts'
+import { Pattern } from '../lib/pattern.ts'
+import { PatternError } from '../lib/pattern/parse.ts'
+import {
+  checkCredential,
+  DECOY,
+  hashPassword,
+  NO_PASSWORD,
+  verifyPassword,
+  type Credential,
+  type Password,
+} from './access/password.ts'
+import { RecentLogins } from './access/recent-logins.ts'
+import type { Definition, PermissionDefinition, UserDefinition } from './definitions.ts'
+import { BrokerError } from './errors.ts'
+import type { Store } from './ports.ts'
+
+/** What a permission is about: RabbitMQ's three. */
+export type Right = 'configure' | 'write' | 'read'
+export type ResourceKind = 'queue' | 'exchange'
+
+/** Somebody who logged in. */
+export interface User {
+  readonly name: string
+  readonly tags: readonly string[]
+}
+
+/** How a user's password is given: as it is, as a hash that was made elsewhere, or not at all (no login by password). */
+export type NewPassword = { readonly password: Password } | Credential | null
+
+/** The three patterns of a permission, over resource names. */
+export type Rights = Pick<PermissionDefinition, Right>
+
+export interface AccessOptions {
+  readonly store: Pick<Store, 'save' | 'remove'>
+  readonly clock: Clock
+  /** Users that may log in from this machine only. */
+  readonly loopbackUsers?: readonly string[]
+  readonly logger?: Logger
+}
+
+const LOOPBACK_USERS: readonly string[] = ['guest']
+/** At most this many hashes at once: they share libuv's four threads with the store, which must not wait for logins. */
+const HASHES_AT_ONCE = 2
+
+/** A permission with its patterns ready for use. */
+interface Grant {
+  readonly definition: PermissionDefinition
+  readonly configure: Pattern
+  readonly write: Pattern
+  readonly read: Pattern
+}
+
+/** Owns users and permissions, keeps them in the store, and decides. Front ends and sessions only ask. */
+export class Access {
+  readonly #store: Pick<Store, 'save' | 'remove'>
+  readonly #logger: Logger
+  readonly #loopbackUsers: ReadonlySet<string>
+  readonly #users = new Map<string, UserDefinition>()
+  /** By user, then by vhost. */
+  readonly #grants = new Map<string, Map<string, Grant>>()
+  readonly #recent: RecentLogins<UserDefinition>
+  readonly #hashing = new Gate(HASHES_AT_ONCE)
+  /** Verifications under way, so that a thousand connections of one client cost one. */
+  readonly #verifying = new Map<string, Promise<boolean>>()
+  #version = 0
+
+  constructor(options: AccessOptions) {
+    this.#store = options.store
+    this.#logger = options.logger ?? silentLogger
+    this.#loopbackUsers = new Set(options.loopbackUsers ?? LOOPBACK_USERS)
+    this.#recent = new RecentLogins(options.clock)
+  }
+
+  /** Grows with each change of a user or a permission: an answer holds for as long as the version stands. */
+  get version(): number {
+    return this.#version
+  }
+
+  get users(): IterableIterator<UserDefinition> {
+    return this.#users.values()
+  }
+
+  *permissions(): Generator<PermissionDefinition> {
+    for (const grants of this.#grants.values()) for (const grant of grants.values()) yield grant.definition
+  }
+
+  user(name: string): UserDefinition | undefined {
+    return this.#users.get(name)
+  }
+
+  permission(user: string, vhost: string): PermissionDefinition | undefined {
+    return this.#grant(user, vhost)?.definition
+  }
+
+  /** Takes over what the store held; definitions of other kinds are left to their owners. */
+  load(definitions: Iterable<Definition>): void {
+    for (const definition of definitions) {
+      if (definition.kind === 'user') this.#users.set(definition.name, definition)
+      else if (definition.kind === 'permission') this.#permit(definition)
+    }
+    this.#version++
+  }
+
+  /**
+   * The user, if the password is theirs and they may come from there; null otherwise, whatever the reason, which only
+   * the log learns.
+   */
+  async authenticate(name: string, password: Password, peerIsLoopback: boolean): Promise<User | null> {
+    const refusal = await this.#refusal(name, password, peerIsLoopback)
+    if (refusal === null) {
+      const account = this.#users.get(name)
+      if (account) return { name, tags: account.tags }
+    }
+    this.#logger.info({ user: name, reason: refusal ?? 'the user was deleted meanwhile' }, 'login refused')
+    return null
+  }
+
+  /** Whether the user has a permission in the vhost at all, without which it cannot be opened. */
+  mayOpen(user: string, vhost: string): boolean {
+    return this.#grant(user, vhost) !== undefined
+  }
+
+  /** Whether the user has this right over a resource. The default exchange goes by the name `amq.default`. */
+  allowed(user: string, vhost: string, kind: ResourceKind, name: string, right: Right): boolean {
+    const grant = this.#grant(user, vhost)
+    return grant !== undefined && grant[right].test(resourceName(kind, name))
+  }
+
+  /** Throws `access-refused`, with RabbitMQ's sentence, unless the user has this right over the resource. */
+  check(user: string, vhost: string, kind: ResourceKind, name: string, right: Right): void {
+    if (this.allowed(user, vhost, kind, name, right)) return
+    throw new BrokerError(
+      'access-refused',
+      `${right} access to ${kind} '${resourceName(kind, name)}' in vhost '${vhost}' refused for user '${user}'`,
+    )
+  }
+
+  /** As `check`, but any of the three rights will do: what RabbitMQ (4.3.1) asks of a passive declaration. */
+  checkAny(user: string, vhost: string, kind: ResourceKind, name: string): void {
+    if (this.allowed(user, vhost, kind, name, 'write') || this.allowed(user, vhost, kind, name, 'read')) return
+    this.check(user, vhost, kind, name, 'configure')
+  }
+
+  /**
+   * Adds a user, or replaces tags and password of the one with this name.
+   *
+   * @throws BrokerError precondition-failed: a hash that could never be verified
+   */
+  async putUser(name: string, password: NewPassword, tags: readonly string[]): Promise<void> {
+    const credential = await this.#credential(password)
+    const definition: UserDefinition = { kind: 'user', name, ...credential, tags: [...tags] }
+    this.#users.set(name, definition)
+    this.#store.save(definition)
+    this.#version++
+  }
+
+  /** Deletes a user with all their permissions. Returns whether there was one. */
+  deleteUser(name: string): boolean {
+    const definition = this.#users.get(name)
+    if (!definition) return false
+    for (const vhost of [...(this.#grants.get(name)?.keys() ?? [])]) this.deletePermission(name, vhost)
+    this.#users.delete(name)
+    this.#store.remove(definition)
+    this.#version++
+    return true
+  }
+
+  /**
+   * Gives the user rights in a vhost, in place of those they had there.
+   *
+   * @throws BrokerError not-found: no such user; precondition-failed: a pattern that cannot be used
+   */
+  putPermission(user: string, vhost: string, rights: Rights): void {
+    if (!this.#users.has(user)) throw new BrokerError('not-found', `no user '${user}'`)
+    const { configure, write, read } = rights
+    const definition: PermissionDefinition = { kind: 'permission', user, vhost, configure, write, read }
+    this.#permit(definition)
+    this.#store.save(definition)
+    this.#version++
+  }
+
+  /** Takes the user's rights in a vhost away. Returns whether there were any. */
+  deletePermission(user: string, vhost: string): boolean {
+    const grants = this.#grants.get(user)
+    const grant = grants?.get(vhost)
+    if (!grants || !grant) return false
+    grants.delete(vhost)
+    if (grants.size === 0) this.#grants.delete(user)
+    this.#store.remove(grant.definition)
+    this.#version++
+    return true
+  }
+
+  /** A vhost was deleted: nobody has rights there any more. */
+  vhostDeleted(vhost: string): void {
+    for (const user of [...this.#grants.keys()]) this.deletePermission(user, vhost)
+  }
+
+  /** Why this login is refused; null when it is not. */
+  async #refusal(name: string, password: Password, peerIsLoopback: boolean): Promise<string | null> {
+    if (password.length === 0) return 'the password is empty'
+    if (!peerIsLoopback && this.#loopbackUsers.has(name)) return 'the user may log in from this machine only'
+    const account = this.#users.get(name)
+    const digest = this.#recent.digest(name, password)
+    if (account && this.#recent.has(digest, account)) return null
+    const credential = account && account.passwordHash !== '' ? account : null
+    const correct = await this.#verify(digest, credential, password)
+    // Whoever was changed while the hash was computed is asked about again: the answer was about somebody else.
+    if (this.#users.get(name) !== account) return this.#refusal(name, password, peerIsLoopback)
+    if (!account) return 'there is no such user'
+    if (!credential) return 'the user has no password'
+    if (!correct) return 'the password is wrong'
+    this.#recent.remember(digest, account)
+    return null
+  }
+
+  /** Verifies against a credential, or goes to the same trouble when there is none: the time taken must not tell. */
+  async #verify(digest: string, credential: UserDefinition | null, password: Password): Promise<boolean> {
+    const key = `${credential?.hashing ?? ''} ${credential?.passwordHash ?? ''} ${digest}`
+    let verification = this.#verifying.get(key)
+    if (!verification) {
+      verification = this.#hashing
+        .run(() => verifyPassword(credential ?? DECOY, password))
+        .finally(() => this.#verifying.delete(key))
+      this.#verifying.set(key, verification)
+    }
+    return (await verification) && credential !== null
+  }
+
+  async #credential(password: NewPassword): Promise<Credential> {
+    if (password === null) return NO_PASSWORD
+    if ('password' in password) {
+      // RabbitMQ: an empty password is no password.
+      return password.password.length === 0 ? NO_PASSWORD : this.#hashing.run(() => hashPassword(password.password))
+    }
+    checkCredential(password)
+    return { hashing: password.hashing, passwordHash: password.passwordHash }
+  }
+
+  #grant(user: string, vhost: string): Grant | undefined {
+    return this.#grants.get(user)?.get(vhost)
+  }
+
+  #permit(definition: PermissionDefinition): void {
+    const grant: Grant = {
+      definition,
+      configure: compile('configure', definition.configure),
+      write: compile('write', definition.write),
+      read: compile('read', definition.read),
+    }
+    const grants = this.#grants.get(definition.user)
+    if (grants) grants.set(definition.vhost, grant)
+    else this.#grants.set(definition.user, new Map([[definition.vhost, grant]]))
+  }
+}
+
+/** RabbitMQ: permissions know the default exchange, whose name is empty, as amq.default. */
+function resourceName(kind: ResourceKind, name: string): string {
+  return kind === 'exchange' && name === '' ? 'amq.default' : name
+}
+
+function compile(right: Right, source: string): Pattern {
+  try {
+    // RabbitMQ: the empty pattern matches the empty name only.
+    return new Pattern(source === '' ? '^$' : source)
+  } catch (error) {
+    if (!(error instanceof PatternError)) throw error
+    throw new BrokerError('precondition-failed', `the ${right} pattern '${source}' cannot be used: ${error.message}`, {
+      cause: error,
+    })
+  }
+}
