@@ -1,0 +1,62 @@
+// Writes the settings down for people: docs/configuration.md, the values that hold, and what the help says.
+import { KEYS, setting, variable, type Key } from './schema.ts'
+import type { Config } from './config.ts'
+
+/** The text of docs/configuration.md. */
+export function configurationDocument(): string {
+  return [
+    '# Configuration',
+    '',
+    'Leveret starts without any configuration. Each setting has one key, and can be given',
+    '',
+    '1. as a flag: `leveret start --port 5673`,',
+    '2. as an environment variable: `LEVERET_PORT=5673`,',
+    '3. in a YAML file that `--config FILE` (or `LEVERET_CONFIG`) names: `port: 5673`.',
+    '',
+    'A flag comes before a variable, a variable before the file, and the file before the default. A key that does not',
+    'exist, or a value that is not right, keeps the broker from starting; it says which, and what comes nearest.',
+    '`leveret config`, with the same flags, prints the values that hold and where each of them comes from.',
+    '',
+    'This page is made from the settings in `src/config/schema.ts`; a test compares.',
+    ...KEYS.flatMap(chapter),
+    '',
+  ].join('\n')
+}
+
+/** What the help says about a setting. */
+export function helpLine(key: Key): string {
+  const { purpose, unit, takes } = setting(key)
+  if (unit) return `${purpose} In ${unit}.`
+  return takes.startsWith('one of') ? `${purpose} (${takes})` : purpose
+}
+
+/** The values that hold, as a file that could be given back, with the source of each. Secrets are left out. */
+export function effectiveDocument(config: Config): string {
+  const lines = KEYS.map((key) => {
+    const value = setting(key).secret ? '"(not shown)"' : JSON.stringify(config.values[key])
+    return { line: `${key}: ${value}`, source: config.sources[key] }
+  })
+  const width = Math.max(...lines.map(({ line }) => line.length))
+  return lines.map(({ line, source }) => `${line.padEnd(width)}  # ${source}\n`).join('')
+}
+
+/** A default as the documentation and the help show it. */
+export function defaultWords(key: Key): string {
+  const { defaultWords: words, default: value } = setting(key)
+  return words ?? (Array.isArray(value) ? value.join(',') : String(value))
+}
+
+function chapter(key: Key): string[] {
+  const { purpose, takes, alias, defaultWords: words } = setting(key)
+  const variables = [variable(key), ...(alias === undefined ? [] : [alias])]
+  return [
+    '',
+    `## ${key}`,
+    '',
+    purpose,
+    '',
+    `- Takes ${takes}.`,
+    `- Default: ${words ?? `\`${defaultWords(key)}\``}.`,
+    `- Flag \`--${key}\`, ${variables.length > 1 ? 'variables' : 'variable'} ${variables.map((name) => `\`${name}\``).join(' or ')}.`,
+  ]
+}

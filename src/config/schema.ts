@@ -1,0 +1,105 @@
+// Every setting, once: flags, environment variables, the file's keys, the help and docs/configuration.md follow from it.
+import { choice, names, text, wholeNumber, type Setting } from './setting.ts'
+
+/** The settings by their key, in the order in which they are documented. */
+export const SETTINGS = {
+  'data-dir': text({
+    purpose: 'Directory that holds everything the broker keeps. It is made when it is missing.',
+    takes: 'the path of a directory',
+    default: './data',
+  }),
+  host: text({
+    purpose: 'Address to listen on.',
+    takes: 'an IP address or a host name',
+    default: null,
+    defaultWords: 'every interface, IPv6 and IPv4',
+  }),
+  port: wholeNumber({
+    purpose: 'Port for AMQP 0-9-1. With 0 the system picks a free one, which the ready line names.',
+    default: 5672,
+    least: 0,
+    most: 65_535,
+  }),
+  'log-level': choice({
+    purpose: 'The least level that is logged.',
+    default: 'info',
+    words: ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'],
+  }),
+  'log-format': choice({
+    purpose: 'How the log is written to standard error. With auto it is pretty on a terminal and JSON elsewhere.',
+    default: 'auto',
+    words: ['auto', 'json', 'pretty'],
+  }),
+  'default-user': text({
+    purpose: 'Administrator who is made at the first start. Ignored when the data directory holds users already.',
+    default: 'guest',
+    alias: 'RABBITMQ_DEFAULT_USER',
+  }),
+  'default-pass': text({
+    purpose:
+      'Password of the default user. Other users of the machine can see a flag, so prefer the file or a variable.',
+    default: 'guest',
+    alias: 'RABBITMQ_DEFAULT_PASS',
+    secret: true,
+  }),
+  'default-vhost': text({
+    purpose: 'Virtual host that is made at the first start.',
+    default: '/',
+    alias: 'RABBITMQ_DEFAULT_VHOST',
+  }),
+  'loopback-users': names({
+    purpose: 'Users who may log in from this machine only. Empty: everybody may from everywhere.',
+    default: ['guest'],
+  }),
+  'frame-max': wholeNumber({
+    purpose: 'Largest frame that is offered to clients.',
+    unit: 'bytes',
+    default: 131_072,
+    least: 4096,
+    most: 2_147_483_647,
+  }),
+  'channel-max': wholeNumber({
+    purpose: 'Channels that a connection may have open at once.',
+    default: 2047,
+    least: 1,
+    most: 65_535,
+  }),
+  heartbeat: wholeNumber({
+    purpose: 'Heartbeat that is suggested to clients, who decide. With 0 none is suggested.',
+    unit: 'seconds',
+    default: 60,
+    least: 0,
+    most: 65_535,
+  }),
+  'max-message-size': wholeNumber({
+    purpose: 'Largest body of a message. A larger one is refused before it is read.',
+    unit: 'bytes',
+    default: 16_777_216,
+    least: 1,
+    most: 536_870_912,
+  }),
+  'handshake-timeout': wholeNumber({
+    purpose: 'Time that a client has to log in and open a virtual host.',
+    unit: 'milliseconds',
+    default: 10_000,
+    least: 1,
+    most: 3_600_000,
+  }),
+} satisfies Readonly<Record<string, Setting<unknown>>>
+
+export type Key = keyof typeof SETTINGS
+
+/** The values of all settings. */
+export type Values = { readonly [K in Key]: (typeof SETTINGS)[K] extends Setting<infer T> ? T : never }
+
+export const KEYS = Object.keys(SETTINGS) as readonly Key[]
+
+/** The setting with this key, whatever the type of its values. */
+export function setting(key: Key): Setting<unknown> {
+  return SETTINGS[key]
+}
+
+/** The environment variable of a setting: LEVERET_DATA_DIR for data-dir. */
+export function variable(key: string): string {
+  return `LEVERET_${key.toUpperCase().replaceAll('-', '_')}`
+}

@@ -1,0 +1,101 @@
+// The kinds of settings: what each takes, and how a raw value from a file, the environment or a flag is read.
+import { nearest } from '../lib/nearest.ts'
+
+/** Something is wrong with the configuration. The message is one sentence for the operator. */
+export class ConfigError extends Error {
+  constructor(sentence: string, options?: ErrorOptions) {
+    super(sentence, options)
+    this.name = 'ConfigError'
+  }
+}
+
+/** What is wrong with one value, as the end of a sentence that names it. */
+export class ValueError extends Error {
+  constructor(complaint: string) {
+    super(complaint)
+    this.name = 'ValueError'
+  }
+}
+
+/** One thing that can be configured. */
+export interface Setting<T> {
+  /** What it is for: one or more sentences, for the help and the documentation. */
+  readonly purpose: string
+  /** What values it takes, in words that complete "must be ...". */
+  readonly takes: string
+  readonly default: T
+  /** The default in words, where the value does not say it. */
+  readonly defaultWords?: string
+  readonly unit?: 'bytes' | 'seconds' | 'milliseconds'
+  /** Another environment variable that is understood: RabbitMQ's. Leveret's own comes before it. */
+  readonly alias?: string
+  /** Whether the value must not be shown. */
+  readonly secret?: boolean
+  /** Reads a raw value. @throws ValueError */
+  read(raw: unknown): T
+}
+
+/** What the makers below leave to the table. */
+type About<T> = Omit<Setting<T>, 'takes' | 'read'> & { readonly takes?: string }
+
+/** A text that is not empty. */
+export function text<T extends string | null>(about: About<T>): Setting<T | string> {
+  const takes = about.takes ?? 'a text that is not empty'
+  return {
+    ...about,
+    takes,
+    read(raw) {
+      if (typeof raw === 'number') return String(raw)
+      if (typeof raw === 'string' && raw !== '') return raw
+      throw new ValueError(`must be ${takes}`)
+    },
+  }
+}
+
+/** A whole number within bounds, written in decimal digits. */
+export function wholeNumber(about: About<number> & { readonly least: number; readonly most: number }): Setting<number> {
+  const { least, most, ...rest } = about
+  const unit = about.unit === undefined ? '' : ` of ${about.unit}`
+  const takes = `a whole number${unit} from ${least} to ${most}`
+  return {
+    ...rest,
+    takes,
+    read(raw) {
+      const number =
+        typeof raw === 'number' || (typeof raw === 'string' && /^\d+$/.test(raw.trim())) ? Number(raw) : NaN
+      if (Number.isInteger(number) && number >= least && number <= most) return number
+      const close = Math.min(Math.max(Math.round(parseFloat(String(raw))), least), most)
+      throw new ValueError(`must be ${takes}${Number.isNaN(close) ? '' : `; the nearest is ${close}`}`)
+    },
+  }
+}
+
+/** One of a few words. */
+export function choice<const W extends string>(about: About<W> & { readonly words: readonly W[] }): Setting<W> {
+  const { words, ...rest } = about
+  const takes = `one of ${words.join(', ')}`
+  return {
+    ...rest,
+    takes,
+    read(raw) {
+      const word = words.find((candidate) => candidate === raw)
+      if (word !== undefined) return word
+      throw new ValueError(`must be ${takes}; did you mean ${nearest(String(raw), words)}?`)
+    },
+  }
+}
+
+/** Names: a list in a file, separated by commas elsewhere; none when empty. */
+export function names(about: About<readonly string[]>): Setting<readonly string[]> {
+  const takes = 'a list of names, or names separated by commas'
+  return {
+    ...about,
+    takes,
+    read(raw) {
+      const items: readonly unknown[] | null =
+        typeof raw === 'string' ? raw.split(',') : Array.isArray(raw) ? raw : null
+      if (!items?.every((item) => typeof item === 'string')) throw new ValueError(`must be ${takes}`)
+      return items.map((name) => name.trim()).filter((name) => name !== '')
+    },
+  }
+}

@@ -1,0 +1,12 @@
+// This program's own version, from its package.json.
+import { readFileSync } from 'node:fs'
+
+/** Leveret's version, as `0.1.0`. */
+export const VERSION = ownVersion()
+
+function ownVersion(): string {
+  // As far away from the sources as from what is built of them.
+  const about: unknown = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
+  if (typeof about === 'object' && about !== null && 'version' in about) return String(about.version)
+  throw new Error('package.json names no version')
+}
