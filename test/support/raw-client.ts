@@ -451,10 +451,10 @@ export class RawClient {
       }, timeoutMs)
       this.#waiters.set(channel, {
         wanted,
-        resolve(event) {
+        resolve: (event) => {
           clearTimeout(timer)
           if (event || endIsFine) resolve(event)
-          else reject(new Error('the connection has ended'))
+          else reject(this.failure(`expected ${wanted} on channel ${channel}, but the connection has ended`))
         },
         reject(error) {
           clearTimeout(timer)

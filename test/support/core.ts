@@ -1,0 +1,45 @@
+// Small makings for tests of the core.
+import type { ExchangeProperties } from '../../src/core/exchange/exchange.ts'
+import { InputWindow } from '../../src/core/input-window.ts'
+import { Message } from '../../src/core/message.ts'
+import { Queue } from '../../src/core/queue/queue.ts'
+import { NO_ARGUMENTS, type FieldTable, type FieldValue } from '../../src/core/value.ts'
+
+const NO_BYTES = Buffer.alloc(0)
+
+/** A message without content, for routing. */
+export function messageOf(routingKey: string, headers = false): Message {
+  const facts = { persistent: false, priority: 0, expirationMs: -1, headers }
+  return new Message('x', routingKey, facts, NO_BYTES, 0, 0, NO_BYTES, 0, 0, true)
+}
+
+/** How an ordinary exchange of this type is declared. */
+export function exchangeProperties(type: string, args: FieldTable = NO_ARGUMENTS): ExchangeProperties {
+  return { type, durable: true, autoDelete: false, internal: false, arguments: args }
+}
+
+/** A table from pairs. */
+export function table(values: Record<string, FieldValue>): FieldTable {
+  return new Map(Object.entries(values))
+}
+
+/** A string value. */
+export function longstr(value: string): FieldValue {
+  return { type: 'longstr', value }
+}
+
+/** An integer as most clients send it. */
+export function signedint(value: number): FieldValue {
+  return { type: 'signedint', value }
+}
+
+/** A queue to route to: transient, and without consumers. */
+export function queueNamed(name: string): Queue {
+  const context = {
+    window: new InputWindow(),
+    queueUnused: () => undefined,
+    queueReadFailed: () => undefined,
+  }
+  const properties = { name, vhost: '/', durable: false, owner: null, autoDelete: false, arguments: NO_ARGUMENTS }
+  return new Queue(properties, null, context)
+}
