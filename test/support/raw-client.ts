@@ -144,6 +144,11 @@ export class RawClient {
     return this.#ended
   }
 
+  /** How many heartbeats have arrived that nobody has waited for. */
+  get heartbeats(): number {
+    return this.waiting(HEARTBEATS)
+  }
+
   /** How many octets have arrived. */
   get octetsIn(): number {
     return this.#octetsIn
