@@ -33,6 +33,19 @@ export interface StoredMessage {
   readonly message: Message
   /** Whether it may have been handed to somebody before. */
   readonly redelivered: boolean
+  /** Milliseconds since 1970 when the store took it: its expiration counts from there. */
+  readonly storedAt: number
+}
+
+/** Stored messages that cannot be read any more, because their bytes are damaged. */
+export interface LostMessages {
+  /** The id of the log that they were in. */
+  readonly log: number
+  /** The positions between which they lie, themselves included. */
+  readonly first: number
+  readonly last: number
+  readonly count: number
+  readonly error: Error
 }
 
 /** What is known of a log without reading its messages. */
@@ -52,6 +65,8 @@ export interface QueueLog {
   readonly id: number
   /** What the log held when it was opened. */
   readonly recovered: LogSummary
+  /** What was appended below this position is on disk, and can be read back. */
+  readonly durableBelow: number
   /**
    * Enlists an entry for the next batch. `publisher.accepted(sequence)` follows once that batch is on disk, or as soon
    * as the entry is settled before its batch started. Positions only grow.
@@ -79,6 +94,8 @@ export interface StoredState {
 
 /** The store: definitions, and one log a queue. One batch spans them all, so what is enlisted together stays together. */
 export interface Store {
+  /** The bytes that wait to be written: publishers are read more slowly when they are many. */
+  readonly pendingBytes: number
   /** Enlists a definition to be written; replaces the one of the same identity. */
   save(definition: Definition): void
   /** Enlists a definition to be deleted. */
@@ -95,6 +112,8 @@ export interface Store {
 export interface StoreMonitor {
   storeFailed(error: Error): void
   storeRecovered(): void
+  /** Messages were found damaged. They have been set aside; what is around them serves. */
+  messagesLost?(lost: LostMessages): void
 }
 
 /** Reads what the front end's encoding keeps in a message's properties. */

@@ -131,6 +131,9 @@ class Compiler {
         return this.#lookAheads(node.item)
       case 'look':
         this.#looks.set(node, this.segment(node.item))
+        return
+      case 'set':
+      case 'assert':
     }
   }
 

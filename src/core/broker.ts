@@ -1,0 +1,119 @@
+// The broker: its vhosts, its users, and the sessions of those who are here.
+import type { Clock } from '../lib/clock.ts'
+import type { Logger } from '../lib/log.ts'
+import { Access, type User } from './access.ts'
+import { Alarms } from './alarms.ts'
+import type { Definition, VHostDefinition } from './definitions.ts'
+import { InputWindow } from './input-window.ts'
+import { Pace } from './pace.ts'
+import type { PropertyCodec, Store } from './ports.ts'
+import { Session } from './session.ts'
+import { VHost, type VHostContext } from './vhost.ts'
+
+/** What a broker is built of. */
+export interface BrokerOptions {
+  readonly store: Store
+  readonly clock: Clock
+  readonly codec: PropertyCodec
+  readonly logger: Logger
+  readonly loopbackUsers?: readonly string[] | undefined
+}
+
+/** What is made when the store is empty. */
+export interface FirstStart {
+  readonly user: string
+  readonly password: string
+  readonly vhost: string
+}
+
+/** Owns the vhosts. Knows no protocol and no disk. */
+export class Broker implements VHostContext {
+  readonly store: Store
+  readonly clock: Clock
+  readonly codec: PropertyCodec
+  readonly logger: Logger
+  readonly access: Access
+  readonly alarms = new Alarms()
+  readonly pace: Pace
+  readonly window = new InputWindow()
+  readonly vhosts = new Map<string, VHost>()
+  readonly sessions = new Set<Session>()
+  /** Counts what was enlisted to be kept: a command that moved it is answered when that is on disk. */
+  durableChanges = 0
+  #topologyVersion = 0
+
+  constructor(options: BrokerOptions) {
+    this.store = options.store
+    this.clock = options.clock
+    this.codec = options.codec
+    this.logger = options.logger
+    this.pace = new Pace(options.clock, options.store)
+    this.access = new Access({
+      store: this,
+      clock: options.clock,
+      logger: options.logger,
+      ...(options.loopbackUsers ? { loopbackUsers: options.loopbackUsers } : {}),
+    })
+  }
+
+  /** Grows when topology or rights change: what was looked up under an older version must be looked up again. */
+  get version(): number {
+    return this.#topologyVersion + this.access.version
+  }
+
+  /** Takes over what the store held. Bindings need their ends, so the order is by kind. */
+  load(definitions: readonly Definition[]): void {
+    this.access.load(definitions)
+    for (const definition of definitions) if (definition.kind === 'vhost') this.#addVHost(definition)
+    for (const kind of ['exchange', 'queue', 'binding'] as const) {
+      for (const definition of definitions) {
+        if (definition.kind === kind) this.vhosts.get(definition.vhost)?.restore(definition)
+      }
+    }
+  }
+
+  /** Makes the first vhost and the first user, who may do everything in it. */
+  async firstStart(defaults: FirstStart): Promise<void> {
+    this.createVHost(defaults.vhost, 'Default virtual host')
+    await this.access.putUser(defaults.user, { password: defaults.password }, ['administrator'])
+    this.access.putPermission(defaults.user, defaults.vhost, { configure: '.*', write: '.*', read: '.*' })
+  }
+
+  createVHost(name: string, description: string): VHost {
+    const definition: VHostDefinition = { kind: 'vhost', name, description, tags: [] }
+    this.save(definition)
+    return this.#addVHost(definition)
+  }
+
+  /** Lets a user into a vhost that exists and that they have a permission in. */
+  openSession(user: User, vhost: VHost): Session {
+    const session = new Session(this, user, vhost)
+    this.sessions.add(session)
+    return session
+  }
+
+  sessionClosed(session: Session): void {
+    this.sessions.delete(session)
+  }
+
+  topologyChanged(): void {
+    this.#topologyVersion++
+  }
+
+  save(definition: Definition): void {
+    this.durableChanges++
+    this.store.save(definition)
+  }
+
+  remove(definition: Definition): void {
+    this.durableChanges++
+    this.store.remove(definition)
+  }
+
+  #addVHost(definition: VHostDefinition): VHost {
+    const vhost = new VHost(definition, this)
+    this.vhosts.set(vhost.name, vhost)
+    this.topologyChanged()
+    return vhost
+  }
+}

@@ -1,0 +1,28 @@
+// Every limit of the core, with its reason. Bytes unless a name says otherwise.
+
+/** How much input may arrive after a message before its bytes are copied out of the chunk that they came in. */
+export const VIEW_INPUT_BYTES = 4 * 1024 * 1024
+
+/** What an entry and its message cost beside their bytes, about. */
+export const ENTRY_OVERHEAD_BYTES = 250
+
+/** What a queue keeps in memory of messages that are on disk, at its head and at its tail. */
+export const QUEUE_RESIDENT_BYTES = 4 * 1024 * 1024
+
+/** Below this much at its head a queue reads the next page. */
+export const QUEUE_READ_AHEAD_BYTES = 2 * 1024 * 1024
+
+/** Transient messages that wait in one queue before its publishers are read more slowly, if it has consumers at all. */
+export const QUEUE_OVERRUN_BYTES = 16 * 1024 * 1024
+
+/** The longest time a publisher is held back for the sake of a queue's consumers, in milliseconds. */
+export const OVERRUN_HOLD_MS_MAX = 50
+
+/** Names of queues and exchanges, routing keys and tags are short strings (AMQP 0-9-1 §4.2.5.3). */
+export const NAME_BYTES_MAX = 255
+
+/** Deliveries in a publisher's pause that make it worth having; consumers that take fewer are not waited for. */
+export const PACE_DELIVERIES_MIN = 16
+
+/** What may wait to be written before publishers wait for the disk. Some commits' worth, on a slow disk too. */
+export const STORE_PENDING_BYTES_MAX = 64 * 1024 * 1024

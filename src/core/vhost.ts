@@ -1,0 +1,239 @@
+// A virtual host: its exchanges, its queues and the bindings between them.
+import type { Logger } from '../lib/log.ts'
+import type {
+  BindingDefinition,
+  Definition,
+  ExchangeDefinition,
+  QueueDefinition,
+  VHostDefinition,
+} from './definitions.ts'
+import { BrokerError } from './errors.ts'
+import { Binding, bindingIdentity } from './exchange/binding.ts'
+import { createExchange } from './exchange/exchange-types.ts'
+import { DirectExchange } from './exchange/direct.ts'
+import type { Exchange, ExchangeProperties } from './exchange/exchange.ts'
+import type { InputWindow } from './input-window.ts'
+import type { PropertyCodec, Store } from './ports.ts'
+import { Queue, type QueueContext, type QueueProperties } from './queue/queue.ts'
+import { NO_ARGUMENTS, type FieldTable } from './value.ts'
+
+/** What a vhost needs from the broker. */
+export interface VHostContext {
+  readonly store: Pick<Store, 'log'>
+  readonly codec: PropertyCodec
+  readonly window: InputWindow
+  readonly logger: Logger
+  /** Exchanges, queues or bindings have changed: what was routed before may be routed elsewhere now. */
+  topologyChanged(): void
+  /** Keeps a definition, or forgets it. */
+  save(definition: Definition): void
+  remove(definition: Definition): void
+}
+
+/** The exchanges that every vhost has (RabbitMQ's), beside the default one. */
+const PREDECLARED: readonly (readonly [name: string, type: string, internal: boolean])[] = [
+  ['amq.direct', 'direct', false],
+  ['amq.fanout', 'fanout', false],
+  ['amq.topic', 'topic', false],
+  ['amq.headers', 'headers', false],
+  ['amq.match', 'headers', false],
+  ['amq.rabbitmq.trace', 'topic', true],
+]
+
+/** A binding's terms, as both binding and unbinding give them. */
+export interface BindingTerms {
+  readonly source: string
+  readonly destinationKind: 'queue' | 'exchange'
+  readonly destination: string
+  readonly routingKey: string
+  readonly arguments: FieldTable
+}
+
+/** Owns names. Whether somebody may do what is asked is decided before (Session); what it means is done here. */
+export class VHost implements QueueContext {
+  readonly name: string
+  readonly description: string
+  readonly tags: readonly string[]
+  readonly exchanges = new Map<string, Exchange>()
+  readonly queues = new Map<string, Queue>()
+  readonly window: InputWindow
+  readonly #context: VHostContext
+
+  constructor(definition: VHostDefinition, context: VHostContext) {
+    this.name = definition.name
+    this.description = definition.description
+    this.tags = definition.tags
+    this.window = context.window
+    this.#context = context
+    for (const [name, type, internal] of PREDECLARED) {
+      this.#addExchange(name, { type, durable: true, autoDelete: false, internal, arguments: NO_ARGUMENTS })
+    }
+    const properties = { type: 'direct', durable: true, autoDelete: false, internal: false, arguments: NO_ARGUMENTS }
+    this.exchanges.set('', new DirectExchange('', properties))
+  }
+
+  /** Puts back what the store held. Bindings come after the exchanges and queues that they join. */
+  restore(definition: ExchangeDefinition | QueueDefinition | BindingDefinition): void {
+    switch (definition.kind) {
+      case 'exchange':
+        this.#addExchange(definition.name, { ...definition, durable: true })
+        return
+      case 'queue':
+        this.queues.set(
+          definition.name,
+          new Queue({ ...definition, durable: true, owner: null }, this.#context.store.log(definition.log), this),
+        )
+        return
+      case 'binding':
+        this.#restoreBinding(definition)
+    }
+  }
+
+  /** @throws BrokerError not-found */
+  exchange(name: string): Exchange {
+    const exchange = this.exchanges.get(name)
+    if (exchange === undefined) throw new BrokerError('not-found', `no exchange '${name}' in vhost '${this.name}'`)
+    return exchange
+  }
+
+  /** @throws BrokerError not-found */
+  queue(name: string): Queue {
+    const queue = this.queues.get(name)
+    if (queue === undefined) throw new BrokerError('not-found', `no queue '${name}' in vhost '${this.name}'`)
+    return queue
+  }
+
+  /** Adds an exchange that does not exist yet. */
+  addExchange(name: string, properties: ExchangeProperties): Exchange {
+    const exchange = this.#addExchange(name, properties)
+    if (exchange.durable) this.#context.save(this.#exchangeDefinition(exchange))
+    this.#context.topologyChanged()
+    return exchange
+  }
+
+  /** Deletes an exchange with all bindings from and to it; upstream auto-delete exchanges may follow. */
+  deleteExchange(exchange: Exchange): void {
+    if (this.exchanges.get(exchange.name) !== exchange) return
+    this.exchanges.delete(exchange.name)
+    if (exchange.durable) this.#context.remove(this.#exchangeDefinition(exchange))
+    for (const binding of exchange.sourceBindings.values()) this.#dropBinding(binding)
+    for (const binding of [...exchange.destinationBindings]) {
+      this.#dropBinding(binding)
+      this.#autoDelete(binding.source)
+    }
+    this.#context.topologyChanged()
+  }
+
+  /** Adds a queue that does not exist yet. */
+  addQueue(properties: Omit<QueueProperties, 'vhost'>): Queue {
+    const log = properties.durable ? this.#context.store.log() : null
+    const queue = new Queue({ ...properties, vhost: this.name }, log, this)
+    this.queues.set(queue.name, queue)
+    if (queue.durable) this.#context.save(this.#queueDefinition(queue))
+    this.#context.topologyChanged()
+    return queue
+  }
+
+  /** Deletes a queue with its messages and bindings. Returns how many messages were ready. */
+  deleteQueue(queue: Queue): number {
+    if (queue.deleted) return 0
+    const count = queue.readyCount
+    this.queues.delete(queue.name)
+    if (queue.durable) this.#context.remove(this.#queueDefinition(queue))
+    for (const binding of [...queue.bindings]) {
+      this.#dropBinding(binding)
+      this.#autoDelete(binding.source)
+    }
+    this.#context.topologyChanged()
+    queue.delete('queue-deleted')
+    return count
+  }
+
+  /** Adds a binding; the same again changes nothing. Both ends exist. */
+  bind(source: Exchange, destination: Queue | Exchange, routingKey: string, args: FieldTable): void {
+    const binding = new Binding(source, destination, routingKey, args)
+    if (!source.bind(binding)) return
+    binding.queue?.bindings.add(binding)
+    if (this.#durable(binding)) this.#context.save(this.#bindingDefinition(binding))
+    this.#context.topologyChanged()
+  }
+
+  /** Removes a binding; one that does not exist (or whose ends do not) is no error (RabbitMQ since 3.2). */
+  unbind(terms: BindingTerms): void {
+    const source = this.exchanges.get(terms.source)
+    if (source === undefined) return
+    const { destinationKind, destination, routingKey } = terms
+    const binding = source.sourceBindings.get(
+      bindingIdentity(destinationKind, destination, routingKey, terms.arguments),
+    )
+    if (binding === undefined) return
+    this.#dropBinding(binding)
+    this.#autoDelete(source)
+    this.#context.topologyChanged()
+  }
+
+  queueUnused(queue: Queue): void {
+    this.deleteQueue(queue)
+  }
+
+  queueReadFailed(queue: Queue, error: unknown): void {
+    this.#context.logger.error(
+      { vhost: this.name, queue: queue.name, err: error },
+      'a page of the queue cannot be read',
+    )
+  }
+
+  /** Removes a binding from both ends and from the store. */
+  #dropBinding(binding: Binding): void {
+    if (binding.source.unbind(binding.identity) === undefined) return
+    binding.queue?.bindings.delete(binding)
+    if (this.#durable(binding)) this.#context.remove(this.#bindingDefinition(binding))
+  }
+
+  /** An auto-delete exchange goes when its last binding as a source has gone. */
+  #autoDelete(exchange: Exchange): void {
+    if (exchange.autoDelete && exchange.sourceBindings.size === 0) this.deleteExchange(exchange)
+  }
+
+  #addExchange(name: string, properties: ExchangeProperties): Exchange {
+    const exchange = createExchange(name, properties, this.#context.codec)
+    this.exchanges.set(name, exchange)
+    return exchange
+  }
+
+  #restoreBinding(definition: BindingDefinition): void {
+    const source = this.exchanges.get(definition.source)
+    const ends = definition.destinationKind === 'queue' ? this.queues : this.exchanges
+    const destination = ends.get(definition.destination)
+    if (source === undefined || destination === undefined) return
+    const binding = new Binding(source, destination, definition.routingKey, definition.arguments)
+    if (source.bind(binding)) binding.queue?.bindings.add(binding)
+  }
+
+  /** RabbitMQ: a binding survives a restart if both its ends do. */
+  #durable(binding: Binding): boolean {
+    return binding.source.durable && binding.destination.durable
+  }
+
+  #exchangeDefinition(exchange: Exchange): Definition {
+    const { name, type, autoDelete, internal, arguments: args } = exchange
+    return { kind: 'exchange', vhost: this.name, name, type, autoDelete, internal, arguments: args }
+  }
+
+  #queueDefinition(queue: Queue): Definition {
+    const { name, autoDelete, arguments: args } = queue
+    return { kind: 'queue', vhost: this.name, name, autoDelete, arguments: args, log: queue.log!.id }
+  }
+
+  #bindingDefinition(binding: Binding): Definition {
+    return {
+      kind: 'binding',
+      vhost: this.name,
+      source: binding.source.name,
+      destinationKind: binding.destinationKind,
+      destination: binding.destination.name,
+      routingKey: binding.routingKey,
+      arguments: binding.arguments,
+    }
+  }
+}

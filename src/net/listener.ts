@@ -1,0 +1,57 @@
+// Listens for TCP connections.
+import { createServer, type Server as NetServer, type Socket } from 'node:net'
+
+/** Where to listen. */
+export interface ListenOptions {
+  /** An address; absent: every interface, IPv6 and IPv4. */
+  readonly host?: string | undefined
+  /** 0 picks a free one. */
+  readonly port: number
+}
+
+/** A listening socket. It hands over connections and knows nothing of what is spoken on them. */
+export class Listener {
+  readonly #server: NetServer
+
+  private constructor(server: NetServer) {
+    this.#server = server
+  }
+
+  /** Starts to listen. Rejects with Node's system error (EADDRINUSE, EACCES, EADDRNOTAVAIL ...). */
+  static async listen(options: ListenOptions, accept: (socket: Socket) => void): Promise<Listener> {
+    const server = createServer({ noDelay: true }, accept)
+    if (options.host !== undefined) {
+      await listening(server, options.host, options.port)
+    } else {
+      try {
+        await listening(server, '::', options.port)
+      } catch (error) {
+        // A machine without IPv6 has only the one family to listen on.
+        const code = (error as NodeJS.ErrnoException).code
+        if (code !== 'EAFNOSUPPORT' && code !== 'EADDRNOTAVAIL') throw error
+        await listening(server, '0.0.0.0', options.port)
+      }
+    }
+    return new Listener(server)
+  }
+
+  get port(): number {
+    const address = this.#server.address()
+    return typeof address === 'object' && address !== null ? address.port : 0
+  }
+
+  /** Stops accepting. Connections that are open stay. */
+  stop(): void {
+    this.#server.close()
+  }
+}
+
+function listening(server: NetServer, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen({ host, port, backlog: 4096, ipv6Only: false }, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+}

@@ -1,0 +1,151 @@
+// Gathers what a connection sends in one turn and hands it to its socket in as few writes as it takes.
+import type { Socket } from 'node:net'
+import { Stage, type Turn, type TurnTask } from '../lib/turn.ts'
+
+/** The size of a slab: what is sent in a turn usually fits, and larger ones stay in the processor's cache badly. */
+export const SLAB_BYTES = 128 * 1024
+
+/** What may wait for a peer that reads slowly before `full` says so. */
+export const UNSENT_BYTES_MAX = 1024 * 1024
+
+/** Slabs that no writer uses. A writer has one only from its first byte in a turn until that turn's end. */
+export class SlabPool {
+  readonly #free: Buffer[] = []
+
+  take(): Buffer {
+    return this.#free.pop() ?? Buffer.allocUnsafeSlow(SLAB_BYTES)
+  }
+
+  give(slab: Buffer): void {
+    if (slab.length === SLAB_BYTES && this.#free.length < 16) this.#free.push(slab)
+  }
+}
+
+const NO_SLAB = Buffer.alloc(0)
+
+/**
+ * The outgoing side of a socket. Callers `reserve` room, write at `buffer[position]` and move `position`; the bytes
+ * leave at the end of the turn. `hold` keeps them back (and their order) until `release`.
+ */
+export class SocketWriter implements TurnTask {
+  buffer: Buffer = NO_SLAB
+  position = 0
+  /** Whether so much waits for the peer that no deliveries should be added. */
+  full = false
+  /** Bytes handed to the socket since it was opened. */
+  sentBytes = 0
+
+  readonly #socket: Socket
+  readonly #turn: Turn
+  readonly #slabs: SlabPool
+  #enlisted = false
+  #holds = 0
+  #held: Buffer[] = []
+  #ended = false
+
+  /** `drained` is called when a socket that was `full` no longer is. */
+  constructor(socket: Socket, turn: Turn, slabs: SlabPool, drained: () => void) {
+    this.#socket = socket
+    this.#turn = turn
+    this.#slabs = slabs
+    socket.on('drain', () => {
+      if (!this.full) return
+      this.full = false
+      drained()
+    })
+  }
+
+  /** Sees to it that `bytes` contiguous bytes can be written at `position`. */
+  reserve(bytes: number): void {
+    if (this.position + bytes > this.buffer.length) this.#makeRoom(bytes)
+    if (!this.#enlisted) {
+      this.#enlisted = true
+      this.#turn.enlist(Stage.socket, this)
+    }
+  }
+
+  /** Sends bytes without copying them. They must not change until they are sent. */
+  reference(bytes: Buffer): void {
+    this.#sendSlab()
+    this.#send(bytes)
+  }
+
+  /** Keeps everything from here on back until `release` has been called as often. */
+  hold(): void {
+    if (this.#holds++ === 0) this.#sendSlab(true)
+  }
+
+  release(): void {
+    if (this.#holds === 0 || --this.#holds > 0) return
+    const held = this.#held
+    this.#held = []
+    for (const bytes of held) this.#send(bytes)
+    this.flush()
+  }
+
+  /** Sends what has been gathered now. */
+  flush(): void {
+    this.#sendSlab()
+  }
+
+  /** Sends what has been gathered and ends the sending side; nothing is sent after that. */
+  end(): void {
+    if (this.#ended) return
+    this.#holds = 0
+    const held = this.#held
+    this.#held = []
+    for (const bytes of held) this.#send(bytes)
+    this.#sendSlab()
+    this.#ended = true
+    this.#socket.end()
+  }
+
+  runStage(): void {
+    this.#enlisted = false
+    this.#sendSlab()
+  }
+
+  #makeRoom(bytes: number): void {
+    this.#sendSlab()
+    if (this.position + bytes <= this.buffer.length) return
+    this.buffer = bytes > SLAB_BYTES ? Buffer.allocUnsafeSlow(bytes) : this.#slabs.take()
+    this.position = 0
+  }
+
+  /** Hands the slab to the socket, and takes it back if the socket is done with it already. */
+  #sendSlab(beforeHold = false): void {
+    const slab = this.buffer
+    const bytes = this.position
+    this.buffer = NO_SLAB
+    this.position = 0
+    if (bytes === 0) {
+      this.#slabs.give(slab)
+      return
+    }
+    if (this.#holds > 0 && !beforeHold) {
+      // A copy: what is held back is little, and the slab is in demand.
+      this.#held.push(Buffer.from(slab.subarray(0, bytes)))
+      this.#slabs.give(slab)
+      return
+    }
+    if (this.#ended || this.#socket.destroyed) {
+      this.#slabs.give(slab)
+      return
+    }
+    this.sentBytes += bytes
+    this.#socket.write(slab.subarray(0, bytes))
+    if (this.#socket.writableLength === 0) this.#slabs.give(slab)
+    else if (this.#socket.writableLength > UNSENT_BYTES_MAX) this.full = true
+  }
+
+  #send(bytes: Buffer): void {
+    if (this.#holds > 0) {
+      this.#held.push(bytes)
+      return
+    }
+    if (this.#ended || this.#socket.destroyed) return
+    this.sentBytes += bytes.length
+    this.#socket.write(bytes)
+    if (this.#socket.writableLength > UNSENT_BYTES_MAX) this.full = true
+  }
+}
