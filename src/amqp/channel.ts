@@ -1,0 +1,220 @@
+// One channel of a connection: its state, its consumers and what is out with them.
+import type { Entry } from '../core/queue/entry.ts'
+import type { Message } from '../core/message.ts'
+import type { Queue } from '../core/queue/queue.ts'
+import type { Session } from '../core/session.ts'
+import { BrokerError } from '../core/errors.ts'
+import { Confirms } from './confirms.ts'
+import type { Connection } from './connection.ts'
+import type { ChannelConsumer } from './consumer.ts'
+import { ContentAssembly } from './content-assembly.ts'
+import { AmqpError, fromBrokerError } from './errors.ts'
+import { channelMethods } from './methods/channel-methods.ts'
+import { Unacked } from './unacked.ts'
+import { dispatchChannel, Method, ReplyCode, writeBasicCancel } from './wire/generated.ts'
+import { decodeText } from './wire/text.ts'
+
+/** AMQP's name for "no such route" in basic.return. */
+const NO_ROUTE = 'NO_ROUTE'
+
+/**
+ * One channel. Owns delivery tags and what is unacknowledged. A channel that was closed by the server swallows what
+ * comes until the client has answered (`closing`).
+ */
+export class Channel {
+  readonly number: number
+  readonly connection: Connection
+  readonly session: Session
+  readonly consumers = new Map<string, ChannelConsumer>()
+  /** The last queue that was declared here: what an empty queue name stands for (AMQP 0-9-1, queue.declare). */
+  lastQueue = ''
+  /** The prefetch of consumers that start from now on (RabbitMQ: basic.qos, global = false). */
+  consumerPrefetch = 0
+  /** The prefetch of all consumers together (RabbitMQ: basic.qos, global = true). */
+  globalPrefetch = 0
+  confirms: Confirms | null = null
+  closing = false
+
+  readonly #content: ContentAssembly
+  readonly #unacked = new Unacked()
+  #nextDeliveryTag = 1
+  #open = true
+
+  constructor(number: number, connection: Connection, session: Session) {
+    this.number = number
+    this.connection = connection
+    this.session = session
+    this.#content = new ContentAssembly(connection.options.messageBytesMax)
+  }
+
+  /** Takes the payload of a method frame. Throws AmqpError or WireError for what must end channel or connection. */
+  method(buffer: Buffer, start: number, end: number): void {
+    if (this.#content.busy) throw this.#content.interrupted()
+    const method = buffer.readUInt32BE(start)
+    try {
+      if (!dispatchChannel(channelMethods, this, buffer, start, end)) {
+        throw new AmqpError('connection', ReplyCode.commandInvalid, 'unimplemented method', method)
+      }
+    } catch (error) {
+      throw error instanceof BrokerError ? fromBrokerError(error, method) : error
+    }
+  }
+
+  header(buffer: Buffer, start: number, end: number): void {
+    const message = this.#content.header(buffer, start, end)
+    if (message !== null) this.#publish(message)
+  }
+
+  body(buffer: Buffer, start: number, end: number): void {
+    const message = this.#content.body(buffer, start, end)
+    if (message !== null) this.#publish(message)
+  }
+
+  /** basic.publish: its content follows. */
+  beginPublish(exchange: string, routingKey: string, mandatory: boolean): void {
+    this.#content.begin(exchange, routingKey, mandatory)
+  }
+
+  /** Whether a delivery can be taken now, as far as the channel and its connection go. */
+  takes(noAck: boolean): boolean {
+    return (
+      !this.connection.writer.full && (noAck || this.globalPrefetch === 0 || this.#unacked.count < this.globalPrefetch)
+    )
+  }
+
+  /** Writes a delivery, and remembers it if it is to be acknowledged. */
+  deliver(consumer: ChannelConsumer, entry: Entry): void {
+    const tag = this.#nextDeliveryTag++
+    if (!consumer.noAck) {
+      consumer.outstanding++
+      this.#unacked.add(tag, entry, consumer)
+    }
+    this.connection.deliveries.deliver(this.number, consumer.tagBytes, tag, entry.redelivered, entry.message)
+  }
+
+  /** Answers basic.get with a message. */
+  deliverGot(entry: Entry, noAck: boolean, messageCount: number): void {
+    const tag = this.#nextDeliveryTag++
+    if (!noAck) this.#unacked.add(tag, entry, null)
+    this.connection.deliveries.getOk(this.number, tag, entry.redelivered, entry.message, messageCount)
+  }
+
+  /** basic.ack. Throws AmqpError 406 when the tag is not outstanding. */
+  acknowledge(tag: number | bigint, multiple: boolean): void {
+    this.#take(tag, multiple, acknowledgeEntry)
+    this.#returnCredit()
+  }
+
+  /** basic.nack and basic.reject. Throws AmqpError 406 when the tag is not outstanding. */
+  reject(tag: number | bigint, multiple: boolean, requeue: boolean): void {
+    if (!requeue) {
+      this.#take(tag, multiple, rejectEntry)
+      this.#returnCredit()
+      return
+    }
+    const queues = new Set<Queue>()
+    this.#take(tag, multiple, (entry, consumer) => requeueEntry(entry, consumer, queues))
+    this.#returnCredit()
+    for (const queue of queues) queue.serve()
+  }
+
+  /** basic.recover: everything that is outstanding goes back to its queue. */
+  recover(): void {
+    this.reject(0, true, true)
+  }
+
+  /** The queue has ended the subscription: the client hears of it if it can (RabbitMQ: consumer_cancel_notify). */
+  consumerCancelled(consumer: ChannelConsumer): void {
+    this.consumers.delete(consumer.tag)
+    if (this.closing || !this.#open || !this.connection.client.consumerCancelNotify) return
+    this.connection.afterReply(() => {
+      if (this.#open && !this.closing) writeBasicCancel(this.connection.writer, this.number, consumer.tag, true)
+    })
+  }
+
+  /** The socket has room again, or prefetch has changed: consumers may take more. */
+  resumeConsumers(): void {
+    for (const consumer of this.consumers.values()) consumer.resume()
+  }
+
+  /** Stops taking and giving: consumers end, what is outstanding goes back, publishes are no longer confirmed. */
+  close(): void {
+    if (!this.#open) return
+    this.#open = false
+    this.#content.abandon()
+    this.confirms?.close()
+    const queues = new Set<Queue>()
+    // Back first: the end of the last consumer may delete its queue.
+    this.#unacked.take(0, true, (entry, consumer) => requeueEntry(entry, consumer, queues))
+    const consumers = [...this.consumers.values()]
+    this.consumers.clear()
+    for (const consumer of consumers) consumer.stop()
+    for (const queue of queues) queue.serve()
+  }
+
+  #publish(message: Message): void {
+    const content = this.#content
+    const scan = content.scan
+    if (scan.userIdStart >= 0) this.#checkUserId(decodeText(message.properties, scan.userIdStart, scan.userIdEnd))
+    const confirms = this.confirms
+    const sequence = confirms === null ? 0 : confirms.begin()
+    let reached: number
+    try {
+      reached = this.session.publish(message, confirms, sequence)
+    } catch (error) {
+      throw error instanceof BrokerError ? fromBrokerError(error, Method.basicPublish) : error
+    }
+    if (reached === 0 && content.mandatory) {
+      this.connection.deliveries.returned(this.number, ReplyCode.noRoute, NO_ROUTE, message)
+    }
+    if (confirms !== null) confirms.finish(sequence, reached)
+  }
+
+  /** RabbitMQ: validated user-id. */
+  #checkUserId(userId: string): void {
+    const { name, tags } = this.session.user
+    if (userId === name || tags.includes('impersonator')) return
+    const sentence = `user_id property set to '${userId}' but authenticated user was '${name}'`
+    throw new AmqpError('channel', ReplyCode.preconditionFailed, sentence, Method.basicPublish)
+  }
+
+  #take(
+    tag: number | bigint,
+    multiple: boolean,
+    visit: (entry: Entry, consumer: ChannelConsumer | null) => void,
+  ): void {
+    if (typeof tag === 'number' && this.#unacked.take(tag, multiple, visit)) return
+    throw new AmqpError('channel', ReplyCode.preconditionFailed, `unknown delivery tag ${tag}`)
+  }
+
+  /** Tells the queues that their consumers can take more. */
+  #returnCredit(): void {
+    if (this.globalPrefetch > 0) {
+      this.resumeConsumers()
+      return
+    }
+    for (const consumer of this.consumers.values()) if (consumer.credited) consumer.resume()
+  }
+}
+
+function acknowledgeEntry(entry: Entry, consumer: ChannelConsumer | null): void {
+  giveBack(consumer)
+  entry.queue.acknowledge(entry)
+}
+
+function rejectEntry(entry: Entry, consumer: ChannelConsumer | null): void {
+  giveBack(consumer)
+  entry.queue.reject(entry)
+}
+
+function requeueEntry(entry: Entry, consumer: ChannelConsumer | null, queues: Set<Queue>): void {
+  giveBack(consumer)
+  entry.queue.requeue(entry)
+  queues.add(entry.queue)
+}
+
+function giveBack(consumer: ChannelConsumer | null): void {
+  if (consumer === null) return
+  consumer.outstanding--
+  consumer.credited = true
+}

@@ -1,0 +1,516 @@
+// One AMQP 0-9-1 connection: from its first byte to its last.
+import type { Socket } from 'node:net'
+import type { AlarmListener } from '../core/alarms.ts'
+import type { User } from '../core/access.ts'
+import type { Broker } from '../core/broker.ts'
+import { BrokerError } from '../core/errors.ts'
+import type { Session } from '../core/session.ts'
+import type { Timer } from '../lib/clock.ts'
+import { isLoopback } from '../lib/loopback.ts'
+import type { Turn } from '../lib/turn.ts'
+import { SocketReader } from '../net/socket-reader.ts'
+import { SocketWriter, type SlabPool } from '../net/socket-writer.ts'
+import { Channel } from './channel.ts'
+import { DeliveryWriter } from './delivery.ts'
+import { AmqpError, fromBrokerError } from './errors.ts'
+import { Handshake } from './handshake.ts'
+import { Heartbeat, type HeartbeatPeer } from './heartbeat.ts'
+import { CLOSE_ANSWER_MS_MAX, INITIAL_FRAME_BYTES_MAX, SILENT_CLOSE_MS } from './limits.ts'
+import type { Peer } from './mechanisms.ts'
+import { connectionMethods } from './methods/connection.ts'
+import { FrameReader, type FrameSink } from './wire/frame-reader.ts'
+import {
+  dispatchConnection,
+  Method,
+  ReplyCode,
+  writeChannelClose,
+  writeChannelCloseOk,
+  writeChannelOpenOk,
+  writeConnectionBlocked,
+  writeConnectionClose,
+  writeConnectionCloseOk,
+  writeConnectionUnblocked,
+} from './wire/generated.ts'
+import { PROTOCOL_HEADER, ProtocolHeaderReader } from './wire/protocol-header.ts'
+import { WireError } from './wire/wire-error.ts'
+
+/** How the front end was configured. */
+export interface AmqpOptions {
+  /** Bytes of a whole frame; offered to clients. */
+  readonly frameMax: number
+  readonly channelMax: number
+  /** Offered to clients, who choose. */
+  readonly heartbeatSeconds: number
+  readonly messageBytesMax: number
+  readonly handshakeTimeoutMs: number
+  readonly version: string
+  readonly clusterName: string
+}
+
+/** What all connections share. */
+export interface AmqpContext {
+  readonly broker: Broker
+  readonly turn: Turn
+  readonly slabs: SlabPool
+  readonly options: AmqpOptions
+  /** Every open connection. Kept by the connections. */
+  readonly connections: Set<Connection>
+}
+
+/** What the client said of itself, as far as the server acts on it. */
+export interface ClientCapabilities {
+  readonly authenticationFailureClose: boolean
+  readonly consumerCancelNotify: boolean
+  readonly connectionBlocked: boolean
+}
+
+/**
+ * Where the connection is. RabbitMQ's states: until `opening`, whatever goes wrong is answered by silence; from then on
+ * by connection.close.
+ */
+export type ConnectionState =
+  'header' | 'starting' | 'authenticating' | 'tuning' | 'opening' | 'running' | 'closing' | 'closed'
+
+/** The bytes of a heartbeat: type 8, channel 0, no payload (AMQP 0-9-1 §4.2.7). */
+const HEARTBEAT = [8, 0, 0, 0, 0, 0, 0, 0xce] as const
+
+/** Owns the socket's two sides, the state and the channels. What a client sends wrong throws up to `#data` and no further. */
+export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
+  readonly context: AmqpContext
+  readonly options: AmqpOptions
+  readonly peer: Peer
+  readonly writer: SocketWriter
+  readonly deliveries: DeliveryWriter
+  state: ConnectionState = 'header'
+  client: ClientCapabilities = {
+    authenticationFailureClose: false,
+    consumerCancelNotify: false,
+    connectionBlocked: false,
+  }
+  channelMax: number
+  heartbeatSeconds = 0
+  receivedBytes = 0
+
+  readonly #socket: Socket
+  readonly #reader: SocketReader
+  readonly #protocolHeader = new ProtocolHeaderReader()
+  readonly #frames = new FrameReader()
+  readonly #handshake: Handshake
+  readonly #channels = new Map<number, Channel>()
+  readonly #timers: Timer[] = []
+  #heartbeat: Heartbeat | null = null
+  #session: Session | null = null
+  /** The channel of the last frame: the next one is most often for the same. */
+  #lastChannel: Channel | null = null
+  /** What arrived behind the frame at which the connection was suspended. */
+  #rest: Buffer | null = null
+  #inMethod = false
+  #afterReply: (() => void)[] = []
+  #publishing = false
+  #publishedInChunk = false
+  #blocked = false
+
+  constructor(socket: Socket, context: AmqpContext) {
+    this.context = context
+    this.options = context.options
+    this.channelMax = context.options.channelMax
+    this.#socket = socket
+    this.peer = { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0, certificateName: null }
+    this.writer = new SocketWriter(socket, context.turn, context.slabs, () => this.#drained())
+    this.deliveries = new DeliveryWriter(this.writer)
+    this.#handshake = new Handshake(this)
+    this.#frames.frameMax = INITIAL_FRAME_BYTES_MAX
+    this.#reader = new SocketReader(socket, context.turn, (chunk) => this.#data(chunk))
+    context.connections.add(this)
+    const timeout = context.options.handshakeTimeoutMs
+    this.#after(timeout, () => this.state !== 'running' && this.state !== 'closing' && this.#socket.destroy())
+    // The cause of a broken socket is of no interest: a client that goes without a word is common.
+    socket.on('error', () => this.#socket.destroy())
+    socket.on('close', () => this.#closed())
+  }
+
+  get running(): boolean {
+    return this.state === 'running'
+  }
+
+  get sentBytes(): number {
+    return this.writer.sentBytes
+  }
+
+  get readingHeld(): boolean {
+    return this.#reader.held
+  }
+
+  get peerIsLoopback(): boolean {
+    return isLoopback(this.peer.address)
+  }
+
+  // --- frames: nothing that is thrown leaves these three, so that the reader stays in step ---
+
+  method(number: number, buffer: Buffer, start: number, end: number): void {
+    const channel = number === 0 ? null : this.#channel(number)
+    this.#inMethod = true
+    try {
+      if (number === 0) this.#connectionMethod(buffer, start, end)
+      else if (this.state === 'closing') return
+      else if (channel === null) this.#openChannel(number, buffer, start, end)
+      else if (channel.closing) this.#whileClosing(channel, buffer, start, end)
+      else channel.method(buffer, start, end)
+    } catch (error) {
+      this.#channelFailed(channel, error)
+    }
+    this.#inMethod = false
+    if (this.#afterReply.length > 0) this.#replied()
+  }
+
+  header(number: number, buffer: Buffer, start: number, end: number): void {
+    const channel = this.#channel(number)
+    try {
+      if (channel === null) this.#contentUnasked(number)
+      else if (!channel.closing) channel.header(buffer, start, end)
+    } catch (error) {
+      this.#channelFailed(channel, error)
+    }
+    this.#publishedInChunk = true
+  }
+
+  body(number: number, buffer: Buffer, start: number, end: number): void {
+    const channel = this.#channel(number)
+    try {
+      if (channel === null) this.#contentUnasked(number)
+      else if (!channel.closing) channel.body(buffer, start, end)
+    } catch (error) {
+      this.#channelFailed(channel, error)
+    }
+  }
+
+  // --- what handshake and methods do with the connection ---
+
+  /** Sets what connection.tune-ok agreed on, and starts the heartbeats. */
+  tuned(channelMax: number, frameMax: number, heartbeatSeconds: number): void {
+    this.channelMax = channelMax
+    this.#frames.frameMax = frameMax
+    this.deliveries.tuned(frameMax)
+    this.heartbeatSeconds = heartbeatSeconds
+    this.#heartbeat = new Heartbeat(this.context.broker.clock, heartbeatSeconds, this)
+  }
+
+  /** The client is in: from here on it has a session in its vhost. */
+  opened(session: Session): void {
+    this.#session = session
+    this.state = 'running'
+  }
+
+  /** The user of the session, once there is one. */
+  get user(): User | null {
+    return this.#session?.user ?? null
+  }
+
+  /** Closes without a word: what a client gets that cannot be trusted yet. RabbitMQ waits before it does. */
+  closeSilently(): void {
+    this.#stopReading()
+    this.#after(SILENT_CLOSE_MS, () => this.#socket.destroy())
+  }
+
+  /** Sends connection.close and waits for the answer. Everything of the client's ends at once. */
+  close(replyCode: number, text: string, method: number): void {
+    if (this.state === 'closing' || this.state === 'closed') return
+    const tuned = this.state === 'opening' || this.state === 'running'
+    this.state = 'closing'
+    this.#endChannels()
+    writeConnectionClose(this.writer, 0, replyCode, text, method >>> 16, method & 0xffff)
+    this.writer.flush()
+    const answerMs = this.heartbeatSeconds > 0 ? this.heartbeatSeconds * 1000 : CLOSE_ANSWER_MS_MAX
+    this.#after(tuned ? Math.min(answerMs, CLOSE_ANSWER_MS_MAX) : SILENT_CLOSE_MS, () => this.#socket.destroy())
+  }
+
+  /** Answers connection.close and ends. */
+  answerClose(): void {
+    this.#endChannels()
+    writeConnectionCloseOk(this.writer, 0)
+    this.end()
+  }
+
+  /** Sends what is written and ends; nothing is taken any more. */
+  end(): void {
+    this.state = 'closed'
+    this.#stopReading()
+    this.writer.end()
+    // A peer that does not end its side is not waited for longer than a refused one.
+    this.#after(SILENT_CLOSE_MS, () => this.#socket.destroy())
+  }
+
+  /** Ends the socket without regard to what was not sent. */
+  destroy(): void {
+    this.#socket.destroy()
+  }
+
+  /**
+   * Runs a command, and if it changed what must survive a restart, keeps everything written from here on back until
+   * that is on disk: the effect is there at once, the answer tells of what is safe, and the order stays.
+   */
+  durably<T>(command: () => T): T {
+    const { broker } = this.context
+    const before = broker.durableChanges
+    const result = command()
+    if (broker.durableChanges !== before) {
+      this.writer.hold()
+      broker.store.whenDurable(() => this.writer.release())
+    }
+    return result
+  }
+
+  /** Takes no more frames until the returned function is called. What has arrived waits. */
+  suspend(): () => void {
+    this.#reader.hold()
+    this.#frames.pause()
+    return () => this.#resume()
+  }
+
+  /** Runs when the reply to the method that is being handled is written; at once when there is none. */
+  afterReply(action: () => void): void {
+    if (this.#inMethod) this.#afterReply.push(action)
+    else action()
+  }
+
+  /** The channel's number is free again. */
+  channelClosed(channel: Channel): void {
+    this.#channels.delete(channel.number)
+    if (this.#lastChannel === channel) this.#lastChannel = null
+  }
+
+  // --- alarms and heartbeats ---
+
+  blocked(reason: string): void {
+    if (!this.#blocked) this.#reader.hold()
+    this.#blocked = true
+    if (this.client.connectionBlocked) writeConnectionBlocked(this.writer, 0, reason)
+  }
+
+  unblocked(): void {
+    if (!this.#blocked) return
+    this.#blocked = false
+    this.#reader.release()
+    if (this.client.connectionBlocked) writeConnectionUnblocked(this.writer, 0)
+  }
+
+  sendHeartbeat(): void {
+    const { writer } = this
+    writer.reserve(HEARTBEAT.length)
+    for (const octet of HEARTBEAT) writer.buffer[writer.position++] = octet
+  }
+
+  peerSilent(): void {
+    const { address, port } = this.peer
+    this.context.broker.logger.warn({ peer: `${address}:${port}` }, 'missed heartbeats from the client')
+    this.#socket.destroy()
+  }
+
+  // --- input ---
+
+  #data(chunk: Buffer): void {
+    this.receivedBytes += chunk.length
+    this.context.broker.window.received(chunk.length)
+    try {
+      if (this.state !== 'header') this.#read(chunk, 0)
+      else this.#readProtocolHeader(chunk)
+    } catch (error) {
+      this.#outOfStep(error)
+    }
+    if (this.#publishedInChunk) this.#paced()
+  }
+
+  #readProtocolHeader(chunk: Buffer): void {
+    const header = this.#protocolHeader
+    const position = header.read(chunk)
+    if (!header.complete) return
+    if (!header.accepted) {
+      this.writer.reserve(PROTOCOL_HEADER.length)
+      this.writer.position += PROTOCOL_HEADER.copy(this.writer.buffer, this.writer.position)
+      this.end()
+      return
+    }
+    this.state = 'starting'
+    this.#handshake.start()
+    this.#read(chunk, position)
+  }
+
+  #read(chunk: Buffer, start: number): void {
+    if (this.#rest !== null) {
+      this.#rest = Buffer.concat([this.#rest, chunk.subarray(start)])
+      return
+    }
+    const read = this.#frames.read(chunk, start, this)
+    if (read < chunk.length) this.#rest = chunk.subarray(read)
+  }
+
+  #resume(): void {
+    this.#frames.resume()
+    this.#reader.release()
+    const rest = this.#rest
+    this.#rest = null
+    if (rest === null || this.state === 'closed') return
+    try {
+      this.#read(rest, 0)
+    } catch (error) {
+      this.#outOfStep(error)
+    }
+  }
+
+  /** The reader met something that is no frame: what follows cannot be told apart any more. */
+  #outOfStep(error: unknown): void {
+    this.#failed(error)
+    this.closeSilently()
+  }
+
+  #stopReading(): void {
+    this.#frames.stop()
+    this.#reader.hold()
+    // A held socket would not notice that its peer is gone: what still comes is read and thrown away.
+    this.#socket.removeAllListeners('data')
+    this.#socket.resume()
+  }
+
+  /** Publishers that are ahead of the rest give way. */
+  #paced(): void {
+    this.#publishedInChunk = false
+    if (!this.#publishing) {
+      this.#publishing = true
+      this.context.broker.alarms.add(this)
+    }
+    const overrun = this.#session?.takeOverrun() ?? null
+    this.context.broker.pace.after(this.#reader, overrun)
+  }
+
+  #connectionMethod(buffer: Buffer, start: number, end: number): void {
+    const method = end - start < 4 ? 0 : buffer.readUInt32BE(start)
+    if (this.state === 'closing') {
+      if (method === Method.connectionCloseOk) this.end()
+      else if (method === Method.connectionClose) this.answerClose()
+      return
+    }
+    if (method === Method.connectionClose) {
+      this.answerClose()
+      return
+    }
+    const known = dispatchConnection(connectionMethods, this.#handshake, buffer, start, end)
+    if (!known) throw new AmqpError('connection', ReplyCode.commandInvalid, 'unimplemented method', method)
+  }
+
+  /** A method on a channel that is not open: it must open it (AMQP 0-9-1 §4.3). */
+  #openChannel(number: number, buffer: Buffer, start: number, end: number): void {
+    if (this.#session === null) throw unexpectedFrame(number)
+    const method = end - start < 4 ? 0 : buffer.readUInt32BE(start)
+    if (method !== Method.channelOpen) throw notOpen(method)
+    if (this.#channels.size >= this.channelMax) {
+      const sentence =
+        `number of channels opened (${this.#channels.size}) has reached the negotiated ` +
+        `channel_max (${this.channelMax})`
+      throw new AmqpError('connection', ReplyCode.notAllowed, sentence, method)
+    }
+    this.#channels.set(number, new Channel(number, this, this.#session))
+    writeChannelOpenOk(this.writer, number)
+  }
+
+  /** A header or a body on a channel that is not open. */
+  #contentUnasked(number: number): void {
+    if (this.state === 'closing') return
+    if (this.#session === null) throw unexpectedFrame(number)
+    throw notOpen(0)
+  }
+
+  #channel(number: number): Channel | null {
+    const last = this.#lastChannel
+    if (last !== null && last.number === number) return last
+    const channel = this.#channels.get(number) ?? null
+    if (channel !== null) this.#lastChannel = channel
+    return channel
+  }
+
+  /** A channel that the server closed waits for the client's answer and swallows the rest (AMQP 0-9-1 §2.2.3). */
+  #whileClosing(channel: Channel, buffer: Buffer, start: number, end: number): void {
+    if (end - start < 4) return
+    const method = buffer.readUInt32BE(start)
+    if (method === Method.channelCloseOk) this.channelClosed(channel)
+    else if (method === Method.channelClose) writeChannelCloseOk(this.writer, channel.number)
+  }
+
+  /** An error of the channel closes it; any other closes the connection. */
+  #channelFailed(channel: Channel | null, error: unknown): void {
+    if (channel !== null && error instanceof AmqpError && error.scope === 'channel') this.#closeChannel(channel, error)
+    else this.#failed(error)
+  }
+
+  #replied(): void {
+    const actions = this.#afterReply
+    this.#afterReply = []
+    for (const action of actions) action()
+  }
+
+  #closeChannel(channel: Channel, error: AmqpError): void {
+    channel.closing = true
+    channel.close()
+    const { replyCode, method } = error
+    writeChannelClose(this.writer, channel.number, replyCode, error.replyText, method >>> 16, method & 0xffff)
+    const { user } = this
+    this.context.broker.logger.info(
+      { user: user?.name, channel: channel.number, reply: error.replyText },
+      'channel closed',
+    )
+  }
+
+  // --- the end ---
+
+  /** What was thrown while input was handled. Nothing a client sends gets past this. */
+  #failed(error: unknown): void {
+    const failure = asAmqpError(error)
+    const { logger } = this.context.broker
+    const facts = { peer: `${this.peer.address}:${this.peer.port}`, state: this.state, reply: failure.replyText }
+    if (failure.replyCode === ReplyCode.internalError) logger.error({ ...facts, err: error }, 'internal error')
+    else logger.warn(facts, 'connection closed')
+    if (this.state === 'opening' || this.state === 'running') {
+      this.close(failure.replyCode, failure.replyText, failure.method)
+    } else if (this.state !== 'closing') this.closeSilently()
+  }
+
+  #endChannels(): void {
+    for (const channel of this.#channels.values()) channel.close()
+    this.#channels.clear()
+    this.#lastChannel = null
+    this.#session?.close()
+    this.context.broker.alarms.delete(this)
+  }
+
+  #closed(): void {
+    this.state = 'closed'
+    for (const timer of this.#timers) timer.cancel()
+    this.#heartbeat?.stop()
+    this.#endChannels()
+    this.context.connections.delete(this)
+  }
+
+  #drained(): void {
+    for (const channel of this.#channels.values()) channel.resumeConsumers()
+  }
+
+  #after(delayMs: number, action: () => void): void {
+    this.#timers.push(this.context.broker.clock.after(delayMs, action))
+  }
+}
+
+/** The error in AMQP's terms, whatever it was. */
+function asAmqpError(error: unknown): AmqpError {
+  if (error instanceof AmqpError) return error
+  if (error instanceof WireError) return new AmqpError('connection', error.replyCode, error.message)
+  if (error instanceof BrokerError) return fromBrokerError(error, 0)
+  return new AmqpError('connection', ReplyCode.internalError, '')
+}
+
+function notOpen(method: number): AmqpError {
+  return new AmqpError('connection', ReplyCode.channelError, "expected 'channel.open'", method)
+}
+
+/** A frame of a channel before the connection is open. */
+function unexpectedFrame(channel: number): AmqpError {
+  return new AmqpError('connection', ReplyCode.unexpectedFrame, `frame on channel ${channel} before connection.open`)
+}

@@ -1,0 +1,65 @@
+// A subscription as a channel sees it: basic.consume until basic.cancel.
+import type { Subscription } from '../core/queue/dispatch.ts'
+import type { Entry } from '../core/queue/entry.ts'
+import type { CancelReason, Consumer } from '../core/ports.ts'
+import type { Queue } from '../core/queue/queue.ts'
+import type { Channel } from './channel.ts'
+import { encodeText } from './wire/text.ts'
+
+/** Credit and tag of one consumer. Deliveries go to its channel, which owns the delivery tags. */
+export class ChannelConsumer implements Consumer {
+  readonly tag: string
+  /** The tag as a short string, length byte first, for the delivery's frame. */
+  readonly tagBytes: Buffer
+  readonly noAck: boolean
+  /** Deliveries that may be outstanding; 0 is no limit. Fixed when the consumer starts (RabbitMQ: basic.qos). */
+  readonly prefetch: number
+  readonly queue: Queue
+  outstanding = 0
+  /** Whether an acknowledgement has returned credit that the queue was not yet told of. */
+  credited = false
+
+  readonly #channel: Channel
+  #subscription: Subscription | null = null
+
+  constructor(channel: Channel, queue: Queue, tag: string, noAck: boolean, prefetch: number) {
+    this.#channel = channel
+    this.queue = queue
+    this.tag = tag
+    const text = encodeText(tag)
+    this.tagBytes = Buffer.concat([Buffer.of(text.length), text])
+    this.noAck = noAck
+    this.prefetch = prefetch
+  }
+
+  get ready(): boolean {
+    return (this.noAck || this.prefetch === 0 || this.outstanding < this.prefetch) && this.#channel.takes(this.noAck)
+  }
+
+  deliver(entry: Entry): void {
+    this.#channel.deliver(this, entry)
+  }
+
+  cancelled(_reason: CancelReason): void {
+    this.#subscription = null
+    this.#channel.consumerCancelled(this)
+  }
+
+  /** The queue knows the consumer from here on. */
+  started(subscription: Subscription): void {
+    this.#subscription = subscription
+  }
+
+  /** Ends the subscription from this side. */
+  stop(): void {
+    const subscription = this.#subscription
+    this.#subscription = null
+    if (subscription !== null) this.queue.unsubscribe(subscription)
+  }
+
+  /** Tells the queue that deliveries may be taken again. */
+  resume(): void {
+    this.credited = false
+    if (this.#subscription !== null) this.queue.resume(this.#subscription)
+  }
+}

@@ -1,0 +1,207 @@
+// Puts a published message together: the method, then a content header, then body frames in any number of pieces.
+import { Message } from '../core/message.ts'
+import { AmqpError } from './errors.ts'
+import { CONTENT_BYTES_MAX, EXPIRATION_MS_MAX } from './limits.ts'
+import { Method, ReplyCode } from './wire/generated.ts'
+import { headerBodySize, headerClass, PropertyScan } from './wire/properties.ts'
+import { decodeText } from './wire/text.ts'
+
+/** What a body is gathered into at first, when it comes in pieces; it doubles as more of it arrives. */
+const GATHER_BYTES = 256 * 1024
+const HEADER_FIXED_BYTES = 12
+const CLASS_BASIC = 60
+const NO_BYTES = Buffer.alloc(0)
+
+const State = { idle: 0, header: 1, body: 2 } as const
+type State = (typeof State)[keyof typeof State]
+
+/**
+ * The content of one channel. A body that arrives whole stays a view into its chunk; one in pieces is copied once, into
+ * a buffer that grows with what has arrived, not with what was announced.
+ */
+export class ContentAssembly {
+  exchange = ''
+  routingKey = ''
+  mandatory = false
+  /** The properties of the content that is being assembled. One object for all: it is read when the content is whole. */
+  readonly scan = new PropertyScan()
+  /** Milliseconds; -1 when there is none. Together with the next three: the facts of the message. */
+  expirationMs = -1
+  persistent = false
+  priority = 0
+  headers = false
+
+  readonly #bodyBytesMax: number
+  #state: State = State.idle
+  #properties: Buffer = NO_BYTES
+  #propertiesStart = 0
+  #propertiesEnd = 0
+  #body: Buffer = NO_BYTES
+  #bodyBytes = 0
+  #gathered = 0
+
+  /** Bodies above `bodyBytesMax` are refused at their header. */
+  constructor(bodyBytesMax: number) {
+    this.#bodyBytesMax = bodyBytesMax
+  }
+
+  /** Whether a content is under way, so that a method may not come now (AMQP 0-9-1 §4.2.6). */
+  get busy(): boolean {
+    return this.#state !== State.idle
+  }
+
+  begin(exchange: string, routingKey: string, mandatory: boolean): void {
+    this.exchange = exchange
+    this.routingKey = routingKey
+    this.mandatory = mandatory
+    this.#state = State.header
+  }
+
+  /** Takes the header frame's payload. Returns the message when there is no body. Throws AmqpError. */
+  header(buffer: Buffer, start: number, end: number): Message | null {
+    if (this.#state !== State.header) throw this.#unexpected(2)
+    const bodyBytes = this.#announced(buffer, start, end)
+    this.scan.scan(buffer, start + HEADER_FIXED_BYTES, end)
+    this.#readFacts(buffer)
+    this.#properties = buffer
+    this.#propertiesStart = start + HEADER_FIXED_BYTES
+    this.#propertiesEnd = end
+    this.#bodyBytes = bodyBytes
+    this.#gathered = 0
+    if (bodyBytes > 0) {
+      this.#state = State.body
+      return null
+    }
+    this.#state = State.idle
+    return this.#message(NO_BYTES, 0, 0, false)
+  }
+
+  /** Takes a piece of a body frame. Returns the message when it is whole. Throws AmqpError. */
+  body(buffer: Buffer, start: number, end: number): Message | null {
+    if (this.#state !== State.body) throw this.#unexpected(3)
+    const bytes = end - start
+    if (this.#gathered === 0 && bytes === this.#bodyBytes) {
+      this.#state = State.idle
+      return this.#message(buffer, start, end, false)
+    }
+    if (bytes > this.#bodyBytes - this.#gathered) {
+      throw new AmqpError(
+        'connection',
+        ReplyCode.frameError,
+        'content body frame exceeds remaining content size',
+        PUBLISH,
+      )
+    }
+    this.#gather(buffer, start, end)
+    if (this.#gathered < this.#bodyBytes) return null
+    const body = this.#body
+    const properties = this.#properties
+    this.#state = State.idle
+    this.#body = NO_BYTES
+    // Small properties beside a large body: they are copied along, so that the message owns all that it has.
+    const own = Buffer.from(properties.subarray(this.#propertiesStart, this.#propertiesEnd))
+    this.#properties = own
+    this.#propertiesStart = 0
+    this.#propertiesEnd = own.length
+    return this.#message(body, 0, this.#bodyBytes, true)
+  }
+
+  /** Forgets a content that is under way. */
+  abandon(): void {
+    this.#state = State.idle
+    this.#body = NO_BYTES
+    this.#properties = NO_BYTES
+  }
+
+  /** The error of a method frame that came while content was expected. */
+  interrupted(): AmqpError {
+    const sentence =
+      this.#state === State.header
+        ? 'expected content header for class 60, got non content header frame instead'
+        : 'expected content body, got non content body frame instead'
+    return new AmqpError('connection', ReplyCode.unexpectedFrame, sentence, PUBLISH)
+  }
+
+  #unexpected(_type: number): AmqpError {
+    if (this.#state !== State.idle) return this.interrupted()
+    return new AmqpError('connection', ReplyCode.unexpectedFrame, 'expected method frame, got non method frame instead')
+  }
+
+  #announced(buffer: Buffer, start: number, end: number): number {
+    if (end - start < HEADER_FIXED_BYTES + 2) {
+      throw new AmqpError('connection', ReplyCode.frameError, 'content header is too short', PUBLISH)
+    }
+    const classId = headerClass(buffer, start)
+    if (classId !== CLASS_BASIC) {
+      const sentence = `expected content header for class 60, got one for class ${classId} instead`
+      throw new AmqpError('connection', ReplyCode.unexpectedFrame, sentence, PUBLISH)
+    }
+    const size = headerBodySize(buffer, start)
+    if (size > CONTENT_BYTES_MAX) {
+      const sentence = `content body size ${size} exceeds maximum allowed size ${CONTENT_BYTES_MAX}`
+      throw new AmqpError('connection', ReplyCode.frameError, sentence, PUBLISH)
+    }
+    if (size > this.#bodyBytesMax) {
+      const sentence = `message size ${size} is larger than configured max size ${this.#bodyBytesMax}`
+      throw new AmqpError('channel', ReplyCode.preconditionFailed, sentence, PUBLISH)
+    }
+    return Number(size)
+  }
+
+  #readFacts(buffer: Buffer): void {
+    const scan = this.scan
+    this.persistent = scan.deliveryMode === 2
+    this.priority = scan.priority
+    this.headers = scan.headersStart >= 0
+    this.expirationMs =
+      scan.expirationStart < 0 ? -1 : parseExpiration(decodeText(buffer, scan.expirationStart, scan.expirationEnd))
+  }
+
+  #gather(buffer: Buffer, start: number, end: number): void {
+    const needed = this.#gathered + end - start
+    if (needed > this.#body.length || this.#gathered === 0) {
+      const capacity = Math.min(this.#bodyBytes, Math.max(GATHER_BYTES, needed, this.#gathered * 2))
+      const larger = Buffer.allocUnsafeSlow(capacity)
+      this.#body.copy(larger, 0, 0, this.#gathered)
+      this.#body = larger
+    }
+    buffer.copy(this.#body, this.#gathered, start, end)
+    this.#gathered = needed
+  }
+
+  #message(body: Buffer, start: number, end: number, owned: boolean): Message {
+    return new Message(
+      this.exchange,
+      this.routingKey,
+      this,
+      this.#properties,
+      this.#propertiesStart,
+      this.#propertiesEnd,
+      body,
+      start,
+      end,
+      owned,
+    )
+  }
+}
+
+const PUBLISH = Method.basicPublish
+
+/**
+ * Reads the expiration property: milliseconds in decimal. Throws AmqpError 406 with RabbitMQ's text, in which the
+ * reason is an Erlang term.
+ */
+function parseExpiration(text: string): number {
+  const digits = /^[+-]?\d+/.exec(text)?.[0]
+  if (digits === undefined) throw invalidExpiration(text, 'no_integer')
+  const rest = text.slice(digits.length)
+  if (rest !== '') throw invalidExpiration(text, `{leftover_string,${JSON.stringify(rest)}}`)
+  const value = Number(digits)
+  if (value < 0) throw invalidExpiration(text, `{value_negative,${BigInt(digits)}}`)
+  if (value > EXPIRATION_MS_MAX) throw invalidExpiration(text, `{value_too_large,${BigInt(digits)}}`)
+  return value
+}
+
+function invalidExpiration(text: string, reason: string): AmqpError {
+  return new AmqpError('channel', ReplyCode.preconditionFailed, `invalid expiration '${text}': ${reason}`, PUBLISH)
+}

@@ -1,0 +1,22 @@
+// Every limit of the AMQP front end, with its reason. Bytes unless a name says otherwise.
+
+/** No body may be announced larger than this, whatever is configured. RabbitMQ's hard cap. */
+export const CONTENT_BYTES_MAX = 536_870_912
+
+/** What a body may have unless configured otherwise. RabbitMQ 4.x's default. */
+export const MESSAGE_BYTES_MAX_DEFAULT = 16 * 1024 * 1024
+
+/** Ten years: the longest time to live. RabbitMQ's cap. */
+export const EXPIRATION_MS_MAX = 315_360_000_000
+
+/** The payload of a frame before the client has answered connection.tune. RabbitMQ's initial_frame_max. */
+export const INITIAL_FRAME_BYTES_MAX = 8192
+
+/** A client may not ask for frames smaller than this (AMQP 0-9-1 §4.2.3; RabbitMQ 4.1 wants 8192, older clients 4096). */
+export const FRAME_BYTES_MIN = 4096
+
+/** How long a refused or mistaken client waits for its socket to close, in milliseconds. RabbitMQ's silent close. */
+export const SILENT_CLOSE_MS = 3000
+
+/** How long a peer that was sent connection.close has to answer it, in milliseconds, unless its heartbeat is shorter. */
+export const CLOSE_ANSWER_MS_MAX = 30_000

@@ -1,0 +1,123 @@
+// The basic class: consuming, getting, publishing and acknowledging.
+import { generatedName } from '../../core/session.ts'
+import type { Channel } from '../channel.ts'
+import { ChannelConsumer } from '../consumer.ts'
+import { AmqpError } from '../errors.ts'
+import {
+  Method,
+  ReplyCode,
+  writeBasicCancelOk,
+  writeBasicConsumeOk,
+  writeBasicGetEmpty,
+  writeBasicQosOk,
+  writeBasicRecoverOk,
+  type ChannelMethods,
+} from '../wire/generated.ts'
+import { queueName } from './queue.ts'
+import type { Queue } from '../../core/queue/queue.ts'
+
+type BasicMethods = Pick<
+  ChannelMethods<Channel>,
+  | 'basicQos'
+  | 'basicConsume'
+  | 'basicCancel'
+  | 'basicCancelOk'
+  | 'basicPublish'
+  | 'basicGet'
+  | 'basicAck'
+  | 'basicReject'
+  | 'basicNack'
+  | 'basicRecover'
+  | 'basicRecoverAsync'
+>
+
+export const basicMethods: BasicMethods = {
+  basicPublish(channel, exchange, routingKey, mandatory, immediate) {
+    if (immediate) throw new AmqpError('connection', ReplyCode.notImplemented, 'immediate=true', Method.basicPublish)
+    channel.beginPublish(exchange, routingKey, mandatory)
+  },
+
+  basicAck(channel, deliveryTag, multiple) {
+    channel.acknowledge(deliveryTag, multiple)
+  },
+
+  basicNack(channel, deliveryTag, multiple, requeue) {
+    channel.reject(deliveryTag, multiple, requeue)
+  },
+
+  basicReject(channel, deliveryTag, requeue) {
+    channel.reject(deliveryTag, false, requeue)
+  },
+
+  basicQos(channel, prefetchSize, prefetchCount, global) {
+    if (prefetchSize !== 0) {
+      const sentence = `prefetch_size!=0 (${prefetchSize})`
+      throw new AmqpError('connection', ReplyCode.notImplemented, sentence, Method.basicQos)
+    }
+    if (global) channel.globalPrefetch = prefetchCount
+    else channel.consumerPrefetch = prefetchCount
+    writeBasicQosOk(channel.connection.writer, channel.number)
+    if (global) channel.resumeConsumers()
+  },
+
+  basicConsume(channel, queue, givenTag, _noLocal, noAck, exclusive, nowait, args) {
+    const { session, connection } = channel
+    if (channel.consumers.has(givenTag)) {
+      const sentence = `attempt to reuse consumer tag '${givenTag}'`
+      throw new AmqpError('connection', ReplyCode.notAllowed, sentence, Method.basicConsume)
+    }
+    const source = session.readableQueue(queueName(channel, queue))
+    const tag = givenTag === '' ? generatedName('amq.ctag-') : givenTag
+    const consumer = new ChannelConsumer(channel, source, tag, noAck, channel.consumerPrefetch)
+    consumer.started(session.consume(source, consumer, exclusive, args))
+    channel.consumers.set(tag, consumer)
+    if (!nowait) writeBasicConsumeOk(connection.writer, channel.number, tag)
+    source.serve()
+  },
+
+  basicCancel(channel, tag, nowait) {
+    const consumer = channel.consumers.get(tag)
+    channel.consumers.delete(tag)
+    // What it has not acknowledged stays with the channel.
+    consumer?.stop()
+    if (!nowait) writeBasicCancelOk(channel.connection.writer, channel.number, tag)
+  },
+
+  basicCancelOk() {
+    // Some clients answer the server's basic.cancel although it asked for no answer.
+  },
+
+  basicGet(channel, queue, noAck) {
+    const source = channel.session.readableQueue(queueName(channel, queue))
+    if (!source.mustRead) {
+      get(channel, source, noAck)
+      return
+    }
+    // The message is on disk: the connection waits with what follows, so that replies keep their order.
+    const resume = channel.connection.suspend()
+    source.afterRead(() => {
+      if (channel.connection.running) get(channel, source, noAck)
+      resume()
+    })
+  },
+
+  basicRecover(channel, requeue) {
+    recover(channel, requeue, Method.basicRecover)
+    writeBasicRecoverOk(channel.connection.writer, channel.number)
+  },
+
+  basicRecoverAsync(channel, requeue) {
+    recover(channel, requeue, Method.basicRecoverAsync)
+  },
+}
+
+function get(channel: Channel, queue: Queue, noAck: boolean): void {
+  const entry = queue.get(noAck)
+  if (entry === undefined) writeBasicGetEmpty(channel.connection.writer, channel.number)
+  else channel.deliverGot(entry, noAck, queue.readyCount)
+}
+
+function recover(channel: Channel, requeue: boolean, method: number): void {
+  if (!requeue) throw new AmqpError('connection', ReplyCode.notImplemented, 'requeue=false', method)
+  channel.recover()
+}

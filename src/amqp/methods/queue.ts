@@ -1,0 +1,83 @@
+// The queue class: arguments, a call to the session, a reply.
+import { BrokerError } from '../../core/errors.ts'
+import type { Channel } from '../channel.ts'
+import {
+  writeQueueBindOk,
+  writeQueueDeclareOk,
+  writeQueueDeleteOk,
+  writeQueuePurgeOk,
+  writeQueueUnbindOk,
+  type ChannelMethods,
+} from '../wire/generated.ts'
+
+type QueueMethods = Pick<
+  ChannelMethods<Channel>,
+  'queueDeclare' | 'queueBind' | 'queueUnbind' | 'queuePurge' | 'queueDelete'
+>
+
+/**
+ * The queue that a method names; an empty name is the channel's last declared one.
+ * @throws BrokerError not-found when there is none
+ */
+export function queueName(channel: Channel, name: string): string {
+  const meant = name === '' ? channel.lastQueue : name
+  if (meant === '') throw new BrokerError('not-found', 'no previously declared queue')
+  return meant
+}
+
+export const queueMethods: QueueMethods = {
+  queueDeclare(channel, queue, passive, durable, exclusive, autoDelete, nowait, args) {
+    const { session, connection } = channel
+    const declared = passive
+      ? session.checkQueue(queueName(channel, queue))
+      : connection.durably(() => session.declareQueue({ name: queue, durable, exclusive, autoDelete, arguments: args }))
+    channel.lastQueue = declared.name
+    if (nowait) return
+    writeQueueDeclareOk(connection.writer, channel.number, declared.name, declared.readyCount, declared.consumerCount)
+  },
+
+  queueBind(channel, queue, exchange, routingKey, nowait, args) {
+    const destination = queueName(channel, queue)
+    channel.connection.durably(() =>
+      channel.session.bind({
+        source: exchange,
+        destinationKind: 'queue',
+        destination,
+        routingKey: boundKey(queue, routingKey, destination),
+        arguments: args,
+      }),
+    )
+    if (!nowait) writeQueueBindOk(channel.connection.writer, channel.number)
+  },
+
+  queueUnbind(channel, queue, exchange, routingKey, args) {
+    const destination = queueName(channel, queue)
+    channel.connection.durably(() =>
+      channel.session.unbind({
+        source: exchange,
+        destinationKind: 'queue',
+        destination,
+        routingKey: boundKey(queue, routingKey, destination),
+        arguments: args,
+      }),
+    )
+    writeQueueUnbindOk(channel.connection.writer, channel.number)
+  },
+
+  queuePurge(channel, queue, nowait) {
+    const name = queueName(channel, queue)
+    const count = channel.connection.durably(() => channel.session.purgeQueue(name))
+    if (!nowait) writeQueuePurgeOk(channel.connection.writer, channel.number, count)
+  },
+
+  queueDelete(channel, queue, ifUnused, ifEmpty, nowait) {
+    const name = queueName(channel, queue)
+    const count = channel.connection.durably(() => channel.session.deleteQueue(name, ifUnused, ifEmpty))
+    if (!nowait) writeQueueDeleteOk(channel.connection.writer, channel.number, count)
+  },
+}
+
+/** RabbitMQ: with neither queue nor key given, the queue's name is the key too. */
+function boundKey(queue: string, routingKey: string, destination: string): string {
+  return queue === '' && routingKey === '' ? destination : routingKey
+}

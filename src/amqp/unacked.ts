@@ -1,0 +1,119 @@
+// The deliveries of a channel that wait for an acknowledgement, in order of their tags.
+import type { Entry } from '../core/queue/entry.ts'
+import type { ChannelConsumer } from './consumer.ts'
+
+const COMPACT_FROM = 1024
+
+/**
+ * A window over delivery tags:
+ *
+ *     tags     [ .  .  7  8  9  12  13 ]      head points at 7; 9 may be a hole (settled out of order)
+ *     entries  [ .  .  a  b  -  c   d  ]
+ *
+ * Tags grow, so a tag is found by binary search, and most often at the head.
+ */
+export class Unacked {
+  #tags: number[] = []
+  #entries: (Entry | null)[] = []
+  /** Who each was delivered to; null for basic.get. */
+  #consumers: (ChannelConsumer | null)[] = []
+  #head = 0
+  #live = 0
+
+  /** Deliveries that are outstanding. */
+  get count(): number {
+    return this.#live
+  }
+
+  add(tag: number, entry: Entry, consumer: ChannelConsumer | null): void {
+    this.#tags.push(tag)
+    this.#entries.push(entry)
+    this.#consumers.push(consumer)
+    this.#live++
+  }
+
+  /**
+   * Takes out one delivery, or all up to its tag. Returns false when the tag is not outstanding (nothing is taken
+   * then). Tag 0 with `multiple` stands for all (AMQP 0-9-1, basic.ack).
+   */
+  take(tag: number, multiple: boolean, visit: (entry: Entry, consumer: ChannelConsumer | null) => void): boolean {
+    if (multiple && tag === 0) {
+      this.#takeUpTo(this.#tags.length - 1, visit)
+      return true
+    }
+    const index = this.#find(tag)
+    if (index < 0) return false
+    if (multiple) {
+      this.#takeUpTo(index, visit)
+      return true
+    }
+    const entry = this.#entries[index]!
+    const consumer = this.#consumers[index]!
+    this.#entries[index] = null
+    this.#consumers[index] = null
+    this.#live--
+    if (index === this.#head) this.#advance()
+    else if (this.#live < (this.#tags.length - this.#head) >> 1) this.#compact()
+    visit(entry, consumer)
+    return true
+  }
+
+  #find(tag: number): number {
+    const tags = this.#tags
+    let low = this.#head
+    let high = tags.length - 1
+    if (low <= high && tags[low] === tag) return this.#entries[low] === null ? -1 : low
+    while (low <= high) {
+      const middle = (low + high) >> 1
+      const at = tags[middle]!
+      if (at === tag) return this.#entries[middle] === null ? -1 : middle
+      if (at < tag) low = middle + 1
+      else high = middle - 1
+    }
+    return -1
+  }
+
+  #takeUpTo(last: number, visit: (entry: Entry, consumer: ChannelConsumer | null) => void): void {
+    for (let i = this.#head; i <= last; i++) {
+      const entry = this.#entries[i]!
+      if (entry === null) continue
+      const consumer = this.#consumers[i]!
+      this.#entries[i] = null
+      this.#consumers[i] = null
+      this.#live--
+      visit(entry, consumer)
+    }
+    this.#head = Math.max(this.#head, last + 1)
+    this.#advance()
+  }
+
+  #advance(): void {
+    const entries = this.#entries
+    while (this.#head < entries.length && entries[this.#head] === null) this.#head++
+    if (this.#head === entries.length) {
+      this.#tags = []
+      this.#entries = []
+      this.#consumers = []
+      this.#head = 0
+    } else if (this.#head >= COMPACT_FROM && this.#head > entries.length >> 1) {
+      this.#compact()
+    }
+  }
+
+  #compact(): void {
+    if (this.#tags.length < COMPACT_FROM) return
+    const tags: number[] = []
+    const entries: (Entry | null)[] = []
+    const consumers: (ChannelConsumer | null)[] = []
+    for (let i = this.#head; i < this.#tags.length; i++) {
+      if (this.#entries[i] === null) continue
+      tags.push(this.#tags[i]!)
+      entries.push(this.#entries[i]!)
+      consumers.push(this.#consumers[i]!)
+    }
+    this.#tags = tags
+    this.#entries = entries
+    this.#consumers = consumers
+    this.#head = 0
+  }
+}

@@ -1,0 +1,211 @@
+// Puts the parts together: store, broker, listeners. Also the entry for embedding a broker in other people's tests.
+import { hostname } from 'node:os'
+import { Connection, type AmqpContext } from './amqp/connection.ts'
+import { MESSAGE_BYTES_MAX_DEFAULT } from './amqp/limits.ts'
+import { amqpPropertyCodec } from './amqp/property-codec.ts'
+import { ReplyCode } from './amqp/wire/generated.ts'
+import { Broker } from './core/broker.ts'
+import type { Definition } from './core/definitions.ts'
+import type { Store, StoreMonitor } from './core/ports.ts'
+import { systemClock, type Clock } from './lib/clock.ts'
+import { silentLogger, type Logger } from './lib/log.ts'
+import { VERSION } from './lib/version.ts'
+import { Turn } from './lib/turn.ts'
+import { Listener } from './net/listener.ts'
+import { SlabPool } from './net/socket-writer.ts'
+import { LevelStore } from './store/level/level-store.ts'
+import { StoreOpenError } from './store/level/database.ts'
+import { MemoryStore } from './store/memory/memory-store.ts'
+
+/** How a broker is started. Everything has a default. */
+export interface ServerOptions {
+  /** The directory of the database; made if it is not there. Absent: everything is in memory, and gone at the end. */
+  readonly dataDir?: string | undefined
+  /** The address to listen on. Absent: every interface, IPv6 and IPv4. */
+  readonly host?: string | undefined
+  /** The AMQP port; 0 (the default) picks a free one. */
+  readonly port?: number | undefined
+  /** User, password and vhost that are made when the database is empty. */
+  readonly defaultUser?: string | undefined
+  readonly defaultPassword?: string | undefined
+  readonly defaultVhost?: string | undefined
+  /** Bytes of a whole frame, as offered to clients. */
+  readonly frameMax?: number | undefined
+  readonly channelMax?: number | undefined
+  /** Seconds, as offered to clients, who choose; 0 offers none. */
+  readonly heartbeatSeconds?: number | undefined
+  /** Bytes that the body of a message may have. */
+  readonly messageBytesMax?: number | undefined
+  /** Milliseconds from accepting a connection to connection.open-ok. */
+  readonly handshakeTimeoutMs?: number | undefined
+  /** Users that may log in from this machine only. */
+  readonly loopbackUsers?: readonly string[] | undefined
+  readonly logger?: Logger | undefined
+  readonly clock?: Clock | undefined
+}
+
+/** A running broker. */
+export interface Server {
+  readonly ports: { readonly amqp: number }
+  /** Stops accepting, closes the connections with 320 CONNECTION_FORCED, writes what waits, and closes the database. */
+  close(reason?: string): Promise<void>
+}
+
+/** A start that failed for a reason the operator can mend. The message is the sentence to print. */
+export class StartError extends Error {
+  constructor(sentence: string, options?: ErrorOptions) {
+    super(sentence, options)
+    this.name = 'StartError'
+  }
+}
+
+/** How long clients have to answer the close of a stopping broker, in milliseconds. */
+const GOODBYE_MS = 1500
+
+/**
+ * Starts a broker.
+ * @throws StartError when the data directory or the port cannot be used
+ */
+export async function startServer(options: ServerOptions = {}): Promise<Server> {
+  const logger = options.logger ?? silentLogger
+  const clock = options.clock ?? systemClock
+  const turn = new Turn()
+  const troubles = new StoreTroubles(logger)
+  const { store, definitions } = await openStore(options, turn, clock, troubles)
+  try {
+    const { loopbackUsers } = options
+    const broker = new Broker({ store, clock, codec: amqpPropertyCodec, logger, loopbackUsers })
+    troubles.broker = broker
+    broker.load(definitions)
+    if (broker.vhosts.size === 0) {
+      await broker.firstStart({
+        user: options.defaultUser ?? 'guest',
+        password: options.defaultPassword ?? 'guest',
+        vhost: options.defaultVhost ?? '/',
+      })
+      await new Promise<void>((resolve) => store.whenDurable(resolve))
+    }
+    const context = amqpContext(options, broker, turn)
+    const listener = await listen(options, context)
+    logger.info({ port: listener.port, dataDir: options.dataDir ?? null }, 'accepting AMQP connections')
+    return new RunningServer(context, listener, store, logger)
+  } catch (error) {
+    await store.close()
+    throw error
+  }
+}
+
+class RunningServer implements Server {
+  readonly ports: { readonly amqp: number }
+  readonly #context: AmqpContext
+  readonly #listener: Listener
+  readonly #store: Store
+  readonly #logger: Logger
+  #closing: Promise<void> | null = null
+
+  constructor(context: AmqpContext, listener: Listener, store: Store, logger: Logger) {
+    this.ports = { amqp: listener.port }
+    this.#context = context
+    this.#listener = listener
+    this.#store = store
+    this.#logger = logger
+  }
+
+  close(reason = 'shutdown'): Promise<void> {
+    this.#closing ??= this.#close(reason)
+    return this.#closing
+  }
+
+  async #close(reason: string): Promise<void> {
+    this.#logger.info({ reason, connections: this.#context.connections.size }, 'stopping')
+    this.#listener.stop()
+    const text = `CONNECTION_FORCED - broker forced connection closure with reason '${reason}'`
+    for (const connection of this.#context.connections) {
+      if (connection.running) connection.close(ReplyCode.connectionForced, text, 0)
+      else connection.destroy()
+    }
+    await this.#goodbyes()
+    await this.#store.close()
+    this.#logger.info({}, 'stopped')
+  }
+
+  /** Waits until the clients have answered, and no longer than they deserve. */
+  async #goodbyes(): Promise<void> {
+    const { connections } = this.#context
+    const deadline = performance.now() + GOODBYE_MS
+    while (connections.size > 0 && performance.now() < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    }
+    for (const connection of connections) connection.destroy()
+  }
+}
+
+/** Hears of the store's troubles, and has the publishers wait while they last. */
+class StoreTroubles implements StoreMonitor {
+  broker: Broker | null = null
+  readonly #logger: Logger
+
+  constructor(logger: Logger) {
+    this.#logger = logger
+  }
+
+  storeFailed(error: Error): void {
+    this.#logger.error({ err: error }, 'the database cannot be written; publishers wait')
+    this.broker?.alarms.raise('disk')
+  }
+
+  storeRecovered(): void {
+    this.#logger.warn({}, 'the database can be written again')
+    this.broker?.alarms.clear('disk')
+  }
+}
+
+async function openStore(
+  options: ServerOptions,
+  turn: Turn,
+  clock: Clock,
+  monitor: StoreMonitor,
+): Promise<{ store: Store; definitions: readonly Definition[] }> {
+  if (options.dataDir === undefined) return { store: new MemoryStore({ turn }), definitions: [] }
+  try {
+    return await LevelStore.open({ location: options.dataDir, turn, clock, monitor })
+  } catch (error) {
+    if (error instanceof StoreOpenError) throw new StartError(error.message, { cause: error })
+    throw error
+  }
+}
+
+function amqpContext(options: ServerOptions, broker: Broker, turn: Turn): AmqpContext {
+  return {
+    broker,
+    turn,
+    slabs: new SlabPool(),
+    connections: new Set(),
+    options: {
+      frameMax: options.frameMax ?? 131_072,
+      channelMax: options.channelMax ?? 2047,
+      heartbeatSeconds: options.heartbeatSeconds ?? 60,
+      messageBytesMax: options.messageBytesMax ?? MESSAGE_BYTES_MAX_DEFAULT,
+      handshakeTimeoutMs: options.handshakeTimeoutMs ?? 10_000,
+      version: VERSION,
+      clusterName: `leveret@${hostname()}`,
+    },
+  }
+}
+
+async function listen(options: ServerOptions, context: AmqpContext): Promise<Listener> {
+  const { host, port = 0 } = options
+  try {
+    return await Listener.listen({ host, port }, (socket) => void new Connection(socket, context))
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code
+    const where = host === undefined ? `port ${port}` : `${host}, port ${port}`
+    if (code === 'EADDRINUSE') throw new StartError(`${where} is in use by another process`, { cause: error })
+    if (code === 'EACCES')
+      throw new StartError(`${where} needs rights that this process does not have`, { cause: error })
+    if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') {
+      throw new StartError(`${where} is not an address of this machine`, { cause: error })
+    }
+    throw error
+  }
+}
