@@ -2,7 +2,7 @@
 import { choice, names, text, wholeNumber, type Setting } from './setting.ts'
 
 /** The settings by their key, in the order in which they are documented. */
-export const SETTINGS = {
+const SETTINGS = {
   'data-dir': text({
     purpose: 'Directory that holds everything the broker keeps. It is made when it is missing.',
     takes: 'the path of a directory',

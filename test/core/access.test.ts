@@ -158,7 +158,7 @@ describe('permissions', () => {
   it('counts its version up with each change', async () => {
     const { access } = await broker()
     const seen = new Set([access.version])
-    const changes = [
+    const changes: (() => unknown)[] = [
       () => access.putUser('bob', null, []),
       () => access.putPermission('bob', '/', { configure: '', write: '', read: '.*' }),
       () => access.deletePermission('bob', '/'),
