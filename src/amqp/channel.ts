@@ -3,12 +3,11 @@ import type { Entry } from '../core/queue/entry.ts'
 import type { Message } from '../core/message.ts'
 import type { Queue } from '../core/queue/queue.ts'
 import type { Session } from '../core/session.ts'
-import { BrokerError } from '../core/errors.ts'
 import { Confirms } from './confirms.ts'
 import type { Connection } from './connection.ts'
 import type { ChannelConsumer } from './consumer.ts'
 import { ContentAssembly } from './content-assembly.ts'
-import { AmqpError, fromBrokerError } from './errors.ts'
+import { AmqpError, atMethod } from './errors.ts'
 import { channelMethods } from './methods/channel-methods.ts'
 import { Unacked } from './unacked.ts'
 import { dispatchChannel, Method, ReplyCode, writeBasicCancel } from './wire/generated.ts'
@@ -56,7 +55,7 @@ export class Channel {
         throw new AmqpError('connection', ReplyCode.commandInvalid, 'unimplemented method', method)
       }
     } catch (error) {
-      throw error instanceof BrokerError ? fromBrokerError(error, method) : error
+      throw atMethod(error, method)
     }
   }
 
@@ -162,7 +161,7 @@ export class Channel {
     try {
       reached = this.session.publish(message, confirms, sequence)
     } catch (error) {
-      throw error instanceof BrokerError ? fromBrokerError(error, Method.basicPublish) : error
+      throw atMethod(error, Method.basicPublish)
     }
     if (reached === 0 && content.mandatory) {
       this.connection.deliveries.returned(this.number, ReplyCode.noRoute, NO_ROUTE, message)

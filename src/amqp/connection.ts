@@ -123,7 +123,7 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
     this.#reader = new SocketReader(socket, context.turn, (chunk) => this.#data(chunk))
     context.connections.add(this)
     const timeout = context.options.handshakeTimeoutMs
-    this.#after(timeout, () => this.state !== 'running' && this.state !== 'closing' && this.#socket.destroy())
+    this.#after(timeout, () => this.#session === null && this.#socket.destroy())
     // The cause of a broken socket is of no interest: a client that goes without a word is common.
     socket.on('error', () => this.#socket.destroy())
     socket.on('close', () => this.#closed())
@@ -208,6 +208,7 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
 
   /** Closes without a word: what a client gets that cannot be trusted yet. RabbitMQ waits before it does. */
   closeSilently(): void {
+    this.state = 'closed'
     this.#stopReading()
     this.#after(SILENT_CLOSE_MS, () => this.#socket.destroy())
   }
@@ -360,7 +361,7 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
   /** The reader met something that is no frame: what follows cannot be told apart any more. */
   #outOfStep(error: unknown): void {
     this.#failed(error)
-    this.closeSilently()
+    if (this.state !== 'closed') this.closeSilently()
   }
 
   #stopReading(): void {

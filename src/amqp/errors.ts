@@ -45,3 +45,10 @@ export function fromBrokerError(error: BrokerError, method: number): AmqpError {
   const [code, scope] = SCOPES[error.code]
   return new AmqpError(scope, code, error.message, method)
 }
+
+/** What was thrown while a method was handled, as the error of that method. What is not a refusal stays as it is. */
+export function atMethod(error: unknown, method: number): unknown {
+  if (error instanceof BrokerError) return fromBrokerError(error, method)
+  if (!(error instanceof AmqpError) || error.method !== 0) return error
+  return new AmqpError(error.scope, error.replyCode, error.message, method)
+}

@@ -16,7 +16,7 @@ import { Routes } from './exchange/routes.ts'
 import type { Message } from './message.ts'
 import type { Consumer, Publisher } from './ports.ts'
 import type { Subscription } from './queue/dispatch.ts'
-import type { Queue } from './queue/queue.ts'
+import type { Queue, QueueOwner } from './queue/queue.ts'
 import type { FieldTable } from './value.ts'
 import type { BindingTerms, VHost } from './vhost.ts'
 
@@ -45,9 +45,10 @@ const RESERVED_PREFIX = 'amq.'
  * One client in one vhost. Commands throw BrokerError; publish is the hot path, and looks things up again only when
  * names, topology or rights have changed.
  */
-export class Session {
+export class Session implements QueueOwner {
   readonly user: User
   readonly vhost: VHost
+  readonly #exclusiveQueues = new Set<Queue>()
   /** A queue that the publishes since the last `takeOverrun` filled faster than it is emptied. */
   #overrun: Queue | null = null
 
@@ -168,7 +169,7 @@ export class Session {
       this.#check('queue', name, 'read')
       this.#check('exchange', deadLetters.value, 'write')
     }
-    return this.vhost.addQueue({
+    const queue = this.vhost.addQueue({
       name,
       // RabbitMQ 4: a queue that goes with its connection has nothing to survive for.
       durable: declaration.durable && !declaration.exclusive,
@@ -176,6 +177,8 @@ export class Session {
       autoDelete: declaration.autoDelete,
       arguments: declaration.arguments,
     })
+    if (declaration.exclusive) this.#exclusiveQueues.add(queue)
+    return queue
   }
 
   /** queue.declare with passive: the queue, if it exists and is not another connection's. */
@@ -249,11 +252,15 @@ export class Session {
     return queue.subscribe(consumer, exclusive)
   }
 
+  queueDeleted(queue: Queue): void {
+    this.#exclusiveQueues.delete(queue)
+  }
+
   /** The client is gone, and its exclusive queues with it. Its consumers and deliveries were given back before. */
   close(): void {
     if (this.#closed) return
     this.#closed = true
-    for (const queue of [...this.vhost.queues.values()]) if (queue.owner === this) this.vhost.deleteQueue(queue)
+    for (const queue of this.#exclusiveQueues) this.vhost.deleteQueue(queue)
     this.#broker.sessionClosed(this)
   }
 

@@ -41,6 +41,7 @@ export class SocketWriter implements TurnTask {
   #enlisted = false
   #holds = 0
   #held: Buffer[] = []
+  #ending = false
   #ended = false
 
   /** `drained` is called when a socket that was `full` no longer is. */
@@ -81,6 +82,7 @@ export class SocketWriter implements TurnTask {
     this.#held = []
     for (const bytes of held) this.#send(bytes)
     this.flush()
+    if (this.#ending) this.end()
   }
 
   /** Sends what has been gathered now. */
@@ -88,14 +90,11 @@ export class SocketWriter implements TurnTask {
     this.#sendSlab()
   }
 
-  /** Sends what has been gathered and ends the sending side; nothing is sent after that. */
+  /** Sends what has been gathered, when nobody holds it back, and ends the sending side; nothing is sent after that. */
   end(): void {
-    if (this.#ended) return
-    this.#holds = 0
-    const held = this.#held
-    this.#held = []
-    for (const bytes of held) this.#send(bytes)
+    this.#ending = true
     this.#sendSlab()
+    if (this.#ended || this.#holds > 0) return
     this.#ended = true
     this.#socket.end()
   }

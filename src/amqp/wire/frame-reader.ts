@@ -52,6 +52,7 @@ export class FrameReader {
   frameMax = INITIAL_FRAME_MAX
 
   #state: State = 'frame'
+  #paused = false
   readonly #head = Buffer.alloc(FRAME_HEADER_BYTES)
   #headBytes = 0
 
@@ -69,13 +70,13 @@ export class FrameReader {
   #snippetBytes = 0
 
   /**
-   * Reads a chunk and calls the sink for what is in it. After an error, and when the sink throws, the rest of the chunk
-   * is lost: the connection cannot go on.
+   * Reads a chunk from `start` on, calls the sink for what is in it, and returns how far it came: to the end, unless it
+   * was paused. After an error, and when the sink throws, the rest of the chunk is lost: the connection cannot go on.
    * @throws WireError 501 or 505
    */
-  read(chunk: Buffer, sink: FrameSink): void {
-    let position = 0
-    while (position < chunk.length) {
+  read(chunk: Buffer, start: number, sink: FrameSink): number {
+    let position = start
+    while (position < chunk.length && !this.#paused) {
       switch (this.#state) {
         case 'frame':
           position = this.#frame(chunk, position, sink)
@@ -95,9 +96,19 @@ export class FrameReader {
           position++
           break
         case 'stopped':
-          return
+          return chunk.length
       }
     }
+    return position
+  }
+
+  /** Reads nothing until `resume`; from within the sink, the frame that it was called for is the last. */
+  pause(): void {
+    this.#paused = true
+  }
+
+  resume(): void {
+    this.#paused = false
   }
 
   /** Reads nothing any more; also from within the sink, where it ends the loop at once. */

@@ -16,13 +16,18 @@ import type { FieldTable } from '../value.ts'
 import { Dispatch, Subscription } from './dispatch.ts'
 import { Entry, EntryState, Stored } from './entry.ts'
 
+/** Who an exclusive queue belongs to: nobody else may use it, and it goes with them. */
+export interface QueueOwner {
+  queueDeleted(queue: Queue): void
+}
+
 /** How a queue was declared. */
 export interface QueueProperties {
   readonly name: string
   readonly vhost: string
   readonly durable: boolean
   /** The session that may use it, and with whose end it goes. */
-  readonly owner: object | null
+  readonly owner: QueueOwner | null
   readonly autoDelete: boolean
   readonly arguments: FieldTable
 }
@@ -51,7 +56,7 @@ export class Queue {
   readonly name: string
   readonly vhost: string
   readonly durable: boolean
-  readonly owner: object | null
+  readonly owner: QueueOwner | null
   readonly autoDelete: boolean
   readonly arguments: FieldTable
   readonly log: QueueLog | null
@@ -274,6 +279,7 @@ export class Queue {
     const subscriptions = [...this.#dispatch.subscriptions]
     for (const subscription of subscriptions) this.#dispatch.remove(subscription)
     this.log?.drop()
+    this.owner?.queueDeleted(this)
     for (const subscription of subscriptions) subscription.consumer.cancelled(reason)
   }
 
