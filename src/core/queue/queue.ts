@@ -1,18 +1,11 @@
 // A queue: its messages in order, what is out with consumers, and who is next.
-import { Fifo } from '../../lib/fifo.ts'
-import { Heap } from '../../lib/heap.ts'
 import type { Binding } from '../exchange/binding.ts'
 import type { InputWindow } from '../input-window.ts'
-import {
-  ENTRY_OVERHEAD_BYTES,
-  PACE_DELIVERIES_MIN,
-  QUEUE_OVERRUN_BYTES,
-  QUEUE_READ_AHEAD_BYTES,
-  QUEUE_RESIDENT_BYTES,
-} from '../limits.ts'
+import { PACE_DELIVERIES_MIN, QUEUE_OVERRUN_BYTES } from '../limits.ts'
 import type { Message } from '../message.ts'
 import type { CancelReason, Consumer, Publisher, QueueLog, StoredMessage } from '../ports.ts'
 import type { FieldTable } from '../value.ts'
+import { Backlog, type BacklogHost } from './backlog.ts'
 import { Dispatch, Subscription } from './dispatch.ts'
 import { Entry, EntryState, Stored } from './entry.ts'
 
@@ -41,18 +34,8 @@ export interface QueueContext {
   queueReadFailed(queue: Queue, error: unknown): void
 }
 
-/**
- * One queue. Ready messages stand in this order, each part before the next:
- *
- *     returned        requeued ones, by position
- *     head            in memory
- *     gap             on disk only: positions from gapFrom on and below gapBelow, and the transient ones among them (kept)
- *     tail            in memory, newer than the gap; empty while there is no gap
- *
- * A queue with a backlog has all of them; most queues have a head and nothing else. The gap is read back a page ahead
- * of the consumers, and the tail is dropped into the gap once it is on disk and too large.
- */
-export class Queue {
+/** One queue. Owns the entries, their order and their states; the log owns what is on disk of them. */
+export class Queue implements BacklogHost {
   readonly name: string
   readonly vhost: string
   readonly durable: boolean
@@ -70,27 +53,11 @@ export class Queue {
 
   readonly #context: QueueContext
   readonly #dispatch = new Dispatch()
-  readonly #returned = new Heap<Entry>((entry) => entry.position)
-  #head = new Fifo<Entry>()
-  #tail = new Fifo<Entry>()
-  readonly #kept = new Fifo<Entry>()
-  #headBytes = 0
-  #tailBytes = 0
-  #gapFrom: number
-  #gapBelow: number
-  #gapCount: number
+  readonly #backlog: Backlog
   #nextPosition: number
-  #readyCount: number
-  #readyBytes: number
-  #transientBytes = 0
   #unackedCount = 0
   #hadConsumer = false
   #keepsUp = true
-  #reading = false
-  #readGeneration = 0
-  /** The head is looked at for what could be dropped when it is larger than this. */
-  #splitAbove = QUEUE_RESIDENT_BYTES * 2
-  #afterRead: (() => void)[] = []
 
   constructor(properties: QueueProperties, log: QueueLog | null, context: QueueContext) {
     this.name = properties.name
@@ -101,22 +68,18 @@ export class Queue {
     this.arguments = properties.arguments
     this.log = log
     this.#context = context
-    this.#gapFrom = log?.recovered.first ?? 0
-    this.#gapBelow = log?.recovered.next ?? 0
-    this.#gapCount = log?.recovered.count ?? 0
-    this.#nextPosition = this.#gapBelow
-    this.#readyCount = this.#gapCount
-    this.#readyBytes = log?.recovered.bodyBytes ?? 0
+    this.#backlog = new Backlog(log, this)
+    this.#nextPosition = log?.recovered.next ?? 0
   }
 
   /** Messages that wait to be delivered. */
   get readyCount(): number {
-    return this.#readyCount
+    return this.#backlog.count
   }
 
   /** The bodies of those, in bytes. */
   get readyBytes(): number {
-    return this.#readyBytes
+    return this.#backlog.bytes
   }
 
   /** Messages that were delivered and are neither acknowledged nor requeued. */
@@ -128,18 +91,24 @@ export class Queue {
     return this.#dispatch.subscriptions.size
   }
 
-  get consumers(): Iterable<Consumer> {
+  get consumers(): readonly Consumer[] {
     return Array.from(this.#dispatch.subscriptions, (subscription) => subscription.consumer)
+  }
+
+  /** Whether somebody consumes exclusively. */
+  get exclusivelyConsumed(): boolean {
+    for (const subscription of this.#dispatch.subscriptions) if (subscription.exclusive) return true
+    return false
   }
 
   /** Whether publishers should be read more slowly: memory fills although somebody consumes. */
   get overrun(): boolean {
-    return this.#transientBytes > QUEUE_OVERRUN_BYTES && this.#dispatch.subscriptions.size > 0
+    return this.#backlog.transientBytes > QUEUE_OVERRUN_BYTES && this.#dispatch.subscriptions.size > 0
   }
 
   /** How far over, 1 being the limit. */
   get overrunRatio(): number {
-    return this.#transientBytes / QUEUE_OVERRUN_BYTES
+    return this.#backlog.transientBytes / QUEUE_OVERRUN_BYTES
   }
 
   /** Whether the consumers take messages at a rate that is worth waiting for. */
@@ -160,14 +129,15 @@ export class Queue {
     const entry = new Entry(this, message, this.#nextPosition++)
     if (message.persistent && this.log !== null) this.log.append(entry, publisher, sequence)
     else if (publisher !== null) publisher.accepted(sequence)
-    if (this.#readyCount === 0) {
+    if (this.#backlog.count === 0) {
       const consumer = this.#dispatch.next()
       if (consumer !== undefined) {
         this.#deliver(consumer, entry)
         return
       }
     }
-    this.#park(entry)
+    if (!message.owned) this.#context.window.watch(entry)
+    this.#backlog.push(entry)
   }
 
   /** The message was dealt with. */
@@ -187,8 +157,7 @@ export class Queue {
     }
     entry.redelivered = true
     entry.state = EntryState.ready
-    this.#returned.push(entry)
-    this.#count(entry, 1)
+    this.#backlog.giveBack(entry)
   }
 
   /** The consumer will not take the message, and it is not to come back. */
@@ -212,75 +181,73 @@ export class Queue {
     }
   }
 
-  /** Whether somebody consumes exclusively. */
-  get exclusivelyConsumed(): boolean {
-    for (const subscription of this.#dispatch.subscriptions) if (subscription.exclusive) return true
-    return false
-  }
-
   /** A consumer may be able to take deliveries again. */
   resume(subscription: Subscription): void {
     this.#keepsUp = true
     this.#dispatch.resume(subscription)
-    if (this.#readyCount > 0) this.serve()
+    if (this.#backlog.count > 0) this.serve()
   }
 
   /** Delivers what waits, for as long as a consumer is ready and the messages are in memory. */
   serve(): void {
-    while (this.#readyCount > 0) {
-      if (!this.#available()) return
+    const backlog = this.#backlog
+    while (backlog.count > 0 && !this.deleted) {
+      if (!backlog.available) return
       const consumer = this.#dispatch.next()
       if (consumer === undefined) return
-      this.#deliver(consumer, this.#take()!)
+      this.#deliver(consumer, backlog.take()!)
     }
   }
 
   /** Whether the next message must be read from disk before it can be had. */
   get mustRead(): boolean {
-    return this.#readyCount > 0 && !this.#available()
+    return this.#backlog.count > 0 && !this.#backlog.available
   }
 
   /** Calls back when the page that is being read has arrived (or could not be read). */
   afterRead(callback: () => void): void {
-    if (this.#reading) this.#afterRead.push(callback)
-    else callback()
+    this.#backlog.afterRead(callback)
   }
 
   /** Takes the next message out, as basic.get does. Undefined when none is ready, or one must be read first. */
   get(noAck: boolean): Entry | undefined {
-    if (this.#readyCount === 0 || !this.#available()) return undefined
-    const entry = this.#take()!
+    if (this.#backlog.count === 0 || !this.#backlog.available) return undefined
+    const entry = this.#backlog.take()!
     this.#handOut(entry, noAck)
     return entry
   }
 
   /** Drops everything that is ready. Returns how many messages that were. */
   purge(): number {
-    const count = this.#readyCount
-    for (let entry = this.#returned.pop(); entry; entry = this.#returned.pop()) this.#settle(entry)
-    for (const part of [this.#head, this.#kept, this.#tail]) {
-      for (let entry = part.shift(); entry; entry = part.shift()) this.#settle(entry)
-    }
-    if (this.#gapCount > 0) this.log!.discard(this.#gapFrom, this.#gapBelow)
-    this.#readGeneration++
-    this.#gapCount = 0
-    this.#readyCount = 0
-    this.#readyBytes = 0
-    this.#transientBytes = 0
-    this.#headBytes = 0
-    this.#tailBytes = 0
+    const count = this.#backlog.count
+    this.#backlog.clear((entry) => this.#settle(entry))
     return count
   }
 
   /** Ends the queue: its consumers are cancelled, its messages gone. What is out with consumers may still be acked. */
   delete(reason: CancelReason): void {
     this.deleted = true
-    this.#readGeneration++
+    this.#backlog.abandon()
     const subscriptions = [...this.#dispatch.subscriptions]
     for (const subscription of subscriptions) this.#dispatch.remove(subscription)
     this.log?.drop()
     this.owner?.queueDeleted(this)
     for (const subscription of subscriptions) subscription.consumer.cancelled(reason)
+  }
+
+  restored(stored: StoredMessage): Entry {
+    const entry = new Entry(this, stored.message, stored.position)
+    entry.stored = Stored.written
+    entry.redelivered = stored.redelivered
+    return entry
+  }
+
+  backlogRead(): void {
+    this.serve()
+  }
+
+  backlogUnreadable(error: unknown): void {
+    this.#context.queueReadFailed(this, error)
   }
 
   #deliver(consumer: Consumer, entry: Entry): void {
@@ -304,162 +271,4 @@ export class Queue {
     entry.state = EntryState.settled
     if (entry.stored !== Stored.no && !this.deleted) this.log!.settle(entry)
   }
-
-  #park(entry: Entry): void {
-    if (!entry.message.owned) this.#context.window.watch(entry)
-    const bytes = footprint(entry)
-    if (this.#gapCount > 0) {
-      this.#tail.push(entry)
-      this.#tailBytes += bytes
-      if (this.#tailBytes > QUEUE_RESIDENT_BYTES) this.#pageOut()
-    } else {
-      this.#head.push(entry)
-      this.#headBytes += bytes
-      if (this.#headBytes > this.#splitAbove) this.#splitHead()
-    }
-    this.#count(entry, 1)
-  }
-
-  #count(entry: Entry, sign: 1 | -1): void {
-    this.#readyCount += sign
-    this.#readyBytes += sign * entry.message.bodyBytes
-    if (entry.stored === Stored.no) this.#transientBytes += sign * footprint(entry)
-  }
-
-  /** Whether the next message is in memory. If not, or nearly not, it is being read from here on. */
-  #available(): boolean {
-    if (this.#gapCount > 0 && this.#headBytes < QUEUE_READ_AHEAD_BYTES) this.#readAhead()
-    return this.#returned.length > 0 || this.#head.length > 0
-  }
-
-  #take(): Entry | undefined {
-    let entry = this.#returned.pop()
-    if (entry === undefined) {
-      entry = this.#head.shift()
-      if (entry === undefined) return undefined
-      this.#headBytes -= footprint(entry)
-    }
-    this.#count(entry, -1)
-    return entry
-  }
-
-  /** The head has grown too large: what is on disk already of its newer part becomes the gap. */
-  #splitHead(): void {
-    const log = this.log
-    if (log === null || this.#kept.length > 0) return
-    const tail = new Fifo<Entry>()
-    let tailBytes = 0
-    while (this.#headBytes - tailBytes > QUEUE_RESIDENT_BYTES) {
-      const entry = this.#head.pop()!
-      tail.unshift(entry)
-      tailBytes += footprint(entry)
-    }
-    this.#headBytes -= tailBytes
-    this.#tail = tail
-    this.#tailBytes = tailBytes
-    this.#gapFrom = tail.peek()!.position
-    this.#gapBelow = this.#gapFrom
-    this.#pageOut()
-    this.#splitAbove = QUEUE_RESIDENT_BYTES * 2
-    if (this.#gapCount > 0) return
-    // Nothing of it is on disk yet. Look again when there is much more, not at every message.
-    this.#closeGap()
-    this.#splitAbove = this.#headBytes + QUEUE_RESIDENT_BYTES / 4
-  }
-
-  /** Drops from memory what the tail holds on disk, oldest first. Transient messages among it are kept aside. */
-  #pageOut(): void {
-    const log = this.log
-    if (log === null) return
-    while (this.#tailBytes > QUEUE_RESIDENT_BYTES / 2) {
-      const entry = this.#tail.peek()
-      if (entry === undefined) break
-      if (entry.stored === Stored.no) this.#kept.push(entry)
-      else if (entry.position < log.durableBelow) this.#gapCount++
-      else break
-      this.#tail.shift()
-      this.#tailBytes -= footprint(entry)
-      this.#gapBelow = entry.position + 1
-    }
-  }
-
-  #readAhead(): void {
-    if (this.#reading || this.deleted) return
-    this.#reading = true
-    const generation = this.#readGeneration
-    this.log!.read(this.#gapFrom, this.#gapBelow).then(
-      (messages) => this.#readDone(generation, messages),
-      (error: unknown) => {
-        this.#reading = false
-        this.#context.queueReadFailed(this, error)
-        this.#tellReaders()
-      },
-    )
-  }
-
-  #readDone(generation: number, messages: readonly StoredMessage[]): void {
-    this.#reading = false
-    if (generation === this.#readGeneration) {
-      for (const stored of messages) {
-        this.#moveKept(stored.position)
-        this.#append(this.#restored(stored))
-      }
-      if (messages.length > 0) {
-        this.#gapFrom = messages.at(-1)!.position + 1
-        this.#gapCount -= messages.length
-      } else {
-        // The rest of the gap could not be read: what the log set aside is no longer counted.
-        this.#readyCount -= this.#gapCount
-        this.#gapCount = 0
-      }
-      if (this.#gapCount === 0) this.#closeGap()
-      this.serve()
-    }
-    this.#tellReaders()
-  }
-
-  #restored(stored: StoredMessage): Entry {
-    const entry = new Entry(this, stored.message, stored.position)
-    entry.stored = Stored.written
-    entry.redelivered = stored.redelivered
-    return entry
-  }
-
-  /** Puts the transient messages that stand before `position` back into the head. */
-  #moveKept(position: number): void {
-    for (let kept = this.#kept.peek(); kept && kept.position < position; kept = this.#kept.peek()) {
-      this.#append(this.#kept.shift()!)
-    }
-  }
-
-  #append(entry: Entry): void {
-    this.#head.push(entry)
-    this.#headBytes += footprint(entry)
-  }
-
-  /** The gap has been read: the tail follows the head directly. */
-  #closeGap(): void {
-    this.#moveKept(Infinity)
-    const tail = this.#tail
-    if (this.#head.length === 0) {
-      this.#tail = this.#head
-      this.#head = tail
-      this.#headBytes = this.#tailBytes
-    } else {
-      for (let entry = tail.shift(); entry; entry = tail.shift()) this.#append(entry)
-    }
-    this.#tailBytes = 0
-  }
-
-  #tellReaders(): void {
-    const readers = this.#afterRead
-    if (readers.length === 0) return
-    this.#afterRead = []
-    for (const reader of readers) reader()
-  }
-}
-
-/** What an entry costs in memory, about. */
-function footprint(entry: Entry): number {
-  return entry.message.bodyBytes + ENTRY_OVERHEAD_BYTES
 }
