@@ -98,19 +98,6 @@ export function writeHeartbeat(out: FrameOutput): void {
   out.position = position + 1
 }
 
-/** Writes type, channel and size of a frame, and returns the position of its payload. */
-export function writeFrameHeader(
-  buffer: Buffer,
-  position: number,
-  type: number,
-  channel: number,
-  payloadBytes: number,
-): number {
-  buffer[position] = type
-  writeUint16(buffer, position + 1, channel)
-  return writeUint32(buffer, position + 3, payloadBytes)
-}
-
 export function writeUint16(buffer: Buffer, position: number, value: number): number {
   buffer[position] = value >>> 8
   buffer[position + 1] = value
@@ -131,6 +118,19 @@ export function writeUint64(buffer: Buffer, position: number, value: number | bi
   // Most values are small: then the upper half need not be divided out.
   writeUint32(buffer, position, value <= 0xffffffff ? 0 : Math.floor(value / 0x100000000))
   return writeUint32(buffer, position + 4, value)
+}
+
+/** Writes type, channel and size of a frame, and returns the position of its payload. */
+function writeFrameHeader(
+  buffer: Buffer,
+  position: number,
+  type: number,
+  channel: number,
+  payloadBytes: number,
+): number {
+  buffer[position] = type
+  writeUint16(buffer, position + 1, channel)
+  return writeUint32(buffer, position + 3, payloadBytes)
 }
 
 function copyBytes(from: Buffer, start: number, end: number, to: Buffer, position: number): number {

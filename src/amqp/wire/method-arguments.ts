@@ -1,7 +1,7 @@
 // Reads and writes the arguments of methods (AMQP 0-9-1 §4.2.5): what the generated code is made of.
 import { binaryNumbers } from './erlang-binary.ts'
 import { writeUint32 } from './frame-writer.ts'
-import { decodeText, internShortString, textBytes, truncateText, wellFormedText, writeText } from './text.ts'
+import { internShortString, textBytes, truncateText, wellFormedText, writeText } from './text.ts'
 import { WireError } from './wire-error.ts'
 
 /** An end that no frame has: where the arguments run out, so that one comparison at the end catches all. */
@@ -35,11 +35,6 @@ export function readName(buffer: Buffer, position: number): string {
   const text = readShortString(buffer, position)
   if (!wellFormedText(text)) throw new WireError(501, 'Malformed UTF-8 in shortstr')
   return text
-}
-
-/** Reads a long string of any bytes as text. */
-export function readLongString(buffer: Buffer, position: number): string {
-  return decodeText(buffer, position + 4, position + 4 + readUint32(buffer, position))
 }
 
 /** A view of the bytes of a long string, valid for as long as the buffer is. */
