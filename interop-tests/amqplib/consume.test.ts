@@ -86,7 +86,9 @@ describe('consuming', () => {
     const { connection, channel, queue } = await stage(0)
     await subscribe(channel, queue, { consumerTag: 'twice' })
     const closed = connectionRefusal(connection)
-    await expect(channel.consume(queue, () => undefined, { consumerTag: 'twice' })).rejects.toThrow()
+    await expect(channel.consume(queue, () => undefined, { consumerTag: 'twice' })).rejects.toThrow(
+      'Channel ended, no reply will be forthcoming',
+    )
     expect(await closed).toEqual({ code: 530, text: "NOT_ALLOWED - attempt to reuse consumer tag 'twice'" })
   })
 
