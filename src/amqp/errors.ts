@@ -24,10 +24,11 @@ export class AmqpError extends Error {
   }
 }
 
-/** RabbitMQ's form of a reply text. */
+/** RabbitMQ's form of a reply text. What does not fit into a short string is cut and ends in three dots, as there. */
 export function replyText(replyCode: number, sentence: string): string {
   const name = replyName(replyCode)
-  return truncateText(sentence === '' ? name : `${name} - ${sentence}`, 255)
+  const text = sentence === '' ? name : `${name} - ${sentence}`
+  return Buffer.byteLength(text) <= 255 ? text : `${truncateText(text, 252)}...`
 }
 
 const SCOPES: Record<BrokerErrorCode, readonly [code: number, scope: 'channel' | 'connection']> = {
