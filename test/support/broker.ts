@@ -101,6 +101,12 @@ export class TestBroker {
     await this.settle()
   }
 
+  /** Moves the broker's time on in steps until it has ended the connection. For what starts only when a task is done. */
+  async advanceUntilEnded(client: RawClient, stepMs: number): Promise<void> {
+    for (let steps = 0; steps < 200 && !client.ended && foreign === undefined; steps++) await this.advance(stepMs)
+    await client.expectEnd()
+  }
+
   /** Lets the broker read everything that was sent so far: a whole handshake on another socket comes after it. */
   async settle(): Promise<void> {
     const client = await RawClient.open(this.port, {}, this.host)
