@@ -123,6 +123,8 @@ function serverOptions(values: Values): ServerOptions {
     frameMax: values['frame-max'],
     channelMax: values['channel-max'],
     heartbeatSeconds: values.heartbeat,
+    memoryLimit: values['memory-limit'],
+    diskFreeLimitBytes: values['disk-free-limit'],
     messageBytesMax: values['max-message-size'],
     handshakeTimeoutMs: values['handshake-timeout'],
     ...(values.host === null ? {} : { host: values.host }),

@@ -6,9 +6,11 @@ import { amqpPropertyCodec } from './amqp/property-codec.ts'
 import { ReplyCode } from './amqp/wire/generated.ts'
 import { Broker } from './core/broker.ts'
 import type { Definition } from './core/definitions.ts'
+import type { ResourceLimits, ResourceReadings } from './core/resources.ts'
 import type { Store, StoreMonitor } from './core/ports.ts'
 import { systemClock, type Clock } from './lib/clock.ts'
 import { silentLogger, type Logger } from './lib/log.ts'
+import { freeBytes, memoryBytes } from './lib/machine.ts'
 import { VERSION } from './lib/version.ts'
 import { Turn } from './lib/turn.ts'
 import { Listener } from './net/listener.ts'
@@ -38,6 +40,10 @@ export interface ServerOptions {
   readonly messageBytesMax?: number | undefined
   /** Milliseconds from accepting a connection to connection.open-ok. */
   readonly handshakeTimeoutMs?: number | undefined
+  /** Resident memory from which on publishers are blocked: bytes, or a share of the machine's up to 1; 0 is no limit. */
+  readonly memoryLimit?: number | undefined
+  /** Free bytes on the disk of the data directory below which publishers are blocked; 0 is no limit. */
+  readonly diskFreeLimitBytes?: number | undefined
   /** Users that may log in from this machine only. */
   readonly loopbackUsers?: readonly string[] | undefined
   readonly logger?: Logger | undefined
@@ -62,6 +68,10 @@ export class StartError extends Error {
 /** How long clients have to answer the close of a stopping broker, in milliseconds. */
 const GOODBYE_MS = 1500
 
+/** RabbitMQ 4's watermarks: six tenths of the memory, and 50 MB of the disk. */
+const MEMORY_SHARE_DEFAULT = 0.6
+const DISK_FREE_BYTES_DEFAULT = 50_000_000
+
 /**
  * Starts a broker.
  * @throws StartError when the data directory or the port cannot be used
@@ -74,7 +84,8 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
   const { store, definitions } = await openStore(options, turn, clock, troubles)
   try {
     const { loopbackUsers } = options
-    const broker = new Broker({ store, clock, codec: amqpPropertyCodec, logger, loopbackUsers })
+    const resources = { limits: resourceLimits(options), readings: resourceReadings(options.dataDir) }
+    const broker = new Broker({ store, clock, codec: amqpPropertyCodec, logger, loopbackUsers, resources })
     troubles.broker = broker
     broker.load(definitions)
     if (broker.vhosts.size === 0) {
@@ -85,6 +96,7 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
       })
       await new Promise<void>((resolve) => store.whenDurable(resolve))
     }
+    await broker.resources.start(clock)
     const context = amqpContext(options, broker, turn)
     const listener = await listen(options, context)
     logger.info({ port: listener.port, dataDir: options.dataDir ?? null }, 'accepting AMQP connections')
@@ -124,6 +136,7 @@ class RunningServer implements Server {
       if (connection.running) connection.close(ReplyCode.connectionForced, text, 0)
       else connection.destroy()
     }
+    this.#context.broker.resources.stop()
     await this.#goodbyes()
     await this.#store.close()
     this.#logger.info({}, 'stopped')
@@ -151,12 +164,12 @@ class StoreTroubles implements StoreMonitor {
 
   storeFailed(error: Error): void {
     this.#logger.error({ err: error }, 'the database cannot be written; publishers wait')
-    this.broker?.alarms.raise('disk')
+    this.broker?.alarms.raise('disk', 'failure')
   }
 
   storeRecovered(): void {
     this.#logger.warn({}, 'the database can be written again')
-    this.broker?.alarms.clear('disk')
+    this.broker?.alarms.clear('disk', 'failure')
   }
 }
 
@@ -172,6 +185,21 @@ async function openStore(
   } catch (error) {
     if (error instanceof StoreOpenError) throw new StartError(error.message, { cause: error })
     throw error
+  }
+}
+
+function resourceLimits(options: ServerOptions): ResourceLimits {
+  const memory = options.memoryLimit ?? MEMORY_SHARE_DEFAULT
+  return {
+    memoryBytes: memory <= 1 ? Math.floor(memory * memoryBytes()) : memory,
+    diskFreeBytes: options.diskFreeLimitBytes ?? DISK_FREE_BYTES_DEFAULT,
+  }
+}
+
+function resourceReadings(dataDir: string | undefined): ResourceReadings {
+  return {
+    residentBytes: () => process.memoryUsage.rss(),
+    freeDiskBytes: async () => (dataDir === undefined ? null : freeBytes(dataDir)),
   }
 }
 

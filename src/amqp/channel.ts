@@ -3,6 +3,7 @@ import type { Entry } from '../core/queue/entry.ts'
 import type { Message } from '../core/message.ts'
 import type { Queue } from '../core/queue/queue.ts'
 import type { Session } from '../core/session.ts'
+import { TIGHT_UNACKED_MAX } from '../core/limits.ts'
 import { Confirms } from './confirms.ts'
 import type { Connection } from './connection.ts'
 import type { ChannelConsumer } from './consumer.ts'
@@ -38,6 +39,7 @@ export class Channel {
   readonly #unacked = new Unacked()
   #nextDeliveryTag = 1
   #open = true
+  #awaitsRelief = false
 
   constructor(number: number, connection: Connection, session: Session) {
     this.number = number
@@ -76,9 +78,11 @@ export class Channel {
 
   /** Whether a delivery can be taken now, as far as the channel and its connection go. */
   takes(noAck: boolean): boolean {
-    return (
-      !this.connection.writer.full && (noAck || this.globalPrefetch === 0 || this.#unacked.count < this.globalPrefetch)
-    )
+    if (this.connection.writer.full) return false
+    if (noAck) return true
+    const outstanding = this.#unacked.count
+    if (this.globalPrefetch > 0 && outstanding >= this.globalPrefetch) return false
+    return outstanding < TIGHT_UNACKED_MAX || !this.#tight()
   }
 
   /** Writes a delivery, and remembers it if it is to be acknowledged. */
@@ -167,6 +171,20 @@ export class Channel {
       this.connection.deliveries.returned(this.number, ReplyCode.noRoute, NO_ROUTE, message)
     }
     if (confirms !== null) confirms.finish(sequence, reached)
+  }
+
+  /** Whether memory is short, so that no more unacknowledged messages are let out; asks to be told when it is not. */
+  #tight(): boolean {
+    const { resources } = this.connection.context.broker
+    if (!resources.tight) return false
+    if (!this.#awaitsRelief) {
+      this.#awaitsRelief = true
+      resources.whenRelieved(() => {
+        this.#awaitsRelief = false
+        if (this.#open) this.resumeConsumers()
+      })
+    }
+    return true
   }
 
   /** RabbitMQ: validated user-id. */

@@ -3,7 +3,7 @@ import { Message } from '../core/message.ts'
 import { AmqpError } from './errors.ts'
 import { CONTENT_BYTES_MAX, EXPIRATION_MS_MAX } from './limits.ts'
 import { Method, ReplyCode } from './wire/generated.ts'
-import { headerBodySize, headerClass, PropertyScan } from './wire/properties.ts'
+import { headerBodySize, headerClass, headerWeight, PropertyScan } from './wire/properties.ts'
 import { decodeText } from './wire/text.ts'
 
 /** What a body is gathered into at first, when it comes in pieces; it doubles as more of it arrives. */
@@ -59,7 +59,7 @@ export class ContentAssembly {
 
   /** Takes the header frame's payload. Returns the message when there is no body. Throws AmqpError. */
   header(buffer: Buffer, start: number, end: number): Message | null {
-    if (this.#state !== State.header) throw this.#unexpected(2)
+    if (this.#state !== State.header) throw this.#unexpected()
     const bodyBytes = this.#announced(buffer, start, end)
     this.scan.scan(buffer, start + HEADER_FIXED_BYTES, end)
     this.#readFacts(buffer)
@@ -78,7 +78,7 @@ export class ContentAssembly {
 
   /** Takes a piece of a body frame. Returns the message when it is whole. Throws AmqpError. */
   body(buffer: Buffer, start: number, end: number): Message | null {
-    if (this.#state !== State.body) throw this.#unexpected(3)
+    if (this.#state !== State.body) throw this.#unexpected()
     const bytes = end - start
     if (this.#gathered === 0 && bytes === this.#bodyBytes) {
       this.#state = State.idle
@@ -122,20 +122,19 @@ export class ContentAssembly {
     return new AmqpError('connection', ReplyCode.unexpectedFrame, sentence, PUBLISH)
   }
 
-  #unexpected(_type: number): AmqpError {
+  #unexpected(): AmqpError {
     if (this.#state !== State.idle) return this.interrupted()
     return new AmqpError('connection', ReplyCode.unexpectedFrame, 'expected method frame, got non method frame instead')
   }
 
   #announced(buffer: Buffer, start: number, end: number): number {
-    if (end - start < HEADER_FIXED_BYTES + 2) {
-      throw new AmqpError('connection', ReplyCode.frameError, 'content header is too short', PUBLISH)
-    }
     const classId = headerClass(buffer, start)
     if (classId !== CLASS_BASIC) {
       const sentence = `expected content header for class 60, got one for class ${classId} instead`
       throw new AmqpError('connection', ReplyCode.unexpectedFrame, sentence, PUBLISH)
     }
+    // RabbitMQ: a weight makes it something that is no content header.
+    if (headerWeight(buffer, start) !== 0) throw this.interrupted()
     const size = headerBodySize(buffer, start)
     if (size > CONTENT_BYTES_MAX) {
       const sentence = `content body size ${size} exceeds maximum allowed size ${CONTENT_BYTES_MAX}`

@@ -1,7 +1,7 @@
 // SASL mechanisms: how a client says who it is.
 import { isUtf8 } from 'node:buffer'
 import type { FieldTable } from './wire/field-table.ts'
-import { readTable } from './wire/field-table.ts'
+import { readTableBody } from './wire/field-table.ts'
 
 /** What a client's response claims. `proved`: the transport vouches for it, no password is needed. */
 export type Claim =
@@ -43,10 +43,7 @@ const amqplain: Mechanism = {
   name: 'AMQPLAIN',
   offered: () => true,
   read(response) {
-    const bytes = Buffer.allocUnsafe(response.length + 4)
-    bytes.writeUInt32BE(response.length)
-    response.copy(bytes, 4)
-    const table = readTable(bytes, 0, bytes.length)
+    const table = readTableBody(response, 0, response.length)
     const user = text(table, 'LOGIN')
     const password = text(table, 'PASSWORD')
     return user === null || password === null ? null : { user, password, proved: false }

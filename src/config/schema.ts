@@ -1,5 +1,5 @@
 // Every setting, once: flags, environment variables, the file's keys, the help and docs/configuration.md follow from it.
-import { choice, names, text, wholeNumber, type Setting } from './setting.ts'
+import { amount, choice, names, text, wholeNumber, type Setting } from './setting.ts'
 
 /** The settings by their key, in the order in which they are documented. */
 const SETTINGS = {
@@ -77,6 +77,20 @@ const SETTINGS = {
     default: 16_777_216,
     least: 1,
     most: 536_870_912,
+  }),
+  'memory-limit': amount({
+    purpose:
+      'Resident memory above which publishers are blocked: a share of what the machine or the control group has (0.6), or bytes. 0 is no limit.',
+    default: 0.6,
+    least: 0,
+    most: 1_099_511_627_776,
+  }),
+  'disk-free-limit': wholeNumber({
+    purpose: 'Free space on the disk of the data directory below which publishers are blocked. 0 is no limit.',
+    unit: 'bytes',
+    default: 50_000_000,
+    least: 0,
+    most: 1_125_899_906_842_624,
   }),
   'handshake-timeout': wholeNumber({
     purpose: 'Time that a client has to log in and open a virtual host.',

@@ -70,6 +70,22 @@ export function wholeNumber(about: About<number> & { readonly least: number; rea
   }
 }
 
+/** A share of a whole (0 to 1, decimals allowed), or a whole number of bytes above that. */
+export function amount(about: About<number> & { readonly least: number; readonly most: number }): Setting<number> {
+  const { least, most, ...rest } = about
+  const takes = `a share from 0 to 1, or a whole number of bytes up to ${most}`
+  return {
+    ...rest,
+    takes,
+    read(raw) {
+      const written = typeof raw === 'number' ? String(raw) : raw
+      const number = typeof written === 'string' && /^\d+(\.\d+)?$/.test(written.trim()) ? Number(written) : NaN
+      if (number >= least && number <= most && (number <= 1 || Number.isInteger(number))) return number
+      throw new ValueError(`must be ${takes}`)
+    },
+  }
+}
+
 /** One of a few words. */
 export function choice<const W extends string>(about: About<W> & { readonly words: readonly W[] }): Setting<W> {
   const { words, ...rest } = about

@@ -3,6 +3,9 @@
 /** A resource that is short. The texts that clients read are made of these (RabbitMQ's words). */
 export type Alarm = 'memory' | 'disk'
 
+/** Why an alarm stands: a limit is exceeded, or the store cannot write. */
+export type AlarmCause = 'limit' | 'failure'
+
 /** Somebody who publishes: held back while an alarm stands. */
 export interface AlarmListener {
   /** An alarm was raised, or another one in its place. The text says which resources are low. */
@@ -13,40 +16,49 @@ export interface AlarmListener {
 
 /** The alarms that stand, and the publishers that hear of them. */
 export class Alarms {
-  readonly #raised = new Set<Alarm>()
+  readonly #causes: Readonly<Record<Alarm, Set<AlarmCause>>> = { memory: new Set(), disk: new Set() }
   readonly #listeners = new Set<AlarmListener>()
 
-  get raised(): ReadonlySet<Alarm> {
-    return this.#raised
+  /** Why this alarm stands; empty when it does not. */
+  causes(alarm: Alarm): ReadonlySet<AlarmCause> {
+    return this.#causes[alarm]
   }
 
   /** RabbitMQ's text: `low on memory`, `low on disk`, or `low on memory & disk`; empty when none stands. */
   get reason(): string {
-    const names = (['memory', 'disk'] as const).filter((alarm) => this.#raised.has(alarm))
+    const names = (['memory', 'disk'] as const).filter((alarm) => this.#causes[alarm].size > 0)
     return names.length === 0 ? '' : `low on ${names.join(' & ')}`
   }
 
   /** Adds a publisher; it is told at once when an alarm stands. */
   add(listener: AlarmListener): void {
     this.#listeners.add(listener)
-    if (this.#raised.size > 0) listener.blocked(this.reason)
+    const { reason } = this
+    if (reason !== '') listener.blocked(reason)
   }
 
   delete(listener: AlarmListener): void {
     this.#listeners.delete(listener)
   }
 
-  raise(alarm: Alarm): void {
-    if (this.#raised.has(alarm)) return
-    this.#raised.add(alarm)
-    for (const listener of this.#listeners) listener.blocked(this.reason)
+  raise(alarm: Alarm, cause: AlarmCause): void {
+    const before = this.reason
+    this.#causes[alarm].add(cause)
+    this.#tell(before)
   }
 
-  clear(alarm: Alarm): void {
-    if (!this.#raised.delete(alarm)) return
+  clear(alarm: Alarm, cause: AlarmCause): void {
+    const before = this.reason
+    this.#causes[alarm].delete(cause)
+    this.#tell(before)
+  }
+
+  #tell(before: string): void {
+    const { reason } = this
+    if (reason === before) return
     for (const listener of this.#listeners) {
-      if (this.#raised.size === 0) listener.unblocked()
-      else listener.blocked(this.reason)
+      if (reason === '') listener.unblocked()
+      else listener.blocked(reason)
     }
   }
 }

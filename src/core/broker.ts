@@ -7,6 +7,7 @@ import type { Definition, VHostDefinition } from './definitions.ts'
 import { InputWindow } from './input-window.ts'
 import { Pace } from './pace.ts'
 import type { PropertyCodec, Store } from './ports.ts'
+import { Resources, type ResourceLimits, type ResourceReadings } from './resources.ts'
 import { Session } from './session.ts'
 import { VHost, type VHostContext } from './vhost.ts'
 
@@ -17,6 +18,7 @@ export interface BrokerOptions {
   readonly codec: PropertyCodec
   readonly logger: Logger
   readonly loopbackUsers?: readonly string[] | undefined
+  readonly resources: { readonly limits: ResourceLimits; readonly readings: ResourceReadings }
 }
 
 /** What is made when the store is empty. */
@@ -35,6 +37,7 @@ export class Broker implements VHostContext {
   readonly access: Access
   readonly alarms = new Alarms()
   readonly pace: Pace
+  readonly resources: Resources
   readonly window = new InputWindow()
   readonly vhosts = new Map<string, VHost>()
   readonly sessions = new Set<Session>()
@@ -48,6 +51,8 @@ export class Broker implements VHostContext {
     this.codec = options.codec
     this.logger = options.logger
     this.pace = new Pace(options.clock, options.store)
+    const { limits, readings } = options.resources
+    this.resources = new Resources(limits, readings, this.alarms, options.logger)
     this.access = new Access({
       store: this,
       clock: options.clock,

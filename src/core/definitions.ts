@@ -59,12 +59,7 @@ export interface BindingDefinition {
 }
 
 export type Definition =
-  | VHostDefinition
-  | UserDefinition
-  | PermissionDefinition
-  | ExchangeDefinition
-  | QueueDefinition
-  | BindingDefinition
+  VHostDefinition | UserDefinition | PermissionDefinition | ExchangeDefinition | QueueDefinition | BindingDefinition
 
 /** What identifies a definition among those of its kind; the same identity again replaces it. */
 export function definitionIdentity(definition: Definition): readonly (string | FieldTable)[] {

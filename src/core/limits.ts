@@ -26,3 +26,15 @@ export const PACE_DELIVERIES_MIN = 16
 
 /** What may wait to be written before publishers wait for the disk. Some commits' worth, on a slow disk too. */
 export const STORE_PENDING_BYTES_MAX = 64 * 1024 * 1024
+
+/** How often memory is looked at, in milliseconds: a fast publisher fills some hundred megabytes in a second. */
+export const MEMORY_CHECK_MS = 200
+
+/** How often the free space of the disk is looked at, in milliseconds. */
+export const DISK_CHECK_MS = 2000
+
+/** The share of the memory limit from which on queues keep less in memory. */
+export const MEMORY_TIGHT_SHARE = 0.8
+
+/** Messages that a channel may have unacknowledged while memory is tight, whatever its prefetch. */
+export const TIGHT_UNACKED_MAX = 2000

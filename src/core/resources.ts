@@ -1,0 +1,98 @@
+// Watches the memory and the disk that the broker has, and raises the alarms.
+import type { Clock, Timer } from '../lib/clock.ts'
+import type { Logger } from '../lib/log.ts'
+import type { Alarms } from './alarms.ts'
+import { DISK_CHECK_MS, MEMORY_CHECK_MS, MEMORY_TIGHT_SHARE } from './limits.ts'
+
+/** Where the figures come from: the machine, or a test. Bytes. */
+export interface ResourceReadings {
+  residentBytes(): number
+  /** What is free where the data is; null when everything is in memory. */
+  freeDiskBytes(): Promise<number | null>
+}
+
+/** From where on publishers are blocked. Bytes; 0 is no limit. */
+export interface ResourceLimits {
+  readonly memoryBytes: number
+  readonly diskFreeBytes: number
+}
+
+/** The state of memory and disk. Raises and clears alarms; `tight` tells the queues earlier, so that they keep less. */
+export class Resources {
+  readonly limits: ResourceLimits
+  /** Whether memory is near its limit: queues spill sooner, and unacknowledged messages are let out more slowly. */
+  tight = false
+  usedBytes = 0
+  freeDiskBytes: number | null = null
+
+  readonly #readings: ResourceReadings
+  readonly #alarms: Alarms
+  readonly #logger: Logger
+  readonly #timers: Timer[] = []
+  #relieved: (() => void)[] = []
+
+  constructor(limits: ResourceLimits, readings: ResourceReadings, alarms: Alarms, logger: Logger) {
+    this.limits = limits
+    this.#readings = readings
+    this.#alarms = alarms
+    this.#logger = logger
+  }
+
+  /** Checks both now and regularly from now on. */
+  async start(clock: Clock): Promise<void> {
+    this.#timers.push(
+      clock.every(MEMORY_CHECK_MS, () => this.checkMemory()),
+      clock.every(DISK_CHECK_MS, () => void this.checkDisk()),
+    )
+    this.checkMemory()
+    await this.checkDisk()
+  }
+
+  stop(): void {
+    for (const timer of this.#timers) timer.cancel()
+  }
+
+  /** Calls back once when memory is no longer tight; at once when it is not. */
+  whenRelieved(callback: () => void): void {
+    if (this.tight) this.#relieved.push(callback)
+    else callback()
+  }
+
+  checkMemory(): void {
+    const { memoryBytes } = this.limits
+    this.usedBytes = this.#readings.residentBytes()
+    if (memoryBytes === 0) return
+    this.#judge('memory', this.usedBytes > memoryBytes, { usedBytes: this.usedBytes, limitBytes: memoryBytes })
+    this.tight = this.usedBytes > memoryBytes * MEMORY_TIGHT_SHARE
+    if (this.tight || this.#relieved.length === 0) return
+    const relieved = this.#relieved
+    this.#relieved = []
+    for (const callback of relieved) callback()
+  }
+
+  async checkDisk(): Promise<void> {
+    const { diskFreeBytes } = this.limits
+    try {
+      this.freeDiskBytes = await this.#readings.freeDiskBytes()
+    } catch (error) {
+      // Whether there is room cannot be told: the store says so itself when a write fails.
+      this.#logger.warn({ err: error }, 'the free space of the disk cannot be read')
+      return
+    }
+    if (this.freeDiskBytes === null || diskFreeBytes === 0) return
+    const facts = { freeBytes: this.freeDiskBytes, limitBytes: diskFreeBytes }
+    this.#judge('disk', this.freeDiskBytes < diskFreeBytes, facts)
+  }
+
+  #judge(alarm: 'memory' | 'disk', short: boolean, facts: Record<string, number>): void {
+    const raised = this.#alarms.causes(alarm).has('limit')
+    if (short === raised) return
+    if (short) {
+      this.#logger.warn(facts, `${alarm} alarm: publishers are blocked`)
+      this.#alarms.raise(alarm, 'limit')
+    } else {
+      this.#logger.warn(facts, `${alarm} alarm cleared`)
+      this.#alarms.clear(alarm, 'limit')
+    }
+  }
+}
