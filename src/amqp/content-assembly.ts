@@ -60,7 +60,7 @@ export class ContentAssembly {
   /** Takes the header frame's payload. Returns the message when there is no body. Throws AmqpError. */
   header(buffer: Buffer, start: number, end: number): Message | null {
     if (this.#state !== State.header) throw this.#unexpected()
-    const bodyBytes = this.#announced(buffer, start, end)
+    const bodyBytes = this.#announced(buffer, start)
     this.scan.scan(buffer, start + HEADER_FIXED_BYTES, end)
     this.#readFacts(buffer)
     this.#properties = buffer
@@ -127,7 +127,7 @@ export class ContentAssembly {
     return new AmqpError('connection', ReplyCode.unexpectedFrame, 'expected method frame, got non method frame instead')
   }
 
-  #announced(buffer: Buffer, start: number, end: number): number {
+  #announced(buffer: Buffer, start: number): number {
     const classId = headerClass(buffer, start)
     if (classId !== CLASS_BASIC) {
       const sentence = `expected content header for class 60, got one for class ${classId} instead`
