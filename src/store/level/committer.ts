@@ -1,0 +1,227 @@
+// The committer: one synced batch in flight for the whole store, and what was enlisted meanwhile is the next.
+import type { Clock } from '../../lib/clock.ts'
+import type { Turn, TurnTask } from '../../lib/turn.ts'
+import { Stage } from '../../lib/turn.ts'
+import type { StoreMonitor } from '../../core/ports.ts'
+import type { Database, Operation } from './database.ts'
+import { RETRY_FIRST_MS, RETRY_MAX_MS } from './tuning.ts'
+
+/** The batch that is being put together. */
+export class Batch {
+  readonly serial: number
+  /** Milliseconds since 1970 at which it starts. */
+  readonly now: number
+  readonly operations: Operation[] = []
+
+  constructor(serial: number, now: number) {
+    this.serial = serial
+    this.now = now
+  }
+
+  put(key: Buffer, value: Buffer): void {
+    this.operations.push({ type: 'put', key, value })
+  }
+
+  del(key: Buffer): void {
+    this.operations.push({ type: 'del', key })
+  }
+}
+
+/** Somebody who has something to write: a log. Enlists itself once for a batch. */
+export interface BatchMember {
+  /** The batch starts: what waits is put into it. */
+  contribute(batch: Batch): void
+  /** The batch is on disk. */
+  committed(): void
+}
+
+/** Work that goes along with batches, a slice in each, and keeps nobody waiting. */
+export interface BackgroundWork {
+  readonly waiting: boolean
+  contribute(batch: Batch): void
+  committed(): void
+}
+
+const SYNCED = { sync: true }
+
+/**
+ * Writes batches, one after the other, each synced. A batch that fails is written again, after the database was closed
+ * and opened, until it succeeds: nothing of it is accepted before, and nothing later overtakes it.
+ */
+export class Committer implements TurnTask {
+  readonly #database: Database
+  readonly #turn: Turn
+  readonly #clock: Clock
+  readonly #monitor: StoreMonitor
+  #background: BackgroundWork | null = null
+  /** The messages that are not yet on disk, in bytes. The logs count them. */
+  pendingBytes = 0
+
+  #members: BatchMember[] = []
+  #definitions = new Map<string, Operation>()
+  #waiters: (() => void)[] = []
+
+  /** What the batch in flight holds, to be told when it is on disk. */
+  #memberInFlight: BatchMember[] = []
+  #waitersInFlight: (() => void)[] = []
+  #batch: Batch | null = null
+
+  #serial = 0
+  #enlisted = false
+  #failing = false
+  #backoffMs = RETRY_FIRST_MS
+  /** Whether the database is open, and who waits until it is again. */
+  #readable = true
+  #readers: (() => void)[] = []
+  #closing: { attempts: number; reject: (error: Error) => void } | null = null
+
+  constructor(database: Database, turn: Turn, clock: Clock, monitor: StoreMonitor) {
+    this.#database = database
+    this.#turn = turn
+    this.#clock = clock
+    this.#monitor = monitor
+  }
+
+  /** Names the work that goes along with batches. */
+  accompany(work: BackgroundWork): void {
+    this.#background = work
+  }
+
+  /** The highest serial of a batch that is on disk, with all those before it. */
+  get durable(): number {
+    return this.#batch === null ? this.#serial : this.#serial - 1
+  }
+
+  get closing(): boolean {
+    return this.#closing !== null
+  }
+
+  /** Asks for a batch to which this member contributes. The member sees to it that it asks once a batch. */
+  enlist(member: BatchMember): void {
+    this.#members.push(member)
+    this.schedule()
+  }
+
+  /** Enlists a single change. A later one of the same key replaces it. */
+  change(operation: Operation): void {
+    this.#definitions.set(operation.key.toString('latin1'), operation)
+    this.schedule()
+  }
+
+  whenDurable(callback: () => void): void {
+    if (this.#members.length > 0 || this.#definitions.size > 0) this.#waiters.push(callback)
+    else if (this.#batch !== null) this.#waitersInFlight.push(callback)
+    else callback()
+  }
+
+  /** Resolves when the batch in flight, if there is one, is on disk. */
+  settled(): Promise<void> {
+    if (this.#batch === null) return Promise.resolve()
+    return new Promise((resolve) => this.#waitersInFlight.push(resolve))
+  }
+
+  /** Resolves when the database can be read: at once, unless it is being opened again. */
+  readable(): Promise<void> {
+    if (this.#readable) return Promise.resolve()
+    return new Promise((resolve) => this.#readers.push(resolve))
+  }
+
+  /** Has a batch start at the end of the turn, unless one is in flight: then the next one starts behind it. */
+  schedule(): void {
+    if (this.#enlisted || this.#batch !== null) return
+    this.#enlisted = true
+    this.#turn.enlist(Stage.store, this)
+  }
+
+  runStage(): void {
+    this.#enlisted = false
+    if (this.#batch === null) this.#start()
+  }
+
+  /**
+   * Writes what waits and closes the database. Rejects when that cannot be written: it is tried once more, after the
+   * database was opened again.
+   */
+  async close(): Promise<void> {
+    const drained = new Promise<void>((resolve, reject) => {
+      this.#closing = { attempts: 0, reject }
+      this.whenDurable(resolve)
+    })
+    try {
+      await drained
+    } finally {
+      this.#readable = true
+      for (const reader of this.#readers.splice(0)) reader()
+      await this.#database.close()
+    }
+  }
+
+  #start(): void {
+    const batch = new Batch(++this.#serial, this.#clock.now())
+    this.#batch = batch
+    this.#memberInFlight = this.#members
+    this.#waitersInFlight = this.#waiters
+    this.#members = []
+    this.#waiters = []
+    for (const member of this.#memberInFlight) member.contribute(batch)
+    for (const operation of this.#definitions.values()) batch.operations.push(operation)
+    this.#definitions.clear()
+    if (!this.closing) this.#background?.contribute(batch)
+    if (batch.operations.length === 0) this.#succeeded()
+    else this.#write()
+  }
+
+  #write(): void {
+    this.#database.batch(this.#batch!.operations, SYNCED).then(this.#succeeded, this.#failed)
+  }
+
+  readonly #succeeded = (): void => {
+    const members = this.#memberInFlight
+    const waiters = this.#waitersInFlight
+    this.#batch = null
+    this.#memberInFlight = []
+    this.#waitersInFlight = []
+    if (this.#failing) {
+      this.#failing = false
+      this.#backoffMs = RETRY_FIRST_MS
+      this.#monitor.storeRecovered()
+    }
+    for (const member of members) member.committed()
+    this.#background?.committed()
+    for (const waiter of waiters) waiter()
+    const waiting = this.#members.length > 0 || this.#definitions.size > 0
+    if (waiting || (!this.closing && this.#background?.waiting)) this.schedule()
+  }
+
+  readonly #failed = (error: Error): void => {
+    if (!this.#failing) {
+      this.#failing = true
+      this.#monitor.storeFailed(error)
+    }
+    if (this.#closing !== null && this.#closing.attempts++ > 0) {
+      this.#closing.reject(new Error('The store could not write what waited when it was closed', { cause: error }))
+      return
+    }
+    if (this.closing) void this.#retry()
+    else this.#clock.after(this.#backoffMs, () => void this.#retry())
+    this.#backoffMs = Math.min(this.#backoffMs * 2, RETRY_MAX_MS)
+  }
+
+  /**
+   * LevelDB goes on behind a record that it wrote in part, where a later recovery would not find it; so the database is
+   * opened again, which cuts that off, before the batch is written again.
+   */
+  async #retry(): Promise<void> {
+    this.#readable = false
+    try {
+      await this.#database.close()
+      await this.#database.open()
+    } catch (error) {
+      this.#failed(error as Error)
+      return
+    }
+    this.#readable = true
+    for (const reader of this.#readers.splice(0)) reader()
+    this.#write()
+  }
+}

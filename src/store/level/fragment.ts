@@ -1,0 +1,275 @@
+// Fragments: the entries that one batch adds to a page, packed into one value. The bytes of a merged page are those of
+// its fragments one behind the other.
+//
+//     u32  CRC-32 of everything behind it          u48  position of the first entry
+//     u8   version        u8   0                   u48  milliseconds since 1970 when it was written
+//     u16  entries        u32  bytes of the entries     then the entries:
+//
+//     varint  positions since the previous entry   varint  bytes of the properties
+//     u8      flags                                varint  bytes of the body
+//     u8      priority, if any                     varint  bytes of further fields, if any, and these
+//     varint  expiration in ms, if any             properties, body
+//     texts   exchange and routing key, unless as before
+import { crc32 } from 'node:zlib'
+import type { MessageFacts } from '../../core/message.ts'
+import { Message } from '../../core/message.ts'
+import type { StoredMessage } from '../../core/ports.ts'
+import type { Entry } from '../../core/queue/entry.ts'
+import { Stored } from '../../core/queue/entry.ts'
+import { DamagedRecordError, RecordReader, putText, putVarint, textBytesMax } from './bytes.ts'
+import type { Page } from './page.ts'
+import { COPY_LOOP_BYTES, PAGE_BYTES, PAGE_ENTRIES } from './tuning.ts'
+
+const VERSION = 1
+const HEADER_BYTES = 24
+const CRC_BYTES = 4
+
+/** The flags of an entry. Their numbers are part of the format. */
+const Flag = {
+  persistent: 0x01,
+  headers: 0x02,
+  priority: 0x04,
+  expiration: 0x08,
+  /** Exchange and routing key are those of the entry before. */
+  sameRoute: 0x10,
+  redelivered: 0x20,
+  /** Further fields follow, with their length in front: a reader that does not know them steps over. */
+  further: 0x40,
+  /** Reserved for bodies that are kept elsewhere and shared. */
+  bodyElsewhere: 0x80,
+} as const
+
+/** The most that an entry takes beside its texts, properties and body. */
+const ENTRY_BYTES_MAX = 2 + 8 + 8 + 8 + 8
+
+/** What was written last: mostly the next message has the same route. */
+const route = { exchange: '', routingKey: '', bytes: Buffer.of(0, 0) }
+
+function encodeRoute(exchange: string, routingKey: string): Buffer {
+  if (route.exchange === exchange && route.routingKey === routingKey) return route.bytes
+  const bytes = Buffer.allocUnsafe(textBytesMax(exchange) + textBytesMax(routingKey))
+  const end = putText(bytes, putText(bytes, 0, exchange), routingKey)
+  route.exchange = exchange
+  route.routingKey = routingKey
+  route.bytes = bytes.subarray(0, end)
+  return route.bytes
+}
+
+/** What came of packing entries. */
+export interface Packed {
+  readonly value: Buffer
+  /** The index behind the last entry that was taken. */
+  readonly end: number
+}
+
+/**
+ * Packs entries into a fragment for a page, from index `start` on, until the page is full; those that are null are left
+ * out. Messages whose bytes are not their own take those of the fragment. Notes the entries in the page.
+ */
+export function packFragment(entries: readonly (Entry | null)[], start: number, page: Page, now: number): Packed {
+  let size = HEADER_BYTES
+  let count = 0
+  let end = start
+  let exchange = ''
+  let routingKey = ''
+  // What is taken is settled before memory is: until the page has enough entries, bytes or positions.
+  for (; end < entries.length; end++) {
+    const entry = entries[end]!
+    if (entry === null) continue
+    if (count > 0 && (page.entries + count >= PAGE_ENTRIES || page.bytes + size >= PAGE_BYTES)) break
+    if (count > 0 && !page.spans(entry.position)) break
+    const message = entry.message
+    size += ENTRY_BYTES_MAX + message.propertiesBytes + message.bodyBytes
+    if (count === 0 || message.exchange !== exchange || message.routingKey !== routingKey) {
+      exchange = message.exchange
+      routingKey = message.routingKey
+      size += encodeRoute(exchange, routingKey).length
+    }
+    count++
+  }
+  const bytes = Buffer.allocUnsafe(size)
+  const used = putEntries(bytes, entries, start, end, page, now)
+  putHeader(bytes, used, count, firstPosition(entries, start), now)
+  page.bytes += used
+  return { value: bytes.subarray(0, used), end }
+}
+
+function firstPosition(entries: readonly (Entry | null)[], start: number): number {
+  while (entries[start] === null) start++
+  return entries[start]!.position
+}
+
+function putHeader(bytes: Buffer, used: number, count: number, position: number, now: number): void {
+  bytes[4] = VERSION
+  bytes[5] = 0
+  bytes.writeUInt16BE(count, 6)
+  bytes.writeUIntBE(position, 8, 6)
+  bytes.writeUIntBE(now, 14, 6)
+  bytes.writeUInt32BE(used - HEADER_BYTES, 20)
+  bytes.writeUInt32BE(crc32(bytes.subarray(CRC_BYTES, used)), 0)
+}
+
+function putEntries(
+  bytes: Buffer,
+  entries: readonly (Entry | null)[],
+  start: number,
+  end: number,
+  page: Page,
+  now: number,
+): number {
+  let at = HEADER_BYTES
+  let previous = -1
+  let exchange: string | null = null
+  let routingKey = ''
+  for (let i = start; i < end; i++) {
+    const entry = entries[i]!
+    if (entry === null) continue
+    const message = entry.message
+    const position = entry.position
+    const expirationMs = message.expirationMs
+    const sameRoute = message.exchange === exchange && message.routingKey === routingKey
+    let flags = 0
+    if (message.persistent) flags |= Flag.persistent
+    if (message.headers) flags |= Flag.headers
+    if (message.priority !== 0) flags |= Flag.priority
+    if (expirationMs >= 0) flags |= Flag.expiration
+    if (sameRoute) flags |= Flag.sameRoute
+    if (entry.redelivered) flags |= Flag.redelivered
+    at = putVarint(bytes, at, previous < 0 ? 0 : position - previous)
+    previous = position
+    bytes[at++] = flags
+    if (message.priority !== 0) bytes[at++] = message.priority
+    if (expirationMs >= 0) {
+      at = putVarint(bytes, at, expirationMs)
+      page.expires(now + expirationMs)
+    }
+    if (!sameRoute) {
+      exchange = message.exchange
+      routingKey = message.routingKey
+      const encoded = encodeRoute(exchange, routingKey)
+      at = putBytes(bytes, at, encoded, 0, encoded.length)
+    }
+    const bodyBytes = message.bodyEnd - message.bodyStart
+    at = putVarint(bytes, at, message.propertiesEnd - message.propertiesStart)
+    at = putVarint(bytes, at, bodyBytes)
+    const propertiesStart = at
+    at = putBytes(bytes, at, message.properties, message.propertiesStart, message.propertiesEnd)
+    const bodyStart = at
+    at = putBytes(bytes, at, message.body, message.bodyStart, message.bodyEnd)
+    if (!message.owned) message.adopt(bytes, propertiesStart, bodyStart, bodyStart, at)
+    page.add(position, bodyBytes)
+    entry.stored = Stored.written
+  }
+  return at
+}
+
+/** Copies bytes: few of them in a loop, for a call into the engine costs as much as some dozens. */
+function putBytes(target: Buffer, at: number, source: Buffer, start: number, end: number): number {
+  const length = end - start
+  if (length > COPY_LOOP_BYTES) source.copy(target, at, start, end)
+  else for (let i = 0; i < length; i++) target[at + i] = source[start + i]!
+  return at + length
+}
+
+/** The facts of the message that is being read: the constructor copies them. */
+const facts: { -readonly [Fact in keyof MessageFacts]: MessageFacts[Fact] } = {
+  persistent: false,
+  priority: 0,
+  expirationMs: -1,
+  headers: false,
+}
+
+/** Decides which of the entries that are read back are wanted. */
+export interface Wanted {
+  /** Whether the entry at this position is to be returned. */
+  wants(position: number): boolean
+  /** Whether the entry at this position was handed to somebody, as far as its log knows. */
+  redelivered(position: number): boolean
+}
+
+/** Bytes that are not what was written. */
+export interface Damage {
+  /** The entries from this position on cannot be read. */
+  readonly position: number
+  readonly error: DamagedRecordError
+}
+
+/**
+ * Reads the entries of a value, which are those of one or more fragments, and adds those that are wanted to `found`.
+ * The messages are views of the value. Stops at a fragment that is damaged, and says where that is.
+ */
+export function unpackFragments(value: Buffer, first: number, wanted: Wanted, found: StoredMessage[]): Damage | null {
+  let position = first
+  try {
+    for (let at = 0; at < value.length;) {
+      const end = checkFragment(value, at)
+      position = unpackEntries(value, at, end, wanted, found) + 1
+      at = end
+    }
+  } catch (error) {
+    if (error instanceof DamagedRecordError) return { position, error }
+    throw error
+  }
+  return null
+}
+
+/** Checks the fragment that begins at this offset and returns the offset behind it. */
+function checkFragment(value: Buffer, at: number): number {
+  if (value.length - at < HEADER_BYTES) throw new DamagedRecordError('A fragment ends within its header')
+  const end = at + HEADER_BYTES + value.readUInt32BE(at + 20)
+  if (end > value.length) throw new DamagedRecordError('A fragment ends too early')
+  if (crc32(value.subarray(at + CRC_BYTES, end)) !== value.readUInt32BE(at)) {
+    throw new DamagedRecordError('The checksum of a fragment is wrong')
+  }
+  if (value[at + 4] !== VERSION) throw new DamagedRecordError(`A fragment has version ${value[at + 4]}`)
+  return end
+}
+
+/** Reads the entries of one fragment. Returns the position of the last. */
+function unpackEntries(bytes: Buffer, at: number, end: number, wanted: Wanted, found: StoredMessage[]): number {
+  const reader = new RecordReader(bytes, at + HEADER_BYTES, end)
+  const storedAt = bytes.readUIntBE(at + 14, 6)
+  let position = bytes.readUIntBE(at + 8, 6)
+  let exchange = ''
+  let routingKey = ''
+  while (reader.at < end) {
+    position += reader.varint()
+    const flags = reader.byte()
+    facts.persistent = (flags & Flag.persistent) !== 0
+    facts.headers = (flags & Flag.headers) !== 0
+    facts.priority = flags & Flag.priority ? reader.byte() : 0
+    facts.expirationMs = flags & Flag.expiration ? reader.varint() : -1
+    if (!(flags & Flag.sameRoute)) {
+      exchange = reader.text()
+      routingKey = reader.text()
+    }
+    const propertiesBytes = reader.varint()
+    const bodyBytes = reader.varint()
+    if (flags & Flag.further) reader.skip(reader.varint())
+    const start = reader.skip(propertiesBytes + bodyBytes)
+    if (!wanted.wants(position)) continue
+    const bodyStart = start + propertiesBytes
+    const bodyEnd = bodyStart + bodyBytes
+    const message = new Message(exchange, routingKey, facts, bytes, start, bodyStart, bytes, bodyStart, bodyEnd, true)
+    const redelivered = (flags & Flag.redelivered) !== 0 || wanted.redelivered(position)
+    found.push({ position, message, redelivered, storedAt })
+  }
+  return position
+}
+
+const EVERYTHING: Wanted = { wants: () => true, redelivered: () => false }
+
+/** Makes a page of what its fragments hold, for a page whose index record was lost. */
+export function scanFragments(page: Page, values: readonly Buffer[]): void {
+  for (const value of values) {
+    const found: StoredMessage[] = []
+    unpackFragments(value, page.last + 1, EVERYTHING, found)
+    if (found.length === 0) continue
+    page.beginFragment(found[0]!.position)
+    for (const { position, message, storedAt } of found) {
+      page.add(position, message.bodyBytes)
+      if (message.expirationMs >= 0) page.expires(storedAt + message.expirationMs)
+    }
+    page.bytes += value.length
+  }
+}

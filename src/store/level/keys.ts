@@ -1,0 +1,62 @@
+// The keys of the database: one byte for the kind of record, then what tells it from others of its kind, in binary, so
+// that the records of a log lie together and in the order of their positions.
+
+/** The kinds of records. Their numbers are part of the format. */
+export const Kind = {
+  /** One record: the version of the format. */
+  format: 0x01,
+  /** One record: the id that the next new log gets. */
+  nextLog: 0x02,
+  /** Kind of definition, identity → the definition. */
+  definition: 0x10,
+  /** Log → how far its positions and its deliveries went. */
+  log: 0x20,
+  /** Log, position of the page's first entry → what is known of a page. */
+  index: 0x21,
+  /** Log, position → the end of a range whose pages are being deleted. */
+  erasure: 0x22,
+  /** Log, position of the first entry → entries. */
+  fragment: 0x30,
+  /** Log, position of the first entry → bytes that were found damaged, kept for whoever can read them. */
+  setAside: 0x31,
+} as const
+export type Kind = (typeof Kind)[keyof typeof Kind]
+
+/** Positions take six bytes: a million messages a second for nine years. */
+export const POSITION_MAX = 2 ** 48 - 1
+
+const LOG_KEY_BYTES = 5
+const POSITION_KEY_BYTES = 11
+
+/** The key of a record of which there is one, or the lower bound of all records of a kind. */
+export function kindKey(kind: Kind): Buffer {
+  return Buffer.of(kind)
+}
+
+/** The upper bound of all records of a kind, itself excluded. */
+export function kindEnd(kind: Kind): Buffer {
+  return Buffer.of(kind + 1)
+}
+
+export function logKey(kind: Kind, log: number): Buffer {
+  const key = Buffer.allocUnsafe(LOG_KEY_BYTES)
+  key[0] = kind
+  key.writeUInt32BE(log, 1)
+  return key
+}
+
+export function positionKey(kind: Kind, log: number, position: number): Buffer {
+  const key = Buffer.allocUnsafe(POSITION_KEY_BYTES)
+  key[0] = kind
+  key.writeUInt32BE(log, 1)
+  key.writeUIntBE(position, LOG_KEY_BYTES, 6)
+  return key
+}
+
+export function logOfKey(key: Buffer): number {
+  return key.readUInt32BE(1)
+}
+
+export function positionOfKey(key: Buffer): number {
+  return key.readUIntBE(LOG_KEY_BYTES, 6)
+}

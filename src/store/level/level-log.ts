@@ -1,0 +1,246 @@
+// One queue's log in the database: what waits for a batch, and how far positions and deliveries went.
+import type { LogSummary, Publisher, QueueLog, StoredMessage } from '../../core/ports.ts'
+import type { Entry } from '../../core/queue/entry.ts'
+import { Stored } from '../../core/queue/entry.ts'
+import type { Batch, BatchMember } from './committer.ts'
+import { Kind, logKey } from './keys.ts'
+import type { PageOwner, StoreContext } from './log-pages.ts'
+import { LogPages } from './log-pages.ts'
+import type { Page } from './page.ts'
+import { encodeLogRecord } from './records.ts'
+import { DELIVERED_AHEAD_MAX, DELIVERED_SUSTAINED, ENTRY_BYTES, NEXT_AHEAD, PAGE_ENTRIES } from './tuning.ts'
+
+/** What the database holds of a log when it is opened. */
+export interface RecoveredLog {
+  readonly pages: Page[]
+  /** The positions at which damaged bytes are kept. */
+  readonly aside: number[]
+  /** Above every position that the pages do not tell of. */
+  next: number
+  deliveredBelow: number
+}
+
+/** About the bytes that an entry takes on disk. */
+function entryBytes(entry: Entry): number {
+  const { message } = entry
+  return ENTRY_BYTES + message.bodyEnd - message.bodyStart + message.propertiesEnd - message.propertiesStart
+}
+
+/**
+ * A log.
+ *
+ *     appended ──► pending ──► in the batch in flight ──► on disk
+ *                     │                  └──────┬───────────┘
+ *                  settled: struck          settled: a bit in its page; a page without entries is deleted
+ */
+export class LevelLog implements QueueLog, BatchMember, PageOwner {
+  readonly id: number
+  readonly recovered: LogSummary
+  readonly #context: StoreContext
+  readonly #pages: LogPages
+
+  /** What waits for a batch; an entry's `slot` is its index. An entry that was settled meanwhile is null. */
+  #entries: (Entry | null)[] = []
+  #publishers: (Publisher | null)[] = []
+  #sequences: number[] = []
+  #pendingBytes = 0
+  /** Who waits for the batch in flight. */
+  #publishersInFlight: (Publisher | null)[] = []
+  #sequencesInFlight: number[] = []
+  #bytesInFlight = 0
+
+  /** Above every position that was given to a batch, that is on disk, and as the log's record has it: that runs ahead. */
+  #storedBelow: number
+  #durableBelow: number
+  #recordNext: number
+  /** Above every position that was handed to somebody, and as the log's record has it: that may run ahead. */
+  #deliveredBelow: number
+  #recordDelivered: number
+  /** The same when the last batch started, how many were handed over up to it, and how far the record then ran ahead. */
+  #deliveredAtBatch: number
+  #deliveredInBatch = 0
+  #lastSerial = 0
+  #ahead = 0
+
+  #enlisted = false
+  #dropped = false
+  #closing = false
+
+  constructor(id: number, context: StoreContext, recovered: RecoveredLog) {
+    const last = recovered.pages[recovered.pages.length - 1]
+    this.id = id
+    this.#context = context
+    this.#pages = new LogPages(id, context, this, recovered.pages, recovered.aside)
+    this.#deliveredBelow = recovered.deliveredBelow
+    this.#recordDelivered = recovered.deliveredBelow
+    this.#deliveredAtBatch = recovered.deliveredBelow
+    this.#recordNext = recovered.next
+    this.#storedBelow = Math.max(recovered.next, recovered.deliveredBelow, last === undefined ? 0 : last.last + 1)
+    this.#durableBelow = this.#storedBelow
+    const first = this.#pages.first()
+    this.recovered = {
+      count: recovered.pages.reduce((sum, page) => sum + page.live, 0),
+      bodyBytes: recovered.pages.reduce((sum, page) => sum + page.bodyBytes, 0),
+      first: first < 0 ? this.#storedBelow : first,
+      next: this.#storedBelow,
+    }
+  }
+
+  get durableBelow(): number {
+    return this.#durableBelow
+  }
+
+  append(entry: Entry, publisher: Publisher | null, sequence: number): void {
+    if (this.#dropped) {
+      publisher?.accepted(sequence)
+      return
+    }
+    entry.stored = Stored.pending
+    entry.slot = this.#entries.length
+    this.#entries.push(entry)
+    this.#publishers.push(publisher)
+    this.#sequences.push(sequence)
+    this.#pendingBytes += entryBytes(entry)
+    this.#context.committer.pendingBytes += entryBytes(entry)
+    if (!this.#enlisted) this.enlist()
+  }
+
+  settle(entry: Entry): void {
+    if (entry.stored === Stored.written) {
+      entry.stored = Stored.no
+      if (!this.#dropped) this.#pages.settle(entry.position, entry.message.bodyBytes)
+    } else if (entry.stored === Stored.pending) this.#strike(entry)
+  }
+
+  delivered(position: number): void {
+    if (position < this.#deliveredBelow) return
+    this.#deliveredBelow = position + 1
+    // What waits for its batch is marked with that. Only for what was written before a batch is asked for.
+    if (position < this.#storedBelow && position >= this.#recordDelivered - (this.#ahead >> 1)) this.enlist()
+  }
+
+  async read(from: number, below: number): Promise<readonly StoredMessage[]> {
+    if (this.#dropped) return []
+    const found = await this.#pages.read(from, below)
+    return found.length > 0 ? found : this.#readPending(from, below)
+  }
+
+  discard(from: number, below: number): void {
+    if (this.#dropped) return
+    for (const entry of this.#entries) {
+      if (entry !== null && entry.position >= from && entry.position < below) this.#strike(entry)
+    }
+    this.#pages.discard(from, Math.min(below, this.#storedBelow))
+  }
+
+  drop(): void {
+    if (this.#dropped) return
+    for (const entry of this.#entries) if (entry !== null) this.#strike(entry)
+    this.#dropped = true
+    this.enlist()
+  }
+
+  /** The store is being closed: the log's record is written exactly. */
+  close(): void {
+    this.#closing = true
+    if (!this.#dropped) this.enlist()
+  }
+
+  contribute(batch: Batch): void {
+    this.#enlisted = false
+    if (this.#entries.length > 0) this.#store(batch)
+    if (this.#dropped) {
+      this.#pages.drop(batch)
+      batch.del(logKey(Kind.log, this.id))
+    } else {
+      this.#pages.contribute(batch)
+      this.#mark(batch)
+    }
+  }
+
+  committed(): void {
+    const publishers = this.#publishersInFlight
+    const sequences = this.#sequencesInFlight
+    for (let i = 0; i < publishers.length; i++) publishers[i]?.accepted(sequences[i]!)
+    this.#publishersInFlight = []
+    this.#sequencesInFlight = []
+    this.#context.committer.pendingBytes -= this.#bytesInFlight
+    this.#bytesInFlight = 0
+    this.#durableBelow = this.#storedBelow
+    if (!this.#dropped) this.#pages.committed()
+  }
+
+  enlist(): void {
+    if (this.#enlisted) return
+    this.#enlisted = true
+    this.#context.committer.enlist(this)
+  }
+
+  wasDelivered(position: number): boolean {
+    return position < this.#deliveredBelow
+  }
+
+  /** Takes an entry out of what waits: it is accepted without having been written. */
+  #strike(entry: Entry): void {
+    const publisher = this.#publishers[entry.slot]!
+    this.#entries[entry.slot] = null
+    this.#publishers[entry.slot] = null
+    entry.stored = Stored.no
+    this.#pendingBytes -= entryBytes(entry)
+    this.#context.committer.pendingBytes -= entryBytes(entry)
+    publisher?.accepted(this.#sequences[entry.slot]!)
+  }
+
+  #store(batch: Batch): void {
+    const entries = this.#entries
+    this.#publishersInFlight = this.#publishers
+    this.#sequencesInFlight = this.#sequences
+    this.#bytesInFlight = this.#pendingBytes
+    this.#entries = []
+    this.#publishers = []
+    this.#sequences = []
+    this.#pendingBytes = 0
+    this.#pages.store(entries, batch)
+    for (let i = entries.length - 1; i >= 0; i--) {
+      const entry = entries[i]!
+      if (entry === null) continue
+      this.#storedBelow = Math.max(this.#storedBelow, entry.position + 1)
+      break
+    }
+  }
+
+  /**
+   * Writes the log's record when it is behind. The mark of what was delivered covers what is stored and was handed to
+   * somebody; while deliveries go on in masses it runs ahead of them, so that hardly one of them is not yet covered,
+   * and few batches have to be written for it.
+   */
+  #mark(batch: Batch): void {
+    const advanced = this.#deliveredBelow - this.#deliveredAtBatch
+    const sustained = this.#lastSerial === batch.serial - 1 ? Math.min(advanced, this.#deliveredInBatch) : 0
+    this.#deliveredAtBatch = this.#deliveredBelow
+    this.#deliveredInBatch = advanced
+    this.#lastSerial = batch.serial
+    this.#ahead = sustained < DELIVERED_SUSTAINED || this.#closing ? 0 : Math.min(sustained * 2, DELIVERED_AHEAD_MAX)
+
+    let next = this.#recordNext
+    if (this.#closing) next = this.#storedBelow
+    else if (next < this.#storedBelow) next = this.#storedBelow + NEXT_AHEAD
+    let delivered = Math.min(this.#deliveredBelow + this.#ahead, this.#storedBelow)
+    if (!this.#closing) delivered = Math.max(delivered, this.#recordDelivered)
+    if (next === this.#recordNext && delivered === this.#recordDelivered) return
+    this.#recordNext = next
+    this.#recordDelivered = delivered
+    batch.put(logKey(Kind.log, this.id), encodeLogRecord({ next, deliveredBelow: delivered }))
+  }
+
+  #readPending(from: number, below: number): StoredMessage[] {
+    const found: StoredMessage[] = []
+    for (const entry of this.#entries) {
+      if (entry === null || entry.position < from || entry.position >= below) continue
+      const redelivered = entry.redelivered || this.wasDelivered(entry.position)
+      found.push({ position: entry.position, message: entry.message, redelivered, storedAt: this.#context.now() })
+      if (found.length === PAGE_ENTRIES) break
+    }
+    return found
+  }
+}

@@ -1,0 +1,142 @@
+// The store on LevelDB: definitions, and a paged log for each queue, all in one database, so that one batch is one fact.
+import type { Definition } from '../../core/definitions.ts'
+import type { LostMessages, QueueLog, Store, StoreMonitor } from '../../core/ports.ts'
+import type { Clock } from '../../lib/clock.ts'
+import { systemClock } from '../../lib/clock.ts'
+import type { Turn } from '../../lib/turn.ts'
+import { DamagedRecordError } from './bytes.ts'
+import { Committer } from './committer.ts'
+import type { Database, DatabaseFactory } from './database.ts'
+import { StoreOpenError, levelDatabase, openDatabase, prepareDirectory } from './database.ts'
+import { definitionKey, encodeDefinition } from './definition-codec.ts'
+import { Eraser } from './eraser.ts'
+import { Kind, kindKey } from './keys.ts'
+import type { RecoveredLog } from './level-log.ts'
+import { LevelLog } from './level-log.ts'
+import type { StoreContext } from './log-pages.ts'
+import type { Recovered } from './recovery.ts'
+import { FORMAT, checkFormat, recover } from './recovery.ts'
+import { encodeNumber } from './records.ts'
+import type { LevelTuning } from './tuning.ts'
+
+export interface LevelStoreOptions {
+  /** The directory of the database. It is made if there is none. */
+  readonly location: string
+  readonly turn: Turn
+  readonly monitor: StoreMonitor
+  readonly clock?: Clock
+  readonly tuning?: LevelTuning
+  /** Makes the database that lies under the store; LevelDB if not given. */
+  readonly database?: DatabaseFactory
+}
+
+export interface OpenedLevelStore {
+  readonly store: LevelStore
+  readonly definitions: readonly Definition[]
+}
+
+/** The durable store. Owns the database, the committer and the logs. Imports core's ports and lib. */
+export class LevelStore implements Store {
+  readonly #context: StoreContext
+  /** Logs that were found and not asked for yet. */
+  readonly #recovered: Map<number, RecoveredLog>
+  readonly #logs = new Map<number, LevelLog>()
+  #nextLog: number
+
+  private constructor(context: StoreContext, recovered: Recovered) {
+    this.#context = context
+    this.#recovered = recovered.logs
+    this.#nextLog = recovered.nextLog
+    for (const { log, from, pages } of recovered.erasures) context.eraser.add({ log, pages, record: from })
+  }
+
+  /**
+   * Opens the store in a directory, and makes it if there is none. Reads definitions and index records, no messages.
+   * Throws StoreOpenError, whose message is a sentence for people; what is there is left as it was.
+   */
+  static async open(options: LevelStoreOptions): Promise<OpenedLevelStore> {
+    const { location, turn, monitor, clock = systemClock } = options
+    if (options.database === undefined) await prepareDirectory(location)
+    const database = await openDatabase(location, options.database ?? levelDatabase(options.tuning))
+    let recovered: Recovered
+    try {
+      if (!(await checkFormat(database, location))) {
+        const format: [{ type: 'put'; key: Buffer; value: Buffer }] = [
+          { type: 'put', key: kindKey(Kind.format), value: encodeNumber(FORMAT) },
+        ]
+        await database.batch(format, { sync: true })
+      }
+      recovered = await recover(database)
+    } catch (error) {
+      await database.close()
+      throw openingError(location, error as Error)
+    }
+    const store = new LevelStore(storeContext(database, turn, clock, monitor), recovered)
+    return { store, definitions: recovered.definitions }
+  }
+
+  get pendingBytes(): number {
+    return this.#context.committer.pendingBytes
+  }
+
+  save(definition: Definition): void {
+    this.#context.committer.change({ type: 'put', key: definitionKey(definition), value: encodeDefinition(definition) })
+  }
+
+  remove(definition: Definition): void {
+    this.#context.committer.change({ type: 'del', key: definitionKey(definition) })
+  }
+
+  log(id?: number): QueueLog {
+    if (id === undefined) {
+      id = this.#nextLog++
+      this.#context.committer.change({
+        type: 'put',
+        key: kindKey(Kind.nextLog),
+        value: encodeNumber(this.#nextLog),
+      })
+    }
+    let log = this.#logs.get(id)
+    if (log === undefined) {
+      const recovered = this.#recovered.get(id) ?? { pages: [], aside: [], next: 0, deliveredBelow: 0 }
+      this.#recovered.delete(id)
+      this.#logs.set(id, (log = new LevelLog(id, this.#context, recovered)))
+    }
+    return log
+  }
+
+  whenDurable(callback: () => void): void {
+    this.#context.committer.whenDurable(callback)
+  }
+
+  /** Writes what waits, and how far deliveries went, and closes. Rejects when that cannot be written. */
+  async close(): Promise<void> {
+    this.#context.eraser.close()
+    for (const log of this.#logs.values()) log.close()
+    await this.#context.committer.close()
+  }
+}
+
+function storeContext(database: Database, turn: Turn, clock: Clock, monitor: StoreMonitor): StoreContext {
+  const committer = new Committer(database, turn, clock, monitor)
+  const eraser = new Eraser(database, () => committer.readable())
+  committer.accompany(eraser)
+  return {
+    database,
+    committer,
+    eraser,
+    now: () => clock.now(),
+    lost: (lost: LostMessages) => monitor.messagesLost?.(lost),
+  }
+}
+
+function openingError(location: string, error: Error & { code?: string }): Error {
+  if (error instanceof StoreOpenError) return error
+  if (error instanceof DamagedRecordError || error.code === 'LEVEL_CORRUPTION') {
+    return new StoreOpenError(`The store in ${location} is damaged: ${error.message}.`, { cause: error })
+  }
+  if (error.code !== undefined) {
+    return new StoreOpenError(`The store in ${location} cannot be read: ${error.message}.`, { cause: error })
+  }
+  return error
+}

@@ -1,0 +1,323 @@
+// The pages of one log: they take what a batch stores, note what is settled, are read back and deleted.
+import type { LostMessages, StoredMessage } from '../../core/ports.ts'
+import type { Entry } from '../../core/queue/entry.ts'
+import { DamagedRecordError } from './bytes.ts'
+import type { Batch, Committer } from './committer.ts'
+import type { Database } from './database.ts'
+import type { Eraser } from './eraser.ts'
+import { erasePage } from './eraser.ts'
+import { packFragment, unpackFragments } from './fragment.ts'
+import { Kind, POSITION_MAX, positionKey } from './keys.ts'
+import { Page } from './page.ts'
+import { PageList } from './page-list.ts'
+import { encodeIndexRecord, encodeNumber } from './records.ts'
+import { ERASE_AT_ONCE_PAGES, FRAGMENTS_UNMERGED } from './tuning.ts'
+
+/** What a log shares with the others of its store. */
+export interface StoreContext {
+  readonly database: Database
+  readonly committer: Committer
+  readonly eraser: Eraser
+  /** Milliseconds since 1970. */
+  now(): number
+  /** Messages turned out to be damaged and were set aside. */
+  lost(lost: LostMessages): void
+}
+
+/** The log that pages belong to. */
+export interface PageOwner {
+  /** Asks for a batch to which the pages contribute. */
+  enlist(): void
+  /** Whether the entry at this position may have been handed to somebody. */
+  wasDelivered(position: number): boolean
+}
+
+/** The pages of a log, and what has to be written of them with the next batch. */
+export class LogPages {
+  readonly #log: number
+  readonly #context: StoreContext
+  readonly #owner: PageOwner
+  readonly #pages = new PageList()
+  /** The page that the next fragment goes to, if it has room. */
+  #open: Page | null = null
+  /** The page in which the last entry was settled: mostly the next one lies there too. */
+  #hit: Page | null = null
+  /** Pages whose index record is to be written again, or which are to be deleted. */
+  #dirty: Page[] = []
+  /** Full pages of many fragments. */
+  #fragmented: Page[] = []
+  /** Pages that were merged, with their bytes. */
+  #merged: { page: Page; value: Buffer }[] = []
+  /** Pages that are deleted in slices, behind a record that says so. */
+  #erased: Page[][] = []
+  /** Damaged bytes that are to be kept elsewhere, and the positions of all that are. */
+  #setAside: { position: number; value: Buffer }[] = []
+  readonly #asidePositions: number[]
+
+  constructor(log: number, context: StoreContext, owner: PageOwner, pages: readonly Page[], aside: readonly number[]) {
+    this.#log = log
+    this.#context = context
+    this.#owner = owner
+    this.#asidePositions = [...aside]
+    for (const page of pages) this.#pages.push(page)
+    this.#open = pages[pages.length - 1] ?? null
+  }
+
+  /** The first position whose entry is not settled; -1 when there is none. */
+  first(): number {
+    return this.#pages.from(0)?.firstLive() ?? -1
+  }
+
+  /** Packs entries into fragments and pages; those that are null were struck. */
+  store(entries: readonly (Entry | null)[], batch: Batch): void {
+    let index = nextEntry(entries, 0)
+    while (index < entries.length) {
+      const position = entries[index]!.position
+      const page = this.#pageFor(position)
+      page.beginFragment(position)
+      const { value, end } = packFragment(entries, index, page, batch.now)
+      page.serial = batch.serial
+      batch.put(positionKey(Kind.fragment, this.#log, position), value)
+      this.#touch(page)
+      if (page.full && page.fragmentCount > FRAGMENTS_UNMERGED) this.#fragmented.push(page)
+      index = nextEntry(entries, end)
+    }
+  }
+
+  /** Settles the entry at this position. */
+  settle(position: number, bodyBytes: number): void {
+    let page = this.#hit
+    if (page === null || position < page.first || position > page.last || page.live === 0) {
+      page = this.#pages.find(position) ?? null
+      if (page === null) return
+      this.#hit = page
+    }
+    if (!page.settle(position, bodyBytes)) return
+    if (page.live === 0) this.#pages.remove()
+    if (!page.dirty) this.#touch(page)
+  }
+
+  /** Settles everything from one position to below another. */
+  discard(from: number, below: number): void {
+    const emptied: Page[] = []
+    let page = this.#pages.from(from)
+    while (page !== undefined && page.first < below) {
+      page.settleRange(from, below)
+      if (page.live > 0) this.#touch(page)
+      else emptied.push(page)
+      page = this.#pages.from(page.last + 1)
+    }
+    if (emptied.length > 0) this.#pages.remove(emptied.length)
+    if (emptied.length > ERASE_AT_ONCE_PAGES) this.#erase(emptied)
+    else for (const each of emptied) this.#touch(each)
+  }
+
+  /** Settles everything for good. Nothing is to be stored afterwards. */
+  drop(batch: Batch): void {
+    const pages = [...this.#pages, ...this.#dirty.filter((page) => page.live === 0)]
+    if (pages.length <= ERASE_AT_ONCE_PAGES) for (const page of pages) erasePage(batch, this.#log, page)
+    else {
+      batch.put(positionKey(Kind.erasure, this.#log, 0), encodeNumber(POSITION_MAX))
+      this.#context.eraser.add({ log: this.#log, pages, record: 0 })
+    }
+    for (const position of this.#asidePositions) batch.del(positionKey(Kind.setAside, this.#log, position))
+    this.#writeErasures(batch)
+    this.#pages.clear()
+    this.#dirty = []
+    this.#merged = []
+    this.#open = null
+    this.#hit = null
+  }
+
+  /** Puts what has changed into a batch. */
+  contribute(batch: Batch): void {
+    if (this.#merged.length > 0) this.#writeMerged(batch)
+    if (this.#erased.length > 0) this.#writeErasures(batch)
+    for (const { position, value } of this.#setAside.splice(0)) {
+      batch.put(positionKey(Kind.setAside, this.#log, position), value)
+    }
+    for (const page of this.#dirty) {
+      page.dirty = false
+      if (page.live === 0) erasePage(batch, this.#log, page)
+      else batch.put(positionKey(Kind.index, this.#log, page.first), encodeIndexRecord(page))
+    }
+    this.#dirty.length = 0
+  }
+
+  /** The batch is on disk: pages of many fragments can be merged. */
+  committed(): void {
+    if (this.#fragmented.length === 0) return
+    for (const page of this.#fragmented.splice(0)) void this.#merge(page)
+  }
+
+  /** Reads the first page that has something in this range, and so on until something is found, or nothing is left. */
+  async read(from: number, below: number): Promise<StoredMessage[]> {
+    const found: StoredMessage[] = []
+    for (;;) {
+      const page = this.#pages.from(from)
+      if (page === undefined || page.first >= below || from >= below) return found
+      // The page may grow while it is read: what is added then is for the next one who asks.
+      const end = Math.min(below, page.last + 1)
+      await this.#readPage(page, from, end, found)
+      if (found.length > 0) return found
+      from = end
+    }
+  }
+
+  #pageFor(position: number): Page {
+    const open = this.#open
+    if (open !== null && open.live > 0 && !open.full && open.spans(position)) return open
+    const page = new Page(position)
+    this.#open = page
+    this.#pages.push(page)
+    return page
+  }
+
+  #touch(page: Page): void {
+    if (page.dirty) return
+    page.dirty = true
+    this.#dirty.push(page)
+    this.#owner.enlist()
+  }
+
+  #erase(pages: Page[]): void {
+    const erased = new Set(pages)
+    this.#dirty = this.#dirty.filter((page) => !erased.has(page))
+    this.#erased.push(pages)
+    this.#owner.enlist()
+  }
+
+  #writeErasures(batch: Batch): void {
+    for (const pages of this.#erased.splice(0)) {
+      const record = pages[0]!.first
+      batch.put(positionKey(Kind.erasure, this.#log, record), encodeNumber(pages[pages.length - 1]!.last + 1))
+      this.#context.eraser.add({ log: this.#log, pages, record })
+    }
+  }
+
+  #writeMerged(batch: Batch): void {
+    for (const { page, value } of this.#merged.splice(0)) {
+      if (page.live === 0 || page.fragments === null) continue
+      batch.put(positionKey(Kind.fragment, this.#log, page.first), value)
+      for (const first of page.fragments) {
+        if (first !== page.first) batch.del(positionKey(Kind.fragment, this.#log, first))
+      }
+      page.fragments = null
+      this.#touch(page)
+    }
+  }
+
+  /** Makes one value of a page's fragments, for the next batch. Not worth it when most of it is settled. */
+  async #merge(page: Page): Promise<void> {
+    if (this.#context.committer.closing || page.live * 2 < page.entries) return
+    let values: (Buffer | undefined)[]
+    try {
+      values = await this.#load(page.fragments!)
+    } catch (error) {
+      // Reading failed: the page serves as it is, and whoever wants its messages is told.
+      if (!('code' in (error as Error))) throw error
+      return
+    }
+    if (page.live === 0 || values.some((value) => value === undefined)) return
+    this.#merged.push({ page, value: Buffer.concat(values as Buffer[]) })
+    this.#owner.enlist()
+  }
+
+  async #readPage(page: Page, from: number, below: number, found: StoredMessage[]): Promise<void> {
+    const { committer } = this.#context
+    while (page.serial > committer.durable) await committer.settled()
+    const fragments = wantedFragments(page, from, below)
+    let values: (Buffer | undefined)[]
+    try {
+      values = await this.#load(fragments)
+    } catch (error) {
+      this.#unreadable(page, error as Error & { code?: string })
+      return
+    }
+    const wanted = {
+      wants: (position: number) => position >= from && position < below && page.live > 0 && !page.settled(position),
+      redelivered: (position: number) => this.#owner.wasDelivered(position),
+    }
+    for (let i = 0; i < fragments.length; i++) {
+      const value = values[i]
+      if (value === undefined) {
+        // The page was merged, or deleted, while it was read.
+        if (wantedFragments(page, from, below).join() !== fragments.join()) {
+          found.length = 0
+          await this.#readPage(page, from, below, found)
+          return
+        }
+        this.#damaged(
+          page,
+          fragments[i]!,
+          fragments[i]!,
+          Buffer.alloc(0),
+          new DamagedRecordError('A fragment is missing'),
+        )
+        continue
+      }
+      const damage = unpackFragments(value, fragments[i]!, wanted, found)
+      if (damage !== null) this.#damaged(page, fragments[i]!, damage.position, value, damage.error)
+    }
+  }
+
+  /** Reads fragments, as soon as the database can be read. */
+  async #load(fragments: readonly number[]): Promise<(Buffer | undefined)[]> {
+    const { committer, database } = this.#context
+    const keys = fragments.map((first) => positionKey(Kind.fragment, this.#log, first))
+    for (;;) {
+      await committer.readable()
+      try {
+        return keys.length === 1 ? [await database.get(keys[0]!)] : await database.getMany(keys)
+      } catch (error) {
+        // The database is being opened again after a failed write: wait for that.
+        if ((error as { code?: string }).code !== 'LEVEL_DATABASE_NOT_OPEN' || committer.closing) throw error
+      }
+    }
+  }
+
+  /** A page cannot be read at all. It stays where it is: another attempt, after a restart, may do better. */
+  #unreadable(page: Page, error: Error & { code?: string }): void {
+    if (error.code === undefined || error.code === 'LEVEL_DATABASE_NOT_OPEN') throw error
+    const count = page.live
+    if (count === 0) return
+    page.live = 0
+    page.dirty = true
+    this.#dirty = this.#dirty.filter((other) => other !== page)
+    this.#pages.remove()
+    this.#context.lost({ log: this.#log, first: page.first, last: page.last, count, error })
+  }
+
+  /** Entries are damaged, from this position to the end of their fragment: they are put aside, and count as settled. */
+  #damaged(page: Page, fragment: number, position: number, value: Buffer, error: Error): void {
+    const following = page.fragments?.find((first) => first > fragment)
+    const last = (following ?? page.last + 1) - 1
+    const count = page.settleRange(position, last + 1)
+    if (count === 0) return
+    if (value.length > 0) {
+      this.#setAside.push({ position: fragment, value })
+      this.#asidePositions.push(fragment)
+    }
+    if (page.live === 0) this.#pages.remove()
+    this.#touch(page)
+    this.#context.lost({ log: this.#log, first: position, last, count, error })
+  }
+}
+
+/** The index of the next entry that was not struck. */
+function nextEntry(entries: readonly (Entry | null)[], index: number): number {
+  while (index < entries.length && entries[index] === null) index++
+  return index
+}
+
+/** The fragments of a page that hold something in a range which is not settled. */
+function wantedFragments(page: Page, from: number, below: number): number[] {
+  if (page.fragments === null) return [page.first]
+  const fragments: number[] = []
+  for (let i = 0; i < page.fragments.length; i++) {
+    const first = page.fragments[i]!
+    const end = page.fragments[i + 1] ?? page.last + 1
+    if (page.holds(Math.max(first, from), Math.min(end, below))) fragments.push(first)
+  }
+  return fragments
+}

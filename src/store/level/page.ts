@@ -1,0 +1,139 @@
+// What the store knows in memory of a page: the entries of one log that share an index record.
+import { PAGE_BYTES, PAGE_ENTRIES, PAGE_FRAGMENTS, PAGE_SPAN } from './tuning.ts'
+
+/**
+ * A page: neighbouring entries of a log, on disk as one or more fragments beside one index record.
+ *
+ * A set bit stands for a position that holds nothing any more, or never did. There are no bits as long as all positions
+ * from the first to the last hold entries that are not settled.
+ */
+export class Page {
+  readonly first: number
+  last: number
+  /** Entries that were stored, settled or not. */
+  entries = 0
+  /** Entries that are not settled. */
+  live = 0
+  /** The bodies of those, in bytes. */
+  bodyBytes = 0
+  /** The size of the fragments. */
+  bytes = 0
+  bits: Uint8Array | null = null
+  /** The first position of each fragment; null when there is one, which begins with the page. */
+  fragments: number[] | null = null
+  /** Milliseconds since 1970: when the first and the last of the entries that expire do so; 0 when none does. */
+  expiresFirst = 0
+  expiresLast = 0
+  /** Whether the index record is enlisted to be written again, or the page to be deleted. */
+  dirty = false
+  /** The batch that wrote the page's newest fragment. */
+  serial = 0
+
+  constructor(first: number) {
+    this.first = first
+    this.last = first - 1
+  }
+
+  get fragmentCount(): number {
+    return this.fragments === null ? 1 : this.fragments.length
+  }
+
+  /** Whether the page has no room for a further fragment. */
+  get full(): boolean {
+    return this.entries >= PAGE_ENTRIES || this.bytes >= PAGE_BYTES || this.fragmentCount >= PAGE_FRAGMENTS
+  }
+
+  /** Whether this position is near enough to the page's first. */
+  spans(position: number): boolean {
+    return position - this.first < PAGE_SPAN
+  }
+
+  /** Notes when an entry expires, in milliseconds since 1970. */
+  expires(time: number): void {
+    if (this.expiresFirst === 0 || time < this.expiresFirst) this.expiresFirst = time
+    if (time > this.expiresLast) this.expiresLast = time
+  }
+
+  /** Notes that a fragment begins at this position. */
+  beginFragment(position: number): void {
+    if (this.entries === 0) return
+    if (this.fragments === null) this.fragments = [this.first]
+    this.fragments.push(position)
+  }
+
+  /** Notes an entry that is being stored. Positions between the last one and this one hold nothing. */
+  add(position: number, bodyBytes: number): void {
+    for (let gap = this.last + 1; gap < position; gap++) this.#set(gap)
+    this.last = position
+    this.entries++
+    this.live++
+    this.bodyBytes += bodyBytes
+  }
+
+  /** Whether a position holds nothing any more. */
+  settled(position: number): boolean {
+    const bits = this.bits
+    if (bits === null) return false
+    const offset = position - this.first
+    return offset >> 3 < bits.length && (bits[offset >> 3]! & (1 << (offset & 7))) !== 0
+  }
+
+  /** Settles one entry. Returns whether it was not settled before. */
+  settle(position: number, bodyBytes: number): boolean {
+    if (this.settled(position)) return false
+    this.#set(position)
+    this.live--
+    this.bodyBytes -= bodyBytes
+    return true
+  }
+
+  /**
+   * Settles the entries from one position to below another, all of them unread. How large their bodies are is not
+   * known: they count as large as the average. Returns how many were not settled before.
+   */
+  settleRange(from: number, below: number): number {
+    const before = this.live
+    if (from <= this.first && below > this.last) {
+      this.live = 0
+      this.bodyBytes = 0
+      return before
+    }
+    const end = Math.min(below, this.last + 1)
+    for (let position = Math.max(from, this.first); position < end; position++) {
+      if (this.settled(position)) continue
+      this.#set(position)
+      this.live--
+    }
+    if (before > 0) this.bodyBytes = Math.round((this.bodyBytes * this.live) / before)
+    return before - this.live
+  }
+
+  /** Whether something between two positions, the second excluded, is not settled. */
+  holds(from: number, below: number): boolean {
+    if (this.live === 0) return false
+    for (let position = from; position < below; position++) if (!this.settled(position)) return true
+    return false
+  }
+
+  /** The first position that holds an entry which is not settled; `last + 1` when there is none. */
+  firstLive(): number {
+    if (this.live === 0) return this.last + 1
+    let position = this.first
+    while (this.settled(position)) position++
+    return position
+  }
+
+  #set(position: number): void {
+    const offset = position - this.first
+    const index = offset >> 3
+    if (this.bits === null) this.bits = new Uint8Array(Math.max(index + 1, (this.last - this.first + 8) >> 3))
+    else if (index >= this.bits.length) this.#grow(index + 1)
+    this.bits[index]! |= 1 << (offset & 7)
+  }
+
+  #grow(length: number): void {
+    const bits = new Uint8Array(Math.max(length, this.bits!.length * 2))
+    bits.set(this.bits!)
+    this.bits = bits
+  }
+}

@@ -1,0 +1,102 @@
+// The values of the small records beside the pages. Each begins with a CRC-32 of what follows and a version.
+import { crc32 } from 'node:zlib'
+import { DamagedRecordError, RecordReader, putVarint } from './bytes.ts'
+import { Page } from './page.ts'
+
+const VERSION = 1
+const HEADER_BYTES = 5
+const scratch = Buffer.alloc(16 * 1024)
+
+/** How far the positions and the deliveries of a log went. */
+export interface LogRecord {
+  /** Above every position that is stored, as long as the log's pages say nothing higher. */
+  readonly next: number
+  /** What is below was perhaps handed to somebody. */
+  readonly deliveredBelow: number
+}
+
+export function encodeLogRecord(record: LogRecord): Buffer {
+  return seal(putVarint(scratch, putVarint(scratch, HEADER_BYTES, record.next), record.deliveredBelow))
+}
+
+export function decodeLogRecord(value: Buffer): LogRecord {
+  const reader = open(value)
+  return { next: reader.varint(), deliveredBelow: reader.varint() }
+}
+
+/** The number in a record that holds only that. */
+export function encodeNumber(value: number): Buffer {
+  return seal(putVarint(scratch, HEADER_BYTES, value))
+}
+
+export function decodeNumber(value: Buffer): number {
+  return open(value).varint()
+}
+
+/** A page's index record: everything that is known of it but its first position, which is in the key. */
+export function encodeIndexRecord(page: Page): Buffer {
+  let at = putVarint(scratch, HEADER_BYTES, page.last - page.first)
+  at = putVarint(scratch, at, page.entries)
+  at = putVarint(scratch, at, page.live)
+  at = putVarint(scratch, at, page.bodyBytes)
+  at = putVarint(scratch, at, page.bytes)
+  at = putVarint(scratch, at, page.expiresFirst)
+  at = putVarint(scratch, at, page.expiresLast === 0 ? 0 : page.expiresLast - page.expiresFirst)
+  at = putFragments(at, page)
+  return seal(putBits(at, page))
+}
+
+function putFragments(at: number, page: Page): number {
+  const fragments = page.fragments
+  if (fragments === null) return putVarint(scratch, at, 0)
+  at = putVarint(scratch, at, fragments.length - 1)
+  for (let i = 1; i < fragments.length; i++) at = putVarint(scratch, at, fragments[i]! - fragments[i - 1]!)
+  return at
+}
+
+function putBits(at: number, page: Page): number {
+  const bits = page.bits
+  if (bits === null) return putVarint(scratch, at, 0)
+  const length = Math.min(bits.length, (page.last - page.first + 8) >> 3)
+  at = putVarint(scratch, at, length)
+  for (let i = 0; i < length; i++) scratch[at + i] = bits[i]!
+  return at + length
+}
+
+/** Throws DamagedRecordError when the record is not what was written. */
+export function decodeIndexRecord(first: number, value: Buffer): Page {
+  const reader = open(value)
+  const page = new Page(first)
+  page.last = first + reader.varint()
+  page.entries = reader.varint()
+  page.live = reader.varint()
+  page.bodyBytes = reader.varint()
+  page.bytes = reader.varint()
+  page.expiresFirst = reader.varint()
+  const expiryRange = reader.varint()
+  page.expiresLast = page.expiresFirst === 0 ? 0 : page.expiresFirst + expiryRange
+  const fragments = reader.varint()
+  if (fragments > 0) {
+    page.fragments = [first]
+    for (let i = 0; i < fragments; i++) page.fragments.push(page.fragments[i]! + reader.varint())
+  }
+  const bits = reader.varint()
+  if (bits > 0) {
+    const start = reader.skip(bits)
+    page.bits = new Uint8Array(value.subarray(start, start + bits))
+  }
+  return page
+}
+
+function seal(end: number): Buffer {
+  scratch[4] = VERSION
+  scratch.writeUInt32BE(crc32(scratch.subarray(4, end)), 0)
+  return Buffer.from(scratch.subarray(0, end))
+}
+
+function open(value: Buffer): RecordReader {
+  if (value.length < HEADER_BYTES) throw new DamagedRecordError('A record ends within its header')
+  if (crc32(value.subarray(4)) !== value.readUInt32BE(0)) throw new DamagedRecordError('A checksum is wrong')
+  if (value[4] !== VERSION) throw new DamagedRecordError(`A record has version ${value[4]}`)
+  return new RecordReader(value, HEADER_BYTES)
+}

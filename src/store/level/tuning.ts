@@ -1,0 +1,63 @@
+// The store's sizes, with the reason for each. Measured with test/bench/store.ts.
+
+/** Entries in a page. Beyond some hundreds the costs of a page vanish among those of its entries. */
+export const PAGE_ENTRIES = 512
+
+/** A page with so many bytes is full; one that has fewer may become larger by its last entry. */
+export const PAGE_BYTES = 64 * 1024
+
+/** Positions in a page: bounds its bitmap when most messages are settled before they were ever written. */
+export const PAGE_SPAN = 4096
+
+/** Fragments in a page. Keeps index records under one in a hundred when each commit has one message. */
+export const PAGE_FRAGMENTS = 128
+
+/** Bytes that are copied in a loop; more are copied by the engine. */
+export const COPY_LOOP_BYTES = 64
+
+/** What an entry takes beside its properties and body, about. */
+export const ENTRY_BYTES = 16
+
+/** A full page of more fragments than this is merged into one. */
+export const FRAGMENTS_UNMERGED = 8
+
+/** Positions that a log's record is ahead of what was stored: one record in so many messages. */
+export const NEXT_AHEAD = 4096
+
+/** The fewest deliveries a batch at which the mark of what was delivered runs ahead, and the farthest that it does. */
+export const DELIVERED_SUSTAINED = 32
+export const DELIVERED_AHEAD_MAX = 8192
+
+/** Pages that a discard or a drop deletes in the batch that it belongs to; more are deleted in slices afterwards. */
+export const ERASE_AT_ONCE_PAGES = 64
+
+/** Deletions in one slice: about a millisecond of the main thread. */
+export const ERASE_SLICE = 500
+
+/** LevelDB is asked to give back the space of so many erased bytes at a time, and of not fewer than these. */
+export const COMPACT_BYTES = 64 * 1024 * 1024
+export const COMPACT_BYTES_MIN = 4 * 1024 * 1024
+
+/** How long a store that cannot write waits before it tries again: at first, and at the most. */
+export const RETRY_FIRST_MS = 100
+export const RETRY_MAX_MS = 5_000
+
+/** What LevelDB is opened with. */
+export interface LevelTuning {
+  readonly compression?: boolean
+  readonly cacheSize?: number
+  readonly writeBufferSize?: number
+  readonly blockSize?: number
+  readonly maxOpenFiles?: number
+  readonly maxFileSize?: number
+}
+
+/** Table files are memory-mapped: what is open of them shows as resident memory, so few are. */
+export const LEVEL_TUNING: Required<LevelTuning> = {
+  compression: false,
+  cacheSize: 8 * 1024 * 1024,
+  writeBufferSize: 16 * 1024 * 1024,
+  blockSize: 4096,
+  maxOpenFiles: 64,
+  maxFileSize: 8 * 1024 * 1024,
+}

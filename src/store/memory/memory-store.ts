@@ -1,0 +1,188 @@
+// The store without a disk: for tests of what lies above, and for brokers whose messages need not survive them.
+import type { Definition } from '../../core/definitions.ts'
+import type { LogSummary, Publisher, QueueLog, Store, StoredMessage } from '../../core/ports.ts'
+import type { Entry } from '../../core/queue/entry.ts'
+import { Stored } from '../../core/queue/entry.ts'
+import type { Clock } from '../../lib/clock.ts'
+import { systemClock } from '../../lib/clock.ts'
+import type { Turn, TurnTask } from '../../lib/turn.ts'
+import { Stage } from '../../lib/turn.ts'
+
+export interface MemoryStoreOptions {
+  readonly turn: Turn
+  readonly clock?: Clock
+}
+
+/** Accepts at the end of the turn, as a store whose disk takes no time would. Keeps what is not settled. */
+export class MemoryStore implements Store, TurnTask {
+  readonly #turn: Turn
+  readonly #clock: Clock
+  readonly #logs = new Map<number, MemoryLog>()
+  #nextLog = 1
+  #waiting: MemoryLog[] = []
+  #changed = false
+  #enlisted = false
+  #waiters: (() => void)[] = []
+
+  constructor(options: MemoryStoreOptions) {
+    this.#turn = options.turn
+    this.#clock = options.clock ?? systemClock
+  }
+
+  /** Nothing waits longer than until the end of the turn. */
+  get pendingBytes(): number {
+    return 0
+  }
+
+  save(_definition: Definition): void {
+    this.#changed = true
+    this.#enlist()
+  }
+
+  remove(_definition: Definition): void {
+    this.#changed = true
+    this.#enlist()
+  }
+
+  log(id?: number): QueueLog {
+    const known = id ?? this.#nextLog
+    this.#nextLog = Math.max(this.#nextLog, known + 1)
+    let log = this.#logs.get(known)
+    if (log === undefined) {
+      const enlist = (member: MemoryLog): void => {
+        this.#waiting.push(member)
+        this.#enlist()
+      }
+      this.#logs.set(known, (log = new MemoryLog(known, this.#clock, enlist)))
+    }
+    return log
+  }
+
+  whenDurable(callback: () => void): void {
+    if (this.#changed || this.#waiting.length > 0) this.#waiters.push(callback)
+    else callback()
+  }
+
+  close(): Promise<void> {
+    return new Promise((resolve) => this.whenDurable(resolve))
+  }
+
+  runStage(): void {
+    this.#enlisted = false
+    this.#changed = false
+    for (const log of this.#waiting.splice(0)) log.commit(this.#clock.now())
+    for (const waiter of this.#waiters.splice(0)) waiter()
+  }
+
+  #enlist(): void {
+    if (this.#enlisted) return
+    this.#enlisted = true
+    this.#turn.enlist(Stage.store, this)
+  }
+}
+
+/** Messages that one answer to `read` has at the most. */
+const READ_MAX = 512
+
+interface Kept {
+  readonly entry: Entry
+  readonly storedAt: number
+}
+
+class MemoryLog implements QueueLog {
+  readonly id: number
+  readonly recovered: LogSummary = { count: 0, bodyBytes: 0, first: 0, next: 0 }
+  readonly #clock: Clock
+  readonly #enlist: (log: MemoryLog) => void
+  #entries: (Entry | null)[] = []
+  #publishers: (Publisher | null)[] = []
+  #sequences: number[] = []
+  /** By position; positions only grow, so they are in order. */
+  readonly #kept = new Map<number, Kept>()
+  #durableBelow = 0
+  #deliveredBelow = 0
+  #dropped = false
+
+  constructor(id: number, clock: Clock, enlist: (log: MemoryLog) => void) {
+    this.id = id
+    this.#clock = clock
+    this.#enlist = enlist
+  }
+
+  get durableBelow(): number {
+    return this.#durableBelow
+  }
+
+  append(entry: Entry, publisher: Publisher | null, sequence: number): void {
+    if (this.#dropped) {
+      publisher?.accepted(sequence)
+      return
+    }
+    entry.stored = Stored.pending
+    entry.slot = this.#entries.length
+    if (this.#entries.length === 0) this.#enlist(this)
+    this.#entries.push(entry)
+    this.#publishers.push(publisher)
+    this.#sequences.push(sequence)
+  }
+
+  settle(entry: Entry): void {
+    if (entry.stored === Stored.pending) this.#strike(entry)
+    else if (entry.stored === Stored.written) this.#kept.delete(entry.position)
+    entry.stored = Stored.no
+  }
+
+  delivered(position: number): void {
+    if (position >= this.#deliveredBelow) this.#deliveredBelow = position + 1
+  }
+
+  read(from: number, below: number): Promise<readonly StoredMessage[]> {
+    const found: StoredMessage[] = []
+    for (const { entry, storedAt } of this.#all()) {
+      if (entry.position < from || entry.position >= below) continue
+      const redelivered = entry.redelivered || entry.position < this.#deliveredBelow
+      found.push({ position: entry.position, message: entry.message, redelivered, storedAt })
+      if (found.length === READ_MAX) break
+    }
+    return Promise.resolve(found)
+  }
+
+  discard(from: number, below: number): void {
+    for (const { entry } of this.#all()) if (entry.position >= from && entry.position < below) this.settle(entry)
+  }
+
+  drop(): void {
+    this.discard(0, Number.MAX_SAFE_INTEGER)
+    this.#dropped = true
+  }
+
+  /** The end of the turn: what waits is kept and accepted. */
+  commit(now: number): void {
+    const publishers = this.#publishers
+    const sequences = this.#sequences
+    for (const entry of this.#entries) {
+      if (entry === null) continue
+      entry.message.own()
+      entry.stored = Stored.written
+      this.#kept.set(entry.position, { entry, storedAt: now })
+      this.#durableBelow = entry.position + 1
+    }
+    this.#entries = []
+    this.#publishers = []
+    this.#sequences = []
+    for (let i = 0; i < publishers.length; i++) publishers[i]?.accepted(sequences[i]!)
+  }
+
+  *#all(): Generator<Kept> {
+    yield* this.#kept.values()
+    const storedAt = this.#clock.now()
+    for (const entry of this.#entries) if (entry !== null) yield { entry, storedAt }
+  }
+
+  #strike(entry: Entry): void {
+    const publisher = this.#publishers[entry.slot]!
+    this.#entries[entry.slot] = null
+    this.#publishers[entry.slot] = null
+    publisher?.accepted(this.#sequences[entry.slot]!)
+  }
+}
