@@ -101,6 +101,10 @@ export class Broker implements VHostContext {
     this.sessions.delete(session)
   }
 
+  get memoryTight(): boolean {
+    return this.resources.tight
+  }
+
   topologyChanged(): void {
     this.#topologyVersion++
   }

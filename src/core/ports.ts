@@ -102,6 +102,8 @@ export interface Store {
   remove(definition: Definition): void
   /** Opens the log with this id, or makes a new one when none is given. */
   log(id?: number): QueueLog
+  /** Makes a log for what need not survive a restart: when the store is opened again it is gone. */
+  spill(): QueueLog
   /** Calls back once everything that has been enlisted so far is on disk; at once when nothing waits. */
   whenDurable(callback: () => void): void
   /** Writes what waits and closes. */
