@@ -43,10 +43,6 @@ export function queueNamed(name: string): Queue {
     },
     queueUnused: () => undefined,
     queueReadFailed: () => undefined,
-    memoryTight: false,
-    spillLog: () => {
-      throw new Error('no message was to be kept')
-    },
   }
   const properties = { name, vhost: '/', durable: false, owner: null, autoDelete: false, arguments: NO_ARGUMENTS }
   return new Queue(properties, null, context)

@@ -33,7 +33,7 @@ export function sameValue(a: FieldValue, b: FieldValue): boolean {
 }
 
 /** Whether two tables have the same keys with the same values, in whatever order. */
-export function sameTable(a: FieldTable, b: FieldTable): boolean {
+function sameTable(a: FieldTable, b: FieldTable): boolean {
   if (a.size !== b.size) return false
   for (const [key, value] of a) {
     const other = b.get(key)
