@@ -1,6 +1,6 @@
 // The bodies of messages: how they are cut into frames, and how large they may be.
 import { describe, expect, it } from 'vitest'
-import { itOnlyHere, TestBroker, useBroker } from '../support/broker.ts'
+import { itOnlyHere, useBroker, type TestBroker } from '../support/broker.ts'
 import { FrameType } from '../support/codec.ts'
 import type { RawChannel } from '../support/raw-client.ts'
 

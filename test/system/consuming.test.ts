@@ -284,8 +284,8 @@ describe('several consumers', () => {
     const names = ['a', 'b', 'c']
     for (const name of names) await channel.consume('q', { 'consumer-tag': name, 'no-ack': true })
     await publish(channel, ...numbers(9))
-    const tags: unknown[] = []
-    for (const body of numbers(9)) tags.push((await channel.expectDeliver({}, body)).fields['consumer-tag'])
+    const tags: string[] = []
+    for (const body of numbers(9)) tags.push(String((await channel.expectDeliver({}, body)).fields['consumer-tag']))
     for (let round = 0; round < 9; round += 3) expect(tags.slice(round, round + 3).toSorted()).toEqual(names)
     expect(tags.slice(3, 6)).toEqual(tags.slice(0, 3))
   })

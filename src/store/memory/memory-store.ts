@@ -19,10 +19,10 @@ export class MemoryStore implements Store, TurnTask {
   readonly #clock: Clock
   readonly #logs = new Map<number, MemoryLog>()
   #nextLog = 1
-  #waiting: MemoryLog[] = []
+  readonly #waiting: MemoryLog[] = []
   #changed = false
   #enlisted = false
-  #waiters: (() => void)[] = []
+  readonly #waiters: (() => void)[] = []
 
   constructor(options: MemoryStoreOptions) {
     this.#turn = options.turn
