@@ -24,9 +24,6 @@ export const QUEUE_OVERRUN_BYTES = 16 * 1024 * 1024
 /** The longest time a publisher is held back for the sake of a queue's consumers, in milliseconds. */
 export const OVERRUN_HOLD_MS_MAX = 50
 
-/** Names of queues and exchanges, routing keys and tags are short strings (AMQP 0-9-1 §4.2.5.3). */
-export const NAME_BYTES_MAX = 255
-
 /** Deliveries in a publisher's pause that make it worth having; consumers that take fewer are not waited for. */
 export const PACE_DELIVERIES_MIN = 16
 

@@ -87,11 +87,6 @@ export interface QueueLog {
   drop(): void
 }
 
-/** What a store held when it was opened. */
-export interface StoredState {
-  readonly definitions: readonly Definition[]
-}
-
 /** The store: definitions, and one log a queue. One batch spans them all, so what is enlisted together stays together. */
 export interface Store {
   /** The bytes that wait to be written: publishers are read more slowly when they are many. */
