@@ -83,7 +83,8 @@ export class Page {
     if (this.settled(position)) return false
     this.#set(position)
     this.live--
-    this.bodyBytes -= bodyBytes
+    // After a range was settled the sum is an estimate, and may have been too low.
+    this.bodyBytes = Math.max(0, this.bodyBytes - bodyBytes)
     return true
   }
 
