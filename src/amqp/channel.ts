@@ -158,7 +158,7 @@ export class Channel {
   #publish(message: Message): void {
     const content = this.#content
     const scan = content.scan
-    if (scan.userIdStart >= 0) this.#checkUserId(decodeText(message.properties, scan.userIdStart, scan.userIdEnd))
+    if (content.fault !== null || scan.userIdStart >= 0) this.#checkProperties(message)
     const confirms = this.confirms
     const sequence = confirms === null ? 0 : confirms.begin()
     let reached: number
@@ -187,12 +187,25 @@ export class Channel {
     return true
   }
 
+  /** RabbitMQ: what is wrong with the exchange comes before the expiration, and that before the user-id. */
+  #checkProperties(message: Message): void {
+    const { scan, fault: expiration } = this.#content
+    const fault = expiration ?? this.#userIdFault(decodeText(message.properties, scan.userIdStart, scan.userIdEnd))
+    if (fault === null) return
+    try {
+      this.session.publishableExchange(message.exchange)
+    } catch (error) {
+      throw atMethod(error, Method.basicPublish)
+    }
+    throw fault
+  }
+
   /** RabbitMQ: validated user-id. */
-  #checkUserId(userId: string): void {
+  #userIdFault(userId: string): AmqpError | null {
     const { name, tags } = this.session.user
-    if (userId === name || tags.includes('impersonator')) return
+    if (userId === name || tags.includes('impersonator')) return null
     const sentence = `user_id property set to '${userId}' but authenticated user was '${name}'`
-    throw new AmqpError('channel', ReplyCode.preconditionFailed, sentence, Method.basicPublish)
+    return new AmqpError('channel', ReplyCode.preconditionFailed, sentence, Method.basicPublish)
   }
 
   #take(
