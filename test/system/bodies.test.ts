@@ -237,10 +237,19 @@ describe('frames without a limit', () => {
     expect(await expectGet(channel, body)).toEqual(framesOf(10_000, 4088))
   })
 
-  itOnlyHere('it cannot be told', 'are no reason to believe every length', async () => {
+  itOnlyHere('it cannot be told', 'are no reason to wait for a method of 4 GiB', async () => {
+    const { client } = await unlimited.channel()
+    await client.bytes(Buffer.from([FrameType.method, 0, 1, 0xff, 0xff, 0xff, 0xff, 1, 2, 3]))
+    await client.expectConnectionClose(501, /^FRAME_ERROR - .*frame_too_large,4294967295/, '', { answer: false })
+    await unlimited.expectToServe()
+  })
+
+  itOnlyHere('it cannot be told', 'are no reason to take more of a body than was announced', async () => {
     const channel = await unlimited.channel()
-    await channel.client.bytes(Buffer.from([FrameType.body, 0, 1, 0xff, 0xff, 0xff, 0xff, 1, 2, 3]))
-    await channel.client.expectConnectionClose(501, /^FRAME_ERROR - /, '', { answer: false })
+    channel.send('basic.publish').header(5)
+    await channel.client.bytes(Buffer.from([FrameType.body, 0, 1, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4, 5, 6]))
+    const text = 'FRAME_ERROR - content body frame exceeds remaining content size'
+    await channel.client.expectConnectionClose(501, text, 'basic.publish', { answer: false })
     await unlimited.expectToServe()
   })
 })

@@ -292,6 +292,13 @@ describe('an empty queue name', () => {
     await channel.expectChannelClose(404, absent('q'), 'queue.purge')
   })
 
+  it('is just a name for a passive declaration', async () => {
+    const channel = await broker.channel()
+    await channel.queue('q')
+    channel.send('queue.declare', { queue: '', passive: true })
+    await channel.expectChannelClose(404, absent(''), 'queue.declare')
+  })
+
   it('is remembered by channel', async () => {
     const channel = await broker.channel()
     await channel.queue('q')
