@@ -205,6 +205,8 @@ export class LogPages {
         if (first !== page.first) batch.del(positionKey(Kind.fragment, this.#log, first))
       }
       page.fragments = null
+      // Until the batch is on disk there is only the first of the fragments under the key of the page.
+      page.serial = batch.serial
       this.#touch(page)
     }
   }
