@@ -204,8 +204,7 @@ describe('a channel of @cloudamqp/amqp-client', () => {
     expect((await errors.next()).message).toContain(`NOT_IMPLEMENTED - ${reason}`)
   })
 
-  it('publishes and acknowledges in transactions', async (context) => {
-    notBuiltYet(context, 'transactions')
+  it('publishes and acknowledges in transactions', async () => {
     const { client } = await connectTo()
     const channel = await client.channel()
     const other = await client.channel()
@@ -224,8 +223,7 @@ describe('a channel of @cloudamqp/amqp-client', () => {
     expect(await other.queueDelete(name)).toEqual({ messageCount: 0 })
   })
 
-  it('is closed when it wants confirms beside transactions', async (context) => {
-    notBuiltYet(context, 'transactions')
+  it('is closed when it wants confirms beside transactions', async () => {
     const channel = await openChannel()
     await channel.txSelect()
     await expect(channel.confirmSelect()).rejects.toThrow(

@@ -270,8 +270,7 @@ describe('a consumer of rabbitmq-client', () => {
 })
 
 describe('transactions of rabbitmq-client', () => {
-  it('deliver at their commit and forget at their rollback', async (context) => {
-    notBuiltYet(context, 'transactions')
+  it('deliver at their commit and forget at their rollback', async () => {
     const { rabbit } = connectTo()
     const channel = await rabbit.acquire()
     const { queue } = await channel.queueDeclare({ queue: '', exclusive: true })

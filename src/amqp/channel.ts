@@ -1,8 +1,10 @@
 // One channel of a connection: its state, its consumers and what is out with them.
+import { NO_KEYS } from '../core/exchange/exchange.ts'
 import type { Entry } from '../core/queue/entry.ts'
 import type { Message } from '../core/message.ts'
 import type { Queue } from '../core/queue/queue.ts'
-import type { Session } from '../core/session.ts'
+import type { Publisher } from '../core/ports.ts'
+import type { Destinations, Session } from '../core/session.ts'
 import { TIGHT_UNACKED_MAX } from '../core/limits.ts'
 import type { Confirms } from './confirms.ts'
 import type { Connection } from './connection.ts'
@@ -10,8 +12,9 @@ import type { ChannelConsumer } from './consumer.ts'
 import { ContentAssembly } from './content-assembly.ts'
 import { AmqpError, atMethod } from './errors.ts'
 import { channelMethods } from './methods/channel-methods.ts'
-import { Unacked } from './unacked.ts'
-import { dispatchChannel, Method, ReplyCode, writeBasicCancel } from './wire/generated.ts'
+import { Transaction, type Settlement, type TransactionHost } from './transaction.ts'
+import { Unacked, type UnackedVisitor } from './unacked.ts'
+import { dispatchChannel, Method, ReplyCode, writeBasicCancel, writeTxCommitOk } from './wire/generated.ts'
 import { decodeText } from './wire/text.ts'
 
 /** AMQP's name for "no such route" in basic.return. */
@@ -21,7 +24,7 @@ const NO_ROUTE = 'NO_ROUTE'
  * One channel. Owns delivery tags and what is unacknowledged. A channel that was closed by the server swallows what
  * comes until the client has answered (`closing`).
  */
-export class Channel {
+export class Channel implements TransactionHost {
   readonly number: number
   readonly connection: Connection
   readonly session: Session
@@ -33,6 +36,8 @@ export class Channel {
   /** The prefetch of all consumers together (RabbitMQ: basic.qos, global = true). */
   globalPrefetch = 0
   confirms: Confirms | null = null
+  /** What waits for tx.commit, since tx.select. */
+  transaction: Transaction | null = null
   closing = false
 
   readonly #content: ContentAssembly
@@ -52,6 +57,7 @@ export class Channel {
   method(buffer: Buffer, start: number, end: number): void {
     if (this.#content.busy) throw this.#content.interrupted()
     const method = buffer.readUInt32BE(start)
+    if (this.transaction?.pending) this.#assertNotCommitting(method)
     try {
       if (!dispatchChannel(channelMethods, this, buffer, start, end)) {
         throw new AmqpError('connection', ReplyCode.commandInvalid, 'unimplemented method', method)
@@ -80,7 +86,7 @@ export class Channel {
   takes(noAck: boolean): boolean {
     if (this.connection.writer.full) return false
     if (noAck) return true
-    const outstanding = this.#unacked.count
+    const outstanding = this.#unacked.count + (this.transaction?.settledCount ?? 0)
     if (this.globalPrefetch > 0 && outstanding >= this.globalPrefetch) return false
     return outstanding < TIGHT_UNACKED_MAX || !this.#tight()
   }
@@ -104,26 +110,77 @@ export class Channel {
 
   /** basic.ack. Throws AmqpError 406 when the tag is not outstanding. */
   acknowledge(tag: number | bigint, multiple: boolean): void {
+    if (this.transaction !== null) {
+      this.#settleLater(this.transaction, tag, multiple, acknowledgeEntry)
+      return
+    }
     this.#take(tag, multiple, acknowledgeEntry)
     this.#returnCredit()
   }
 
   /** basic.nack and basic.reject. Throws AmqpError 406 when the tag is not outstanding. */
   reject(tag: number | bigint, multiple: boolean, requeue: boolean): void {
-    if (!requeue) {
+    if (this.transaction !== null) {
+      this.#settleLater(this.transaction, tag, multiple, requeue ? requeueAndServe : rejectEntry)
+    } else if (requeue) {
+      this.#requeue(tag, multiple)
+    } else {
       this.#take(tag, multiple, rejectEntry)
       this.#returnCredit()
-      return
     }
+  }
+
+  /** basic.recover: everything that is outstanding goes back to its queue. It is no part of transactions. */
+  recover(): void {
+    this.#requeue(0, true)
+  }
+
+  /** tx.select. From now on publishes, acknowledgements and rejections wait for tx.commit. */
+  beginTransactions(): void {
+    this.transaction ??= new Transaction(this)
+  }
+
+  /** tx.commit. Everything is enlisted at once; tx.commit-ok follows when it is safe, and any other method after that. */
+  commit(transaction: Transaction): void {
+    const settled = transaction.settledCount
+    this.connection.durably(() => {
+      // What acknowledgements change must be on disk before anything is answered, as with any other command.
+      if (settled > 0) this.connection.context.broker.durableChanges++
+      transaction.commit()
+    })
+    if (settled > 0) this.#returnCredit()
+  }
+
+  /** tx.rollback. What was settled is outstanding again; it is not redelivered by itself. */
+  rollback(transaction: Transaction): void {
+    this.#unacked.restore(transaction.rollback())
+  }
+
+  #requeue(tag: number | bigint, multiple: boolean): void {
     const queues = new Set<Queue>()
     this.#take(tag, multiple, (entry, consumer) => requeueEntry(entry, consumer, queues))
     this.#returnCredit()
     for (const queue of queues) queue.serve()
   }
 
-  /** basic.recover: everything that is outstanding goes back to its queue. */
-  recover(): void {
-    this.reject(0, true, true)
+  /** What a commit delivers. Part of TransactionHost, as are the next two. */
+  deliverCommitted(message: Message, destinations: Destinations, publisher: Publisher): number {
+    return this.session.deliver(message, destinations, publisher, 0)
+  }
+
+  unroutable(message: Message): void {
+    this.connection.deliveries.returned(this.number, ReplyCode.noRoute, NO_ROUTE, message)
+  }
+
+  committed(refused: boolean): void {
+    if (!this.#open || this.closing) return
+    if (!refused) {
+      writeTxCommitOk(this.connection.writer, this.number)
+      return
+    }
+    const { preconditionFailed } = ReplyCode
+    const error = new AmqpError('channel', preconditionFailed, 'partial tx completion', Method.txCommit)
+    this.connection.channelFailed(this, error)
   }
 
   /** The queue has ended the subscription: the client hears of it if it can (RabbitMQ: consumer_cancel_notify). */
@@ -146,6 +203,7 @@ export class Channel {
     this.#open = false
     this.#content.abandon()
     this.confirms?.close()
+    if (this.transaction !== null) this.rollback(this.transaction)
     const queues = new Set<Queue>()
     // Back first: the end of the last consumer may delete its queue.
     this.#unacked.take(0, true, (entry, consumer) => requeueEntry(entry, consumer, queues))
@@ -159,6 +217,10 @@ export class Channel {
     const content = this.#content
     const scan = content.scan
     if (content.fault !== null || scan.userIdStart >= 0) this.#checkProperties(message)
+    if (this.transaction !== null) {
+      this.#publishLater(this.transaction, message)
+      return
+    }
     const confirms = this.confirms
     const sequence = confirms === null ? 0 : confirms.begin()
     let reached: number
@@ -167,10 +229,23 @@ export class Channel {
     } catch (error) {
       throw atMethod(error, Method.basicPublish)
     }
-    if (reached === 0 && content.mandatory) {
-      this.connection.deliveries.returned(this.number, ReplyCode.noRoute, NO_ROUTE, message)
-    }
+    if (reached === 0 && content.mandatory) this.unroutable(message)
     if (confirms !== null) confirms.finish(sequence, reached)
+  }
+
+  #publishLater(transaction: Transaction, message: Message): void {
+    try {
+      transaction.publish(message, this.session.destinations(message, NO_KEYS), this.#content.mandatory)
+    } catch (error) {
+      throw atMethod(error, Method.basicPublish)
+    }
+  }
+
+  /** RabbitMQ: while a commit is under way the channel may only be closed. */
+  #assertNotCommitting(method: number): void {
+    if (method === Method.channelClose) return
+    const sentence = "unexpected command while processing 'tx.commit'"
+    throw new AmqpError('connection', ReplyCode.channelError, sentence, method)
   }
 
   /** Whether memory is short, so that no more unacknowledged messages are let out; asks to be told when it is not. */
@@ -208,11 +283,11 @@ export class Channel {
     return new AmqpError('channel', ReplyCode.preconditionFailed, sentence, Method.basicPublish)
   }
 
-  #take(
-    tag: number | bigint,
-    multiple: boolean,
-    visit: (entry: Entry, consumer: ChannelConsumer | null) => void,
-  ): void {
+  #settleLater(transaction: Transaction, tag: number | bigint, multiple: boolean, settlement: Settlement): void {
+    this.#take(tag, multiple, (entry, consumer, each) => transaction.settle(each, entry, consumer, settlement))
+  }
+
+  #take(tag: number | bigint, multiple: boolean, visit: UnackedVisitor): void {
     if (typeof tag === 'number' && this.#unacked.take(tag, multiple, visit)) return
     throw new AmqpError('channel', ReplyCode.preconditionFailed, `unknown delivery tag ${tag}`)
   }
@@ -241,6 +316,12 @@ function requeueEntry(entry: Entry, consumer: ChannelConsumer | null, queues: Se
   giveBack(consumer)
   entry.queue.requeue(entry)
   queues.add(entry.queue)
+}
+
+function requeueAndServe(entry: Entry, consumer: ChannelConsumer | null): void {
+  giveBack(consumer)
+  entry.queue.requeue(entry)
+  entry.queue.serve()
 }
 
 function giveBack(consumer: ChannelConsumer | null): void {

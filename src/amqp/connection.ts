@@ -159,7 +159,7 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
       else if (channel.closing) this.#whileClosing(channel, buffer, start, end)
       else channel.method(buffer, start, end)
     } catch (error) {
-      this.#channelFailed(channel, error)
+      this.channelFailed(channel, error)
     }
     this.#inMethod = false
     if (this.#afterReply.length > 0) this.#replied()
@@ -171,7 +171,7 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
       if (channel === null) this.#contentUnasked(number)
       else if (!channel.closing) channel.header(buffer, start, end)
     } catch (error) {
-      this.#channelFailed(channel, error)
+      this.channelFailed(channel, error)
     }
     this.#publishedInChunk = true
   }
@@ -182,7 +182,7 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
       if (channel === null) this.#contentUnasked(number)
       else if (!channel.closing) channel.body(buffer, start, end)
     } catch (error) {
-      this.#channelFailed(channel, error)
+      this.channelFailed(channel, error)
     }
   }
 
@@ -440,7 +440,7 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
   }
 
   /** An error of the channel closes it; any other closes the connection. */
-  #channelFailed(channel: Channel | null, error: unknown): void {
+  channelFailed(channel: Channel | null, error: unknown): void {
     if (channel !== null && error instanceof AmqpError && error.scope === 'channel') this.#closeChannel(channel, error)
     else this.#failed(error)
   }

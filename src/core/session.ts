@@ -13,7 +13,7 @@ import {
 import type { Broker } from './broker.ts'
 import { BrokerError } from './errors.ts'
 import { assertExchangeType } from './exchange/exchange-types.ts'
-import { route, type Exchange } from './exchange/exchange.ts'
+import { NO_KEYS, route, type Exchange } from './exchange/exchange.ts'
 import { Routes } from './exchange/routes.ts'
 import type { Message } from './message.ts'
 import type { Consumer, Publisher } from './ports.ts'
@@ -39,6 +39,11 @@ export interface ExchangeDeclaration {
   readonly autoDelete: boolean
   readonly internal: boolean
   readonly arguments: FieldTable
+}
+
+/** Where a message goes that is delivered later. */
+export interface Destinations {
+  readonly queues: readonly Queue[]
 }
 
 const RESERVED_PREFIX = 'amq.'
@@ -83,12 +88,30 @@ export class Session implements QueueOwner {
       this.#routedVersion !== this.#broker.version ||
       !routes.repeatable
     ) {
-      this.#route(message)
+      this.#route(message, NO_KEYS)
     }
-    const queues = routes.queues
-    const reached = routes.length
-    for (let i = 0; i < reached; i++) {
-      const queue = queues[i]!
+    return this.#hand(message, publisher, sequence)
+  }
+
+  /** The same for a message that goes to further routing keys beside its own (RabbitMQ: CC and BCC). */
+  publishCopies(message: Message, keys: readonly string[], publisher: Publisher | null, sequence: number): number {
+    this.#route(message, keys)
+    return this.#hand(message, publisher, sequence)
+  }
+
+  /** Where a message goes that is not to be delivered yet, with the same checks. */
+  destinations(message: Message, keys: readonly string[]): Destinations {
+    const routes = this.#routes
+    this.#route(message, keys)
+    return { queues: routes.queues.slice(0, routes.length) }
+  }
+
+  /** Delivers a message to where it was routed before, but for queues that are gone. Returns how many are left. */
+  deliver(message: Message, destinations: Destinations, publisher: Publisher, sequence: number): number {
+    let reached = 0
+    for (const queue of destinations.queues) {
+      if (queue.deleted) continue
+      reached++
       queue.publish(message, publisher, sequence)
       if (queue.overrun) this.#overrun = queue
     }
@@ -283,24 +306,38 @@ export class Session implements QueueOwner {
     this.#broker.sessionClosed(this)
   }
 
-  #route(message: Message): void {
-    const version = this.#broker.version
-    if (message.exchange !== this.#routedName || this.#routedVersion !== version || this.#routedExchange === null) {
-      this.#routedExchange = null
-      this.#routedExchange = this.publishableExchange(message.exchange)
-      this.#routedName = message.exchange
-      this.#routedVersion = version
+  #hand(message: Message, publisher: Publisher | null, sequence: number): number {
+    const routes = this.#routes
+    const queues = routes.queues
+    const reached = routes.length
+    for (let i = 0; i < reached; i++) {
+      const queue = queues[i]!
+      queue.publish(message, publisher, sequence)
+      if (queue.overrun) this.#overrun = queue
     }
+    return reached
+  }
+
+  #route(message: Message, keys: readonly string[]): void {
+    const exchange = this.#publishable(message.exchange)
     this.#routedKey = message.routingKey
     const routes = this.#routes
     routes.begin()
-    if (message.exchange === '') {
-      // Every queue is bound to the default exchange by its name (AMQP 0-9-1 §2.1.2.4).
-      const queue = this.vhost.queues.get(message.routingKey)
-      if (queue !== undefined) routes.add(queue)
-      return
-    }
-    route(this.#routedExchange, message, routes, this.#exchangeByName)
+    route(exchange, message, routes, this.#exchangeByName, keys)
+    if (keys.length > 0) routes.repeatable = false
+  }
+
+  /** The exchange of a publish, looked up and checked again only when something has changed. */
+  #publishable(name: string): Exchange {
+    const version = this.#broker.version
+    const known = this.#routedExchange
+    if (known !== null && name === this.#routedName && this.#routedVersion === version) return known
+    this.#routedExchange = null
+    const exchange = this.publishableExchange(name)
+    this.#routedExchange = exchange
+    this.#routedName = name
+    this.#routedVersion = version
+    return exchange
   }
 
   readonly #exchangeByName = (name: string): Exchange | undefined => this.vhost.exchanges.get(name)

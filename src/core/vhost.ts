@@ -10,7 +10,7 @@ import type {
 import { BrokerError } from './errors.ts'
 import { Binding, bindingIdentity } from './exchange/binding.ts'
 import { createExchange } from './exchange/exchange-types.ts'
-import { DirectExchange } from './exchange/direct.ts'
+import { DefaultExchange } from './exchange/default.ts'
 import type { Exchange, ExchangeProperties } from './exchange/exchange.ts'
 import type { InputWindow } from './input-window.ts'
 import type { PropertyCodec, QueueLog, Store } from './ports.ts'
@@ -70,8 +70,7 @@ export class VHost implements QueueContext {
     for (const [name, type, internal] of PREDECLARED) {
       this.#addExchange(name, { type, durable: true, autoDelete: false, internal, arguments: NO_ARGUMENTS })
     }
-    const properties = { type: 'direct', durable: true, autoDelete: false, internal: false, arguments: NO_ARGUMENTS }
-    this.exchanges.set('', new DirectExchange('', properties))
+    this.exchanges.set('', new DefaultExchange((queue) => this.queues.get(queue)))
   }
 
   /** Puts back what the store held. Bindings come after the exchanges and queues that they join. */

@@ -77,16 +77,21 @@ export abstract class Exchange {
   protected abstract detach(binding: Binding): void
 }
 
+/** What most messages have beside their own routing key. */
+export const NO_KEYS: readonly string[] = []
+
 /**
  * Routes a message through an exchange and all that it leads to: adds to `routes`, which the caller has begun. Each
  * exchange is passed once, so cycles end. An exchange that matched nothing at all, neither queue nor exchange, hands
- * over to its alternate; one that `lookup` does not know is ignored.
+ * over to its alternate; one that `lookup` does not know is ignored. `keys` are routing keys that the message has beside
+ * its own: each exchange is asked for all of them.
  */
 export function route(
   exchange: Exchange,
   message: Message,
   routes: Routes,
   lookup: (name: string) => Exchange | undefined,
+  keys: readonly string[] = NO_KEYS,
 ): void {
   let next = routes.exchangeCount
   routes.addExchange(exchange)
@@ -94,6 +99,7 @@ export function route(
     const current = routes.exchanges[next++]!
     routes.matched = false
     current.match(message, message.routingKey, routes)
+    for (let i = 0; i < keys.length; i++) current.match(message, keys[i]!, routes)
     if (routes.matched || current.alternate === null) continue
     const alternate = lookup(current.alternate)
     if (alternate !== undefined) routes.addExchange(alternate)
