@@ -118,7 +118,7 @@ export class Channel {
     const queues = new Set<Queue>()
     this.#take(tag, multiple, (entry, consumer) => requeueEntry(entry, consumer, queues))
     this.#returnCredit()
-    for (const queue of queues) queue.serve()
+    for (const queue of queues) queue.takenBack()
   }
 
   /** basic.recover: everything that is outstanding goes back to its queue. */
@@ -152,7 +152,7 @@ export class Channel {
     const consumers = [...this.consumers.values()]
     this.consumers.clear()
     for (const consumer of consumers) consumer.stop()
-    for (const queue of queues) queue.serve()
+    for (const queue of queues) queue.takenBack()
   }
 
   #publish(message: Message): void {

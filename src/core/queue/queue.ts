@@ -8,6 +8,7 @@ import type { FieldTable } from '../value.ts'
 import { Backlog, type BacklogHost } from './backlog.ts'
 import { Dispatch, Subscription } from './dispatch.ts'
 import { Entry, EntryState, Stored } from './entry.ts'
+import { limitsLength, queueRules, type QueueRules } from './rules.ts'
 
 /** Who an exclusive queue belongs to: nobody else may use it, and it goes with them. */
 export interface QueueOwner {
@@ -56,6 +57,9 @@ export class Queue implements BacklogHost {
   deliveredTotal = 0
 
   readonly #context: QueueContext
+  #rules: QueueRules
+  /** Whether a publish must look at the rules at all. */
+  #ruled = false
   readonly #dispatch = new Dispatch()
   readonly #backlog: Backlog
   #nextPosition: number
@@ -74,6 +78,20 @@ export class Queue implements BacklogHost {
     this.#context = context
     this.#backlog = new Backlog(log, this)
     this.#nextPosition = log?.recovered.next ?? 0
+    this.#rules = queueRules(properties.arguments)
+    this.#ruled = limitsLength(this.#rules)
+  }
+
+  /** What holds for the queue now. */
+  get rules(): QueueRules {
+    return this.#rules
+  }
+
+  /** Other rules hold from now on, also for the messages that are here (RabbitMQ: policies). */
+  applyRules(rules: QueueRules): void {
+    this.#rules = rules
+    this.#ruled = limitsLength(rules)
+    this.#dropSurplus()
   }
 
   /** Messages that wait to be delivered. */
@@ -130,6 +148,10 @@ export class Queue implements BacklogHost {
    * once when nothing waits before it and a consumer is ready.
    */
   publish(message: Message, publisher: Publisher | null, sequence: number): void {
+    if (this.#ruled) {
+      this.#publishByRules(message, publisher, sequence)
+      return
+    }
     const entry = new Entry(this, message, this.#nextPosition++)
     if (message.persistent && this.log !== null) this.log.append(entry, publisher, sequence)
     else if (publisher !== null) publisher.accepted(sequence)
@@ -144,6 +166,26 @@ export class Queue implements BacklogHost {
     this.#backlog.push(entry)
   }
 
+  /** The same in a queue that may not take everything, or not for ever. */
+  #publishByRules(message: Message, publisher: Publisher | null, sequence: number): void {
+    const { overflow } = this.#rules
+    if (overflow !== 'drop-head' && this.#overflows(message)) {
+      publisher?.refused(sequence)
+      return
+    }
+    const entry = new Entry(this, message, this.#nextPosition++)
+    if (message.persistent && this.log !== null) this.log.append(entry, publisher, sequence)
+    else if (publisher !== null) publisher.accepted(sequence)
+    const consumer = this.#backlog.count === 0 ? this.#dispatch.next() : undefined
+    if (consumer !== undefined) {
+      this.#deliver(consumer, entry)
+      return
+    }
+    if (!message.owned) this.#context.window.watch(entry)
+    this.#backlog.push(entry)
+    this.#dropSurplus()
+  }
+
   /** The message was dealt with. */
   acknowledge(entry: Entry): void {
     if (entry.state !== EntryState.unacked) return
@@ -151,7 +193,7 @@ export class Queue implements BacklogHost {
     this.#settle(entry)
   }
 
-  /** The message goes back to its place in the queue. The caller calls `serve` when all of them are back. */
+  /** The message goes back to its place in the queue. The caller calls `takenBack` when all of them are. */
   requeue(entry: Entry): void {
     if (entry.state !== EntryState.unacked) return
     this.#unackedCount--
@@ -190,6 +232,12 @@ export class Queue implements BacklogHost {
     this.#keepsUp = true
     this.#dispatch.resume(subscription)
     if (this.#backlog.count > 0) this.serve()
+  }
+
+  /** Messages that were requeued are all back: they are delivered, or dropped if the queue has grown too long. */
+  takenBack(): void {
+    this.serve()
+    if (this.#ruled) this.#dropSurplus()
   }
 
   /** Delivers what waits, for as long as a consumer is ready and the messages are in memory. */
@@ -255,10 +303,29 @@ export class Queue implements BacklogHost {
 
   backlogRead(): void {
     this.serve()
+    if (this.#ruled) this.#dropSurplus()
   }
 
   backlogUnreadable(error: unknown): void {
     this.#context.queueReadFailed(this, error)
+  }
+
+  /** Whether the queue would be too long with this message. RabbitMQ asks that even if a consumer could take it. */
+  #overflows(message: Message): boolean {
+    const { maxLength, maxLengthBytes } = this.#rules
+    const { count, bytes } = this.#backlog
+    return count + 1 > maxLength || bytes + message.bodyBytes > maxLengthBytes
+  }
+
+  /** RabbitMQ: drop-head. What is too much goes from the front, as far as it is in memory; the rest when it is read. */
+  #dropSurplus(): void {
+    const { maxLength, maxLengthBytes, overflow } = this.#rules
+    if (overflow !== 'drop-head') return
+    const backlog = this.#backlog
+    while (backlog.count > maxLength || backlog.bytes > maxLengthBytes) {
+      if (backlog.count === 0 || !backlog.available) return
+      this.#settle(backlog.take()!)
+    }
   }
 
   #deliver(consumer: Consumer, entry: Entry): void {
