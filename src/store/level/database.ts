@@ -2,7 +2,7 @@
 import { stat, mkdir, access, constants } from 'node:fs/promises'
 import { Level } from 'level'
 import type { LevelTuning } from './tuning.ts'
-import { LEVEL_TUNING } from './tuning.ts'
+import { CHAINED_AVERAGE_BYTES_MAX, CHAINED_BYTES_MAX, LEVEL_TUNING } from './tuning.ts'
 
 /** One change of a batch. */
 export type Operation =
@@ -15,6 +15,13 @@ export interface KeyRange {
   readonly lt: Buffer
 }
 
+/** Goes through records in the order of their keys. */
+export interface RecordIterator {
+  /** So many at the most; none when the end was reached. */
+  nextv(size: number): Promise<[Buffer, Buffer][]>
+  close(): Promise<void>
+}
+
 /** The part of abstract-level that the store uses. A test may put anything under the store that has it. */
 export interface Database {
   open(): Promise<void>
@@ -22,10 +29,7 @@ export interface Database {
   get(key: Buffer): Promise<Buffer | undefined>
   getMany(keys: Buffer[]): Promise<(Buffer | undefined)[]>
   batch(operations: Operation[], options: { readonly sync: boolean }): Promise<void>
-  iterator(range: KeyRange): {
-    nextv(size: number): Promise<[Buffer, Buffer][]>
-    close(): Promise<void>
-  }
+  iterator(range: KeyRange): RecordIterator
   /** LevelDB only: gives back the space of what was deleted between two keys. */
   compactRange?(start: Buffer, end: Buffer): Promise<void>
 }
@@ -34,8 +38,58 @@ export type DatabaseFactory = (location: string) => Database
 
 /** LevelDB. */
 export function levelDatabase(tuning: LevelTuning = {}): DatabaseFactory {
-  const options = { ...LEVEL_TUNING, ...tuning, keyEncoding: 'buffer', valueEncoding: 'buffer' }
-  return (location) => new Level<Buffer, Buffer>(location, options)
+  return (location) => new LevelDatabase(location, tuning)
+}
+
+class LevelDatabase implements Database {
+  readonly #level: Level<Buffer, Buffer>
+
+  constructor(location: string, tuning: LevelTuning) {
+    this.#level = new Level(location, { ...LEVEL_TUNING, ...tuning, keyEncoding: 'buffer', valueEncoding: 'buffer' })
+  }
+
+  open(): Promise<void> {
+    return this.#level.open()
+  }
+
+  close(): Promise<void> {
+    return this.#level.close()
+  }
+
+  get(key: Buffer): Promise<Buffer | undefined> {
+    return this.#level.get(key)
+  }
+
+  getMany(keys: Buffer[]): Promise<(Buffer | undefined)[]> {
+    return this.#level.getMany(keys)
+  }
+
+  /**
+   * Two ways to the same end. A chained batch takes 0.3 µs an operation where an array takes 5; but its memory, as
+   * large as what it writes, is freed by the garbage collector, which does not know of it. So the large ones, in which
+   * an operation's cost is that of its bytes, go as arrays, which are freed at once.
+   */
+  batch(operations: Operation[], options: { readonly sync: boolean }): Promise<void> {
+    let bytes = 0
+    for (const operation of operations) if (operation.type === 'put') bytes += operation.value.length
+    if (bytes > CHAINED_BYTES_MAX && bytes > operations.length * CHAINED_AVERAGE_BYTES_MAX) {
+      return this.#level.batch(operations, options)
+    }
+    const batch = this.#level.batch()
+    for (const operation of operations) {
+      if (operation.type === 'put') batch.put(operation.key, operation.value)
+      else batch.del(operation.key)
+    }
+    return batch.write(options)
+  }
+
+  iterator(range: KeyRange): RecordIterator {
+    return this.#level.iterator(range)
+  }
+
+  compactRange(start: Buffer, end: Buffer): Promise<void> {
+    return (this.#level as unknown as Required<Pick<Database, 'compactRange'>>).compactRange(start, end)
+  }
 }
 
 /** The store cannot be opened. The message is a sentence for people that names the directory. */

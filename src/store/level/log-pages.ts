@@ -20,6 +20,8 @@ export interface StoreContext {
   readonly eraser: Eraser
   /** Milliseconds since 1970. */
   now(): number
+  /** The log with this id was dropped: it is of no use any more. */
+  dropped(id: number): void
   /** Messages turned out to be damaged and were set aside. */
   lost(lost: LostMessages): void
 }
@@ -252,7 +254,7 @@ export class LogPages {
           fragments[i]!,
           fragments[i]!,
           Buffer.alloc(0),
-          new DamagedRecordError('A fragment is missing'),
+          new DamagedRecordError('a fragment is missing'),
         )
         continue
       }
