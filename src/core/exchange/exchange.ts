@@ -4,6 +4,8 @@ import type { FieldTable } from '../value.ts'
 import type { Binding } from './binding.ts'
 import type { Routes } from './routes.ts'
 
+const NO_KEYS: readonly string[] = []
+
 /** How an exchange was declared. */
 export interface ExchangeProperties {
   readonly type: string
@@ -80,13 +82,15 @@ export abstract class Exchange {
 /**
  * Routes a message through an exchange and all that it leads to: adds to `routes`, which the caller has begun. Each
  * exchange is passed once, so cycles end. An exchange that matched nothing at all, neither queue nor exchange, hands
- * over to its alternate; one that `lookup` does not know is ignored.
+ * over to its alternate; one that `lookup` does not know is ignored. `copies` are further routing keys, by which the
+ * message goes too (RabbitMQ: sender-selected distribution).
  */
 export function route(
   exchange: Exchange,
   message: Message,
   routes: Routes,
   lookup: (name: string) => Exchange | undefined,
+  copies: readonly string[] = NO_KEYS,
 ): void {
   let next = routes.exchangeCount
   routes.addExchange(exchange)
@@ -94,6 +98,7 @@ export function route(
     const current = routes.exchanges[next++]!
     routes.matched = false
     current.match(message, message.routingKey, routes)
+    for (let i = 0; i < copies.length; i++) current.match(message, copies[i]!, routes)
     if (routes.matched || current.alternate === null) continue
     const alternate = lookup(current.alternate)
     if (alternate !== undefined) routes.addExchange(alternate)

@@ -6,6 +6,7 @@ import type { Message } from '../message.ts'
 import type { CancelReason, Consumer, Publisher, QueueLog, StoredMessage } from '../ports.ts'
 import type { FieldTable } from '../value.ts'
 import { Backlog, type BacklogHost } from './backlog.ts'
+import type { DeathReason } from './dead-letter.ts'
 import { Dispatch, Subscription } from './dispatch.ts'
 import { Entry, EntryState, Stored } from './entry.ts'
 import { limitsLength, queueRules, type QueueRules } from './rules.ts'
@@ -33,6 +34,8 @@ export interface QueueContext {
   readonly memoryTight: boolean
   /** A log for messages that need not survive a restart. */
   spillLog(): QueueLog
+  /** The queue gives a message up, and has an exchange for such. */
+  deadLetter(queue: Queue, message: Message, reason: DeathReason): void
   /** The last consumer of an auto-delete queue went. */
   queueUnused(queue: Queue): void
   /** A page could not be read. The queue tries again when it is next asked for messages. */
@@ -170,6 +173,7 @@ export class Queue implements BacklogHost {
   #publishByRules(message: Message, publisher: Publisher | null, sequence: number): void {
     const { overflow } = this.#rules
     if (overflow !== 'drop-head' && this.#overflows(message)) {
+      if (overflow === 'reject-publish-dlx') this.#bury(message, 'maxlen')
       publisher?.refused(sequence)
       return
     }
@@ -208,7 +212,9 @@ export class Queue implements BacklogHost {
 
   /** The consumer will not take the message, and it is not to come back. */
   reject(entry: Entry): void {
-    this.acknowledge(entry)
+    if (entry.state !== EntryState.unacked) return
+    this.#unackedCount--
+    this.#giveUp(entry, 'rejected')
   }
 
   /** Adds a consumer. The caller calls `serve` once the subscription is confirmed to the client. */
@@ -324,7 +330,7 @@ export class Queue implements BacklogHost {
     const backlog = this.#backlog
     while (backlog.count > maxLength || backlog.bytes > maxLengthBytes) {
       if (backlog.count === 0 || !backlog.available) return
-      this.#settle(backlog.take()!)
+      this.#giveUp(backlog.take()!, 'maxlen')
     }
   }
 
@@ -343,6 +349,16 @@ export class Queue implements BacklogHost {
     this.#unackedCount++
     if (entry.stored !== Stored.no && !entry.spilled) this.log!.delivered(entry.position)
     if (!entry.message.owned) this.#context.window.watch(entry)
+  }
+
+  /** Settles a message that nobody will have, and hands it over to the dead-letter exchange: one batch, one fact. */
+  #giveUp(entry: Entry, reason: DeathReason): void {
+    this.#settle(entry)
+    this.#bury(entry.message, reason)
+  }
+
+  #bury(message: Message, reason: DeathReason): void {
+    if (this.#rules.deadLetterExchange !== null && !this.deleted) this.#context.deadLetter(this, message, reason)
   }
 
   #settle(entry: Entry): void {
