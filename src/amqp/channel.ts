@@ -160,7 +160,7 @@ export class Channel implements TransactionHost {
     const queues = new Set<Queue>()
     this.#take(tag, multiple, (entry, consumer) => requeueEntry(entry, consumer, queues))
     this.#returnCredit()
-    for (const queue of queues) queue.serve()
+    for (const queue of queues) queue.takenBack()
   }
 
   /** What a commit delivers. Part of TransactionHost, as are the next two. */
@@ -210,7 +210,7 @@ export class Channel implements TransactionHost {
     const consumers = [...this.consumers.values()]
     this.consumers.clear()
     for (const consumer of consumers) consumer.stop()
-    for (const queue of queues) queue.serve()
+    for (const queue of queues) queue.takenBack()
   }
 
   #publish(message: Message): void {
@@ -321,7 +321,7 @@ function requeueEntry(entry: Entry, consumer: ChannelConsumer | null, queues: Se
 function requeueAndServe(entry: Entry, consumer: ChannelConsumer | null): void {
   giveBack(consumer)
   entry.queue.requeue(entry)
-  entry.queue.serve()
+  entry.queue.takenBack()
 }
 
 function giveBack(consumer: ChannelConsumer | null): void {

@@ -1,9 +1,10 @@
-// Reads headers out of properties for the core, which does not know AMQP's encoding.
+// Reads and rewrites properties for the core, which does not know AMQP's encoding.
 import type { Message } from '../core/message.ts'
 import type { PropertyCodec } from '../core/ports.ts'
 import { NO_ARGUMENTS, type FieldTable } from '../core/value.ts'
 import { readTable } from './wire/field-table.ts'
-import { PropertyScan } from './wire/properties.ts'
+import { decodeProperties, encodeProperties, PropertyScan, type BasicProperties } from './wire/properties.ts'
+import { WireError } from './wire/wire-error.ts'
 
 const scan = new PropertyScan()
 
@@ -14,4 +15,23 @@ export const amqpPropertyCodec: PropertyCodec = {
     scan.scan(message.properties, message.propertiesStart, message.propertiesEnd)
     return scan.headersStart < 0 ? NO_ARGUMENTS : readTable(message.properties, scan.headersStart, scan.headersEnd)
   },
+
+  rewritten(message: Message, headers: FieldTable, keepExpiration: boolean): Buffer {
+    const own = decodeProperties(message.properties, message.propertiesStart, message.propertiesEnd)
+    const { expiration, ...others } = own
+    const properties: BasicProperties = keepExpiration || expiration === undefined ? own : others
+    const bytes = encodeProperties({ ...properties, headers })
+    // Headers that were as large as they may be stay as they were: a message must always be readable.
+    return readable(bytes) ? bytes : encodeProperties(properties)
+  },
+}
+
+function readable(properties: Buffer): boolean {
+  try {
+    scan.scan(properties, 0, properties.length)
+    return true
+  } catch (error) {
+    if (error instanceof WireError) return false
+    throw error
+  }
 }

@@ -33,8 +33,10 @@ export interface StoredMessage {
   readonly message: Message
   /** Whether it may have been handed to somebody before. */
   readonly redelivered: boolean
-  /** Milliseconds since 1970 when the store took it: its expiration counts from there. */
+  /** Milliseconds since 1970 when the store took it. */
   readonly storedAt: number
+  /** Milliseconds since 1970 when it expires, as its queue had reckoned; Infinity for never. */
+  readonly deadline: number
 }
 
 /** Stored messages that cannot be read any more, because their bytes are damaged. */
@@ -114,6 +116,12 @@ export interface StoreMonitor {
 }
 
 /** Reads what the front end's encoding keeps in a message's properties. */
-export interface PropertyCodec {
+export interface HeaderReader {
   headers(message: Message): FieldTable
+}
+
+/** Also writes it. */
+export interface PropertyCodec extends HeaderReader {
+  /** The message's properties with other headers; also without its expiration, unless that is kept. */
+  rewritten(message: Message, headers: FieldTable, keepExpiration: boolean): Buffer
 }

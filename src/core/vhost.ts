@@ -1,4 +1,5 @@
 // A virtual host: its exchanges, its queues and the bindings between them.
+import type { Clock } from '../lib/clock.ts'
 import type { Logger } from '../lib/log.ts'
 import type {
   BindingDefinition,
@@ -13,7 +14,9 @@ import { createExchange } from './exchange/exchange-types.ts'
 import { DefaultExchange } from './exchange/default.ts'
 import type { Exchange, ExchangeProperties } from './exchange/exchange.ts'
 import type { InputWindow } from './input-window.ts'
+import type { Message } from './message.ts'
 import type { PropertyCodec, QueueLog, Store } from './ports.ts'
+import { DeadLetters, type DeathReason } from './queue/dead-letter.ts'
 import { Queue, type QueueContext, type QueueProperties } from './queue/queue.ts'
 import { NO_ARGUMENTS, type FieldTable } from './value.ts'
 
@@ -23,6 +26,7 @@ export interface VHostContext {
   /** Whether the process is short of memory. */
   readonly memoryTight: boolean
   readonly codec: PropertyCodec
+  readonly clock: Clock
   readonly window: InputWindow
   readonly logger: Logger
   /** Exchanges, queues or bindings have changed: what was routed before may be routed elsewhere now. */
@@ -60,6 +64,7 @@ export class VHost implements QueueContext {
   readonly queues = new Map<string, Queue>()
   readonly window: InputWindow
   readonly #context: VHostContext
+  readonly #deadLetters: DeadLetters
 
   constructor(definition: VHostDefinition, context: VHostContext) {
     this.name = definition.name
@@ -67,6 +72,7 @@ export class VHost implements QueueContext {
     this.tags = definition.tags
     this.window = context.window
     this.#context = context
+    this.#deadLetters = new DeadLetters(this, context)
     for (const [name, type, internal] of PREDECLARED) {
       this.#addExchange(name, { type, durable: true, autoDelete: false, internal, arguments: NO_ARGUMENTS })
     }
@@ -179,6 +185,10 @@ export class VHost implements QueueContext {
 
   spillLog(): QueueLog {
     return this.#context.store.spill()
+  }
+
+  deadLetter(queue: Queue, message: Message, reason: DeathReason): void {
+    this.#deadLetters.add(queue, message, reason)
   }
 
   queueUnused(queue: Queue): void {

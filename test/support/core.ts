@@ -41,6 +41,7 @@ export function queueNamed(name: string): Queue {
     spillLog: () => {
       throw new Error('a queue that is only routed to spills nothing')
     },
+    deadLetter: () => undefined,
     queueUnused: () => undefined,
     queueReadFailed: () => undefined,
   }

@@ -1,6 +1,6 @@
 // The exchange types by name. A new type is one more file and one more line here.
 import { BrokerError } from '../errors.ts'
-import type { PropertyCodec } from '../ports.ts'
+import type { HeaderReader } from '../ports.ts'
 import { DirectExchange } from './direct.ts'
 import type { Exchange, ExchangeProperties } from './exchange.ts'
 import { FanoutExchange } from './fanout.ts'
@@ -8,7 +8,7 @@ import { HeadersExchange } from './headers.ts'
 import { TopicExchange } from './topic.ts'
 
 /** Makes an exchange of one type. `codec` reads the headers of messages, for those types that ask for them. */
-type ExchangeFactory = (name: string, properties: ExchangeProperties, codec: PropertyCodec) => Exchange
+type ExchangeFactory = (name: string, properties: ExchangeProperties, codec: HeaderReader) => Exchange
 
 /** The known types. The names are those that clients declare with. */
 export const exchangeTypes: ReadonlyMap<string, ExchangeFactory> = new Map<string, ExchangeFactory>([
@@ -27,7 +27,7 @@ export function assertExchangeType(type: string): void {
  * Makes an exchange, without bindings.
  * @throws BrokerError precondition-failed when there is no such type.
  */
-export function createExchange(name: string, properties: ExchangeProperties, codec: PropertyCodec): Exchange {
+export function createExchange(name: string, properties: ExchangeProperties, codec: HeaderReader): Exchange {
   return factoryOf(properties.type)(name, properties, codec)
 }
 

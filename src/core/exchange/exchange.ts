@@ -83,15 +83,15 @@ export const NO_KEYS: readonly string[] = []
 /**
  * Routes a message through an exchange and all that it leads to: adds to `routes`, which the caller has begun. Each
  * exchange is passed once, so cycles end. An exchange that matched nothing at all, neither queue nor exchange, hands
- * over to its alternate; one that `lookup` does not know is ignored. `keys` are routing keys that the message has beside
- * its own: each exchange is asked for all of them.
+ * over to its alternate; one that `lookup` does not know is ignored. `copies` are further routing keys, by which the
+ * message goes too (RabbitMQ: sender-selected distribution).
  */
 export function route(
   exchange: Exchange,
   message: Message,
   routes: Routes,
   lookup: (name: string) => Exchange | undefined,
-  keys: readonly string[] = NO_KEYS,
+  copies: readonly string[] = NO_KEYS,
 ): void {
   let next = routes.exchangeCount
   routes.addExchange(exchange)
@@ -99,7 +99,7 @@ export function route(
     const current = routes.exchanges[next++]!
     routes.matched = false
     current.match(message, message.routingKey, routes)
-    for (let i = 0; i < keys.length; i++) current.match(message, keys[i]!, routes)
+    for (let i = 0; i < copies.length; i++) current.match(message, copies[i]!, routes)
     if (routes.matched || current.alternate === null) continue
     const alternate = lookup(current.alternate)
     if (alternate !== undefined) routes.addExchange(alternate)

@@ -48,7 +48,7 @@ export class Backlog implements GapOwner {
   /** The queue's own log, for what survives a restart; null for a transient queue. */
   readonly #stored: Gap | null
   #spilled: Gap | null = null
-  readonly #returned = new Heap<Entry>((entry) => entry.position)
+  readonly #returned = new Heap<Entry>((a, b) => a.position < b.position)
   #head = new Fifo<Entry>()
   #tail = new Fifo<Entry>()
   #headBytes = 0

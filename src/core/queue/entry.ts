@@ -17,6 +17,12 @@ export const Stored = {
 } as const
 export type Stored = (typeof Stored)[keyof typeof Stored]
 
+/** What only some entries have: those that expire, and those of queues that count their deliveries. */
+export class EntryDetails {
+  /** Milliseconds since 1970 when it expires; Infinity for never. */
+  deadline = Infinity
+}
+
 /** One message in one queue. The queue owns its order and state; the store owns `stored` and `slot`. */
 export class Entry {
   readonly queue: Queue
@@ -30,6 +36,7 @@ export class Entry {
   slot = -1
   /** Whether it is kept in the log for what need not survive, rather than in the queue's own. */
   spilled = false
+  details: EntryDetails | null = null
 
   constructor(queue: Queue, message: Message, position: number) {
     this.queue = queue

@@ -6,8 +6,10 @@ import type { Message } from '../message.ts'
 import type { CancelReason, Consumer, Publisher, QueueLog, StoredMessage } from '../ports.ts'
 import type { FieldTable } from '../value.ts'
 import { Backlog, type BacklogHost } from './backlog.ts'
+import type { DeathReason } from './dead-letter.ts'
 import { Dispatch, Subscription } from './dispatch.ts'
 import { Entry, EntryState, Stored } from './entry.ts'
+import { limitsLength, queueRules, type QueueRules } from './rules.ts'
 
 /** Who an exclusive queue belongs to: nobody else may use it, and it goes with them. */
 export interface QueueOwner {
@@ -32,6 +34,8 @@ export interface QueueContext {
   readonly memoryTight: boolean
   /** A log for messages that need not survive a restart. */
   spillLog(): QueueLog
+  /** The queue gives a message up, and has an exchange for such. */
+  deadLetter(queue: Queue, message: Message, reason: DeathReason): void
   /** The last consumer of an auto-delete queue went. */
   queueUnused(queue: Queue): void
   /** A page could not be read. The queue tries again when it is next asked for messages. */
@@ -56,6 +60,9 @@ export class Queue implements BacklogHost {
   deliveredTotal = 0
 
   readonly #context: QueueContext
+  #rules: QueueRules
+  /** Whether a publish must look at the rules at all. */
+  #ruled = false
   readonly #dispatch = new Dispatch()
   readonly #backlog: Backlog
   #nextPosition: number
@@ -74,6 +81,20 @@ export class Queue implements BacklogHost {
     this.#context = context
     this.#backlog = new Backlog(log, this)
     this.#nextPosition = log?.recovered.next ?? 0
+    this.#rules = queueRules(properties.arguments)
+    this.#ruled = limitsLength(this.#rules)
+  }
+
+  /** What holds for the queue now. */
+  get rules(): QueueRules {
+    return this.#rules
+  }
+
+  /** Other rules hold from now on, also for the messages that are here (RabbitMQ: policies). */
+  applyRules(rules: QueueRules): void {
+    this.#rules = rules
+    this.#ruled = limitsLength(rules)
+    this.#dropSurplus()
   }
 
   /** Messages that wait to be delivered. */
@@ -130,6 +151,10 @@ export class Queue implements BacklogHost {
    * once when nothing waits before it and a consumer is ready.
    */
   publish(message: Message, publisher: Publisher | null, sequence: number): void {
+    if (this.#ruled) {
+      this.#publishByRules(message, publisher, sequence)
+      return
+    }
     const entry = new Entry(this, message, this.#nextPosition++)
     if (message.persistent && this.log !== null) this.log.append(entry, publisher, sequence)
     else if (publisher !== null) publisher.accepted(sequence)
@@ -144,6 +169,27 @@ export class Queue implements BacklogHost {
     this.#backlog.push(entry)
   }
 
+  /** The same in a queue that may not take everything, or not for ever. */
+  #publishByRules(message: Message, publisher: Publisher | null, sequence: number): void {
+    const { overflow } = this.#rules
+    if (overflow !== 'drop-head' && this.#overflows(message)) {
+      if (overflow === 'reject-publish-dlx') this.#bury(message, 'maxlen')
+      publisher?.refused(sequence)
+      return
+    }
+    const entry = new Entry(this, message, this.#nextPosition++)
+    if (message.persistent && this.log !== null) this.log.append(entry, publisher, sequence)
+    else if (publisher !== null) publisher.accepted(sequence)
+    const consumer = this.#backlog.count === 0 ? this.#dispatch.next() : undefined
+    if (consumer !== undefined) {
+      this.#deliver(consumer, entry)
+      return
+    }
+    if (!message.owned) this.#context.window.watch(entry)
+    this.#backlog.push(entry)
+    this.#dropSurplus()
+  }
+
   /** The message was dealt with. */
   acknowledge(entry: Entry): void {
     if (entry.state !== EntryState.unacked) return
@@ -151,7 +197,7 @@ export class Queue implements BacklogHost {
     this.#settle(entry)
   }
 
-  /** The message goes back to its place in the queue. The caller calls `serve` when all of them are back. */
+  /** The message goes back to its place in the queue. The caller calls `takenBack` when all of them are. */
   requeue(entry: Entry): void {
     if (entry.state !== EntryState.unacked) return
     this.#unackedCount--
@@ -166,7 +212,9 @@ export class Queue implements BacklogHost {
 
   /** The consumer will not take the message, and it is not to come back. */
   reject(entry: Entry): void {
-    this.acknowledge(entry)
+    if (entry.state !== EntryState.unacked) return
+    this.#unackedCount--
+    this.#giveUp(entry, 'rejected')
   }
 
   /** Adds a consumer. The caller calls `serve` once the subscription is confirmed to the client. */
@@ -190,6 +238,12 @@ export class Queue implements BacklogHost {
     this.#keepsUp = true
     this.#dispatch.resume(subscription)
     if (this.#backlog.count > 0) this.serve()
+  }
+
+  /** Messages that were requeued are all back: they are delivered, or dropped if the queue has grown too long. */
+  takenBack(): void {
+    this.serve()
+    if (this.#ruled) this.#dropSurplus()
   }
 
   /** Delivers what waits, for as long as a consumer is ready and the messages are in memory. */
@@ -255,10 +309,29 @@ export class Queue implements BacklogHost {
 
   backlogRead(): void {
     this.serve()
+    if (this.#ruled) this.#dropSurplus()
   }
 
   backlogUnreadable(error: unknown): void {
     this.#context.queueReadFailed(this, error)
+  }
+
+  /** Whether the queue would be too long with this message. RabbitMQ asks that even if a consumer could take it. */
+  #overflows(message: Message): boolean {
+    const { maxLength, maxLengthBytes } = this.#rules
+    const { count, bytes } = this.#backlog
+    return count + 1 > maxLength || bytes + message.bodyBytes > maxLengthBytes
+  }
+
+  /** RabbitMQ: drop-head. What is too much goes from the front, as far as it is in memory; the rest when it is read. */
+  #dropSurplus(): void {
+    const { maxLength, maxLengthBytes, overflow } = this.#rules
+    if (overflow !== 'drop-head') return
+    const backlog = this.#backlog
+    while (backlog.count > maxLength || backlog.bytes > maxLengthBytes) {
+      if (backlog.count === 0 || !backlog.available) return
+      this.#giveUp(backlog.take()!, 'maxlen')
+    }
   }
 
   #deliver(consumer: Consumer, entry: Entry): void {
@@ -276,6 +349,16 @@ export class Queue implements BacklogHost {
     this.#unackedCount++
     if (entry.stored !== Stored.no && !entry.spilled) this.log!.delivered(entry.position)
     if (!entry.message.owned) this.#context.window.watch(entry)
+  }
+
+  /** Settles a message that nobody will have, and hands it over to the dead-letter exchange: one batch, one fact. */
+  #giveUp(entry: Entry, reason: DeathReason): void {
+    this.#settle(entry)
+    this.#bury(entry.message, reason)
+  }
+
+  #bury(message: Message, reason: DeathReason): void {
+    if (this.#rules.deadLetterExchange !== null && !this.deleted) this.#context.deadLetter(this, message, reason)
   }
 
   #settle(entry: Entry): void {

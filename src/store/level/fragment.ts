@@ -10,9 +10,11 @@
 //     u8      priority, if any                     varint  bytes of further fields, if any, and these
 //     varint  expiration in ms, if any             properties, body
 //     texts   exchange and routing key, unless as before
+//
+// Further fields are an octet that tells which there are, and these in the order of its bits.
 import { crc32 } from 'node:zlib'
 import type { MessageFacts } from '../../core/message.ts'
-import { Message } from '../../core/message.ts'
+import { Deaths, Message } from '../../core/message.ts'
 import type { StoredMessage } from '../../core/ports.ts'
 import type { Entry } from '../../core/queue/entry.ts'
 import { Stored } from '../../core/queue/entry.ts'
@@ -39,8 +41,16 @@ const Flag = {
   bodyElsewhere: 0x80,
 } as const
 
+/** The further fields of an entry, as bits. Their numbers are part of the format. */
+const Further = {
+  /** When it expires, in milliseconds since 1970. */
+  deadline: 0x01,
+  /** One octet: what is known of the message's deaths. */
+  deaths: 0x02,
+} as const
+
 /** The most that an entry takes beside its texts, properties and body. */
-const ENTRY_BYTES_MAX = 2 + 8 + 8 + 8 + 8
+const ENTRY_BYTES_MAX = 2 + 8 + 8 + 8 + 8 + 12
 
 /** What was written last: mostly the next message has the same route. */
 const route = { exchange: '', routingKey: '', bytes: Buffer.of(0, 0) }
@@ -135,14 +145,18 @@ function putEntries(
     if (expirationMs >= 0) flags |= Flag.expiration
     if (sameRoute) flags |= Flag.sameRoute
     if (entry.redelivered) flags |= Flag.redelivered
+    const deadline = entry.details === null ? Infinity : entry.details.deadline
+    const further = deadline !== Infinity || message.deaths !== Deaths.none
+    if (further) flags |= Flag.further
     at = putVarint(bytes, at, previous < 0 ? 0 : position - previous)
     previous = position
     bytes[at++] = flags
     if (message.priority !== 0) bytes[at++] = message.priority
     if (expirationMs >= 0) {
       at = putVarint(bytes, at, expirationMs)
-      page.expires(now + expirationMs)
+      if (deadline === Infinity) page.expires(now + expirationMs)
     }
+    if (deadline !== Infinity) page.expires(deadline)
     if (!sameRoute) {
       exchange = message.exchange
       routingKey = message.routingKey
@@ -152,6 +166,7 @@ function putEntries(
     const bodyBytes = message.bodyEnd - message.bodyStart
     at = putVarint(bytes, at, message.propertiesEnd - message.propertiesStart)
     at = putVarint(bytes, at, bodyBytes)
+    if (further) at = putFurther(bytes, at, deadline, message.deaths)
     const propertiesStart = at
     at = putBytes(bytes, at, message.properties, message.propertiesStart, message.propertiesEnd)
     const bodyStart = at
@@ -160,6 +175,23 @@ function putEntries(
     page.add(position, bodyBytes)
     entry.stored = Stored.written
   }
+  return at
+}
+
+function putFurther(bytes: Buffer, start: number, deadline: number, deaths: Deaths): number {
+  // The length is known at the end, and takes one octet.
+  let at = start + 2
+  let which = 0
+  if (deadline !== Infinity) {
+    which |= Further.deadline
+    at = putVarint(bytes, at, deadline)
+  }
+  if (deaths !== Deaths.none) {
+    which |= Further.deaths
+    bytes[at++] = deaths
+  }
+  bytes[start] = at - start - 1
+  bytes[start + 1] = which
   return at
 }
 
@@ -245,16 +277,33 @@ function unpackEntries(bytes: Buffer, at: number, end: number, wanted: Wanted, f
     }
     const propertiesBytes = reader.varint()
     const bodyBytes = reader.varint()
-    if (flags & Flag.further) reader.skip(reader.varint())
+    further.deadline = Infinity
+    further.deaths = Deaths.none
+    if (flags & Flag.further) readFurther(reader)
+    else if (facts.expirationMs >= 0) further.deadline = storedAt + facts.expirationMs
     const start = reader.skip(propertiesBytes + bodyBytes)
     if (!wanted.wants(position)) continue
     const bodyStart = start + propertiesBytes
     const bodyEnd = bodyStart + bodyBytes
     const message = new Message(exchange, routingKey, facts, bytes, start, bodyStart, bytes, bodyStart, bodyEnd, true)
+    message.deaths = further.deaths
     const redelivered = (flags & Flag.redelivered) !== 0 || wanted.redelivered(position)
-    found.push({ position, message, redelivered, storedAt })
+    found.push({ position, message, redelivered, storedAt, deadline: further.deadline })
   }
   return position
+}
+
+/** The further fields of the entry that is being read. */
+const further: { deadline: number; deaths: Deaths } = { deadline: Infinity, deaths: Deaths.none }
+
+/** Reads the fields that are known. What a later version has put behind them is stepped over. */
+function readFurther(reader: RecordReader): void {
+  const length = reader.varint()
+  const end = reader.at + length
+  const which = reader.byte()
+  if (which & Further.deadline) further.deadline = reader.varint()
+  if (which & Further.deaths) further.deaths = reader.byte() as Deaths
+  reader.skip(end - reader.at)
 }
 
 const EVERYTHING: Wanted = { wants: () => true, redelivered: () => false }
@@ -266,9 +315,9 @@ export function scanFragments(page: Page, values: readonly Buffer[]): void {
     unpackFragments(value, page.last + 1, EVERYTHING, found)
     if (found.length === 0) continue
     page.beginFragment(found[0]!.position)
-    for (const { position, message, storedAt } of found) {
+    for (const { position, message, deadline } of found) {
       page.add(position, message.bodyBytes)
-      if (message.expirationMs >= 0) page.expires(storedAt + message.expirationMs)
+      if (deadline !== Infinity) page.expires(deadline)
     }
     page.bytes += value.length
   }

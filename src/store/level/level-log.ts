@@ -239,7 +239,9 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
     for (const entry of this.#entries) {
       if (entry === null || entry.position < from || entry.position >= below) continue
       const redelivered = entry.redelivered || this.wasDelivered(entry.position)
-      found.push({ position: entry.position, message: entry.message, redelivered, storedAt: this.#context.now() })
+      const deadline = entry.details?.deadline ?? Infinity
+      const storedAt = this.#context.now()
+      found.push({ position: entry.position, message: entry.message, redelivered, storedAt, deadline })
       if (found.length === PAGE_ENTRIES) break
     }
     return found

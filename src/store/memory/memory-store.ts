@@ -146,7 +146,8 @@ class MemoryLog implements QueueLog {
     for (const { entry, storedAt } of this.#all()) {
       if (entry.position < from || entry.position >= below) continue
       const redelivered = entry.redelivered || entry.position < this.#deliveredBelow
-      found.push({ position: entry.position, message: entry.message, redelivered, storedAt })
+      const deadline = entry.details?.deadline ?? Infinity
+      found.push({ position: entry.position, message: entry.message, redelivered, storedAt, deadline })
       if (found.length === READ_MAX) break
     }
     return Promise.resolve(found)

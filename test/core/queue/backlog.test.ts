@@ -98,7 +98,13 @@ class FakeLog implements QueueLog {
     else if (answer === 'nothing') resolve([])
     else
       resolve(
-        positions.map((position) => ({ position, message: this.stored.get(position)!, redelivered, storedAt: 0 })),
+        positions.map((position) => ({
+          position,
+          message: this.stored.get(position)!,
+          redelivered,
+          storedAt: 0,
+          deadline: Infinity,
+        })),
       )
     await settled()
   }
@@ -429,7 +435,13 @@ describe('a purge', () => {
     }
     expect(bench.take()).toEqual(span(50, 60))
     expect(bench.log!.readings).toEqual([read])
-    const late = [0, 1].map((position) => ({ position, message: messageOf(true), redelivered: false, storedAt: 0 }))
+    const late = [0, 1].map((position) => ({
+      position,
+      message: messageOf(true),
+      redelivered: false,
+      storedAt: 0,
+      deadline: Infinity,
+    }))
     bench.log!.readings.shift()
     read.resolve(late)
     await settled()
