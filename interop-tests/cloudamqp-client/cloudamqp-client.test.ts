@@ -2,7 +2,7 @@
 import { AMQPClient, AMQPSession } from '@cloudamqp/amqp-client'
 import type { AMQPChannel, AMQPMessage, AMQPSessionOptions } from '@cloudamqp/amqp-client'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { needsOwnBroker, notBuiltYet, useBroker } from '../support/broker.ts'
+import { needsOwnBroker, useBroker } from '../support/broker.ts'
 import { Inbox } from '../support/inbox.ts'
 import { exchangeName, queueName } from '../support/names.ts'
 
@@ -284,8 +284,7 @@ describe('a session of @cloudamqp/amqp-client', () => {
     expect((await queue.get({ noAck: true }))?.bodyString()).toBe('fine')
   })
 
-  it('calls and serves by direct reply-to', async (context) => {
-    notBuiltYet(context, 'direct reply-to')
+  it('calls and serves by direct reply-to', async () => {
     const session = await openSession()
     const queue = queueName()
     const server = await session.rpcServer(queue, (message) => `${message.bodyString()}, world`)

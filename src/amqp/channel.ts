@@ -1,4 +1,5 @@
 // One channel of a connection: its state, its consumers and what is out with them.
+import { BrokerError } from '../core/errors.ts'
 import { NO_KEYS } from '../core/exchange/exchange.ts'
 import type { Entry } from '../core/queue/entry.ts'
 import type { Message } from '../core/message.ts'
@@ -13,6 +14,7 @@ import { ContentAssembly } from './content-assembly.ts'
 import { AmqpError, atMethod } from './errors.ts'
 import { channelMethods } from './methods/channel-methods.ts'
 import { Transaction, type Settlement, type TransactionHost } from './transaction.ts'
+import { addressReply, mayHaveCopies, takeCopies, wantsDirectReply } from './publish-properties.ts'
 import { Unacked, type UnackedVisitor } from './unacked.ts'
 import { dispatchChannel, Method, ReplyCode, writeBasicCancel, writeTxCommitOk } from './wire/generated.ts'
 import { decodeText } from './wire/text.ts'
@@ -40,6 +42,7 @@ export class Channel implements TransactionHost {
   transaction: Transaction | null = null
   closing = false
 
+  #replyQueue: Queue | null = null
   readonly #content: ContentAssembly
   readonly #unacked = new Unacked()
   #nextDeliveryTag = 1
@@ -75,6 +78,17 @@ export class Channel implements TransactionHost {
   body(buffer: Buffer, start: number, end: number): void {
     const message = this.#content.body(buffer, start, end)
     if (message !== null) this.#publish(message)
+  }
+
+  /** Where direct replies to this channel are published, while it consumes them. */
+  get replyQueue(): Queue | null {
+    return this.#replyQueue === null || this.#replyQueue.deleted ? null : this.#replyQueue
+  }
+
+  /** The channel is about to consume direct replies. */
+  startReplies(): Queue {
+    this.#replyQueue = this.session.consumeReplies()
+    return this.#replyQueue
   }
 
   /** basic.publish: its content follows. */
@@ -216,29 +230,27 @@ export class Channel implements TransactionHost {
   #publish(message: Message): void {
     const content = this.#content
     const scan = content.scan
-    if (content.fault !== null || scan.userIdStart >= 0) this.#checkProperties(message)
-    if (this.transaction !== null) {
-      this.#publishLater(this.transaction, message)
-      return
-    }
-    const confirms = this.confirms
-    const sequence = confirms === null ? 0 : confirms.begin()
-    let reached: number
     try {
-      reached = this.session.publish(message, confirms, sequence)
+      let copies = NO_KEYS
+      if (content.fault !== null || scan.userIdStart >= 0 || scan.replyToStart >= 0 || message.headers) {
+        copies = this.#checkProperties(message)
+      }
+      if (this.transaction === null) this.#publishNow(message, copies)
+      else this.transaction.publish(message, this.session.destinations(message, copies), content.mandatory)
     } catch (error) {
       throw atMethod(error, Method.basicPublish)
     }
-    if (reached === 0 && content.mandatory) this.unroutable(message)
-    if (confirms !== null) confirms.finish(sequence, reached)
   }
 
-  #publishLater(transaction: Transaction, message: Message): void {
-    try {
-      transaction.publish(message, this.session.destinations(message, NO_KEYS), this.#content.mandatory)
-    } catch (error) {
-      throw atMethod(error, Method.basicPublish)
-    }
+  #publishNow(message: Message, copies: readonly string[]): void {
+    const { session, confirms } = this
+    const sequence = confirms === null ? 0 : confirms.begin()
+    const reached =
+      copies === NO_KEYS
+        ? session.publish(message, confirms, sequence)
+        : session.publishCopies(message, copies, confirms, sequence)
+    if (reached === 0 && this.#content.mandatory) this.unroutable(message)
+    if (confirms !== null) confirms.finish(sequence, reached)
   }
 
   /** RabbitMQ: while a commit is under way the channel may only be closed. */
@@ -262,17 +274,26 @@ export class Channel implements TransactionHost {
     return true
   }
 
-  /** RabbitMQ: what is wrong with the exchange comes before the expiration, and that before the user-id. */
-  #checkProperties(message: Message): void {
+  /**
+   * Does what properties ask for, and returns the further routing keys among it. RabbitMQ: what is wrong with the
+   * exchange comes before the reply-to, that before expiration, CC and BCC, and the user-id is last.
+   */
+  #checkProperties(message: Message): readonly string[] {
     const { scan, fault: expiration } = this.#content
-    const fault = expiration ?? this.#userIdFault(decodeText(message.properties, scan.userIdStart, scan.userIdEnd))
-    if (fault === null) return
-    try {
-      this.session.publishableExchange(message.exchange)
-    } catch (error) {
-      throw atMethod(error, Method.basicPublish)
+    const userId = scan.userIdStart < 0 ? null : decodeText(message.properties, scan.userIdStart, scan.userIdEnd)
+    const userIdFault = userId === null ? null : this.#userIdFault(userId)
+    const replies = scan.replyToStart >= 0 && wantsDirectReply(message, scan)
+    const copied = message.headers && mayHaveCopies(message, scan)
+    if (expiration === null && userIdFault === null && !replies && !copied) return NO_KEYS
+    this.session.publishableExchange(message.exchange)
+    if (replies) {
+      if (this.replyQueue === null) throw new BrokerError('precondition-failed', 'fast reply consumer does not exist')
+      addressReply(message, this.replyQueue.name)
     }
-    throw fault
+    if (expiration !== null) throw expiration
+    const copies = copied ? takeCopies(message) : NO_KEYS
+    if (userIdFault !== null) throw userIdFault
+    return copies
   }
 
   /** RabbitMQ: validated user-id. */

@@ -19,6 +19,7 @@ import type { Message } from './message.ts'
 import type { Consumer, Publisher } from './ports.ts'
 import type { Subscription } from './queue/dispatch.ts'
 import type { Queue, QueueOwner } from './queue/queue.ts'
+import { namesReplyQueue, REPLY_TO } from './reply-to.ts'
 import type { FieldTable } from './value.ts'
 import type { BindingTerms, VHost } from './vhost.ts'
 
@@ -30,6 +31,9 @@ export interface QueueDeclaration {
   readonly autoDelete: boolean
   readonly arguments: FieldTable
 }
+
+/** What a declaration answers. */
+export type QueueState = Pick<Queue, 'name' | 'readyCount' | 'consumerCount'>
 
 /** How an exchange is to be declared. */
 export interface ExchangeDeclaration {
@@ -187,8 +191,10 @@ export class Session implements QueueOwner {
    * queue.declare. Returns the queue, whose name is the broker's choice if none was given.
    * @throws BrokerError access-refused, resource-locked, precondition-failed, not-implemented
    */
-  declareQueue(declaration: QueueDeclaration): Queue {
+  declareQueue(declaration: QueueDeclaration): QueueState {
     const given = cleaned(declaration.name)
+    const replies = this.#replyQueue(given)
+    if (replies !== null) return replies
     if (given.startsWith(RESERVED_PREFIX)) throw this.#reserved('queue', given)
     const name = given === '' ? generatedName('amq.gen-') : given
     this.#check('queue', name, 'configure')
@@ -224,8 +230,10 @@ export class Session implements QueueOwner {
   }
 
   /** queue.declare with passive: the queue, if it exists and is not another connection's. */
-  checkQueue(rawName: string): Queue {
+  checkQueue(rawName: string): QueueState {
     const name = cleaned(rawName)
+    const replies = this.#replyQueue(name)
+    if (replies !== null) return replies
     this.#access.checkAny(this.user.name, this.vhost.name, 'queue', name)
     return this.#usableQueue(name)
   }
@@ -278,7 +286,14 @@ export class Session implements QueueOwner {
     this.vhost.unbind(terms)
   }
 
-  /** The queue of a basic.get or basic.consume. */
+  /** The queue of a basic.get. */
+  gettableQueue(name: string): Queue {
+    if (name !== REPLY_TO && !namesReplyQueue(name)) return this.readableQueue(name)
+    const sentence = `basic.get not supported by volatile queue '${name}' in vhost '${this.vhost.name}'`
+    throw new BrokerError('not-implemented', sentence)
+  }
+
+  /** The queue of a basic.consume. */
   readableQueue(name: string): Queue {
     this.#check('queue', name, 'read')
     return this.#usableQueue(name)
@@ -292,6 +307,11 @@ export class Session implements QueueOwner {
       throw new BrokerError('access-refused', sentence)
     }
     return queue.subscribe(consumer, exclusive)
+  }
+
+  /** Consumes direct replies, for which no right is needed. Returns the queue that they are published to. */
+  consumeReplies(): Queue {
+    return this.vhost.addReplyQueue()
   }
 
   queueDeleted(queue: Queue): void {
@@ -346,7 +366,17 @@ export class Session implements QueueOwner {
     this.#access.check(this.user.name, this.vhost.name, kind, name, right)
   }
 
+  /** What a declaration of a queue for direct replies finds (RabbitMQ); null for any other queue. */
+  #replyQueue(name: string): QueueState | null {
+    if (name === REPLY_TO) return { name, readyCount: 0, consumerCount: 1 }
+    if (!namesReplyQueue(name)) return null
+    return this.vhost.replyQueues.get(name) ?? this.vhost.queue(name)
+  }
+
   #checkBinding(terms: BindingTerms): void {
+    if (terms.destinationKind === 'queue' && namesReplyQueue(terms.destination)) {
+      throw new BrokerError('access-refused', 'cannot bind or unbind to a volatile (direct reply-to) queue')
+    }
     this.#check(terms.destinationKind, terms.destination, 'write')
     this.#refuseDefaultExchange(terms.source)
     if (terms.destinationKind === 'exchange') this.#refuseDefaultExchange(terms.destination)

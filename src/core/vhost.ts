@@ -18,6 +18,7 @@ import type { Message } from './message.ts'
 import type { PropertyCodec, QueueLog, Store } from './ports.ts'
 import { DeadLetters, type DeathReason } from './queue/dead-letter.ts'
 import { Queue, type QueueContext, type QueueProperties } from './queue/queue.ts'
+import { replyQueueName } from './reply-to.ts'
 import { NO_ARGUMENTS, type FieldTable } from './value.ts'
 
 /** What a vhost needs from the broker. */
@@ -62,6 +63,8 @@ export class VHost implements QueueContext {
   readonly tags: readonly string[]
   readonly exchanges = new Map<string, Exchange>()
   readonly queues = new Map<string, Queue>()
+  /** What direct replies are delivered through: reached by the default exchange and by nothing else. */
+  readonly replyQueues = new Map<string, Queue>()
   readonly window: InputWindow
   readonly #context: VHostContext
   readonly #deadLetters: DeadLetters
@@ -76,7 +79,7 @@ export class VHost implements QueueContext {
     for (const [name, type, internal] of PREDECLARED) {
       this.#addExchange(name, { type, durable: true, autoDelete: false, internal, arguments: NO_ARGUMENTS })
     }
-    this.exchanges.set('', new DefaultExchange((queue) => this.queues.get(queue)))
+    this.exchanges.set('', new DefaultExchange((queue) => this.queues.get(queue) ?? this.replyQueues.get(queue)))
   }
 
   /** Puts back what the store held. Bindings come after the exchanges and queues that they join. */
@@ -156,6 +159,15 @@ export class VHost implements QueueContext {
     return count
   }
 
+  /** Adds a queue for direct replies. It goes with its one consumer. */
+  addReplyQueue(): Queue {
+    const properties = { durable: false, owner: null, autoDelete: true, arguments: NO_ARGUMENTS }
+    const queue = new Queue({ ...properties, name: replyQueueName(), vhost: this.name }, null, this)
+    this.replyQueues.set(queue.name, queue)
+    this.#context.topologyChanged()
+    return queue
+  }
+
   /** Adds a binding; the same again changes nothing. Both ends exist. */
   bind(source: Exchange, destination: Queue | Exchange, routingKey: string, args: FieldTable): void {
     const binding = new Binding(source, destination, routingKey, args)
@@ -192,7 +204,12 @@ export class VHost implements QueueContext {
   }
 
   queueUnused(queue: Queue): void {
-    this.deleteQueue(queue)
+    if (!this.replyQueues.delete(queue.name)) {
+      this.deleteQueue(queue)
+      return
+    }
+    this.#context.topologyChanged()
+    queue.delete('queue-deleted')
   }
 
   queueReadFailed(queue: Queue, error: unknown): void {
