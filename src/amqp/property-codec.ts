@@ -16,6 +16,18 @@ export const amqpPropertyCodec: PropertyCodec = {
     return scan.headersStart < 0 ? NO_ARGUMENTS : readTable(message.properties, scan.headersStart, scan.headersEnd)
   },
 
+  property(message: Message, name: 'correlation_id' | 'message_id' | 'timestamp'): string | null {
+    const properties = decodeProperties(message.properties, message.propertiesStart, message.propertiesEnd)
+    switch (name) {
+      case 'correlation_id':
+        return properties.correlationId ?? null
+      case 'message_id':
+        return properties.messageId ?? null
+      case 'timestamp':
+        return properties.timestamp === undefined ? null : String(properties.timestamp)
+    }
+  },
+
   rewritten(message: Message, headers: FieldTable, keepExpiration: boolean): Buffer {
     const own = decodeProperties(message.properties, message.propertiesStart, message.propertiesEnd)
     const { expiration, ...others } = own

@@ -118,6 +118,8 @@ export interface StoreMonitor {
 /** Reads what the front end's encoding keeps in a message's properties. */
 export interface HeaderReader {
   headers(message: Message): FieldTable
+  /** A property that exchanges can hash, as text; null when the message has none. */
+  property(message: Message, name: 'correlation_id' | 'message_id' | 'timestamp'): string | null
 }
 
 /** Also writes it. */

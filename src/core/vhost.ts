@@ -12,7 +12,8 @@ import { BrokerError } from './errors.ts'
 import { Binding, bindingIdentity } from './exchange/binding.ts'
 import { createExchange } from './exchange/exchange-types.ts'
 import { DefaultExchange } from './exchange/default.ts'
-import type { Exchange, ExchangeProperties } from './exchange/exchange.ts'
+import { route, type Exchange, type ExchangeProperties } from './exchange/exchange.ts'
+import { Routes } from './exchange/routes.ts'
 import type { InputWindow } from './input-window.ts'
 import type { Message } from './message.ts'
 import type { PropertyCodec, QueueLog, Store } from './ports.ts'
@@ -175,6 +176,7 @@ export class VHost implements QueueContext {
     binding.queue?.bindings.add(binding)
     if (this.#durable(binding)) this.#context.save(this.#bindingDefinition(binding))
     this.#context.topologyChanged()
+    for (const message of source.history) this.#replay(message, destination)
   }
 
   /** Removes a binding; one that does not exist (or whose ends do not) is no error (RabbitMQ since 3.2). */
@@ -217,6 +219,18 @@ export class VHost implements QueueContext {
       { vhost: this.name, queue: queue.name, err: error },
       'a page of the queue cannot be read',
     )
+  }
+
+  /** Gives a message that was published before to a destination that has come since. */
+  #replay(message: Message, destination: Queue | Exchange): void {
+    if (destination instanceof Queue) {
+      destination.publish(message, null, 0)
+      return
+    }
+    const routes = new Routes()
+    routes.begin()
+    route(destination, message, routes, (name) => this.exchanges.get(name))
+    for (let i = 0; i < routes.length; i++) routes.queues[i]!.publish(message, null, 0)
   }
 
   /** Removes a binding from both ends and from the store. */

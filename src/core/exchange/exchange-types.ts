@@ -1,10 +1,15 @@
 // The exchange types by name. A new type is one more file and one more line here.
 import { BrokerError } from '../errors.ts'
 import type { HeaderReader } from '../ports.ts'
+import { ConsistentHashExchange } from './consistent-hash.ts'
 import { DirectExchange } from './direct.ts'
 import type { Exchange, ExchangeProperties } from './exchange.ts'
 import { FanoutExchange } from './fanout.ts'
 import { HeadersExchange } from './headers.ts'
+import { LocalRandomExchange } from './local-random.ts'
+import { ModulusHashExchange } from './modulus-hash.ts'
+import { RandomExchange } from './random.ts'
+import { RecentHistoryExchange } from './recent-history.ts'
 import { TopicExchange } from './topic.ts'
 
 /** Makes an exchange of one type. `codec` reads the headers of messages, for those types that ask for them. */
@@ -16,6 +21,11 @@ export const exchangeTypes: ReadonlyMap<string, ExchangeFactory> = new Map<strin
   ['fanout', (name, properties) => new FanoutExchange(name, properties)],
   ['topic', (name, properties) => new TopicExchange(name, properties)],
   ['headers', (name, properties, codec) => new HeadersExchange(name, properties, codec)],
+  ['x-consistent-hash', (name, properties, codec) => new ConsistentHashExchange(name, properties, codec)],
+  ['x-modulus-hash', (name, properties) => new ModulusHashExchange(name, properties)],
+  ['x-random', (name, properties) => new RandomExchange(name, properties)],
+  ['x-local-random', (name, properties) => new LocalRandomExchange(name, properties)],
+  ['x-recent-history', (name, properties, codec) => new RecentHistoryExchange(name, properties, codec)],
 ])
 
 /** @throws BrokerError precondition-failed when there is no such type. */

@@ -67,6 +67,11 @@ export abstract class Exchange {
     return binding
   }
 
+  /** Messages that a new binding gets at once, in their order. */
+  get history(): readonly Message[] {
+    return NO_MESSAGES
+  }
+
   /** Adds to `routes` where a message with this routing key goes from here, one step far. */
   abstract match(message: Message, routingKey: string, routes: Routes): void
 
@@ -76,6 +81,8 @@ export abstract class Exchange {
   /** Undoes `attach`. */
   protected abstract detach(binding: Binding): void
 }
+
+const NO_MESSAGES: readonly Message[] = []
 
 /** What most messages have beside their own routing key. */
 export const NO_KEYS: readonly string[] = []

@@ -18,10 +18,10 @@ interface HeaderRule {
 
 /** Routes to the bindings whose arguments the message's headers match (AMQP 0-9-1 §3.1.3.4, with RabbitMQ's x-match). */
 export class HeadersExchange extends Exchange {
-  readonly #codec: HeaderReader
+  readonly #codec: Pick<HeaderReader, 'headers'>
   readonly #rules = new Map<Binding, HeaderRule>()
 
-  constructor(name: string, properties: ExchangeProperties, codec: HeaderReader) {
+  constructor(name: string, properties: ExchangeProperties, codec: Pick<HeaderReader, 'headers'>) {
     super(name, properties)
     this.#codec = codec
   }

@@ -9,7 +9,7 @@ import { exchangeProperties, longstr, messageOf, queueNamed, signedint, table } 
 
 /** Headers of the one message that these tests send. */
 const headers = table({ colour: longstr('red') })
-const codec: HeaderReader = { headers: () => headers }
+const codec: HeaderReader = { headers: () => headers, property: () => null }
 
 function exchangeOf(type: string): Exchange {
   return createExchange('x', exchangeProperties(type), codec)
