@@ -5,7 +5,7 @@ import type { Entry } from '../core/queue/entry.ts'
 import type { Message } from '../core/message.ts'
 import type { Queue } from '../core/queue/queue.ts'
 import type { Publisher } from '../core/ports.ts'
-import type { Destinations, Session } from '../core/session.ts'
+import type { Delivered, Destinations, Session } from '../core/session.ts'
 import { TIGHT_UNACKED_MAX } from '../core/limits.ts'
 import type { Confirms } from './confirms.ts'
 import type { Connection } from './connection.ts'
@@ -178,7 +178,7 @@ export class Channel implements TransactionHost {
   }
 
   /** What a commit delivers. Part of TransactionHost, as are the next two. */
-  deliverCommitted(message: Message, destinations: Destinations, publisher: Publisher): number {
+  deliverCommitted(message: Message, destinations: Destinations, publisher: Publisher): Delivered {
     return this.session.deliver(message, destinations, publisher, 0)
   }
 
@@ -249,7 +249,8 @@ export class Channel implements TransactionHost {
       copies === NO_KEYS
         ? session.publish(message, confirms, sequence)
         : session.publishCopies(message, copies, confirms, sequence)
-    if (reached === 0 && this.#content.mandatory) this.unroutable(message)
+    // RabbitMQ: a message that is delayed has reached nobody yet, and is returned although it is delivered later.
+    if (this.#content.mandatory && session.unrouted) this.unroutable(message)
     if (confirms !== null) confirms.finish(sequence, reached)
   }
 

@@ -2,7 +2,7 @@
 import type { Message } from '../core/message.ts'
 import type { Publisher } from '../core/ports.ts'
 import type { Entry } from '../core/queue/entry.ts'
-import type { Destinations } from '../core/session.ts'
+import type { Delivered, Destinations } from '../core/session.ts'
 import type { ChannelConsumer } from './consumer.ts'
 
 /** What becomes of a delivery when its acknowledgement or rejection is committed. */
@@ -18,8 +18,8 @@ export interface SettledDelivery {
 
 /** What a transaction needs from its channel. */
 export interface TransactionHost {
-  /** Hands the message to those of the queues that still exist. Returns how many answers the publisher will get. */
-  deliverCommitted(message: Message, destinations: Destinations, publisher: Publisher): number
+  /** Hands the message to those of the queues that still exist. */
+  deliverCommitted(message: Message, destinations: Destinations, publisher: Publisher): Delivered
   /** The message is mandatory and has reached nobody. */
   unroutable(message: Message): void
   /** Everything is safe. `refused`: a queue did not take a message of the transaction. */
@@ -77,9 +77,9 @@ export class Transaction implements Publisher {
     this.pending = true
     this.#enlisting = true
     for (const { message, destinations, mandatory } of publishes) {
-      const answers = this.#host.deliverCommitted(message, destinations, this)
+      const { reached, answers } = this.#host.deliverCommitted(message, destinations, this)
       this.#outstanding += answers
-      if (answers === 0 && mandatory) this.#host.unroutable(message)
+      if (reached === 0 && mandatory) this.#host.unroutable(message)
     }
     for (const { entry, consumer, settlement } of settled) settlement(entry, consumer)
     this.#enlisting = false

@@ -36,6 +36,8 @@ export interface ExchangeDefinition {
   readonly autoDelete: boolean
   readonly internal: boolean
   readonly arguments: FieldTable
+  /** The id of its delay log in the store, if messages wait before it. */
+  readonly delays?: number
 }
 
 export interface QueueDefinition {

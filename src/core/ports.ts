@@ -89,6 +89,42 @@ export interface QueueLog {
   drop(): void
 }
 
+/** A message that waits for its time. */
+export interface DelayedMessage {
+  /** Milliseconds since 1970 at which it is to go on. */
+  readonly due: number
+  /** Grows with each: of those that are due at the same time the first goes first. */
+  readonly order: number
+  readonly message: Message
+  /** The routing keys that it has beside its own. */
+  readonly copies: readonly string[]
+}
+
+/** What a delay log answers. */
+export interface DueMessages {
+  readonly messages: readonly DelayedMessage[]
+  /** When the next one is due; Infinity when there is none. */
+  readonly next: number
+}
+
+/** The durable record of what waits before one exchange. */
+export interface DelayLog {
+  readonly id: number
+  /** Messages that wait. */
+  readonly count: number
+  /** Enlists a message for the next batch; `publisher` is told when it is on disk. The message's bytes are its own. */
+  append(message: Message, copies: readonly string[], due: number, publisher: Publisher | null, sequence: number): void
+  /**
+   * Reads those that are on disk and due at `now`, in their order, some hundreds of them at the most. What was settled
+   * is read again until that is on disk.
+   */
+  due(now: number): Promise<DueMessages>
+  /** The message has gone on. */
+  settle(delayed: DelayedMessage): void
+  /** Deletes the log with everything in it. What waited to be stored counts as accepted. */
+  drop(): void
+}
+
 /** The store: definitions, and one log a queue. One batch spans them all, so what is enlisted together stays together. */
 export interface Store {
   /** The bytes that wait to be written: publishers are read more slowly when they are many. */
@@ -101,6 +137,11 @@ export interface Store {
   log(id?: number): QueueLog
   /** Makes a log for what need not survive a restart: when the store is opened again it is gone. */
   spill(): QueueLog
+  /**
+   * Opens the delay log with this id, or makes a new one when none is given; one that is not `durable` is gone when the
+   * store is opened again. `stored` is told when a message can be read, with the time at which it is due.
+   */
+  delays(stored: (due: number) => void, durable: boolean, id?: number): DelayLog
   /** Calls back once everything that has been enlisted so far is on disk; at once when nothing waits. */
   whenDurable(callback: () => void): void
   /** Writes what waits and closes. */

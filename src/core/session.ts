@@ -14,7 +14,7 @@ import type { Broker } from './broker.ts'
 import { BrokerError } from './errors.ts'
 import { assertExchangeType } from './exchange/exchange-types.ts'
 import { NO_KEYS, route, type Exchange } from './exchange/exchange.ts'
-import { Routes } from './exchange/routes.ts'
+import { Routes, type Detour } from './exchange/routes.ts'
 import type { Message } from './message.ts'
 import type { Consumer, Publisher } from './ports.ts'
 import type { Subscription } from './queue/dispatch.ts'
@@ -48,6 +48,15 @@ export interface ExchangeDeclaration {
 /** Where a message goes that is delivered later. */
 export interface Destinations {
   readonly queues: readonly Queue[]
+  /** Those that keep it for later still. */
+  readonly detours: readonly Detour[]
+  readonly copies: readonly string[]
+}
+
+/** What became of such a message. */
+export interface Delivered {
+  readonly reached: number
+  readonly answers: number
 }
 
 const RESERVED_PREFIX = 'amq.'
@@ -81,7 +90,7 @@ export class Session implements QueueOwner {
   }
 
   /**
-   * Routes a message to the queues and returns how many it reached. `publisher` is told of each of them.
+   * Routes a message to the queues and returns how many took it, or keep it for later. `publisher` is told of each.
    * @throws BrokerError not-found (no such exchange), access-refused (no right, or an internal exchange)
    */
   publish(message: Message, publisher: Publisher | null, sequence: number): number {
@@ -94,24 +103,33 @@ export class Session implements QueueOwner {
     ) {
       this.#route(message, NO_KEYS)
     }
-    return this.#hand(message, publisher, sequence)
+    return this.#hand(message, NO_KEYS, publisher, sequence)
+  }
+
+  /** Whether the last publish reached no queue yet: it is kept for later, or was for nobody. */
+  get unrouted(): boolean {
+    return this.#routes.length === 0
   }
 
   /** The same for a message that goes to further routing keys beside its own (RabbitMQ: CC and BCC). */
   publishCopies(message: Message, keys: readonly string[], publisher: Publisher | null, sequence: number): number {
     this.#route(message, keys)
-    return this.#hand(message, publisher, sequence)
+    return this.#hand(message, keys, publisher, sequence)
   }
 
   /** Where a message goes that is not to be delivered yet, with the same checks. */
   destinations(message: Message, keys: readonly string[]): Destinations {
     const routes = this.#routes
     this.#route(message, keys)
-    return { queues: routes.queues.slice(0, routes.length) }
+    const queues = routes.queues.slice(0, routes.length)
+    return { queues, detours: routes.detours.slice(0, routes.detourCount), copies: keys }
   }
 
-  /** Delivers a message to where it was routed before, but for queues that are gone. Returns how many are left. */
-  deliver(message: Message, destinations: Destinations, publisher: Publisher, sequence: number): number {
+  /**
+   * Delivers a message to where it was routed before, but for queues that are gone. Returns how many are left, and how
+   * often the publisher is told.
+   */
+  deliver(message: Message, destinations: Destinations, publisher: Publisher, sequence: number): Delivered {
     let reached = 0
     for (const queue of destinations.queues) {
       if (queue.deleted) continue
@@ -119,7 +137,8 @@ export class Session implements QueueOwner {
       queue.publish(message, publisher, sequence)
       if (queue.overrun) this.#overrun = queue
     }
-    return reached
+    for (const detour of destinations.detours) detour.take(message, destinations.copies, publisher, sequence)
+    return { reached, answers: reached + destinations.detours.length }
   }
 
   /**
@@ -326,7 +345,7 @@ export class Session implements QueueOwner {
     this.#broker.sessionClosed(this)
   }
 
-  #hand(message: Message, publisher: Publisher | null, sequence: number): number {
+  #hand(message: Message, copies: readonly string[], publisher: Publisher | null, sequence: number): number {
     const routes = this.#routes
     const queues = routes.queues
     const reached = routes.length
@@ -335,7 +354,9 @@ export class Session implements QueueOwner {
       queue.publish(message, publisher, sequence)
       if (queue.overrun) this.#overrun = queue
     }
-    return reached
+    if (routes.detourCount === 0) return reached
+    for (let i = 0; i < routes.detourCount; i++) routes.detours[i]!.take(message, copies, publisher, sequence)
+    return reached + routes.detourCount
   }
 
   #route(message: Message, keys: readonly string[]): void {

@@ -12,11 +12,13 @@ import { BrokerError } from './errors.ts'
 import { Binding, bindingIdentity } from './exchange/binding.ts'
 import { createExchange } from './exchange/exchange-types.ts'
 import { DefaultExchange } from './exchange/default.ts'
-import { route, type Exchange, type ExchangeProperties } from './exchange/exchange.ts'
+import { DelayedExchange } from './exchange/delayed.ts'
+import { Delays } from './exchange/delays.ts'
+import { NO_KEYS, route, type Exchange, type ExchangeProperties } from './exchange/exchange.ts'
 import { Routes } from './exchange/routes.ts'
 import type { InputWindow } from './input-window.ts'
 import type { Message } from './message.ts'
-import type { PropertyCodec, QueueLog, Store } from './ports.ts'
+import type { DelayedMessage, DelayLog, PropertyCodec, QueueLog, Store } from './ports.ts'
 import { DeadLetters, type DeathReason } from './queue/dead-letter.ts'
 import { Queue, type QueueContext, type QueueProperties } from './queue/queue.ts'
 import { replyQueueName } from './reply-to.ts'
@@ -24,7 +26,7 @@ import { NO_ARGUMENTS, type FieldTable } from './value.ts'
 
 /** What a vhost needs from the broker. */
 export interface VHostContext {
-  readonly store: Pick<Store, 'log' | 'spill'>
+  readonly store: Pick<Store, 'log' | 'spill' | 'delays' | 'whenDurable'>
   /** Whether the process is short of memory. */
   readonly memoryTight: boolean
   readonly codec: PropertyCodec
@@ -87,7 +89,7 @@ export class VHost implements QueueContext {
   restore(definition: ExchangeDefinition | QueueDefinition | BindingDefinition): void {
     switch (definition.kind) {
       case 'exchange':
-        this.#addExchange(definition.name, { ...definition, durable: true })
+        this.#addExchange(definition.name, { ...definition, durable: true }, definition.delays)
         return
       case 'queue':
         this.queues.set(
@@ -126,6 +128,7 @@ export class VHost implements QueueContext {
   deleteExchange(exchange: Exchange): void {
     if (this.exchanges.get(exchange.name) !== exchange) return
     this.exchanges.delete(exchange.name)
+    if (exchange instanceof DelayedExchange) exchange.delays?.drop()
     if (exchange.durable) this.#context.remove(this.#exchangeDefinition(exchange))
     for (const binding of exchange.sourceBindings.values()) this.#dropBinding(binding)
     for (const binding of [...exchange.destinationBindings]) {
@@ -221,6 +224,15 @@ export class VHost implements QueueContext {
     )
   }
 
+  /** Delivers a message that has waited before an exchange. */
+  #release(exchange: DelayedExchange, delayed: DelayedMessage): void {
+    const { message, copies } = delayed
+    const routes = new Routes()
+    routes.begin()
+    exchange.release(delayed, () => route(exchange, message, routes, (name) => this.exchanges.get(name), copies))
+    deliver(routes, message, copies)
+  }
+
   /** Gives a message that was published before to a destination that has come since. */
   #replay(message: Message, destination: Queue | Exchange): void {
     if (destination instanceof Queue) {
@@ -230,7 +242,7 @@ export class VHost implements QueueContext {
     const routes = new Routes()
     routes.begin()
     route(destination, message, routes, (name) => this.exchanges.get(name))
-    for (let i = 0; i < routes.length; i++) routes.queues[i]!.publish(message, null, 0)
+    deliver(routes, message, NO_KEYS)
   }
 
   /** Removes a binding from both ends and from the store. */
@@ -245,8 +257,13 @@ export class VHost implements QueueContext {
     if (exchange.autoDelete && exchange.sourceBindings.size === 0) this.deleteExchange(exchange)
   }
 
-  #addExchange(name: string, properties: ExchangeProperties): Exchange {
+  #addExchange(name: string, properties: ExchangeProperties, delays?: number): Exchange {
     const exchange = createExchange(name, properties, this.#context.codec)
+    if (exchange instanceof DelayedExchange) {
+      const open = (stored: (due: number) => void): DelayLog =>
+        this.#context.store.delays(stored, exchange.durable, delays)
+      exchange.delays = new Delays(open, this.#context, (delayed) => this.#release(exchange, delayed))
+    }
     this.exchanges.set(name, exchange)
     return exchange
   }
@@ -267,7 +284,17 @@ export class VHost implements QueueContext {
 
   #exchangeDefinition(exchange: Exchange): Definition {
     const { name, type, autoDelete, internal, arguments: args } = exchange
-    return { kind: 'exchange', vhost: this.name, name, type, autoDelete, internal, arguments: args }
+    const definition = {
+      kind: 'exchange',
+      vhost: this.name,
+      name,
+      type,
+      autoDelete,
+      internal,
+      arguments: args,
+    } as const
+    if (!(exchange instanceof DelayedExchange)) return definition
+    return { ...definition, delays: exchange.delays!.id }
   }
 
   #queueDefinition(queue: Queue): Definition {
@@ -286,4 +313,10 @@ export class VHost implements QueueContext {
       arguments: binding.arguments,
     }
   }
+}
+
+/** Gives a message that no client is waiting for to all that it was routed to. */
+function deliver(routes: Routes, message: Message, copies: readonly string[]): void {
+  for (let i = 0; i < routes.length; i++) routes.queues[i]!.publish(message, null, 0)
+  for (let i = 0; i < routes.detourCount; i++) routes.detours[i]!.take(message, copies, null, 0)
 }

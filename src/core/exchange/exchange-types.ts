@@ -1,7 +1,8 @@
 // The exchange types by name. A new type is one more file and one more line here.
 import { BrokerError } from '../errors.ts'
-import type { HeaderReader } from '../ports.ts'
+import type { HeaderReader, PropertyCodec } from '../ports.ts'
 import { ConsistentHashExchange } from './consistent-hash.ts'
+import { DELAYED_TYPE, DelayedExchange, delayedType } from './delayed.ts'
 import { DirectExchange } from './direct.ts'
 import type { Exchange, ExchangeProperties } from './exchange.ts'
 import { FanoutExchange } from './fanout.ts'
@@ -30,15 +31,17 @@ export const exchangeTypes: ReadonlyMap<string, ExchangeFactory> = new Map<strin
 
 /** @throws BrokerError precondition-failed when there is no such type. */
 export function assertExchangeType(type: string): void {
-  factoryOf(type)
+  if (type !== DELAYED_TYPE) factoryOf(type)
 }
 
 /**
  * Makes an exchange, without bindings.
  * @throws BrokerError precondition-failed when there is no such type.
  */
-export function createExchange(name: string, properties: ExchangeProperties, codec: HeaderReader): Exchange {
-  return factoryOf(properties.type)(name, properties, codec)
+export function createExchange(name: string, properties: ExchangeProperties, codec: PropertyCodec): Exchange {
+  const behind = delayedType(properties)
+  if (behind === null) return factoryOf(properties.type)(name, properties, codec)
+  return new DelayedExchange(name, properties, factoryOf(behind)(name, properties, codec), codec)
 }
 
 function factoryOf(type: string): ExchangeFactory {

@@ -103,6 +103,7 @@ export class DeadLetters {
       const target = routes.queues[i]!
       if (!circles(history, target.name)) target.publish(letter, null, 0)
     }
+    for (let i = 0; i < routes.detourCount; i++) routes.detours[i]!.take(letter, copies, null, 0)
   }
 }
 

@@ -19,6 +19,12 @@ export const Kind = {
   fragment: 0x30,
   /** Log, position of the first entry → bytes that were found damaged, kept for whoever can read them. */
   setAside: 0x31,
+  /** Delay log → what is known of it. */
+  delayLog: 0x40,
+  /** Delay log, time at which it is due, order → a message that waits. */
+  delayed: 0x41,
+  /** The same, for one that was found damaged. */
+  delayedAside: 0x42,
 } as const
 export type Kind = (typeof Kind)[keyof typeof Kind]
 

@@ -26,6 +26,25 @@ export function decodeLogRecord(value: Buffer): LogRecord {
   return { next: reader.varint(), deliveredBelow: reader.varint() }
 }
 
+/** What is known of a delay log. */
+export interface DelayRecord {
+  readonly count: number
+  /** Above the order of every message that was ever in it. */
+  readonly next: number
+  /** Its messages are being deleted. */
+  readonly dropped: boolean
+}
+
+export function encodeDelayRecord(record: DelayRecord): Buffer {
+  const at = putVarint(scratch, putVarint(scratch, HEADER_BYTES, record.count), record.next)
+  return taken(putVarint(scratch, at, record.dropped ? 1 : 0))
+}
+
+export function decodeDelayRecord(value: Buffer): DelayRecord {
+  const reader = new RecordReader(unseal(value))
+  return { count: reader.varint(), next: reader.varint(), dropped: reader.varint() === 1 }
+}
+
 /** The number in a record that holds only that. */
 export function encodeNumber(value: number): Buffer {
   return taken(putVarint(scratch, HEADER_BYTES, value))

@@ -8,7 +8,7 @@ import { scanFragments } from './fragment.ts'
 import { Kind, POSITION_MAX, kindEnd, kindKey, logOfKey, positionKey, positionOfKey } from './keys.ts'
 import type { RecoveredLog } from './level-log.ts'
 import { Page } from './page.ts'
-import { decodeIndexRecord, decodeLogRecord, decodeNumber } from './records.ts'
+import { decodeDelayRecord, type DelayRecord, decodeIndexRecord, decodeLogRecord, decodeNumber } from './records.ts'
 
 /** The version of the format that this broker writes. Older ones are read; newer ones are refused. */
 export const FORMAT = 1
@@ -27,6 +27,7 @@ export interface Recovered {
   readonly definitions: Definition[]
   readonly logs: Map<number, RecoveredLog>
   readonly erasures: Map<number, UnfinishedErasure[]>
+  readonly delayLogs: Map<number, DelayRecord>
   readonly nextLog: number
 }
 
@@ -62,6 +63,7 @@ export async function recover(database: Database): Promise<Recovered> {
     definitions,
     logs: new Map(),
     erasures: new Map(),
+    delayLogs: new Map(),
     nextLog: nextLog === undefined ? 1 : decodeNumber(nextLog),
   }
   for await (const found of recordsOf(database, Kind.erasure)) {
@@ -71,6 +73,9 @@ export async function recover(database: Database): Promise<Recovered> {
       erasures.push({ from: positionOfKey(key), below: decodeNumber(value), pages: [] })
       recovered.erasures.set(id, erasures)
     }
+  }
+  for await (const found of recordsOf(database, Kind.delayLog)) {
+    for (const [key, value] of found) recovered.delayLogs.set(logOfKey(key), decodeDelayRecord(value))
   }
   await recoverPages(database, recovered)
   await recoverLogs(database, recovered)

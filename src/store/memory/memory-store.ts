@@ -1,12 +1,13 @@
 // The store without a disk: for tests of what lies above, and for brokers whose messages need not survive them.
 import type { Definition } from '../../core/definitions.ts'
-import type { LogSummary, Publisher, QueueLog, Store, StoredMessage } from '../../core/ports.ts'
+import type { DelayLog, LogSummary, Publisher, QueueLog, Store, StoredMessage } from '../../core/ports.ts'
 import type { Entry } from '../../core/queue/entry.ts'
 import { Stored } from '../../core/queue/entry.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { systemClock } from '../../lib/clock.ts'
 import type { Turn, TurnTask } from '../../lib/turn.ts'
 import { Stage } from '../../lib/turn.ts'
+import { MemoryDelayLog } from './memory-delay-log.ts'
 
 export interface MemoryStoreOptions {
   readonly turn: Turn
@@ -19,7 +20,7 @@ export class MemoryStore implements Store, TurnTask {
   readonly #clock: Clock
   readonly #logs = new Map<number, MemoryLog>()
   #nextLog = 1
-  readonly #waiting: MemoryLog[] = []
+  readonly #waiting: { commit(now: number): void }[] = []
   #changed = false
   #enlisted = false
   readonly #waiters: (() => void)[] = []
@@ -61,6 +62,13 @@ export class MemoryStore implements Store, TurnTask {
   /** Nothing survives here, so any log will do. */
   spill(): QueueLog {
     return this.log()
+  }
+
+  delays(stored: (due: number) => void): DelayLog {
+    return new MemoryDelayLog(this.#nextLog++, stored, (log) => {
+      this.#waiting.push(log)
+      this.#enlist()
+    })
   }
 
   whenDurable(callback: () => void): void {

@@ -3,13 +3,13 @@ import { Binding } from '../../../src/core/exchange/binding.ts'
 import type { Exchange } from '../../../src/core/exchange/exchange.ts'
 import { assertExchangeType, createExchange, exchangeTypes } from '../../../src/core/exchange/exchange-types.ts'
 import { Routes } from '../../../src/core/exchange/routes.ts'
-import type { HeaderReader } from '../../../src/core/ports.ts'
+import type { PropertyCodec } from '../../../src/core/ports.ts'
 import { NO_ARGUMENTS, type FieldTable } from '../../../src/core/value.ts'
 import { exchangeProperties, longstr, messageOf, queueNamed, signedint, table } from '../../support/core.ts'
 
 /** Headers of the one message that these tests send. */
 const headers = table({ colour: longstr('red') })
-const codec: HeaderReader = { headers: () => headers, property: () => null }
+const codec: PropertyCodec = { headers: () => headers, property: () => null, rewritten: () => Buffer.alloc(2) }
 
 function exchangeOf(type: string): Exchange {
   return createExchange('x', exchangeProperties(type), codec)

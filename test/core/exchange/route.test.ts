@@ -20,6 +20,7 @@ class Topology {
       createExchange(name, exchangeProperties(type, args), {
         headers: () => NO_ARGUMENTS,
         property: () => null,
+        rewritten: () => Buffer.alloc(2),
       }),
     )
     return this
