@@ -163,6 +163,7 @@ export class Session implements QueueOwner {
       if ((existing.owner !== null) !== declaration.exclusive) throw this.#locked(existing)
       const durable = existing.owner !== null ? existing.durable : declaration.durable
       assertQueueEquivalent(existing, { ...declaration, durable }, this.vhost.name)
+      existing.redeclared()
       return existing
     }
     const deadLetters = declaration.arguments.get('x-dead-letter-exchange')
@@ -192,7 +193,9 @@ export class Session implements QueueOwner {
   checkQueue(rawName: string): Queue {
     const name = cleaned(rawName)
     this.#access.checkAny(this.user.name, this.vhost.name, 'queue', name)
-    return this.#usableQueue(name)
+    const queue = this.#usableQueue(name)
+    queue.redeclared()
+    return queue
   }
 
   /** queue.delete. Returns how many messages were ready; 0 for a queue that does not exist. */

@@ -180,6 +180,10 @@ export class VHost implements QueueContext {
     this.#context.topologyChanged()
   }
 
+  get clock(): Clock {
+    return this.#context.clock
+  }
+
   get memoryTight(): boolean {
     return this.#context.memoryTight
   }
