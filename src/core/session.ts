@@ -10,6 +10,7 @@ import {
   validateQueueArguments,
   validateQueueProperties,
 } from './arguments.ts'
+import { integerOf } from './arguments/same-value.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './errors.ts'
 import { assertExchangeType } from './exchange/exchange-types.ts'
@@ -255,11 +256,15 @@ export class Session implements QueueOwner {
   /** basic.consume. The caller calls `queue.serve` when the client knows of its consumer. */
   consume(queue: Queue, consumer: Consumer, exclusive: boolean, args: FieldTable): Subscription {
     validateConsumerArguments(queue, this.vhost.name, args)
-    if (queue.exclusivelyConsumed || (exclusive && queue.consumerCount > 0)) {
+    const { type, singleActiveConsumer } = queue.rules
+    // RabbitMQ: a quorum queue has no exclusive consumers; beside a single active one there can be none.
+    const alone = exclusive && type === 'classic'
+    if (queue.exclusivelyConsumed || (alone && (singleActiveConsumer || queue.consumerCount > 0))) {
       const sentence = `queue '${queue.name}' in vhost '${this.vhost.name}' in exclusive use`
       throw new BrokerError('access-refused', sentence)
     }
-    return queue.subscribe(consumer, exclusive)
+    const priority = args.get('x-priority')
+    return queue.subscribe(consumer, alone, priority === undefined ? 0 : Number(integerOf(priority)))
   }
 
   queueDeleted(queue: Queue): void {

@@ -43,6 +43,10 @@ export function queueNamed(name: string): Queue {
     spillLog: () => {
       throw new Error('a queue that is only routed to spills nothing')
     },
+    levelLog: () => {
+      throw new Error('a queue that is only routed to has no priorities')
+    },
+    levelsChanged: () => undefined,
     deadLetter: () => undefined,
     queueUnused: () => undefined,
     queueReadFailed: () => undefined,

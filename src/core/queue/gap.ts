@@ -96,11 +96,7 @@ export class Gap {
     this.#reading = true
     const generation = this.#generation
     this.log.read(first, Math.min(stretch.last + 1, this.below)).then(
-      (messages) => {
-        this.#reading = false
-        if (generation === this.#generation) this.#expireSome(messages, now, stretch.last)
-        this.#owner.gapRead(null)
-      },
+      (messages) => this.#expireSome(messages, now, generation === this.#generation ? stretch.last : -1),
       (error: unknown) => {
         this.#reading = false
         this.#deadlines.put({ ...stretch, deadline: now + EXPIRY_READ_MS })
@@ -109,7 +105,14 @@ export class Gap {
     )
   }
 
+  /** Takes what was read up to position `last`; -1 when it is not wanted any more. */
   #expireSome(messages: readonly StoredMessage[], now: number, last: number): void {
+    this.#reading = false
+    if (last >= 0) this.#giveUpExpired(messages, now, last)
+    this.#owner.gapRead(null)
+  }
+
+  #giveUpExpired(messages: readonly StoredMessage[], now: number, last: number): void {
     let next = Infinity
     for (const stored of messages) {
       if (stored.deadline > now) {

@@ -6,12 +6,13 @@ import { PACE_DELIVERIES_MIN, QUEUE_OVERRUN_BYTES } from '../limits.ts'
 import type { Message } from '../message.ts'
 import type { CancelReason, Consumer, Publisher, QueueLog, StoredMessage } from '../ports.ts'
 import type { FieldTable } from '../value.ts'
-import { Backlog, type BacklogHost } from './backlog.ts'
+import { Backlog } from './backlog.ts'
 import type { DeathReason } from './dead-letter.ts'
 import { Dispatch, Subscription } from './dispatch.ts'
 import { Entry, EntryDetails, EntryState, Stored } from './entry.ts'
 import { Expiry, type ExpiryHost } from './expiry.ts'
 import { Idleness } from './idleness.ts'
+import { PriorityBacklog, type LevelHost } from './priority-backlog.ts'
 import { queueRules, rulePublishes, waitMs, type QueueRules } from './rules.ts'
 
 /** Who an exclusive queue belongs to: nobody else may use it, and it goes with them. */
@@ -38,6 +39,10 @@ export interface QueueContext {
   readonly memoryTight: boolean
   /** A log for messages that need not survive a restart. */
   spillLog(): QueueLog
+  /** A log for a priority that a queue uses for the first time. */
+  levelLog(): QueueLog
+  /** The queue has another log, which is to be remembered. */
+  levelsChanged(queue: Queue): void
   /** The queue gives a message up, and has an exchange for such. */
   deadLetter(queue: Queue, message: Message, reason: DeathReason): void
   /** The last consumer of an auto-delete queue went, or nobody has used the queue for the time of its x-expires. */
@@ -46,8 +51,13 @@ export interface QueueContext {
   queueReadFailed(queue: Queue, error: unknown): void
 }
 
+/** The logs of a queue's priorities, by priority. */
+type LevelLogs = ReadonlyMap<number, QueueLog>
+
+const NO_LEVELS: LevelLogs = new Map()
+
 /** One queue. Owns the entries, their order and their states; the log owns what is on disk of them. */
-export class Queue implements BacklogHost, ExpiryHost {
+export class Queue implements LevelHost, ExpiryHost {
   readonly name: string
   readonly vhost: string
   readonly durable: boolean
@@ -67,8 +77,10 @@ export class Queue implements BacklogHost, ExpiryHost {
   #rules: QueueRules
   /** Whether a publish must look at the rules at all. */
   #ruled = false
-  readonly #dispatch = new Dispatch()
-  readonly #backlog: Backlog
+  readonly #dispatch: Dispatch
+  readonly #backlog: Backlog | PriorityBacklog
+  readonly #levels: PriorityBacklog | null
+  readonly #levelLogs: Map<number, QueueLog>
   /** The deadlines of messages, once there were any. */
   #expiry: Expiry | null = null
   #idleness: Idleness | null = null
@@ -77,7 +89,7 @@ export class Queue implements BacklogHost, ExpiryHost {
   #hadConsumer = false
   #keepsUp = true
 
-  constructor(properties: QueueProperties, log: QueueLog | null, context: QueueContext) {
+  constructor(properties: QueueProperties, log: QueueLog | null, context: QueueContext, levels = NO_LEVELS) {
     this.name = properties.name
     this.vhost = properties.vhost
     this.durable = properties.durable
@@ -86,9 +98,17 @@ export class Queue implements BacklogHost, ExpiryHost {
     this.arguments = properties.arguments
     this.log = log
     this.#context = context
-    this.#backlog = new Backlog(log, this)
-    this.#nextPosition = log?.recovered.next ?? 0
     this.#rules = queueRules(properties.arguments)
+    this.#levelLogs = new Map(levels)
+    if (log !== null) this.#levelLogs.set(0, log)
+    const { priorityMax, singleActiveConsumer } = this.#rules
+    this.#levels = priorityMax > 0 ? new PriorityBacklog(priorityMax, this.#levelLogs, this) : null
+    this.#backlog = this.#levels ?? new Backlog(log, this)
+    this.#dispatch = new Dispatch(singleActiveConsumer)
+    this.#nextPosition = 0
+    for (const { recovered } of this.#levelLogs.values()) {
+      this.#nextPosition = Math.max(this.#nextPosition, recovered.next)
+    }
     this.#ruled = rulePublishes(this.#rules)
     this.#timeIdleness()
     if (this.storedDeadline < Infinity) this.#mortality().arm()
@@ -191,7 +211,8 @@ export class Queue implements BacklogHost, ExpiryHost {
     const entry = new Entry(this, message, this.#nextPosition++)
     const ttlMs = waitMs(rules, message.expirationMs)
     if (ttlMs >= 0) this.#detailsOf(entry).deadline = this.#context.clock.now() + ttlMs
-    if (message.persistent && this.log !== null) this.log.append(entry, publisher, sequence)
+    const log = this.#levels === null || !message.persistent ? this.log : this.#levels.logFor(message)
+    if (message.persistent && log !== null) log.append(entry, publisher, sequence)
     else if (publisher !== null) publisher.accepted(sequence)
     const consumer = this.#backlog.count === 0 ? this.#dispatch.next() : undefined
     if (consumer !== undefined) {
@@ -238,8 +259,8 @@ export class Queue implements BacklogHost, ExpiryHost {
   }
 
   /** Adds a consumer. The caller calls `serve` once the subscription is confirmed to the client. */
-  subscribe(consumer: Consumer, exclusive: boolean): Subscription {
-    const subscription = new Subscription(consumer, exclusive)
+  subscribe(consumer: Consumer, exclusive: boolean, priority = 0): Subscription {
+    const subscription = new Subscription(consumer, exclusive, priority)
     this.#hadConsumer = true
     this.#idleness?.used()
     this.#dispatch.add(subscription)
@@ -248,8 +269,9 @@ export class Queue implements BacklogHost, ExpiryHost {
 
   /** Removes a consumer. What it has not acknowledged stays with the channel. */
   unsubscribe(subscription: Subscription): void {
-    this.#dispatch.remove(subscription)
+    const succeeded = this.#dispatch.remove(subscription)
     this.#idleness?.used()
+    if (succeeded) this.serve()
     if (this.autoDelete && this.#hadConsumer && this.consumerCount === 0 && !this.deleted) {
       this.#context.queueUnused(this)
     }
@@ -332,6 +354,19 @@ export class Queue implements BacklogHost, ExpiryHost {
 
   spillLog(): QueueLog {
     return this.#context.spillLog()
+  }
+
+  /** The logs of its priorities, by priority; the lowest is the queue's own. */
+  get levelLogs(): LevelLogs {
+    return this.#levelLogs
+  }
+
+  levelLog(priority: number): QueueLog | null {
+    if (this.log === null) return null
+    const log = this.#context.levelLog()
+    this.#levelLogs.set(priority, log)
+    this.#context.levelsChanged(this)
+    return log
   }
 
   restored(stored: StoredMessage): Entry {
@@ -435,7 +470,7 @@ export class Queue implements BacklogHost, ExpiryHost {
     }
     entry.state = EntryState.unacked
     this.#unackedCount++
-    if (entry.stored !== Stored.no && !entry.spilled) this.log!.delivered(entry.position)
+    if (entry.stored !== Stored.no && !entry.spilled) this.#backlog.logOf(entry).delivered(entry.position)
     if (!entry.message.owned) this.#context.window.watch(entry)
   }
 

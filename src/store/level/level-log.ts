@@ -80,7 +80,7 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
     this.#durableBelow = this.#storedBelow
     this.recoveredDeadlines = recovered.pages
       .filter((page) => page.expiresFirst > 0)
-      .map(({ first, last, expiresFirst }) => ({ first, last, deadline: expiresFirst }))
+      .map((page) => ({ first: page.first, last: page.last, deadline: page.expiresFirst }))
     const first = this.#pages.first()
     this.recovered = {
       count: recovered.pages.reduce((sum, page) => sum + page.live, 0),
