@@ -101,6 +101,12 @@ export class Broker implements VHostContext {
     this.sessions.delete(session)
   }
 
+  /** The broker ends: nothing more happens by itself, so that the store can be closed. */
+  stop(): void {
+    this.resources.stop()
+    for (const vhost of this.vhosts.values()) for (const queue of vhost.queues.values()) queue.stop()
+  }
+
   get memoryTight(): boolean {
     return this.resources.tight
   }

@@ -48,6 +48,13 @@ export interface QueueDefinition {
   readonly arguments: FieldTable
   /** The id of the queue's log in the store. */
   readonly log: number
+  /** The ids of the logs of its other priorities, where it has such. */
+  readonly levels?: readonly LevelDefinition[]
+}
+
+export interface LevelDefinition {
+  readonly priority: number
+  readonly log: number
 }
 
 export interface BindingDefinition {

@@ -50,6 +50,14 @@ export interface LostMessages {
   readonly error: Error
 }
 
+/** A range of positions in a log, both included, and when the first of the messages in it expires. */
+export interface ExpiringStretch {
+  readonly first: number
+  readonly last: number
+  /** Milliseconds since 1970, or earlier than that message's time if it is not there any more. */
+  readonly deadline: number
+}
+
 /** What is known of a log without reading its messages. */
 export interface LogSummary {
   /** Messages that are stored and not settled. */
@@ -67,6 +75,8 @@ export interface QueueLog {
   readonly id: number
   /** What the log held when it was opened. */
   readonly recovered: LogSummary
+  /** Where in it messages expire, as far as that was known when it was opened. */
+  readonly recoveredDeadlines: readonly ExpiringStretch[]
   /** What was appended below this position is on disk, and can be read back. */
   readonly durableBelow: number
   /**

@@ -10,6 +10,7 @@ import {
   validateQueueArguments,
   validateQueueProperties,
 } from './arguments.ts'
+import { integerOf } from './arguments/same-value.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './errors.ts'
 import { assertExchangeType } from './exchange/exchange-types.ts'
@@ -223,6 +224,7 @@ export class Session implements QueueOwner {
       if ((existing.owner !== null) !== declaration.exclusive) throw this.#locked(existing)
       const durable = existing.owner !== null ? existing.durable : declaration.durable
       assertQueueEquivalent(existing, { ...declaration, durable }, this.vhost.name)
+      existing.redeclared()
       return existing
     }
     const deadLetters = declaration.arguments.get('x-dead-letter-exchange')
@@ -254,7 +256,9 @@ export class Session implements QueueOwner {
     const replies = this.#replyQueue(name)
     if (replies !== null) return replies
     this.#access.checkAny(this.user.name, this.vhost.name, 'queue', name)
-    return this.#usableQueue(name)
+    const queue = this.#usableQueue(name)
+    queue.redeclared()
+    return queue
   }
 
   /** queue.delete. Returns how many messages were ready; 0 for a queue that does not exist. */
@@ -321,11 +325,15 @@ export class Session implements QueueOwner {
   /** basic.consume. The caller calls `queue.serve` when the client knows of its consumer. */
   consume(queue: Queue, consumer: Consumer, exclusive: boolean, args: FieldTable): Subscription {
     validateConsumerArguments(queue, this.vhost.name, args)
-    if (queue.exclusivelyConsumed || (exclusive && queue.consumerCount > 0)) {
+    const { type, singleActiveConsumer } = queue.rules
+    // RabbitMQ: a quorum queue has no exclusive consumers; beside a single active one there can be none.
+    const alone = exclusive && type === 'classic'
+    if (queue.exclusivelyConsumed || (alone && (singleActiveConsumer || queue.consumerCount > 0))) {
       const sentence = `queue '${queue.name}' in vhost '${this.vhost.name}' in exclusive use`
       throw new BrokerError('access-refused', sentence)
     }
-    return queue.subscribe(consumer, exclusive)
+    const priority = args.get('x-priority')
+    return queue.subscribe(consumer, alone, priority === undefined ? 0 : Number(integerOf(priority)))
   }
 
   /** Consumes direct replies, for which no right is needed. Returns the queue that they are published to. */

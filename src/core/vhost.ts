@@ -5,6 +5,7 @@ import type {
   BindingDefinition,
   Definition,
   ExchangeDefinition,
+  LevelDefinition,
   QueueDefinition,
   VHostDefinition,
 } from './definitions.ts'
@@ -92,10 +93,7 @@ export class VHost implements QueueContext {
         this.#addExchange(definition.name, { ...definition, durable: true }, definition.delays)
         return
       case 'queue':
-        this.queues.set(
-          definition.name,
-          new Queue({ ...definition, durable: true, owner: null }, this.#context.store.log(definition.log), this),
-        )
+        this.#restoreQueue(definition)
         return
       case 'binding':
         this.#restoreBinding(definition)
@@ -196,12 +194,24 @@ export class VHost implements QueueContext {
     this.#context.topologyChanged()
   }
 
+  get clock(): Clock {
+    return this.#context.clock
+  }
+
   get memoryTight(): boolean {
     return this.#context.memoryTight
   }
 
   spillLog(): QueueLog {
     return this.#context.store.spill()
+  }
+
+  levelLog(): QueueLog {
+    return this.#context.store.log()
+  }
+
+  levelsChanged(queue: Queue): void {
+    this.#context.save(this.#queueDefinition(queue))
   }
 
   deadLetter(queue: Queue, message: Message, reason: DeathReason): void {
@@ -268,6 +278,14 @@ export class VHost implements QueueContext {
     return exchange
   }
 
+  #restoreQueue(definition: QueueDefinition): void {
+    const { store } = this.#context
+    const levels = new Map<number, QueueLog>()
+    for (const { priority, log } of definition.levels ?? []) levels.set(priority, store.log(log))
+    const properties = { ...definition, durable: true, owner: null }
+    this.queues.set(definition.name, new Queue(properties, store.log(definition.log), this, levels))
+  }
+
   #restoreBinding(definition: BindingDefinition): void {
     const source = this.exchanges.get(definition.source)
     const ends = definition.destinationKind === 'queue' ? this.queues : this.exchanges
@@ -299,7 +317,17 @@ export class VHost implements QueueContext {
 
   #queueDefinition(queue: Queue): Definition {
     const { name, autoDelete, arguments: args } = queue
-    return { kind: 'queue', vhost: this.name, name, autoDelete, arguments: args, log: queue.log!.id }
+    const levels: LevelDefinition[] = []
+    for (const [priority, log] of queue.levelLogs) if (log !== queue.log) levels.push({ priority, log: log.id })
+    const definition = {
+      kind: 'queue' as const,
+      vhost: this.name,
+      name,
+      autoDelete,
+      arguments: args,
+      log: queue.log!.id,
+    }
+    return levels.length === 0 ? definition : { ...definition, levels }
   }
 
   #bindingDefinition(binding: Binding): Definition {

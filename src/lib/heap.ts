@@ -47,6 +47,12 @@ export class Heap<T> {
     return first
   }
 
+  /** Takes out all items but those that `keep` says yes to. */
+  retain(keep: (item: T) => boolean): void {
+    const items = this.#items.splice(0)
+    for (const item of items) if (keep(item)) this.push(item)
+  }
+
   clear(): void {
     this.#items.length = 0
   }

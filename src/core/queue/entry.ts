@@ -21,6 +21,8 @@ export type Stored = (typeof Stored)[keyof typeof Stored]
 export class EntryDetails {
   /** Milliseconds since 1970 when it expires; Infinity for never. */
   deadline = Infinity
+  /** Whether it stands among the deadlines of its queue. Kept by Expiry. */
+  watched = false
 }
 
 /** One message in one queue. The queue owns its order and state; the store owns `stored` and `slot`. */

@@ -17,6 +17,13 @@ export interface QueueRules {
   readonly deadLetterExchange: string | null
   /** With which key; null: with their own. */
   readonly deadLetterRoutingKey: string | null
+  /** How long a message may wait, and how long the queue itself may be without any use. */
+  readonly messageTtlMs: number
+  readonly expiresMs: number
+  /** The highest priority that messages may have here; what is above counts as that. 0: they have none. */
+  readonly priorityMax: number
+  /** Whether one consumer gets everything and the others wait until it is gone. */
+  readonly singleActiveConsumer: boolean
 }
 
 /** The rules that a queue's arguments ask for. The arguments are valid. */
@@ -28,12 +35,23 @@ export function queueRules(args: FieldTable): QueueRules {
     overflow: (text(args, 'x-overflow') ?? 'drop-head') as Overflow,
     deadLetterExchange: text(args, 'x-dead-letter-exchange'),
     deadLetterRoutingKey: text(args, 'x-dead-letter-routing-key'),
+    messageTtlMs: number(args, 'x-message-ttl', -1),
+    expiresMs: number(args, 'x-expires', -1),
+    priorityMax: number(args, 'x-max-priority', 0),
+    singleActiveConsumer: args.get('x-single-active-consumer')?.value === true,
   }
 }
 
-/** Whether the queue must not become longer than some limit. */
-export function limitsLength(rules: QueueRules): boolean {
-  return rules.maxLength < Infinity || rules.maxLengthBytes < Infinity
+/** Whether a publish must look at the rules at all. */
+export function rulePublishes(rules: QueueRules): boolean {
+  const { maxLength, maxLengthBytes, messageTtlMs, priorityMax } = rules
+  return maxLength < Infinity || maxLengthBytes < Infinity || messageTtlMs >= 0 || priorityMax > 0
+}
+
+/** How long a message with this expiration (-1 for none) may wait: the shorter of its time and the queue's; or -1. */
+export function waitMs(rules: QueueRules, expirationMs: number): number {
+  if (rules.messageTtlMs < 0 || expirationMs < 0) return Math.max(rules.messageTtlMs, expirationMs)
+  return Math.min(rules.messageTtlMs, expirationMs)
 }
 
 function number(args: FieldTable, key: string, absent: number): number {

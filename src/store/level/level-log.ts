@@ -1,5 +1,5 @@
 // One queue's log in the database: what waits for a batch, and how far positions and deliveries went.
-import type { LogSummary, Publisher, QueueLog, StoredMessage } from '../../core/ports.ts'
+import type { ExpiringStretch, LogSummary, Publisher, QueueLog, StoredMessage } from '../../core/ports.ts'
 import type { Entry } from '../../core/queue/entry.ts'
 import { Stored } from '../../core/queue/entry.ts'
 import type { Batch, BatchMember } from './committer.ts'
@@ -36,6 +36,7 @@ function entryBytes(entry: Entry): number {
 export class LevelLog implements QueueLog, BatchMember, PageOwner {
   readonly id: number
   readonly recovered: LogSummary
+  readonly recoveredDeadlines: readonly ExpiringStretch[]
   readonly #context: StoreContext
   readonly #pages: LogPages
 
@@ -77,6 +78,9 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
     this.#recordNext = recovered.next
     this.#storedBelow = Math.max(recovered.next, recovered.deliveredBelow, last === undefined ? 0 : last.last + 1)
     this.#durableBelow = this.#storedBelow
+    this.recoveredDeadlines = recovered.pages
+      .filter((page) => page.expiresFirst > 0)
+      .map((page) => ({ first: page.first, last: page.last, deadline: page.expiresFirst }))
     const first = this.#pages.first()
     this.recovered = {
       count: recovered.pages.reduce((sum, page) => sum + page.live, 0),

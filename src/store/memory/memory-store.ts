@@ -1,6 +1,14 @@
 // The store without a disk: for tests of what lies above, and for brokers whose messages need not survive them.
 import type { Definition } from '../../core/definitions.ts'
-import type { DelayLog, LogSummary, Publisher, QueueLog, Store, StoredMessage } from '../../core/ports.ts'
+import type {
+  DelayLog,
+  ExpiringStretch,
+  LogSummary,
+  Publisher,
+  QueueLog,
+  Store,
+  StoredMessage,
+} from '../../core/ports.ts'
 import type { Entry } from '../../core/queue/entry.ts'
 import { Stored } from '../../core/queue/entry.ts'
 import type { Clock } from '../../lib/clock.ts'
@@ -105,6 +113,7 @@ interface Kept {
 class MemoryLog implements QueueLog {
   readonly id: number
   readonly recovered: LogSummary = { count: 0, bodyBytes: 0, first: 0, next: 0 }
+  readonly recoveredDeadlines: readonly ExpiringStretch[] = []
   readonly #clock: Clock
   readonly #enlist: (log: MemoryLog) => void
   #entries: (Entry | null)[] = []
