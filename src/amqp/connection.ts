@@ -13,7 +13,7 @@ import { SocketWriter, type SlabPool } from '../net/socket-writer.ts'
 import { Channel } from './channel.ts'
 import { contentUnexpected } from './content-assembly.ts'
 import { DeliveryWriter } from './delivery.ts'
-import { AmqpError, fromBrokerError } from './errors.ts'
+import { AmqpError, atMethod, fromBrokerError } from './errors.ts'
 import { Handshake } from './handshake.ts'
 import { Heartbeat, type HeartbeatPeer } from './heartbeat.ts'
 import { CLOSE_ANSWER_MS_MAX, INITIAL_FRAME_BYTES_MAX, SILENT_CLOSE_MS } from './limits.ts'
@@ -278,7 +278,7 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
 
   /** The channel's number is free again. */
   channelClosed(channel: Channel): void {
-    this.#channels.delete(channel.number)
+    if (this.#channels.delete(channel.number)) this.#session?.channelClosed()
     if (this.#lastChannel === channel) this.#lastChannel = null
   }
 
@@ -412,6 +412,11 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
       // RabbitMQ: its reader refuses the channel, and names no method.
       throw new AmqpError('connection', ReplyCode.notAllowed, sentence)
     }
+    try {
+      this.#session.channelOpened()
+    } catch (error) {
+      throw atMethod(error, method)
+    }
     this.#channels.set(number, new Channel(number, this, this.#session))
     writeChannelOpenOk(this.writer, number)
   }
@@ -478,7 +483,10 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
   }
 
   #endChannels(): void {
-    for (const channel of this.#channels.values()) channel.close()
+    for (const channel of this.#channels.values()) {
+      channel.close()
+      this.#session?.channelClosed()
+    }
     this.#channels.clear()
     this.#lastChannel = null
     this.#session?.close()

@@ -238,6 +238,7 @@ export class Session implements QueueOwner {
       throw new BrokerError('precondition-failed', sentence)
     }
     validateQueueProperties(name, this.vhost.name, declaration, declaration.exclusive)
+    this.#broker.quotas.checkQueue(this.vhost.name, name, this.vhost.queues.size)
     const queue = this.vhost.addQueue({
       name,
       // RabbitMQ 4: a queue that goes with its connection has nothing to survive for.
@@ -341,6 +342,19 @@ export class Session implements QueueOwner {
     return this.vhost.addReplyQueue()
   }
 
+  /**
+   * The client opens a channel.
+   * @throws BrokerError not-allowed when its user may not have another
+   */
+  channelOpened(): void {
+    this.#broker.quotas.checkChannel(this.user.name)
+    this.#broker.quotas.channelOpened(this.user.name)
+  }
+
+  channelClosed(): void {
+    this.#broker.quotas.channelClosed(this.user.name)
+  }
+
   queueDeleted(queue: Queue): void {
     this.#exclusiveQueues.delete(queue)
   }
@@ -369,6 +383,10 @@ export class Session implements QueueOwner {
 
   #route(message: Message, keys: readonly string[]): void {
     const exchange = this.#publishable(message.exchange)
+    if (exchange.type === 'topic') {
+      this.#checkTopic(exchange.name, 'write', message.routingKey)
+      for (const key of keys) this.#checkTopic(exchange.name, 'write', key)
+    }
     this.#routedKey = message.routingKey
     const routes = this.#routes
     routes.begin()
@@ -410,6 +428,12 @@ export class Session implements QueueOwner {
     this.#refuseDefaultExchange(terms.source)
     if (terms.destinationKind === 'exchange') this.#refuseDefaultExchange(terms.destination)
     this.#check('exchange', terms.source, 'read')
+    const source = this.vhost.exchanges.get(terms.source)
+    if (source?.type === 'topic') this.#checkTopic(source.name, 'read', terms.routingKey)
+  }
+
+  #checkTopic(exchange: string, right: 'write' | 'read', routingKey: string): void {
+    this.#access.checkTopic(this.user.name, this.vhost.name, exchange, right, routingKey)
   }
 
   #usableQueue(name: string): Queue {

@@ -22,6 +22,8 @@ import type { Message } from './message.ts'
 import type { DelayedMessage, DelayLog, PropertyCodec, QueueLog, Store } from './ports.ts'
 import { DeadLetters, type DeathReason } from './queue/dead-letter.ts'
 import { Queue, type QueueContext, type QueueProperties } from './queue/queue.ts'
+import { queueRules } from './queue/rules.ts'
+import type { Effective, Policies } from './policies.ts'
 import { replyQueueName } from './reply-to.ts'
 import { NO_ARGUMENTS, type FieldTable } from './value.ts'
 
@@ -31,6 +33,7 @@ export interface VHostContext {
   /** Whether the process is short of memory. */
   readonly memoryTight: boolean
   readonly codec: PropertyCodec
+  readonly policies: Pick<Policies, 'effective'>
   readonly clock: Clock
   readonly window: InputWindow
   readonly logger: Logger
@@ -100,6 +103,19 @@ export class VHost implements QueueContext {
     }
   }
 
+  /** What holds for a queue or an exchange by its arguments and the policies. */
+  effective(subject: Queue | Exchange): Effective {
+    const kind = subject instanceof Queue ? 'queue' : 'exchange'
+    return this.#context.policies.effective(this.name, { kind, name: subject.name, arguments: subject.arguments })
+  }
+
+  /** Policies are others than before: what is here goes by them at once. */
+  policiesChanged(): void {
+    for (const queue of [...this.queues.values()]) queue.applyRules(queueRules(this.effective(queue).arguments))
+    for (const exchange of this.exchanges.values()) this.#applyPolicies(exchange)
+    this.#context.topologyChanged()
+  }
+
   /** @throws BrokerError not-found */
   exchange(name: string): Exchange {
     const exchange = this.exchanges.get(name)
@@ -139,7 +155,7 @@ export class VHost implements QueueContext {
   /** Adds a queue that does not exist yet. */
   addQueue(properties: Omit<QueueProperties, 'vhost'>): Queue {
     const log = properties.durable ? this.#context.store.log() : null
-    const queue = new Queue({ ...properties, vhost: this.name }, log, this)
+    const queue = this.#governed(new Queue({ ...properties, vhost: this.name }, log, this))
     this.queues.set(queue.name, queue)
     if (queue.durable) this.#context.save(this.#queueDefinition(queue))
     this.#context.topologyChanged()
@@ -267,6 +283,20 @@ export class VHost implements QueueContext {
     if (exchange.autoDelete && exchange.sourceBindings.size === 0) this.deleteExchange(exchange)
   }
 
+  #applyPolicies(exchange: Exchange): void {
+    // RabbitMQ: the default exchange has no alternate.
+    if (exchange.name === '') return
+    const alternate = this.effective(exchange).arguments.get('alternate-exchange')
+    exchange.alternate = alternate?.type === 'longstr' ? alternate.value : null
+  }
+
+  /** A new queue goes by the policies from the start. */
+  #governed(queue: Queue): Queue {
+    const { policy, operatorPolicy, arguments: args } = this.effective(queue)
+    if (policy !== null || operatorPolicy !== null) queue.applyRules(queueRules(args))
+    return queue
+  }
+
   #addExchange(name: string, properties: ExchangeProperties, delays?: number): Exchange {
     const exchange = createExchange(name, properties, this.#context.codec)
     if (exchange instanceof DelayedExchange) {
@@ -274,6 +304,7 @@ export class VHost implements QueueContext {
         this.#context.store.delays(stored, exchange.durable, delays)
       exchange.delays = new Delays(open, this.#context, (delayed) => this.#release(exchange, delayed))
     }
+    this.#applyPolicies(exchange)
     this.exchanges.set(name, exchange)
     return exchange
   }
@@ -283,7 +314,8 @@ export class VHost implements QueueContext {
     const levels = new Map<number, QueueLog>()
     for (const { priority, log } of definition.levels ?? []) levels.set(priority, store.log(log))
     const properties = { ...definition, durable: true, owner: null }
-    this.queues.set(definition.name, new Queue(properties, store.log(definition.log), this, levels))
+    const queue = new Queue(properties, store.log(definition.log), this, levels)
+    this.queues.set(definition.name, this.#governed(queue))
   }
 
   #restoreBinding(definition: BindingDefinition): void {
