@@ -224,6 +224,8 @@ export class Channel implements TransactionHost {
     const consumers = [...this.consumers.values()]
     this.consumers.clear()
     for (const consumer of consumers) consumer.stop()
+    // Usually it went with its consumer; not if that was refused.
+    if (this.replyQueue !== null) this.session.endReplies(this.replyQueue)
     for (const queue of queues) queue.takenBack()
   }
 

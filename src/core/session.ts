@@ -342,6 +342,11 @@ export class Session implements QueueOwner {
     return this.vhost.addReplyQueue()
   }
 
+  /** There is nobody to consume them. */
+  endReplies(queue: Queue): void {
+    this.vhost.queueUnused(queue)
+  }
+
   /**
    * The client opens a channel.
    * @throws BrokerError not-allowed when its user may not have another

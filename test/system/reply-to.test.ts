@@ -62,6 +62,18 @@ describe('a consumer of direct replies', () => {
     await channel.expectDeliver({}, 'reply')
   })
 
+  it('may be asked for again after its arguments were refused', async () => {
+    const channel = await broker.channel()
+    channel.send('basic.consume', { queue: REPLY_TO, 'no-ack': true, arguments: { 'x-priority': 'high' } })
+    const term = '"expected integer, got longstr"'
+    const text = new RegExp(
+      `^PRECONDITION_FAILED - invalid arg 'x-priority' for queue '${REPLY_TO}.*' in vhost '/': ${term}$`,
+    )
+    await channel.expectChannelClose(406, text, 'basic.consume')
+    const again = await channel.client.openChannel(1)
+    await again.consume(REPLY_TO, { 'no-ack': true })
+  })
+
   it('cannot acknowledge', async () => {
     const channel = await broker.channel()
     channel.send('basic.consume', { queue: REPLY_TO })

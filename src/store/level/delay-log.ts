@@ -67,7 +67,10 @@ export class LevelDelayLog implements DelayLog, BatchMember {
   }
 
   async due(now: number): Promise<DueMessages> {
-    await this.#context.committer.readable()
+    const { committer } = this.#context
+    await committer.readable()
+    // Nothing can be read from a closed database, and nothing will be: the next start goes on.
+    if (committer.closing) return { messages: [], next: Infinity }
     const messages: DelayedMessage[] = []
     let bytes = 0
     const range = { gte: delayKey(Kind.delayed, this.id, 0, 0), lt: delayKey(Kind.delayed, this.id, TIME_MAX, 0) }
