@@ -92,14 +92,14 @@ export class Channel {
       consumer.outstanding++
       this.#unacked.add(tag, entry, consumer)
     }
-    this.connection.deliveries.deliver(this.number, consumer.tagBytes, tag, entry.redelivered, entry.message)
+    this.connection.deliveries.deliver(this.number, consumer.tagBytes, tag, entry.redelivered, entry.presented)
   }
 
   /** Answers basic.get with a message. */
   deliverGot(entry: Entry, noAck: boolean, messageCount: number): void {
     const tag = this.#nextDeliveryTag++
     if (!noAck) this.#unacked.add(tag, entry, null)
-    this.connection.deliveries.getOk(this.number, tag, entry.redelivered, entry.message, messageCount)
+    this.connection.deliveries.getOk(this.number, tag, entry.redelivered, entry.presented, messageCount)
   }
 
   /** basic.ack. Throws AmqpError 406 when the tag is not outstanding. */
@@ -108,22 +108,22 @@ export class Channel {
     this.#returnCredit()
   }
 
-  /** basic.nack and basic.reject. Throws AmqpError 406 when the tag is not outstanding. */
-  reject(tag: number | bigint, multiple: boolean, requeue: boolean): void {
+  /** basic.nack and basic.reject; `failed` tells a rejection from giving back (RabbitMQ 4.3). Throws AmqpError 406 when the tag is not outstanding. */
+  reject(tag: number | bigint, multiple: boolean, requeue: boolean, failed: boolean): void {
     if (!requeue) {
       this.#take(tag, multiple, rejectEntry)
       this.#returnCredit()
       return
     }
     const queues = new Set<Queue>()
-    this.#take(tag, multiple, (entry, consumer) => requeueEntry(entry, consumer, queues))
+    this.#take(tag, multiple, (entry, consumer) => requeueEntry(entry, consumer, queues, failed))
     this.#returnCredit()
     for (const queue of queues) queue.takenBack()
   }
 
   /** basic.recover: everything that is outstanding goes back to its queue. */
   recover(): void {
-    this.reject(0, true, true)
+    this.reject(0, true, true, false)
   }
 
   /** The queue has ended the subscription: the client hears of it if it can (RabbitMQ: consumer_cancel_notify). */
@@ -148,7 +148,7 @@ export class Channel {
     this.confirms?.close()
     const queues = new Set<Queue>()
     // Back first: the end of the last consumer may delete its queue.
-    this.#unacked.take(0, true, (entry, consumer) => requeueEntry(entry, consumer, queues))
+    this.#unacked.take(0, true, (entry, consumer) => requeueEntry(entry, consumer, queues, true))
     const consumers = [...this.consumers.values()]
     this.consumers.clear()
     for (const consumer of consumers) consumer.stop()
@@ -224,9 +224,9 @@ function rejectEntry(entry: Entry, consumer: ChannelConsumer | null): void {
   entry.queue.reject(entry)
 }
 
-function requeueEntry(entry: Entry, consumer: ChannelConsumer | null, queues: Set<Queue>): void {
+function requeueEntry(entry: Entry, consumer: ChannelConsumer | null, queues: Set<Queue>, failed: boolean): void {
   giveBack(consumer)
-  entry.queue.requeue(entry)
+  entry.queue.requeue(entry, failed)
   queues.add(entry.queue)
 }
 

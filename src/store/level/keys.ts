@@ -15,6 +15,8 @@ export const Kind = {
   index: 0x21,
   /** Log, position → the end of a range whose pages are being deleted. */
   erasure: 0x22,
+  /** Log, position → how often the message there was tried. */
+  attempts: 0x23,
   /** Log, position of the first entry → entries. */
   fragment: 0x30,
   /** Log, position of the first entry → bytes that were found damaged, kept for whoever can read them. */

@@ -115,7 +115,13 @@ export class LevelStore implements Store {
     }
     let log = this.#logs.get(id)
     if (log === undefined) {
-      const recovered = this.#recovered.get(id) ?? { pages: [], aside: [], next: 0, deliveredBelow: 0 }
+      const recovered = this.#recovered.get(id) ?? {
+        pages: [],
+        aside: [],
+        attempts: new Map(),
+        next: 0,
+        deliveredBelow: 0,
+      }
       this.#recovered.delete(id)
       this.#logs.set(id, (log = new LevelLog(id, this.#context, recovered)))
     }

@@ -8,7 +8,7 @@ import { scanFragments } from './fragment.ts'
 import { Kind, POSITION_MAX, kindEnd, kindKey, logOfKey, positionKey, positionOfKey } from './keys.ts'
 import type { RecoveredLog } from './level-log.ts'
 import { Page } from './page.ts'
-import { decodeIndexRecord, decodeLogRecord, decodeNumber } from './records.ts'
+import { decodeAttempts, decodeIndexRecord, decodeLogRecord, decodeNumber } from './records.ts'
 
 /** The version of the format that this broker writes. Older ones are read; newer ones are refused. */
 export const FORMAT = 1
@@ -74,6 +74,7 @@ export async function recover(database: Database): Promise<Recovered> {
   }
   await recoverPages(database, recovered)
   await recoverLogs(database, recovered)
+  await recoverAttempts(database, recovered)
   for await (const found of recordsOf(database, Kind.setAside)) {
     for (const [key] of found) logOf(recovered, logOfKey(key)).aside.push(positionOfKey(key))
   }
@@ -92,6 +93,16 @@ async function recoverPages(database: Database, recovered: Recovered): Promise<v
     }
   }
   for (const { log, first } of damaged) await rebuildPage(database, recovered, log, first)
+}
+
+/** A count that is damaged is lost: its message counts as one that has failed once. */
+async function recoverAttempts(database: Database, recovered: Recovered): Promise<void> {
+  for await (const found of recordsOf(database, Kind.attempts)) {
+    for (const [key, value] of found) {
+      const attempts = undamaged(() => decodeAttempts(value))
+      if (attempts !== null) logOf(recovered, logOfKey(key)).attempts.set(positionOfKey(key), attempts)
+    }
+  }
 }
 
 async function recoverLogs(database: Database, recovered: Recovered): Promise<void> {
@@ -126,7 +137,8 @@ function addPage(recovered: Recovered, id: number, page: Page): void {
 
 function logOf(recovered: Recovered, id: number): RecoveredLog {
   let log = recovered.logs.get(id)
-  if (log === undefined) recovered.logs.set(id, (log = { pages: [], aside: [], next: 0, deliveredBelow: 0 }))
+  if (log === undefined)
+    recovered.logs.set(id, (log = { pages: [], aside: [], attempts: new Map(), next: 0, deliveredBelow: 0 }))
   return log
 }
 
