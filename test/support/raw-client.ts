@@ -110,6 +110,7 @@ export class RawClient {
   #input: Buffer = Buffer.alloc(0)
   #ended = false
   #failure: Error | undefined
+  #fault: Error | undefined
   #octetsIn = 0
 
   private constructor(socket: Socket) {
@@ -137,6 +138,11 @@ export class RawClient {
     const client = await RawClient.dial(port, host)
     await client.handshake(login)
     return client
+  }
+
+  /** What the server sent that no client could read, if it did. */
+  get fault(): Error | undefined {
+    return this.#fault
   }
 
   /** Whether the server has ended the connection. */
@@ -373,7 +379,8 @@ export class RawClient {
     try {
       while (this.#readOne());
     } catch (error) {
-      this.#fail(this.failure(`the server sent what cannot be read: ${(error as Error).message}`))
+      this.#fault = this.failure(`the server sent what cannot be read: ${(error as Error).message}`)
+      this.#socket.destroy(this.#fault)
     }
   }
 
