@@ -1,5 +1,6 @@
 // What the store needs of a database, and how the one on disk is opened.
 import { stat, mkdir, access, constants } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
 import { Level } from 'level'
 import type { LevelTuning } from './tuning.ts'
 import { CHAINED_AVERAGE_BYTES_MAX, CHAINED_BYTES_MAX, LEVEL_TUNING } from './tuning.ts'
@@ -103,13 +104,26 @@ export class StoreOpenError extends Error {
 /** Makes sure that there is a directory that can be written. Throws StoreOpenError. */
 export async function prepareDirectory(location: string): Promise<void> {
   try {
-    await mkdir(location, { recursive: true })
+    await makeDirectory(resolve(location))
     if (!(await stat(location)).isDirectory())
       throw new StoreOpenError(`The data directory ${location} is not a directory.`)
     await access(location, constants.R_OK | constants.W_OK | constants.X_OK)
   } catch (error) {
     if (error instanceof StoreOpenError) throw error
     throw new StoreOpenError(directorySentence(location, error as NodeJS.ErrnoException), { cause: error })
+  }
+}
+
+/** mkdir's own `recursive` never ends where directories can be seen and not be made, as below /proc. */
+async function makeDirectory(location: string): Promise<void> {
+  try {
+    await mkdir(location)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'EEXIST') return
+    if (code !== 'ENOENT' || dirname(location) === location) throw error
+    await makeDirectory(dirname(location))
+    await mkdir(location)
   }
 }
 
