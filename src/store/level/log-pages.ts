@@ -124,6 +124,8 @@ export class LogPages {
     }
     for (const position of this.#asidePositions) batch.del(positionKey(Kind.setAside, this.#log, position))
     this.#writeErasures(batch)
+    // Whoever is reading one of them, or is about to merge it, finds nothing any more, and no damage.
+    for (const page of pages) page.live = 0
     this.#pages.clear()
     this.#dirty = []
     this.#merged = []
