@@ -59,17 +59,15 @@ export class Handshake {
     connection.state = 'authenticating'
     // What the client sends meanwhile waits: it is for the states behind this one.
     const resume = connection.suspend()
-    this.#verify(claim).then(
-      (user) => {
-        this.#verified(user, mechanism)
-        resume()
-      },
-      (error: unknown) => {
-        connection.context.broker.logger.error({ err: error }, 'a login could not be verified')
-        connection.closeSilently()
-        resume()
-      },
-    )
+    this.#verify(claim)
+      .then(
+        (user) => this.#verified(user, mechanism),
+        (error: unknown) => {
+          connection.context.broker.logger.error({ err: error }, 'a login could not be verified')
+          connection.closeSilently()
+        },
+      )
+      .finally(resume)
   }
 
   /** connection.tune-ok: what the client makes of the server's proposal. */
