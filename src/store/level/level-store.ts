@@ -74,7 +74,8 @@ export class LevelStore implements Store {
   static async open(options: LevelStoreOptions): Promise<OpenedLevelStore> {
     const { location, turn, monitor, clock = systemClock } = options
     if (options.database === undefined) await prepareDirectory(location)
-    const database = await openDatabase(location, options.database ?? levelDatabase(options.tuning))
+    const damaged = (damage: Error) => monitor.damageFound?.(damage)
+    const database = await openDatabase(location, options.database ?? levelDatabase(options.tuning, damaged))
     let recovered: Recovered
     try {
       if (!(await checkFormat(database, location))) {
