@@ -8,7 +8,7 @@ import type { Confirms } from './confirms.ts'
 import type { Connection } from './connection.ts'
 import type { ChannelConsumer } from './consumer.ts'
 import { ContentAssembly } from './content-assembly.ts'
-import { AmqpError, atMethod } from './errors.ts'
+import { AmqpError, atMethod, replyText } from './errors.ts'
 import { channelMethods } from './methods/channel-methods.ts'
 import { Unacked } from './unacked.ts'
 import { dispatchChannel, Method, ReplyCode, writeBasicCancel } from './wire/generated.ts'
@@ -92,14 +92,18 @@ export class Channel {
       consumer.outstanding++
       this.#unacked.add(tag, entry, consumer)
     }
-    this.connection.deliveries.deliver(this.number, consumer.tagBytes, tag, entry.redelivered, entry.message)
+    const { deliveries } = this.connection
+    if (!deliveries.fits(entry.message)) this.#cannotDeliver(entry.message)
+    else deliveries.deliver(this.number, consumer.tagBytes, tag, entry.redelivered, entry.message)
   }
 
   /** Answers basic.get with a message. */
   deliverGot(entry: Entry, noAck: boolean, messageCount: number): void {
     const tag = this.#nextDeliveryTag++
     if (!noAck) this.#unacked.add(tag, entry, null)
-    this.connection.deliveries.getOk(this.number, tag, entry.redelivered, entry.message, messageCount)
+    const { deliveries } = this.connection
+    if (!deliveries.fits(entry.message)) this.#cannotDeliver(entry.message)
+    else deliveries.getOk(this.number, tag, entry.redelivered, entry.message, messageCount)
   }
 
   /** basic.ack. Throws AmqpError 406 when the tag is not outstanding. */
@@ -168,7 +172,9 @@ export class Channel {
       throw atMethod(error, Method.basicPublish)
     }
     if (reached === 0 && content.mandatory) {
-      this.connection.deliveries.returned(this.number, ReplyCode.noRoute, NO_ROUTE, message)
+      const { deliveries } = this.connection
+      if (!deliveries.fits(message)) this.#cannotDeliver(message)
+      else deliveries.returned(this.number, ReplyCode.noRoute, NO_ROUTE, message)
     }
     if (confirms !== null) confirms.finish(sequence, reached)
   }
@@ -185,6 +191,15 @@ export class Channel {
       })
     }
     return true
+  }
+
+  /**
+   * A content header cannot be split over frames, and this one is too large for the client's: RabbitMQ ends such a
+   * connection too. What it holds goes back to the queues, but not while one of them is at work.
+   */
+  #cannotDeliver(message: Message): void {
+    const sentence = `content header with ${message.propertiesBytes} bytes of properties exceeds the frame size`
+    queueMicrotask(() => this.connection.close(ReplyCode.frameError, replyText(ReplyCode.frameError, sentence), 0))
   }
 
   /** RabbitMQ: what is wrong with the exchange comes before the expiration, and that before the user-id. */

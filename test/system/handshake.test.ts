@@ -398,6 +398,12 @@ describe('a method out of turn', () => {
     await client.expectConnectionClose(504, text, method)
   })
 
+  it('is an unexpected frame when a channel is opened before the virtual host', async () => {
+    const client = await opening()
+    client.sendOn(1, 'channel.open')
+    await client.expectConnectionClose(505, /^UNEXPECTED_FRAME - /)
+  })
+
   it('ends silently after 3 s when a channel is opened before login', async () => {
     const client = await starting()
     client.sendOn(1, 'channel.open')
