@@ -11,6 +11,9 @@ import type { Random } from '../random.ts'
 const KEPT_COPIES_MAX = 15_000
 const KEPT_BYTES_MAX = 48 * 1024 * 1024
 const PROOF_CHANNEL = 1
+const READ_AGAIN_SHARE = 0.3
+/** So many messages may be requeued one by one; a channel that closes requeues the others. */
+const REQUEUED_MAX = 500
 /** Queues with fewer messages may be read with basic.get. */
 const GET_MAX = 1500
 const GETS_AT_ONCE = 20
@@ -26,10 +29,11 @@ export interface AuditContext {
 
 /**
  * Reads these queues, all at once, each on a channel of its own; then acknowledges all, some or nothing of what they
- * held, and gives the rest back. `emptyAll` leaves nothing. Rejects when the connection ends.
+ * held, and gives the rest back. Some are read once more, for what was given back must be where it was. `emptyAll`
+ * leaves nothing. Rejects when the connection ends.
  */
 export async function audit(context: AuditContext, queues: readonly QueueLedger[], emptyAll = false): Promise<void> {
-  const { client, ledger } = context
+  const { client, ledger, random } = context
   const publisher = await LedgerPublisher.open(ledger, client, PROOF_CHANNEL)
   const proof = new Proof(context, publisher)
   const readings = queues.map((queue, i) => new Reading(context, proof, queue, PROOF_CHANNEL + 1 + i))
@@ -37,6 +41,11 @@ export async function audit(context: AuditContext, queues: readonly QueueLedger[
   for (const reading of readings) reading.settle(emptyAll)
   await Promise.race([proof.complete(), lost(client)])
   await Promise.all(readings.map((reading) => reading.close()))
+
+  const again = queues.filter(() => random.chance(READ_AGAIN_SHARE))
+  const readingsAgain = again.map((queue, i) => new Reading(context, proof, queue, PROOF_CHANNEL + 1 + i))
+  await Promise.all(readingsAgain.map((reading) => reading.read()))
+  await Promise.all(readingsAgain.map((reading) => reading.close()))
 }
 
 async function lost(client: LoadClient): Promise<never> {
@@ -74,7 +83,7 @@ class Reading implements Holder {
     if (this.#received !== count) {
       ledger.fault('count', `${this.#queue.name} said ${count}, and had ${this.#received} messages`)
     }
-    ledger.audited(this.#queue)
+    ledger.audited(this.#queue, new Set(this.#out.values()))
   }
 
   /** Acknowledges all, some or nothing. */
@@ -86,10 +95,16 @@ class Reading implements Holder {
     else if (choice < 0.65) this.#acknowledgeSome()
   }
 
-  /** Gives the rest back. */
+  /** Gives the rest back: some one by one, in any order, and what is left by closing the channel. */
   async close(): Promise<void> {
+    const { ledger, random } = this.#context
+    for (const tag of random.shuffle([...this.#out.keys()]).slice(0, random.int(0, REQUEUED_MAX))) {
+      this.#channel.requeue(tag, false)
+      ledger.released(this.#out.get(tag)!)
+      this.#out.delete(tag)
+    }
     const closed = this.#channel.close()
-    for (const copy of this.#out.values()) this.#context.ledger.released(copy)
+    for (const copy of this.#out.values()) ledger.released(copy)
     await closed
   }
 

@@ -13,6 +13,8 @@ import { Random } from '../random.ts'
 
 const LOAD_MS_MIN = 50
 const LOAD_MS_MAX = 1500
+/** A broker that is told to stop has so long, with all the clients it has. */
+const STOP_MS_MAX = 5000
 /** Probabilities: of an orderly end instead of a kill, of a kill in the audit, of a queue that is not audited, ... */
 const STOP_SHARE = 0.1
 const KILL_IN_AUDIT_SHARE = 0.15
@@ -27,6 +29,8 @@ export interface CrashRunOptions {
   readonly seed: number
   readonly cycles: number
   readonly parts?: readonly Part[]
+  /** How many of the loads end with SIGTERM rather than SIGKILL; a tenth unless told. */
+  readonly stopShare?: number
   /** Keeps a copy of the data directory as each crash left it, for whoever looks into a failure. Slow. */
   readonly snapshots?: boolean
   /** Told after each cycle. */
@@ -42,6 +46,8 @@ export class CrashRun {
   directory = ''
   starts = 0
   slowestStartMs = 0
+  stops = 0
+  slowestStopMs = 0
   readonly #options: CrashRunOptions
   readonly #random: Random
   readonly #parts: readonly Part[]
@@ -132,7 +138,11 @@ export class CrashRun {
     const watched = Promise.all([starts, ends])
     // Now and then while they are still connecting.
     if (!random.chance(0.1)) await Promise.race([starts, watched])
-    await this.#endAfter(random.int(LOAD_MS_MIN, LOAD_MS_MAX), random.chance(STOP_SHARE), watched)
+    await this.#endAfter(
+      random.int(LOAD_MS_MIN, LOAD_MS_MAX),
+      random.chance(this.#options.stopShare ?? STOP_SHARE),
+      watched,
+    )
     await watched
     this.#ledger.crashed()
   }
@@ -156,8 +166,13 @@ export class CrashRun {
     const program = this.#program!
     const connected = this.#clients.filter((client) => client.open)
     this.#ledger.stopping()
+    const from = performance.now()
     program.signal('SIGTERM')
     const { code } = await program.outcome()
+    const milliseconds = performance.now() - from
+    this.stops++
+    this.slowestStopMs = Math.max(this.slowestStopMs, milliseconds)
+    if (milliseconds > STOP_MS_MAX) this.#ledger.fault('broker', `it took ${milliseconds} ms to stop`)
     if (code !== 0) this.#ledger.fault('broker', `the broker ended with ${code} when it was told to stop`)
     await this.#gone(program)
     for (const client of connected) {

@@ -40,8 +40,9 @@ function consume(message: Publish): void {
   ledger.acknowledged(copy)
 }
 
-function audit(queue = 'q'): void {
-  ledger.audited(ledger.queue(queue))
+/** Ends the audit of a queue in which these were found. */
+function audit(found: readonly (Copy | null)[] = [], queue = 'q'): void {
+  ledger.audited(ledger.queue(queue), new Set(found.filter((copy) => copy !== null)))
 }
 
 function expectFaults(...faults: Fault[]): void {
@@ -62,8 +63,7 @@ describe('after a crash', () => {
     publish(['q'], false)
     consume(done)
     ledger.crashed()
-    deliver(waiting)
-    audit()
+    audit([deliver(waiting)])
     expectFaults()
     expect(ledger.tally).toMatchObject({ unconfirmedGone: 1, acknowledged: 1, compared: 2 })
   })
@@ -73,8 +73,7 @@ describe('after a crash', () => {
     ledger.acknowledging(deliver(back)!)
     ledger.acknowledging(deliver(gone)!)
     ledger.crashed()
-    deliver(back)
-    audit()
+    audit([deliver(back)])
     expectFaults()
     expect(ledger.tally).toMatchObject({ uncertainBack: 1, uncertainGone: 1 })
   })
@@ -93,9 +92,7 @@ describe('after a crash', () => {
     const [unconfirmed, acknowledged] = [publish(['q'], false), publish()]
     ledger.acknowledging(deliver(acknowledged)!)
     ledger.crashed()
-    deliver(unconfirmed)
-    deliver(acknowledged)
-    audit()
+    audit([deliver(unconfirmed), deliver(acknowledged)])
     ledger.crashed()
     audit()
     expectFaults('lost', 'lost')
@@ -115,9 +112,8 @@ describe('after a crash', () => {
   it('wants an unconfirmed publish in all its queues or in none', () => {
     const [none, one] = [publish(['a', 'b'], false), publish(['a', 'b'], false)]
     ledger.crashed()
-    deliver(one, { queue: 'a' })
-    audit('a')
-    audit('b')
+    audit([deliver(one, { queue: 'a' })], 'a')
+    audit([], 'b')
     expectFaults('torn')
     expect(ledger.faults[0]).toContain(`${one.id} in b`)
     expect(none.survived).toBe(false)

@@ -288,11 +288,11 @@ export class Ledger {
     }
   }
 
-  /** A queue has been read from end to end in this life of the broker: what did not come is not there. */
-  audited(queue: QueueLedger): void {
+  /** A queue has been read from end to end, and nobody else used it: what did not come is not there. */
+  audited(queue: QueueLedger, found: ReadonlySet<Copy>): void {
     for (const copy of queue.copies.values()) {
       this.tally.compared++
-      if (copy.deliveredLife === this.life) continue
+      if (found.has(copy)) continue
       queue.copies.delete(copy.publish.id)
       if (copy.certain) this.fault('lost', String(copy))
       else if (copy.ack !== 'none') this.tally.uncertainGone++

@@ -107,10 +107,10 @@ function producers(load: Load, routes: readonly Route[], count: number): Actor[]
   return Array.from({ length: count }, () => new Producer(load, routes))
 }
 
-/** One or two consumers for each of these queues, each with a habit of its own. */
+/** Up to two consumers for each of these queues, each with a habit of its own. */
 function consumers(load: Load, queues: readonly string[]): Actor[] {
   return queues.flatMap((queue) => {
-    const count = load.random.int(1, 2)
+    const count = load.random.pick([0, 1, 1, 2, 2])
     return Array.from({ length: count }, () => new Consumer(load, queue, load.random.pick(HABITS)(load.random.fork())))
   })
 }

@@ -93,6 +93,7 @@ export class Producer implements Actor {
   readonly #random: Random
   readonly #window: number
   readonly #frameMax: number
+  readonly #scale: number
   #end!: (outcome: void | Promise<void>) => void
   #client: LoadClient | null = null
   #publisher: LedgerPublisher | null = null
@@ -103,6 +104,8 @@ export class Producer implements Actor {
     this.#routes = routes
     this.#random = load.random.fork()
     this.#window = this.#random.skewed(1, 2000)
+    // Large bodies push the middle of a queue out of memory within one load.
+    this.#scale = this.#random.chance(0.15) ? 20 : 1
     this.#frameMax = this.#random.pick([4096, 131072, 131072])
     this.ended = new Promise((resolve) => (this.#end = resolve))
   }
@@ -135,21 +138,22 @@ export class Producer implements Actor {
     const client = this.#client!
     let budget = PUBLISHES_A_TURN
     while (publisher.outstanding < this.#window && !client.lost && !client.full && budget-- > 0) {
-      const body = randomBody(this.#random)
+      const body = randomBody(this.#random, this.#scale)
       publisher.publish(this.#random.pick(this.#routes), body, this.#random.chance(0.1) ? HEADERS_TABLE : null)
     }
     if (publisher.outstanding < this.#window && !client.lost) this.#goOn()
   }
 }
 
-/** A body: mostly small, now and then empty or large. */
-export function randomBody(random: Random): Buffer {
+/** A body: mostly small, now and then empty or large; all of them `scale` times as large where they can be. */
+export function randomBody(random: Random, scale = 1): Buffer {
   const kind = random.next()
   let bytes = 0
   if (kind < 0.85) bytes = random.int(0, 300)
   else if (kind < 0.96) bytes = random.int(300, 4200)
   else if (kind < 0.996) bytes = random.int(4000, 32 * 1024)
   else bytes = random.int(32 * 1024, BODY_BYTES_MAX)
+  bytes = Math.min(bytes * scale, BODY_BYTES_MAX)
   const from = random.int(0, noise.length - bytes)
   return noise.subarray(from, from + bytes)
 }

@@ -7,7 +7,8 @@ export function summaryOf(run: CrashRun, seconds: number): string {
   const { tally } = run
   const faults = Object.entries(tally.faults) as [Fault, number][]
   const lines = [
-    `seed ${run.seed}: ${run.starts} starts, the slowest ${run.slowestStartMs.toFixed(0)} ms; ${seconds.toFixed(0)} s in all`,
+    `seed ${run.seed}, ${seconds.toFixed(0)} s: ${run.starts} starts, the slowest in ${run.slowestStartMs.toFixed(0)} ms; ` +
+      `${run.stops} stops, the slowest in ${run.slowestStopMs.toFixed(0)} ms`,
     `published ${tally.published}, confirmed ${tally.confirmed} (${(tally.confirmedBytes / 2 ** 20).toFixed(0)} MiB)`,
     `delivered ${tally.delivered}, redelivered ${tally.redelivered}, acknowledged ${tally.acknowledged}`,
     `compared after crashes ${tally.compared}`,
