@@ -38,6 +38,12 @@ export const ERASE_SLICE = 500
 export const COMPACT_BYTES = 64 * 1024 * 1024
 export const COMPACT_BYTES_MIN = 4 * 1024 * 1024
 
+/**
+ * What was written so many MiB ago lies in the deeper levels of LevelDB, which are not compacted before as much again
+ * was written. What is younger goes by itself.
+ */
+export const COMPACT_AGE_MIB = 64
+
 /** How long a store that cannot write waits before it tries again: at first, and at the most. */
 export const RETRY_FIRST_MS = 100
 export const RETRY_MAX_MS = 5_000

@@ -330,6 +330,24 @@ describe('what is written', () => {
     expect(disk.keys(Kind.log).length).toBe(1)
   })
 
+  it('gives its space back when much of it was old, and never for what was written of late', async () => {
+    const disk = new Disk()
+    const { store, database } = await openOn(disk)
+    const [old, young] = [store.log(), store.log()]
+    const body = Buffer.alloc(2 ** 20)
+    const aged = appendAll(old, range(0, 10), { body })
+    await durable(store)
+    const fresh = appendAll(young, range(0, 60), { body })
+    await durable(store)
+    for (const entry of fresh) young.settle(entry)
+    await durable(store)
+    expect(database.calls.compactRange).toBe(0)
+    for (const entry of aged) old.settle(entry)
+    await durable(store)
+    await settle()
+    expect(database.calls.compactRange).toBe(1)
+  })
+
   it('is deleted in slices when it is much, and the rest of it after a crash on the way', async () => {
     const disk = new Disk()
     const { store, database } = await openOn(disk)
