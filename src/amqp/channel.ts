@@ -12,7 +12,6 @@ import { AmqpError, atMethod, replyText } from './errors.ts'
 import { channelMethods } from './methods/channel-methods.ts'
 import { Unacked } from './unacked.ts'
 import { dispatchChannel, Method, ReplyCode, writeBasicCancel } from './wire/generated.ts'
-import { decodeText } from './wire/text.ts'
 
 /** AMQP's name for "no such route" in basic.return. */
 const NO_ROUTE = 'NO_ROUTE'
@@ -161,8 +160,7 @@ export class Channel {
 
   #publish(message: Message): void {
     const content = this.#content
-    const scan = content.scan
-    if (content.fault !== null || scan.userIdStart >= 0) this.#checkProperties(message)
+    if (content.fault !== null || content.userId !== null) this.#checkProperties(message)
     const confirms = this.confirms
     const sequence = confirms === null ? 0 : confirms.begin()
     let reached: number
@@ -204,8 +202,8 @@ export class Channel {
 
   /** RabbitMQ: what is wrong with the exchange comes before the expiration, and that before the user-id. */
   #checkProperties(message: Message): void {
-    const { scan, fault: expiration } = this.#content
-    const fault = expiration ?? this.#userIdFault(decodeText(message.properties, scan.userIdStart, scan.userIdEnd))
+    const { userId, fault: expiration } = this.#content
+    const fault = expiration ?? this.#userIdFault(userId!)
     if (fault === null) return
     try {
       this.session.publishableExchange(message.exchange)
