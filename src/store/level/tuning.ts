@@ -3,8 +3,11 @@
 /** Entries in a page. Beyond some hundreds the costs of a page vanish among those of its entries. */
 export const PAGE_ENTRIES = 512
 
-/** A page with so many bytes is full; one that has fewer may become larger by its last entry. */
-export const PAGE_BYTES = 64 * 1024
+/**
+ * A page with so many bytes is full; one that has fewer may become larger by its last entry. With 1 KiB a message, pages
+ * of 16, 64, 128 and 256 KiB took 2.6, 1.95, 1.7 and 1.7 µs of the main thread a message.
+ */
+export const PAGE_BYTES = 128 * 1024
 
 /** Positions in a page: bounds its bitmap when most messages are settled before they were ever written. */
 export const PAGE_SPAN = 4096
