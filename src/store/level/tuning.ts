@@ -31,6 +31,12 @@ export const NEXT_AHEAD = 4096
 export const DELIVERED_SUSTAINED = 32
 export const DELIVERED_AHEAD_MAX = 8192
 
+/** Bodies from this size on are stored once when several logs have them: below it a copy costs less than two records. */
+export const SHARED_BODY_BYTES = 4096
+
+/** References to shared bodies that one batch deletes. */
+export const RELEASE_SLICE = 2000
+
 /** Pages that a discard or a drop deletes in the batch that it belongs to; more are deleted in slices afterwards. */
 export const ERASE_AT_ONCE_PAGES = 64
 
