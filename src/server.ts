@@ -133,6 +133,8 @@ class RunningServer implements Server {
     this.#logger.info({ reason, connections: this.#context.connections.size }, 'stopping')
     this.#listener.stop()
     const text = `CONNECTION_FORCED - broker forced connection closure with reason '${reason}'`
+    // What goes back to a queue from one connection must not go out to another that is about to be closed.
+    for (const connection of this.#context.connections) connection.stopDelivering()
     for (const connection of this.#context.connections) {
       if (connection.running) connection.close(ReplyCode.connectionForced, text, 0)
       else connection.destroy()

@@ -70,7 +70,7 @@ export async function recover(database: Database): Promise<Recovered> {
     logs: new Map(),
     erasures: new Map(),
     nextLog: nextLog === undefined ? 1 : decodeNumber(nextLog),
-    bodies: { live: [], dead: [] } as Recovered['bodies'],
+    bodies: { live: [], dead: [] },
   }
   for await (const found of recordsOf(database, Kind.erasure)) {
     for (const [key, value] of found) {
