@@ -8,11 +8,10 @@ import type { Confirms } from './confirms.ts'
 import type { Connection } from './connection.ts'
 import type { ChannelConsumer } from './consumer.ts'
 import { ContentAssembly } from './content-assembly.ts'
-import { AmqpError, atMethod } from './errors.ts'
+import { AmqpError, atMethod, replyText } from './errors.ts'
 import { channelMethods } from './methods/channel-methods.ts'
 import { Unacked } from './unacked.ts'
 import { dispatchChannel, Method, ReplyCode, writeBasicCancel } from './wire/generated.ts'
-import { decodeText } from './wire/text.ts'
 
 /** AMQP's name for "no such route" in basic.return. */
 const NO_ROUTE = 'NO_ROUTE'
@@ -92,14 +91,20 @@ export class Channel {
       consumer.outstanding++
       this.#unacked.add(tag, entry, consumer)
     }
-    this.connection.deliveries.deliver(this.number, consumer.tagBytes, tag, entry.redelivered, entry.presented)
+    const { deliveries } = this.connection
+    const message = entry.presented
+    if (!deliveries.fits(message)) this.#cannotDeliver(message)
+    else deliveries.deliver(this.number, consumer.tagBytes, tag, entry.redelivered, message)
   }
 
   /** Answers basic.get with a message. */
   deliverGot(entry: Entry, noAck: boolean, messageCount: number): void {
     const tag = this.#nextDeliveryTag++
     if (!noAck) this.#unacked.add(tag, entry, null)
-    this.connection.deliveries.getOk(this.number, tag, entry.redelivered, entry.presented, messageCount)
+    const { deliveries } = this.connection
+    const message = entry.presented
+    if (!deliveries.fits(message)) this.#cannotDeliver(message)
+    else deliveries.getOk(this.number, tag, entry.redelivered, message, messageCount)
   }
 
   /** basic.ack. Throws AmqpError 406 when the tag is not outstanding. */
@@ -157,8 +162,7 @@ export class Channel {
 
   #publish(message: Message): void {
     const content = this.#content
-    const scan = content.scan
-    if (scan.userIdStart >= 0) this.#checkUserId(decodeText(message.properties, scan.userIdStart, scan.userIdEnd))
+    if (content.fault !== null || content.userId !== null) this.#checkProperties(message)
     const confirms = this.confirms
     const sequence = confirms === null ? 0 : confirms.begin()
     let reached: number
@@ -168,7 +172,9 @@ export class Channel {
       throw atMethod(error, Method.basicPublish)
     }
     if (reached === 0 && content.mandatory) {
-      this.connection.deliveries.returned(this.number, ReplyCode.noRoute, NO_ROUTE, message)
+      const { deliveries } = this.connection
+      if (!deliveries.fits(message)) this.#cannotDeliver(message)
+      else deliveries.returned(this.number, ReplyCode.noRoute, NO_ROUTE, message)
     }
     if (confirms !== null) confirms.finish(sequence, reached)
   }
@@ -187,12 +193,34 @@ export class Channel {
     return true
   }
 
+  /**
+   * A content header cannot be split over frames, and this one is too large for the client's: RabbitMQ ends such a
+   * connection too. What it holds goes back to the queues, but not while one of them is at work.
+   */
+  #cannotDeliver(message: Message): void {
+    const sentence = `content header with ${message.propertiesBytes} bytes of properties exceeds the frame size`
+    queueMicrotask(() => this.connection.close(ReplyCode.frameError, replyText(ReplyCode.frameError, sentence), 0))
+  }
+
+  /** RabbitMQ: what is wrong with the exchange comes before the expiration, and that before the user-id. */
+  #checkProperties(message: Message): void {
+    const { userId, fault: expiration } = this.#content
+    const fault = expiration ?? this.#userIdFault(userId!)
+    if (fault === null) return
+    try {
+      this.session.publishableExchange(message.exchange)
+    } catch (error) {
+      throw atMethod(error, Method.basicPublish)
+    }
+    throw fault
+  }
+
   /** RabbitMQ: validated user-id. */
-  #checkUserId(userId: string): void {
+  #userIdFault(userId: string): AmqpError | null {
     const { name, tags } = this.session.user
-    if (userId === name || tags.includes('impersonator')) return
+    if (userId === name || tags.includes('impersonator')) return null
     const sentence = `user_id property set to '${userId}' but authenticated user was '${name}'`
-    throw new AmqpError('channel', ReplyCode.preconditionFailed, sentence, Method.basicPublish)
+    return new AmqpError('channel', ReplyCode.preconditionFailed, sentence, Method.basicPublish)
   }
 
   #take(

@@ -11,9 +11,10 @@ import type { Turn } from '../lib/turn.ts'
 import { SocketReader } from '../net/socket-reader.ts'
 import { SocketWriter, type SlabPool } from '../net/socket-writer.ts'
 import { Channel } from './channel.ts'
+import { contentUnexpected } from './content-assembly.ts'
 import { DeliveryWriter } from './delivery.ts'
 import { AmqpError, fromBrokerError } from './errors.ts'
-import { Handshake } from './handshake.ts'
+import { Handshake, HandshakeError } from './handshake.ts'
 import { Heartbeat, type HeartbeatPeer } from './heartbeat.ts'
 import { CLOSE_ANSWER_MS_MAX, INITIAL_FRAME_BYTES_MAX, SILENT_CLOSE_MS } from './limits.ts'
 import type { Peer } from './mechanisms.ts'
@@ -31,6 +32,7 @@ import {
   writeConnectionCloseOk,
   writeConnectionUnblocked,
 } from './wire/generated.ts'
+import { cannotDecode } from './wire/method-arguments.ts'
 import { PROTOCOL_HEADER, ProtocolHeaderReader } from './wire/protocol-header.ts'
 import { WireError } from './wire/wire-error.ts'
 
@@ -225,6 +227,11 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
     this.#after(tuned ? Math.min(answerMs, CLOSE_ANSWER_MS_MAX) : SILENT_CLOSE_MS, () => this.#socket.destroy())
   }
 
+  /** Takes no deliveries any more: the connection is about to be closed. */
+  stopDelivering(): void {
+    this.writer.full = true
+  }
+
   /** Answers connection.close and ends. */
   answerClose(): void {
     this.#endChannels()
@@ -375,6 +382,7 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
   /** Publishers that are ahead of the rest give way. */
   #paced(): void {
     this.#publishedInChunk = false
+    if (!this.running) return
     if (!this.#publishing) {
       this.#publishing = true
       this.context.broker.alarms.add(this)
@@ -390,12 +398,10 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
       else if (method === Method.connectionClose) this.answerClose()
       return
     }
-    if (method === Method.connectionClose) {
-      this.answerClose()
-      return
-    }
     const known = dispatchConnection(connectionMethods, this.#handshake, buffer, start, end)
-    if (!known) throw new AmqpError('connection', ReplyCode.commandInvalid, 'unimplemented method', method)
+    if (known) return
+    if (METHODS.has(method)) throw this.#handshake.unexpected(method)
+    throw new AmqpError('connection', ReplyCode.commandInvalid, 'unimplemented method', method)
   }
 
   /** A method on a channel that is not open: it must open it (AMQP 0-9-1 §4.3). */
@@ -403,11 +409,14 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
     if (this.#session === null) throw unexpectedFrame(number)
     const method = end - start < 4 ? 0 : buffer.readUInt32BE(start)
     if (method !== Method.channelOpen) throw notOpen(method)
-    if (this.#channels.size >= this.channelMax) {
+    // One short string that means nothing.
+    if (end - start < 5 || end - start !== 5 + buffer[start + 4]!) throw cannotDecode(buffer, start, end)
+    if (this.channelMax > 0 && this.#channels.size >= this.channelMax) {
       const sentence =
         `number of channels opened (${this.#channels.size}) has reached the negotiated ` +
         `channel_max (${this.channelMax})`
-      throw new AmqpError('connection', ReplyCode.notAllowed, sentence, method)
+      // RabbitMQ: its reader refuses the channel, and names no method.
+      throw new AmqpError('connection', ReplyCode.notAllowed, sentence)
     }
     this.#channels.set(number, new Channel(number, this, this.#session))
     writeChannelOpenOk(this.writer, number)
@@ -417,7 +426,7 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
   #contentUnasked(number: number): void {
     if (this.state === 'closing') return
     if (this.#session === null) throw unexpectedFrame(number)
-    throw notOpen(0)
+    throw contentUnexpected()
   }
 
   #channel(number: number): Channel | null {
@@ -464,9 +473,15 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
 
   /** What was thrown while input was handled. Nothing a client sends gets past this. */
   #failed(error: unknown): void {
-    const failure = asAmqpError(error)
     const { logger } = this.context.broker
-    const facts = { peer: `${this.peer.address}:${this.peer.port}`, state: this.state, reply: failure.replyText }
+    const peer = `${this.peer.address}:${this.peer.port}`
+    if (error instanceof HandshakeError) {
+      logger.warn({ peer, state: this.state, reason: error.message }, 'handshake failed')
+      this.closeSilently()
+      return
+    }
+    const failure = asAmqpError(error)
+    const facts = { peer, state: this.state, reply: failure.replyText }
     if (failure.replyCode === ReplyCode.internalError) logger.error({ ...facts, err: error }, 'internal error')
     else logger.warn(facts, 'connection closed')
     if (this.state === 'opening' || this.state === 'running') {
@@ -480,6 +495,9 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
     this.#lastChannel = null
     this.#session?.close()
     this.context.broker.alarms.delete(this)
+    // Nobody would say when the alarm is clear, and the answer to a close must be read.
+    if (this.#blocked) this.#reader.release()
+    this.#blocked = false
   }
 
   #closed(): void {
@@ -502,10 +520,13 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
 /** The error in AMQP's terms, whatever it was. */
 function asAmqpError(error: unknown): AmqpError {
   if (error instanceof AmqpError) return error
-  if (error instanceof WireError) return new AmqpError('connection', error.replyCode, error.message)
+  if (error instanceof WireError) return new AmqpError('connection', error.replyCode, error.message, error.method)
   if (error instanceof BrokerError) return fromBrokerError(error, 0)
   return new AmqpError('connection', ReplyCode.internalError, '')
 }
+
+/** The class and method ids that have a name. */
+const METHODS: ReadonlySet<number> = new Set(Object.values(Method))
 
 function notOpen(method: number): AmqpError {
   return new AmqpError('connection', ReplyCode.channelError, "expected 'channel.open'", method)

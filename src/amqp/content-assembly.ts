@@ -23,15 +23,18 @@ export class ContentAssembly {
   exchange = ''
   routingKey = ''
   mandatory = false
-  /** The properties of the content that is being assembled. One object for all: it is read when the content is whole. */
-  readonly scan = new PropertyScan()
   /** Milliseconds; -1 when there is none. Together with the next three: the facts of the message. */
   expirationMs = -1
   persistent = false
   priority = 0
   headers = false
+  /** The property user-id; null when there is none. */
+  userId: string | null = null
+  /** What is wrong with the properties, if anything. RabbitMQ looks at exchange and rights first. */
+  fault: AmqpError | null = null
 
   readonly #bodyBytesMax: number
+  readonly #scan = new PropertyScan()
   #state: State = State.idle
   #properties: Buffer = NO_BYTES
   #propertiesStart = 0
@@ -61,7 +64,7 @@ export class ContentAssembly {
   header(buffer: Buffer, start: number, end: number): Message | null {
     if (this.#state !== State.header) throw this.#unexpected()
     const bodyBytes = this.#announced(buffer, start)
-    this.scan.scan(buffer, start + HEADER_FIXED_BYTES, end)
+    this.#scan.scan(buffer, start + HEADER_FIXED_BYTES, end)
     this.#readFacts(buffer)
     this.#properties = buffer
     this.#propertiesStart = start + HEADER_FIXED_BYTES
@@ -123,8 +126,7 @@ export class ContentAssembly {
   }
 
   #unexpected(): AmqpError {
-    if (this.#state !== State.idle) return this.interrupted()
-    return new AmqpError('connection', ReplyCode.unexpectedFrame, 'expected method frame, got non method frame instead')
+    return this.#state === State.idle ? contentUnexpected() : this.interrupted()
   }
 
   #announced(buffer: Buffer, start: number): number {
@@ -148,12 +150,17 @@ export class ContentAssembly {
   }
 
   #readFacts(buffer: Buffer): void {
-    const scan = this.scan
+    const scan = this.#scan
     this.persistent = scan.deliveryMode === 2
     this.priority = scan.priority
     this.headers = scan.headersStart >= 0
-    this.expirationMs =
-      scan.expirationStart < 0 ? -1 : parseExpiration(decodeText(buffer, scan.expirationStart, scan.expirationEnd))
+    this.userId = scan.userIdStart < 0 ? null : decodeText(buffer, scan.userIdStart, scan.userIdEnd)
+    this.expirationMs = -1
+    this.fault = null
+    if (scan.expirationStart < 0) return
+    const expiration = parseExpiration(decodeText(buffer, scan.expirationStart, scan.expirationEnd))
+    if (typeof expiration === 'number') this.expirationMs = expiration
+    else this.fault = expiration
   }
 
   #gather(buffer: Buffer, start: number, end: number): void {
@@ -186,18 +193,24 @@ export class ContentAssembly {
 
 const PUBLISH = Method.basicPublish
 
+/** The error of a header or a body without a publish before it. */
+export function contentUnexpected(): AmqpError {
+  const sentence = 'expected method frame, got non method frame instead'
+  return new AmqpError('connection', ReplyCode.unexpectedFrame, sentence)
+}
+
 /**
- * Reads the expiration property: milliseconds in decimal. Throws AmqpError 406 with RabbitMQ's text, in which the
+ * Reads the expiration property: milliseconds in decimal. Returns an error 406 with RabbitMQ's text, in which the
  * reason is an Erlang term.
  */
-function parseExpiration(text: string): number {
+function parseExpiration(text: string): number | AmqpError {
   const digits = /^[+-]?\d+/.exec(text)?.[0]
-  if (digits === undefined) throw invalidExpiration(text, 'no_integer')
+  if (digits === undefined) return invalidExpiration(text, 'no_integer')
   const rest = text.slice(digits.length)
-  if (rest !== '') throw invalidExpiration(text, `{leftover_string,${JSON.stringify(rest)}}`)
+  if (rest !== '') return invalidExpiration(text, `{leftover_string,${JSON.stringify(rest)}}`)
   const value = Number(digits)
-  if (value < 0) throw invalidExpiration(text, `{value_negative,${BigInt(digits)}}`)
-  if (value > EXPIRATION_MS_MAX) throw invalidExpiration(text, `{value_too_large,${BigInt(digits)}}`)
+  if (value < 0) return invalidExpiration(text, `{value_negative,${BigInt(digits)}}`)
+  if (value > EXPIRATION_MS_MAX) return invalidExpiration(text, `{value_too_large,${BigInt(digits)}}`)
   return value
 }
 

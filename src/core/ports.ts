@@ -133,6 +133,8 @@ export interface StoreMonitor {
   storeRecovered(): void
   /** Messages were found damaged. They have been set aside; what is around them serves. */
   messagesLost?(lost: LostMessages): void
+  /** Something else was found damaged, and what could not be read was left out: the error says what. The rest serves. */
+  damageFound?(damage: Error): void
 }
 
 /** Reads what the front end's encoding keeps in a message's properties. */

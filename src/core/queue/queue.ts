@@ -255,7 +255,7 @@ export class Queue implements LevelHost, ExpiryHost {
    * given back; that is what counts for a delivery limit (RabbitMQ 4.3). The caller calls `takenBack` when all of them
    * are.
    */
-  requeue(entry: Entry, failed: boolean): void {
+  requeue(entry: Entry, failed = false): void {
     if (entry.state !== EntryState.unacked) return
     this.#unackedCount--
     if (this.deleted) {

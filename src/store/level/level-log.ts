@@ -20,6 +20,8 @@ export interface RecoveredLog {
   /** Above every position that the pages do not tell of. */
   next: number
   deliveredBelow: number
+  /** The bodies that entries have elsewhere, by position. */
+  bodies: Map<number, number> | null
 }
 
 /** About the bytes that an entry takes on disk. */
@@ -68,6 +70,8 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
   readonly #attempts: Map<number, Attempts>
   /** The positions of which that is to be written, or deleted. */
   readonly #attemptsChanged = new Set<number>()
+  /** The bodies that entries have elsewhere, by position. Most logs have none. */
+  #bodies: Map<number, number> | null
 
   #enlisted = false
   #dropped = false
@@ -79,6 +83,7 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
     this.#context = context
     this.#pages = new LogPages(id, context, this, recovered.pages, recovered.aside)
     this.#attempts = recovered.attempts
+    this.#bodies = recovered.bodies
     this.#deliveredBelow = recovered.deliveredBelow
     this.#recordDelivered = recovered.deliveredBelow
     this.#deliveredAtBatch = recovered.deliveredBelow
@@ -107,6 +112,7 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
       return
     }
     entry.stored = Stored.pending
+    entry.message.logs++
     entry.slot = this.#entries.length
     this.#entries.push(entry)
     this.#publishers.push(publisher)
@@ -120,7 +126,9 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
     if (this.#attempts.size > 0) this.#forgetAttempts(entry.position)
     if (entry.stored === Stored.written) {
       entry.stored = Stored.no
-      if (!this.#dropped) this.#pages.settle(entry.position, entry.message.bodyBytes)
+      if (this.#dropped) return
+      this.#pages.settle(entry.position, entry.message.bodyBytes)
+      if (this.#bodies !== null) this.#releaseBody(entry.position)
     } else if (entry.stored === Stored.pending) this.#strike(entry)
   }
 
@@ -159,6 +167,9 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
       if (position >= from && position < below) this.#forgetAttempts(position)
     }
     this.#pages.discard(from, Math.min(below, this.#storedBelow))
+    for (const position of this.#bodies?.keys() ?? []) {
+      if (position >= from && position < below) this.#releaseBody(position)
+    }
   }
 
   drop(): void {
@@ -166,6 +177,7 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
     for (const entry of this.#entries) if (entry !== null) this.#strike(entry)
     for (const position of this.#attempts.keys()) this.#forgetAttempts(position)
     this.#dropped = true
+    for (const position of this.#bodies?.keys() ?? []) this.#releaseBody(position)
     this.enlist()
     this.#context.dropped(this.id)
   }
@@ -207,6 +219,11 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
     this.#context.committer.enlist(this)
   }
 
+  shared(position: number, body: number): void {
+    this.#bodies ??= new Map()
+    this.#bodies.set(position, body)
+  }
+
   wasDelivered(position: number): boolean {
     return position < this.#deliveredBelow
   }
@@ -233,9 +250,18 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
     this.#entries[entry.slot] = null
     this.#publishers[entry.slot] = null
     entry.stored = Stored.no
+    entry.message.logs--
     this.#pendingBytes -= entryBytes(entry)
     this.#context.committer.pendingBytes -= entryBytes(entry)
     publisher?.accepted(this.#sequences[entry.slot]!)
+  }
+
+  /** The entry at this position is settled: if its body is elsewhere, it does not keep it any longer. */
+  #releaseBody(position: number): void {
+    const body = this.#bodies!.get(position)
+    if (body === undefined) return
+    this.#bodies!.delete(position)
+    this.#context.bodies.release({ body, log: this.id, position })
   }
 
   #store(batch: Batch): void {
