@@ -259,7 +259,19 @@ export class Session implements QueueOwner {
     this.vhost.unbind(terms)
   }
 
-  /** The queue of a basic.get or basic.consume. */
+  /** The queue of a basic.get. RabbitMQ: a quorum queue with a single active consumer gives to nobody else. */
+  gettableQueue(name: string): Queue {
+    const queue = this.readableQueue(name)
+    const { type, singleActiveConsumer } = queue.rules
+    if (type === 'classic' || !singleActiveConsumer) return queue
+    throw new BrokerError(
+      'resource-locked',
+      `cannot obtain access to locked queue '${queue.name}' in vhost '${this.vhost.name}'. ` +
+        'basic.get operations are not supported by quorum queues with single active consumer',
+    )
+  }
+
+  /** The queue of a basic.consume. */
   readableQueue(name: string): Queue {
     this.#check('queue', name, 'read')
     return this.#usableQueue(name)

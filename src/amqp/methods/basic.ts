@@ -89,7 +89,7 @@ export const basicMethods: BasicMethods = {
   },
 
   basicGet(channel, queue, noAck) {
-    const source = channel.session.readableQueue(queueName(channel, queue))
+    const source = channel.session.gettableQueue(queueName(channel, queue))
     if (!source.mustRead) {
       get(channel, source, noAck)
       return

@@ -51,8 +51,9 @@ const Further = {
   deaths: 0x02,
 } as const
 
-/** The most that an entry takes beside its texts, properties and body. */
-const ENTRY_BYTES_MAX = 2 + 8 + 8 + 8 + 8 + 20
+/** The most that an entry takes beside its texts, properties, body and further fields, and the most that those take. */
+const ENTRY_BYTES_MAX = 2 + 8 + 8 + 8 + 8
+const FURTHER_BYTES_MAX = 1 + 8 + 1 + 8 + 1
 
 /** What was written last: mostly the next message has the same route. */
 const route = { exchange: '', routingKey: '', bytes: Buffer.of(0, 0) }
@@ -102,6 +103,7 @@ export function packFragment(
     const message = entry.message
     size += ENTRY_BYTES_MAX + message.propertiesBytes
     if (!sharesBody(message)) size += message.bodyBytes
+    if (hasFurther(entry)) size += FURTHER_BYTES_MAX
     if (count === 0 || message.exchange !== exchange || message.routingKey !== routingKey) {
       exchange = message.exchange
       routingKey = message.routingKey
@@ -160,8 +162,7 @@ function putEntries(
     if (entry.redelivered) flags |= Flag.redelivered
     const shared = sharesBody(message)
     if (shared) flags |= Flag.bodyElsewhere
-    const deadline = entry.details === null ? Infinity : entry.details.deadline
-    const further = shared || deadline !== Infinity || message.deaths !== Deaths.none
+    const further = hasFurther(entry)
     if (further) flags |= Flag.further
     at = putVarint(bytes, at, previous < 0 ? 0 : position - previous)
     previous = position
@@ -169,9 +170,8 @@ function putEntries(
     if (message.priority !== 0) bytes[at++] = message.priority
     if (expirationMs >= 0) {
       at = putVarint(bytes, at, expirationMs)
-      if (deadline === Infinity) page.expires(now + expirationMs)
+      if (!further) page.expires(now + expirationMs)
     }
-    if (deadline !== Infinity) page.expires(deadline)
     if (!sameRoute) {
       exchange = message.exchange
       routingKey = message.routingKey
@@ -181,7 +181,7 @@ function putEntries(
     const bodyBytes = message.bodyEnd - message.bodyStart
     at = putVarint(bytes, at, message.propertiesEnd - message.propertiesStart)
     at = putVarint(bytes, at, bodyBytes)
-    if (further) at = putFurther(bytes, at, shared ? share(message, position) : 0, deadline, message.deaths)
+    if (further) at = putFurther(bytes, at, entry, shared ? share(message, position) : 0, page)
     const propertiesStart = at
     at = putBytes(bytes, at, message.properties, message.propertiesStart, message.propertiesEnd)
     if (!shared) {
@@ -195,8 +195,16 @@ function putEntries(
   return at
 }
 
+/** Whether there is more to say of an entry than of most. */
+function hasFurther(entry: Entry): boolean {
+  const { details, message } = entry
+  return details !== null || message.deaths !== Deaths.none || sharesBody(message)
+}
+
 /** Writes the further fields: the number of the body, if that is elsewhere, and then what else there is. */
-function putFurther(bytes: Buffer, start: number, body: number, deadline: number, deaths: Deaths): number {
+function putFurther(bytes: Buffer, start: number, entry: Entry, body: number, page: Page): number {
+  const { deaths } = entry.message
+  const deadline = entry.details?.deadline ?? Infinity
   // The length is known at the end, and takes one octet.
   let at = start + 1
   if (body !== 0) at = putVarint(bytes, at, body)
@@ -205,6 +213,7 @@ function putFurther(bytes: Buffer, start: number, body: number, deadline: number
   if (deadline !== Infinity) {
     which |= Further.deadline
     at = putVarint(bytes, at, deadline)
+    page.expires(deadline)
   }
   if (deaths !== Deaths.none) {
     which |= Further.deaths

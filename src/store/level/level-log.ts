@@ -67,7 +67,8 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
   #lastSerial = 0
   #ahead = 0
 
-  readonly #attempts: Map<number, Attempts>
+  /** How often messages were tried, by position. Most logs know nothing of that. */
+  #attempts: Map<number, Attempts> | null
   /** The positions of which that is to be written, or deleted. */
   readonly #attemptsChanged = new Set<number>()
   /** The bodies that entries have elsewhere, by position. Most logs have none. */
@@ -82,7 +83,7 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
     this.id = id
     this.#context = context
     this.#pages = new LogPages(id, context, this, recovered.pages, recovered.aside)
-    this.#attempts = recovered.attempts
+    this.#attempts = recovered.attempts.size > 0 ? recovered.attempts : null
     this.#bodies = recovered.bodies
     this.#deliveredBelow = recovered.deliveredBelow
     this.#recordDelivered = recovered.deliveredBelow
@@ -123,7 +124,7 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
   }
 
   settle(entry: Entry): void {
-    if (this.#attempts.size > 0) this.#forgetAttempts(entry.position)
+    if (this.#attempts !== null) this.#forgetAttempts(entry.position)
     if (entry.stored === Stored.written) {
       entry.stored = Stored.no
       if (this.#dropped) return
@@ -142,6 +143,7 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
   attempted(position: number, attempts: Attempts): void {
     if (this.#dropped) return
     const { deliveryCount, acquiredCount } = attempts
+    this.#attempts ??= new Map()
     this.#attempts.set(position, { deliveryCount, acquiredCount })
     this.#attemptsChanged.add(position)
     this.enlist()
@@ -151,9 +153,10 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
     if (this.#dropped) return []
     const found = await this.#pages.read(from, below)
     const all = found.length > 0 ? found : this.#readPending(from, below)
-    if (this.#attempts.size === 0) return all
+    const known = this.#attempts
+    if (known === null) return all
     return all.map((stored) => {
-      const attempts = this.#attempts.get(stored.position)
+      const attempts = known.get(stored.position)
       return attempts === undefined ? stored : { ...stored, attempts }
     })
   }
@@ -163,7 +166,7 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
     for (const entry of this.#entries) {
       if (entry !== null && entry.position >= from && entry.position < below) this.#strike(entry)
     }
-    for (const position of this.#attempts.keys()) {
+    for (const position of this.#attempts?.keys() ?? []) {
       if (position >= from && position < below) this.#forgetAttempts(position)
     }
     this.#pages.discard(from, Math.min(below, this.#storedBelow))
@@ -175,7 +178,7 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
   drop(): void {
     if (this.#dropped) return
     for (const entry of this.#entries) if (entry !== null) this.#strike(entry)
-    for (const position of this.#attempts.keys()) this.#forgetAttempts(position)
+    for (const position of this.#attempts?.keys() ?? []) this.#forgetAttempts(position)
     this.#dropped = true
     for (const position of this.#bodies?.keys() ?? []) this.#releaseBody(position)
     this.enlist()
@@ -229,14 +232,14 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
   }
 
   #forgetAttempts(position: number): void {
-    if (!this.#attempts.delete(position)) return
+    if (!this.#attempts!.delete(position)) return
     this.#attemptsChanged.add(position)
     this.enlist()
   }
 
   #writeAttempts(batch: Batch): void {
     for (const position of this.#attemptsChanged) {
-      const attempts = this.#attempts.get(position)
+      const attempts = this.#attempts?.get(position)
       const key = positionKey(Kind.attempts, this.id, position)
       if (attempts === undefined) batch.del(key)
       else batch.put(key, encodeAttempts(attempts))
