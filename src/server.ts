@@ -6,8 +6,9 @@ import { amqpPropertyCodec } from './amqp/property-codec.ts'
 import { ReplyCode } from './amqp/wire/generated.ts'
 import { Broker } from './core/broker.ts'
 import type { Definition } from './core/definitions.ts'
+import type { Queue } from './core/queue/queue.ts'
 import type { ResourceLimits, ResourceReadings } from './core/resources.ts'
-import type { Store, StoreMonitor } from './core/ports.ts'
+import type { LostMessages, Store, StoreMonitor } from './core/ports.ts'
 import { systemClock, type Clock } from './lib/clock.ts'
 import { silentLogger, type Logger } from './lib/log.ts'
 import { freeBytes, memoryBytes } from './lib/machine.ts'
@@ -132,6 +133,8 @@ class RunningServer implements Server {
     this.#logger.info({ reason, connections: this.#context.connections.size }, 'stopping')
     this.#listener.stop()
     const text = `CONNECTION_FORCED - broker forced connection closure with reason '${reason}'`
+    // What goes back to a queue from one connection must not go out to another that is about to be closed.
+    for (const connection of this.#context.connections) connection.stopDelivering()
     for (const connection of this.#context.connections) {
       if (connection.running) connection.close(ReplyCode.connectionForced, text, 0)
       else connection.destroy()
@@ -170,6 +173,23 @@ class StoreTroubles implements StoreMonitor {
   storeRecovered(): void {
     this.#logger.warn({}, 'the database can be written again')
     this.broker?.alarms.clear('disk', 'failure')
+  }
+
+  messagesLost({ log, first, last, count, error }: LostMessages): void {
+    const queue = this.#queueOf(log)
+    const facts = { err: error, vhost: queue?.vhost, queue: queue?.name, log, first, last, count }
+    this.#logger.error(facts, 'stored messages are damaged; they were set aside')
+  }
+
+  damageFound(damage: Error): void {
+    this.#logger.error({ err: damage }, 'the database is damaged; what could not be read was left out')
+  }
+
+  #queueOf(log: number): Queue | undefined {
+    for (const { queues } of this.broker?.vhosts.values() ?? []) {
+      for (const queue of queues.values()) if (queue.log?.id === log) return queue
+    }
+    return undefined
   }
 }
 

@@ -11,13 +11,12 @@ import type { Confirms } from './confirms.ts'
 import type { Connection } from './connection.ts'
 import type { ChannelConsumer } from './consumer.ts'
 import { ContentAssembly } from './content-assembly.ts'
-import { AmqpError, atMethod } from './errors.ts'
+import { AmqpError, atMethod, replyText } from './errors.ts'
 import { channelMethods } from './methods/channel-methods.ts'
 import { Transaction, type Settlement, type TransactionHost } from './transaction.ts'
-import { addressReply, mayHaveCopies, takeCopies, wantsDirectReply } from './publish-properties.ts'
+import { addressReply, takeCopies } from './publish-properties.ts'
 import { Unacked, type UnackedVisitor } from './unacked.ts'
 import { dispatchChannel, Method, ReplyCode, writeBasicCancel, writeTxCommitOk } from './wire/generated.ts'
-import { decodeText } from './wire/text.ts'
 
 /** AMQP's name for "no such route" in basic.return. */
 const NO_ROUTE = 'NO_ROUTE'
@@ -112,14 +111,20 @@ export class Channel implements TransactionHost {
       consumer.outstanding++
       this.#unacked.add(tag, entry, consumer)
     }
-    this.connection.deliveries.deliver(this.number, consumer.tagBytes, tag, entry.redelivered, entry.message)
+    const { deliveries } = this.connection
+    const message = entry.presented
+    if (!deliveries.fits(message)) this.#cannotDeliver(message)
+    else deliveries.deliver(this.number, consumer.tagBytes, tag, entry.redelivered, message)
   }
 
   /** Answers basic.get with a message. */
   deliverGot(entry: Entry, noAck: boolean, messageCount: number): void {
     const tag = this.#nextDeliveryTag++
     if (!noAck) this.#unacked.add(tag, entry, null)
-    this.connection.deliveries.getOk(this.number, tag, entry.redelivered, entry.message, messageCount)
+    const { deliveries } = this.connection
+    const message = entry.presented
+    if (!deliveries.fits(message)) this.#cannotDeliver(message)
+    else deliveries.getOk(this.number, tag, entry.redelivered, message, messageCount)
   }
 
   /** basic.ack. Throws AmqpError 406 when the tag is not outstanding. */
@@ -132,12 +137,13 @@ export class Channel implements TransactionHost {
     this.#returnCredit()
   }
 
-  /** basic.nack and basic.reject. Throws AmqpError 406 when the tag is not outstanding. */
-  reject(tag: number | bigint, multiple: boolean, requeue: boolean): void {
+  /** basic.nack and basic.reject; `failed` tells a rejection from giving back (RabbitMQ 4.3). Throws AmqpError 406 when the tag is not outstanding. */
+  reject(tag: number | bigint, multiple: boolean, requeue: boolean, failed: boolean): void {
     if (this.transaction !== null) {
-      this.#settleLater(this.transaction, tag, multiple, requeue ? requeueAndServe : rejectEntry)
+      const settlement = requeue ? (failed ? requeueFailed : requeueGivenBack) : rejectEntry
+      this.#settleLater(this.transaction, tag, multiple, settlement)
     } else if (requeue) {
-      this.#requeue(tag, multiple)
+      this.#requeue(tag, multiple, failed)
     } else {
       this.#take(tag, multiple, rejectEntry)
       this.#returnCredit()
@@ -146,7 +152,7 @@ export class Channel implements TransactionHost {
 
   /** basic.recover: everything that is outstanding goes back to its queue. It is no part of transactions. */
   recover(): void {
-    this.#requeue(0, true)
+    this.#requeue(0, true, false)
   }
 
   /** tx.select. From now on publishes, acknowledgements and rejections wait for tx.commit. */
@@ -170,9 +176,9 @@ export class Channel implements TransactionHost {
     this.#unacked.restore(transaction.rollback())
   }
 
-  #requeue(tag: number | bigint, multiple: boolean): void {
+  #requeue(tag: number | bigint, multiple: boolean, failed: boolean): void {
     const queues = new Set<Queue>()
-    this.#take(tag, multiple, (entry, consumer) => requeueEntry(entry, consumer, queues))
+    this.#take(tag, multiple, (entry, consumer) => requeueEntry(entry, consumer, queues, failed))
     this.#returnCredit()
     for (const queue of queues) queue.takenBack()
   }
@@ -183,7 +189,9 @@ export class Channel implements TransactionHost {
   }
 
   unroutable(message: Message): void {
-    this.connection.deliveries.returned(this.number, ReplyCode.noRoute, NO_ROUTE, message)
+    const { deliveries } = this.connection
+    if (!deliveries.fits(message)) this.#cannotDeliver(message)
+    else deliveries.returned(this.number, ReplyCode.noRoute, NO_ROUTE, message)
   }
 
   committed(refused: boolean): void {
@@ -220,7 +228,7 @@ export class Channel implements TransactionHost {
     if (this.transaction !== null) this.rollback(this.transaction)
     const queues = new Set<Queue>()
     // Back first: the end of the last consumer may delete its queue.
-    this.#unacked.take(0, true, (entry, consumer) => requeueEntry(entry, consumer, queues))
+    this.#unacked.take(0, true, (entry, consumer) => requeueEntry(entry, consumer, queues, true))
     const consumers = [...this.consumers.values()]
     this.consumers.clear()
     for (const consumer of consumers) consumer.stop()
@@ -231,12 +239,8 @@ export class Channel implements TransactionHost {
 
   #publish(message: Message): void {
     const content = this.#content
-    const scan = content.scan
     try {
-      let copies = NO_KEYS
-      if (content.fault !== null || scan.userIdStart >= 0 || scan.replyToStart >= 0 || message.headers) {
-        copies = this.#checkProperties(message)
-      }
+      const copies = content.special ? this.#checkProperties(message) : NO_KEYS
       if (this.transaction === null) this.#publishNow(message, copies)
       else this.transaction.publish(message, this.session.destinations(message, copies), content.mandatory)
     } catch (error) {
@@ -278,18 +282,24 @@ export class Channel implements TransactionHost {
   }
 
   /**
+   * A content header cannot be split over frames, and this one is too large for the client's: RabbitMQ ends such a
+   * connection too. What it holds goes back to the queues, but not while one of them is at work.
+   */
+  #cannotDeliver(message: Message): void {
+    const sentence = `content header with ${message.propertiesBytes} bytes of properties exceeds the frame size`
+    queueMicrotask(() => this.connection.close(ReplyCode.frameError, replyText(ReplyCode.frameError, sentence), 0))
+  }
+
+  /**
    * Does what properties ask for, and returns the further routing keys among it. RabbitMQ: what is wrong with the
    * exchange comes before the reply-to, that before expiration, CC and BCC, and the user-id is last.
    */
   #checkProperties(message: Message): readonly string[] {
-    const { scan, fault: expiration } = this.#content
-    const userId = scan.userIdStart < 0 ? null : decodeText(message.properties, scan.userIdStart, scan.userIdEnd)
+    const { userId, fault: expiration, directReply, copied } = this.#content
     const userIdFault = userId === null ? null : this.#userIdFault(userId)
-    const replies = scan.replyToStart >= 0 && wantsDirectReply(message, scan)
-    const copied = message.headers && mayHaveCopies(message, scan)
-    if (expiration === null && userIdFault === null && !replies && !copied) return NO_KEYS
+    if (expiration === null && userIdFault === null && !directReply && !copied) return NO_KEYS
     this.session.publishableExchange(message.exchange)
-    if (replies) {
+    if (directReply) {
       if (this.replyQueue === null) throw new BrokerError('precondition-failed', 'fast reply consumer does not exist')
       addressReply(message, this.replyQueue.name)
     }
@@ -336,15 +346,22 @@ function rejectEntry(entry: Entry, consumer: ChannelConsumer | null): void {
   entry.queue.reject(entry)
 }
 
-function requeueEntry(entry: Entry, consumer: ChannelConsumer | null, queues: Set<Queue>): void {
+function requeueEntry(entry: Entry, consumer: ChannelConsumer | null, queues: Set<Queue>, failed: boolean): void {
   giveBack(consumer)
-  entry.queue.requeue(entry)
+  entry.queue.requeue(entry, failed)
   queues.add(entry.queue)
 }
 
-function requeueAndServe(entry: Entry, consumer: ChannelConsumer | null): void {
+/** A rejection that is committed, and what is given back likewise. */
+function requeueFailed(entry: Entry, consumer: ChannelConsumer | null): void {
   giveBack(consumer)
-  entry.queue.requeue(entry)
+  entry.queue.requeue(entry, true)
+  entry.queue.takenBack()
+}
+
+function requeueGivenBack(entry: Entry, consumer: ChannelConsumer | null): void {
+  giveBack(consumer)
+  entry.queue.requeue(entry, false)
   entry.queue.takenBack()
 }
 

@@ -14,7 +14,7 @@ import { Channel } from './channel.ts'
 import { contentUnexpected } from './content-assembly.ts'
 import { DeliveryWriter } from './delivery.ts'
 import { AmqpError, atMethod, fromBrokerError } from './errors.ts'
-import { Handshake } from './handshake.ts'
+import { Handshake, HandshakeError } from './handshake.ts'
 import { Heartbeat, type HeartbeatPeer } from './heartbeat.ts'
 import { CLOSE_ANSWER_MS_MAX, INITIAL_FRAME_BYTES_MAX, SILENT_CLOSE_MS } from './limits.ts'
 import type { Peer } from './mechanisms.ts'
@@ -227,6 +227,11 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
     this.#after(tuned ? Math.min(answerMs, CLOSE_ANSWER_MS_MAX) : SILENT_CLOSE_MS, () => this.#socket.destroy())
   }
 
+  /** Takes no deliveries any more: the connection is about to be closed. */
+  stopDelivering(): void {
+    this.writer.full = true
+  }
+
   /** Answers connection.close and ends. */
   answerClose(): void {
     this.#endChannels()
@@ -377,6 +382,7 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
   /** Publishers that are ahead of the rest give way. */
   #paced(): void {
     this.#publishedInChunk = false
+    if (!this.running) return
     if (!this.#publishing) {
       this.#publishing = true
       this.context.broker.alarms.add(this)
@@ -472,9 +478,15 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
 
   /** What was thrown while input was handled. Nothing a client sends gets past this. */
   #failed(error: unknown): void {
-    const failure = asAmqpError(error)
     const { logger } = this.context.broker
-    const facts = { peer: `${this.peer.address}:${this.peer.port}`, state: this.state, reply: failure.replyText }
+    const peer = `${this.peer.address}:${this.peer.port}`
+    if (error instanceof HandshakeError) {
+      logger.warn({ peer, state: this.state, reason: error.message }, 'handshake failed')
+      this.closeSilently()
+      return
+    }
+    const failure = asAmqpError(error)
+    const facts = { peer, state: this.state, reply: failure.replyText }
     if (failure.replyCode === ReplyCode.internalError) logger.error({ ...facts, err: error }, 'internal error')
     else logger.warn(facts, 'connection closed')
     if (this.state === 'opening' || this.state === 'running') {
@@ -491,6 +503,9 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
     this.#lastChannel = null
     this.#session?.close()
     this.context.broker.alarms.delete(this)
+    // Nobody would say when the alarm is clear, and the answer to a close must be read.
+    if (this.#blocked) this.#reader.release()
+    this.#blocked = false
   }
 
   #closed(): void {

@@ -2,6 +2,7 @@
 import { Message } from '../core/message.ts'
 import { AmqpError } from './errors.ts'
 import { CONTENT_BYTES_MAX, EXPIRATION_MS_MAX } from './limits.ts'
+import { asksForReplies, mayHaveCopies } from './publish-properties.ts'
 import { Method, ReplyCode } from './wire/generated.ts'
 import { headerBodySize, headerClass, headerWeight, PropertyScan } from './wire/properties.ts'
 import { decodeText } from './wire/text.ts'
@@ -23,17 +24,23 @@ export class ContentAssembly {
   exchange = ''
   routingKey = ''
   mandatory = false
-  /** The properties of the content that is being assembled. One object for all: it is read when the content is whole. */
-  readonly scan = new PropertyScan()
   /** Milliseconds; -1 when there is none. Together with the next three: the facts of the message. */
   expirationMs = -1
   persistent = false
   priority = 0
   headers = false
+  /** The property user-id; null when there is none. */
+  userId: string | null = null
+  /** Whether the reply-to asks for direct replies, and whether the headers may have a CC or a BCC. */
+  directReply = false
+  copied = false
+  /** Whether any of these four asks for something: most messages do not. */
+  special = false
   /** What is wrong with the properties, if anything. RabbitMQ looks at exchange and rights first. */
   fault: AmqpError | null = null
 
   readonly #bodyBytesMax: number
+  readonly #scan = new PropertyScan()
   #state: State = State.idle
   #properties: Buffer = NO_BYTES
   #propertiesStart = 0
@@ -63,7 +70,7 @@ export class ContentAssembly {
   header(buffer: Buffer, start: number, end: number): Message | null {
     if (this.#state !== State.header) throw this.#unexpected()
     const bodyBytes = this.#announced(buffer, start)
-    this.scan.scan(buffer, start + HEADER_FIXED_BYTES, end)
+    this.#scan.scan(buffer, start + HEADER_FIXED_BYTES, end)
     this.#readFacts(buffer)
     this.#properties = buffer
     this.#propertiesStart = start + HEADER_FIXED_BYTES
@@ -149,16 +156,23 @@ export class ContentAssembly {
   }
 
   #readFacts(buffer: Buffer): void {
-    const scan = this.scan
+    const scan = this.#scan
     this.persistent = scan.deliveryMode === 2
     this.priority = scan.priority
     this.headers = scan.headersStart >= 0
+    this.userId = scan.userIdStart < 0 ? null : decodeText(buffer, scan.userIdStart, scan.userIdEnd)
     this.expirationMs = -1
+    this.directReply = scan.replyToStart >= 0 && asksForReplies(buffer, scan.replyToStart, scan.replyToEnd)
+    this.copied = scan.headersStart >= 0 && mayHaveCopies(buffer, scan.headersStart, scan.headersEnd)
+    this.special = this.userId !== null || this.directReply || this.copied
     this.fault = null
     if (scan.expirationStart < 0) return
     const expiration = parseExpiration(decodeText(buffer, scan.expirationStart, scan.expirationEnd))
     if (typeof expiration === 'number') this.expirationMs = expiration
-    else this.fault = expiration
+    else {
+      this.fault = expiration
+      this.special = true
+    }
   }
 
   #gather(buffer: Buffer, start: number, end: number): void {

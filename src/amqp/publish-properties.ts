@@ -3,24 +3,22 @@ import { BrokerError } from '../core/errors.ts'
 import { REPLY_TO } from '../core/reply-to.ts'
 import type { Message } from '../core/message.ts'
 import type { FieldTable } from '../core/value.ts'
-import { decodeProperties, encodeProperties, type BasicProperties, type PropertyScan } from './wire/properties.ts'
+import { decodeProperties, encodeProperties, type BasicProperties } from './wire/properties.ts'
 
 const LETTER_B = 0x42
 const LETTER_C = 0x43
 const REPLY_TO_BYTES = Buffer.from(REPLY_TO)
 
-/** Whether the reply-to property asks for direct replies. */
-export function wantsDirectReply(message: Message, scan: PropertyScan): boolean {
-  const { replyToStart: start, replyToEnd: end } = scan
-  return end - start === REPLY_TO_BYTES.length && REPLY_TO_BYTES.compare(message.properties, start, end) === 0
+/** Whether a reply-to property, `bytes[start, end)`, asks for direct replies. */
+export function asksForReplies(bytes: Buffer, start: number, end: number): boolean {
+  return end - start === REPLY_TO_BYTES.length && REPLY_TO_BYTES.compare(bytes, start, end) === 0
 }
 
-/** Whether the headers may have a CC or a BCC. They are looked through as bytes: most have neither. */
-export function mayHaveCopies(message: Message, scan: PropertyScan): boolean {
-  const bytes = message.properties
-  const last = scan.headersEnd - 1
+/** Whether headers may have a CC or a BCC. They are looked through as bytes: most have neither. */
+export function mayHaveCopies(bytes: Buffer, start: number, end: number): boolean {
+  const last = end - 1
   // Of two letters side by side every second look meets one.
-  for (let at = scan.headersStart + 5; at < last; at += 2) {
+  for (let at = start + 5; at < last; at += 2) {
     if (bytes[at] !== LETTER_C) continue
     const second = bytes[at - 1] === LETTER_C ? at : at + 1
     if (bytes[second] !== LETTER_C) continue

@@ -101,19 +101,22 @@ export class Broker implements VHostContext {
   }
 
   /**
-   * Lets a user into a vhost.
+   * The vhost of this name, which the user may open.
    * @throws BrokerError not-allowed: no such vhost, a limit is reached, or the user has no permission in it
    */
-  openSession(user: User, vhostName: string): Session {
+  admit(user: User, vhostName: string): VHost {
     const vhost = this.vhosts.get(vhostName)
     if (vhost === undefined) throw new BrokerError('not-allowed', `vhost ${vhostName} not found`)
     this.quotas.checkConnection(user.name, vhostName)
-    if (!this.access.mayOpen(user.name, vhostName)) {
-      throw new BrokerError('not-allowed', `access to vhost '${vhostName}' refused for user '${user.name}'`)
-    }
+    if (this.access.mayOpen(user.name, vhostName)) return vhost
+    throw new BrokerError('not-allowed', `access to vhost '${vhostName}' refused for user '${user.name}'`)
+  }
+
+  /** Lets a user into a vhost that they may open. */
+  openSession(user: User, vhost: VHost): Session {
     const session = new Session(this, user, vhost)
     this.sessions.add(session)
-    this.quotas.connectionOpened(user.name, vhostName)
+    this.quotas.connectionOpened(user.name, vhost.name)
     return session
   }
 

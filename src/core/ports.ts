@@ -37,6 +37,14 @@ export interface StoredMessage {
   readonly storedAt: number
   /** Milliseconds since 1970 when it expires, as its queue had reckoned; Infinity for never. */
   readonly deadline: number
+  /** What was last told of it with `attempted`. */
+  readonly attempts?: Attempts
+}
+
+/** How often a message was tried in vain: see EntryDetails. */
+export interface Attempts {
+  readonly deliveryCount: number
+  readonly acquiredCount: number
 }
 
 /** Stored messages that cannot be read any more, because their bytes are damaged. */
@@ -88,6 +96,8 @@ export interface QueueLog {
   settle(entry: Entry): void
   /** The message at this position was handed to somebody: after a restart it counts as redelivered. */
   delivered(position: number): void
+  /** Keeps with a message how often it was tried, until it is settled. */
+  attempted(position: number, attempts: Attempts): void
   /**
    * Reads the messages that are stored and not settled, from position `from` on and below `below`, about one page of
    * them, in order. An empty answer means that there are none.
@@ -164,6 +174,8 @@ export interface StoreMonitor {
   storeRecovered(): void
   /** Messages were found damaged. They have been set aside; what is around them serves. */
   messagesLost?(lost: LostMessages): void
+  /** Something else was found damaged, and what could not be read was left out: the error says what. The rest serves. */
+  damageFound?(damage: Error): void
 }
 
 /** Reads what the front end's encoding keeps in a message's properties. */

@@ -211,10 +211,8 @@ export class Session implements QueueOwner {
    * queue.declare. Returns the queue, whose name is the broker's choice if none was given.
    * @throws BrokerError access-refused, resource-locked, precondition-failed, not-implemented
    */
-  declareQueue(declaration: QueueDeclaration): QueueState {
+  declareQueue(declaration: QueueDeclaration): Queue {
     const given = cleaned(declaration.name)
-    const replies = this.#replyQueue(given)
-    if (replies !== null) return replies
     if (given.startsWith(RESERVED_PREFIX)) throw this.#reserved('queue', given)
     const name = given === '' ? generatedName('amq.gen-') : given
     this.#check('queue', name, 'configure')
@@ -252,10 +250,8 @@ export class Session implements QueueOwner {
   }
 
   /** queue.declare with passive: the queue, if it exists and is not another connection's. */
-  checkQueue(rawName: string): QueueState {
+  checkQueue(rawName: string): Queue {
     const name = cleaned(rawName)
-    const replies = this.#replyQueue(name)
-    if (replies !== null) return replies
     this.#access.checkAny(this.user.name, this.vhost.name, 'queue', name)
     const queue = this.#usableQueue(name)
     queue.redeclared()
@@ -310,11 +306,23 @@ export class Session implements QueueOwner {
     this.vhost.unbind(terms)
   }
 
-  /** The queue of a basic.get. */
+  /**
+   * The queue of a basic.get. RabbitMQ: a quorum queue with a single active consumer gives to nobody else, and direct
+   * replies are not got at all.
+   */
   gettableQueue(name: string): Queue {
-    if (name !== REPLY_TO && !namesReplyQueue(name)) return this.readableQueue(name)
-    const sentence = `basic.get not supported by volatile queue '${name}' in vhost '${this.vhost.name}'`
-    throw new BrokerError('not-implemented', sentence)
+    if (name === REPLY_TO || namesReplyQueue(name)) {
+      const sentence = `basic.get not supported by volatile queue '${name}' in vhost '${this.vhost.name}'`
+      throw new BrokerError('not-implemented', sentence)
+    }
+    const queue = this.readableQueue(name)
+    const { type, singleActiveConsumer } = queue.rules
+    if (type === 'classic' || !singleActiveConsumer) return queue
+    throw new BrokerError(
+      'resource-locked',
+      `cannot obtain access to locked queue '${queue.name}' in vhost '${this.vhost.name}'. ` +
+        'basic.get operations are not supported by quorum queues with single active consumer',
+    )
   }
 
   /** The queue of a basic.consume. */
@@ -340,6 +348,16 @@ export class Session implements QueueOwner {
   /** Consumes direct replies, for which no right is needed. Returns the queue that they are published to. */
   consumeReplies(): Queue {
     return this.vhost.addReplyQueue()
+  }
+
+  /**
+   * What a declaration of a queue for direct replies finds, however it is declared (RabbitMQ); null for any other queue.
+   * @throws BrokerError not-found when its consumer is gone
+   */
+  replyQueueState(name: string): QueueState | null {
+    if (name === REPLY_TO) return { name, readyCount: 0, consumerCount: 1 }
+    if (!namesReplyQueue(name)) return null
+    return this.vhost.replyQueues.get(name) ?? this.vhost.queue(name)
   }
 
   /** There is nobody to consume them. */
@@ -416,13 +434,6 @@ export class Session implements QueueOwner {
 
   #check(kind: 'queue' | 'exchange', name: string, right: 'configure' | 'write' | 'read'): void {
     this.#access.check(this.user.name, this.vhost.name, kind, name, right)
-  }
-
-  /** What a declaration of a queue for direct replies finds (RabbitMQ); null for any other queue. */
-  #replyQueue(name: string): QueueState | null {
-    if (name === REPLY_TO) return { name, readyCount: 0, consumerCount: 1 }
-    if (!namesReplyQueue(name)) return null
-    return this.vhost.replyQueues.get(name) ?? this.vhost.queue(name)
   }
 
   #checkBinding(terms: BindingTerms): void {

@@ -214,6 +214,10 @@ export class VHost implements QueueContext {
     return this.#context.clock
   }
 
+  get codec(): PropertyCodec {
+    return this.#context.codec
+  }
+
   get memoryTight(): boolean {
     return this.#context.memoryTight
   }

@@ -2,7 +2,8 @@
 import { describe, expect, it } from 'vitest'
 import type { Definition } from '../../src/core/definitions.ts'
 import type { DueMessages, Store } from '../../src/core/ports.ts'
-import { Stored } from '../../src/core/queue/entry.ts'
+import { Deaths } from '../../src/core/message.ts'
+import { EntryDetails, Stored } from '../../src/core/queue/entry.ts'
 import { NO_ARGUMENTS, type FieldTable } from '../../src/core/value.ts'
 import {
   EVERYTHING,
@@ -474,6 +475,56 @@ function keepingContract(open: StoreHarness['open'], reopen: (store: Store) => P
       expect(found.map(({ redelivered }) => redelivered)).toEqual([true, false])
     })
 
+    it('knows how often messages were tried, until they are settled', async () => {
+      const { store } = await open()
+      const log = store.log()
+      const entries = appendAll(log, range(0, 6))
+      for (const entry of entries) {
+        if (entry.position === 3) await durable(store)
+        log.attempted(entry.position, { deliveryCount: entry.position, acquiredCount: 300 })
+      }
+      log.attempted(2, { deliveryCount: 7, acquiredCount: 400 })
+      log.settle(entries[1]!)
+      log.discard(4, 5)
+      const first = await reopen(store)
+      const found = await readAll(first.store.log(log.id))
+      expect(
+        found.map(({ position, attempts }) => [position, attempts?.deliveryCount, attempts?.acquiredCount]),
+      ).toEqual([
+        [0, 0, 300],
+        [2, 7, 400],
+        [3, 3, 300],
+        [5, 5, 300],
+      ])
+      first.store.log(log.id).drop()
+      const second = await reopen(first.store)
+      expect(await readAll(second.store.log(log.id))).toEqual([])
+    })
+
+    it('knows when messages expire, and which have died before', async () => {
+      const { store } = await open()
+      const log = store.log()
+      const [mortal, dead, both] = [entryOf(0, { expirationMs: 5 }), entryOf(1), entryOf(2)]
+      for (const [entry, deadline] of [
+        [mortal, 2_000_000_000_000],
+        [both, 1_900_000_000_000],
+      ] as const) {
+        entry.details = new EntryDetails()
+        entry.details.deadline = deadline
+      }
+      for (const entry of [dead, both]) entry.message.deaths = Deaths.readdressed
+      for (const entry of [mortal, dead, both, entryOf(3)]) log.append(entry, null, 0)
+      const again = (await reopen(store)).store.log(log.id)
+      const found = await readAll(again)
+      expect(found.map(({ deadline, message }) => [deadline, message.deaths, message.expirationMs])).toEqual([
+        [2_000_000_000_000, Deaths.none, 5],
+        [Infinity, Deaths.readdressed, -1],
+        [1_900_000_000_000, Deaths.readdressed, -1],
+        [Infinity, Deaths.none, -1],
+      ])
+      expect(again.recoveredDeadlines).toEqual([{ first: 0, last: 3, deadline: 1_900_000_000_000 }])
+    })
+
     it('does not have what was discarded or dropped, and gives no id again', async () => {
       const { store } = await open()
       const [discarded, dropped] = [store.log(), store.log()]
@@ -487,6 +538,22 @@ function keepingContract(open: StoreHarness['open'], reopen: (store: Store) => P
       expect(positionsOf(await readAll(reopened.log(discarded.id)))).toEqual(rest)
       expect(reopened.log().id).toBeGreaterThan(dropped.id)
       expect(await readAll(reopened.log(dropped.id))).toEqual([])
+    })
+
+    it('counts rightly when positions have gaps, some settled before they were written, some discarded', async () => {
+      const { store } = await open()
+      const log = store.log()
+      const entries = appendAll(log, [...range(0, 100), ...range(130, 200)], { body: '12' })
+      for (const entry of entries.slice(40, 50)) log.settle(entry)
+      await durable(store)
+      appendAll(log, range(250, 300), { body: '12' })
+      await durable(store)
+      log.discard(45, 140)
+      log.discard(190, 260)
+      const again = (await reopen(store)).store.log(log.id)
+      const rest = [...range(0, 40), ...range(140, 190), ...range(260, 300)]
+      expect(positionsOf(await readAll(again))).toEqual(rest)
+      expect(again.recovered).toEqual({ count: rest.length, bodyBytes: rest.length * 2, first: 0, next: 300 })
     })
 
     it('has messages that came one a batch', async () => {

@@ -38,6 +38,7 @@ export function signedint(value: number): FieldValue {
 export function queueNamed(name: string): Queue {
   const context = {
     clock: new ManualClock(),
+    codec: { headers: () => NO_ARGUMENTS, property: () => null, rewritten: () => NO_BYTES },
     window: new InputWindow(),
     memoryTight: false,
     spillLog: () => {

@@ -40,7 +40,7 @@ interface HeldBatch {
 
 /** A database on a disk, with switches. What was not synced is forgotten when it is abandoned. */
 export class FaultyDatabase implements Database {
-  readonly #disk: Disk
+  #disk: Disk
   readonly #held: HeldBatch[] = []
   #open = false
   /** Whether batches wait until they are released. */
@@ -96,6 +96,13 @@ export class FaultyDatabase implements Database {
     if (this.holding) return new Promise((resolve, reject) => this.#held.push({ operations, resolve, reject }))
     this.#disk.apply(operations)
     return Promise.resolve()
+  }
+
+  /** Its broker is gone: nothing reaches the disk any more, and nobody is answered. */
+  abandon(): void {
+    this.#disk = new Disk()
+    this.#held.length = 0
+    this.holding = true
   }
 
   /** Lets the batch that waits longest reach the disk, or fail, or be on disk though it is reported as failed. */

@@ -156,6 +156,32 @@ describe('a body', () => {
   })
 })
 
+describe('properties that do not fit into a frame of their receiver', () => {
+  const headers = { large: 'x'.repeat(5000) }
+  const TOO_LARGE = /^FRAME_ERROR - /
+
+  itOnlyHere('it breaks the connection', 'end the connection of a consumer, which cannot be served', async () => {
+    const sender = await broker.channel()
+    const receiver = await broker.channel({ frameMax: 4096 })
+    await sender.queue('q')
+    await receiver.consume('q')
+    sender.publish({ 'routing-key': 'q' }, 'm', { headers })
+    await receiver.client.expectConnectionClose(501, TOO_LARGE)
+    await expectGet(sender, Buffer.from('m'))
+  })
+
+  itOnlyHere('it breaks the connection', 'end the connection that gets the message', async () => {
+    const sender = await broker.channel()
+    const receiver = await broker.channel({ frameMax: 4096 })
+    await sender.queue('q')
+    sender.publish({ 'routing-key': 'q' }, 'm', { headers })
+    await sender.expectNothing()
+    receiver.send('basic.get', { queue: 'q' })
+    await receiver.client.expectConnectionClose(501, TOO_LARGE)
+    await expectGet(sender, Buffer.from('m'))
+  })
+})
+
 describe('a body above the largest size', () => {
   const small = useSmallBroker()
   const refusal = 'PRECONDITION_FAILED - message size 1001 is larger than configured max size 1000'

@@ -160,6 +160,19 @@ describe('x-single-active-consumer', () => {
   })
 })
 
+describe('basic.get', () => {
+  it('is refused by a quorum queue with a single active consumer', async () => {
+    const channel = await broker.channel()
+    const args = { 'x-queue-type': 'quorum', 'x-single-active-consumer': true }
+    await channel.queue('q', { durable: true, arguments: args })
+    channel.send('basic.get', { queue: 'q' })
+    const sentence =
+      "RESOURCE_LOCKED - cannot obtain access to locked queue 'q' in vhost '/'. basic.get operations are not supported " +
+      'by quorum queues with single active consumer'
+    await channel.expectChannelClose(405, sentence, 'basic.get')
+  })
+})
+
 describe('exclusive consumers of a quorum queue', () => {
   it('are not exclusive', async () => {
     const channel = await broker.channel()

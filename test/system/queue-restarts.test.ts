@@ -162,3 +162,22 @@ it('keeps priorities, the order within them, and what is of which', async () => 
   await broker.restart()
   expect(await ready(await broker.channel(), 'q')).toBe(0)
 })
+
+it('keeps how often messages were tried, those of quorum queues whatever their delivery mode', async () => {
+  const broker = await Restarting.start()
+  let channel = await broker.channel()
+  await channel.queue('q', { durable: true, arguments: { 'x-queue-type': 'quorum', 'x-delivery-limit': 3 } })
+  await publish(channel, 'q', 'a', { 'delivery-mode': 1 })
+  await publish(channel, 'q', 'b')
+  for (const count of [undefined, 1n, 2n, 3n]) {
+    const { tag, properties } = await channel.get('q')
+    const headers = (properties.headers ?? {}) as Table
+    expect([headers['x-delivery-count'], headers['x-acquired-count']]).toEqual([count, count])
+    if (count !== 1n) channel.send('basic.reject', { 'delivery-tag': tag, requeue: true })
+    await ready(channel, 'q')
+    // What is out when the broker stops comes back with its channel, and counts as well.
+    await broker.restart()
+    channel = await broker.channel()
+  }
+  expect(await bodies(channel, 'q')).toEqual(['b'])
+})

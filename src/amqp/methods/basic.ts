@@ -44,11 +44,11 @@ export const basicMethods: BasicMethods = {
   },
 
   basicNack(channel, deliveryTag, multiple, requeue) {
-    channel.reject(deliveryTag, multiple, requeue)
+    channel.reject(deliveryTag, multiple, requeue, false)
   },
 
   basicReject(channel, deliveryTag, requeue) {
-    channel.reject(deliveryTag, false, requeue)
+    channel.reject(deliveryTag, false, requeue, true)
   },
 
   basicQos(channel, prefetchSize, prefetchCount, global) {

@@ -23,6 +23,11 @@ export class EntryDetails {
   deadline = Infinity
   /** Whether it stands among the deadlines of its queue. Kept by Expiry. */
   watched = false
+  /** Deliveries that failed, and deliveries that ended without an acknowledgement. Kept by queues that count. */
+  deliveryCount = 0
+  acquiredCount = 0
+  /** The message with these counts in its headers, once there are any. */
+  presented: Message | null = null
 }
 
 /** One message in one queue. The queue owns its order and state; the store owns `stored` and `slot`. */
@@ -44,5 +49,10 @@ export class Entry {
     this.queue = queue
     this.message = message
     this.position = position
+  }
+
+  /** The message as consumers are to see it. */
+  get presented(): Message {
+    return this.details === null ? this.message : (this.details.presented ?? this.message)
   }
 }

@@ -4,8 +4,9 @@ import type { Binding } from '../exchange/binding.ts'
 import type { InputWindow } from '../input-window.ts'
 import { PACE_DELIVERIES_MIN, QUEUE_OVERRUN_BYTES } from '../limits.ts'
 import type { Message } from '../message.ts'
-import type { CancelReason, Consumer, Publisher, QueueLog, StoredMessage } from '../ports.ts'
+import type { Attempts, CancelReason, Consumer, PropertyCodec, Publisher, QueueLog, StoredMessage } from '../ports.ts'
 import type { FieldTable } from '../value.ts'
+import { presentedMessage } from './attempts.ts'
 import { Backlog } from './backlog.ts'
 import type { DeathReason } from './dead-letter.ts'
 import { Dispatch, Subscription } from './dispatch.ts'
@@ -13,6 +14,7 @@ import { Entry, EntryDetails, EntryState, Stored } from './entry.ts'
 import { Expiry, type ExpiryHost } from './expiry.ts'
 import { Idleness } from './idleness.ts'
 import { PriorityBacklog, type LevelHost } from './priority-backlog.ts'
+import { Retries, retryDelayMs } from './retries.ts'
 import { queueRules, rulePublishes, waitMs, type QueueRules } from './rules.ts'
 
 /** Who an exclusive queue belongs to: nobody else may use it, and it goes with them. */
@@ -34,6 +36,7 @@ export interface QueueProperties {
 /** What a queue needs from the broker around it. */
 export interface QueueContext {
   readonly clock: Clock
+  readonly codec: PropertyCodec
   readonly window: InputWindow
   /** Whether the process is short of memory. */
   readonly memoryTight: boolean
@@ -84,6 +87,9 @@ export class Queue implements LevelHost, ExpiryHost {
   /** The deadlines of messages, once there were any. */
   #expiry: Expiry | null = null
   #idleness: Idleness | null = null
+  #retries: Retries | null = null
+  /** RabbitMQ: a quorum queue keeps everything, whatever its delivery mode. */
+  readonly #storesAll: boolean
   #nextPosition: number
   #unackedCount = 0
   #hadConsumer = false
@@ -99,6 +105,7 @@ export class Queue implements LevelHost, ExpiryHost {
     this.log = log
     this.#context = context
     this.#rules = queueRules(properties.arguments)
+    this.#storesAll = this.#rules.type === 'quorum'
     this.#levelLogs = new Map(levels)
     if (log !== null) this.#levelLogs.set(0, log)
     const { priorityMax, singleActiveConsumer } = this.#rules
@@ -140,6 +147,11 @@ export class Queue implements LevelHost, ExpiryHost {
   /** Messages that were delivered and are neither acknowledged nor requeued. */
   get unackedCount(): number {
     return this.#unackedCount
+  }
+
+  /** Messages that were given back and wait before they are ready again. */
+  get delayedCount(): number {
+    return this.#retries?.count ?? 0
   }
 
   get consumerCount(): number {
@@ -186,7 +198,7 @@ export class Queue implements LevelHost, ExpiryHost {
       return
     }
     const entry = new Entry(this, message, this.#nextPosition++)
-    if (message.persistent && this.log !== null) this.log.append(entry, publisher, sequence)
+    if ((message.persistent || this.#storesAll) && this.log !== null) this.log.append(entry, publisher, sequence)
     else if (publisher !== null) publisher.accepted(sequence)
     if (this.#backlog.count === 0) {
       const consumer = this.#dispatch.next()
@@ -211,8 +223,9 @@ export class Queue implements LevelHost, ExpiryHost {
     const entry = new Entry(this, message, this.#nextPosition++)
     const ttlMs = waitMs(rules, message.expirationMs)
     if (ttlMs >= 0) this.#detailsOf(entry).deadline = this.#context.clock.now() + ttlMs
-    const log = this.#levels === null || !message.persistent ? this.log : this.#levels.logFor(message)
-    if (message.persistent && log !== null) log.append(entry, publisher, sequence)
+    const stored = message.persistent || this.#storesAll
+    const log = this.#levels === null || !stored ? this.log : this.#levels.logFor(message)
+    if (stored && log !== null) log.append(entry, publisher, sequence)
     else if (publisher !== null) publisher.accepted(sequence)
     const consumer = this.#backlog.count === 0 ? this.#dispatch.next() : undefined
     if (consumer !== undefined) {
@@ -237,8 +250,12 @@ export class Queue implements LevelHost, ExpiryHost {
     this.#settle(entry)
   }
 
-  /** The message goes back to its place in the queue. The caller calls `takenBack` when all of them are. */
-  requeue(entry: Entry): void {
+  /**
+   * The message goes back to its place in the queue. `failed`: it was rejected, or lost with its channel, and not just
+   * given back; that is what counts for a delivery limit (RabbitMQ 4.3). The caller calls `takenBack` when all of them
+   * are.
+   */
+  requeue(entry: Entry, failed = false): void {
     if (entry.state !== EntryState.unacked) return
     this.#unackedCount--
     if (this.deleted) {
@@ -246,9 +263,38 @@ export class Queue implements LevelHost, ExpiryHost {
       return
     }
     entry.redelivered = true
+    if (this.#rules.countsDeliveries && this.#heldBack(entry, failed)) return
+    this.#takeBack(entry)
+  }
+
+  #takeBack(entry: Entry): void {
     entry.state = EntryState.ready
     this.#backlog.giveBack(entry)
     if (entry.details !== null) this.#expiry?.watch(entry)
+  }
+
+  /** Counts a delivery that came to nothing. Returns whether the message does not come back, or not yet. */
+  #heldBack(entry: Entry, failed: boolean): boolean {
+    const details = this.#detailsOf(entry)
+    details.acquiredCount++
+    if (failed) details.deliveryCount++
+    if (details.deliveryCount > this.#rules.deliveryLimit) {
+      this.#giveUp(entry, 'delivery_limit')
+      return true
+    }
+    details.presented = presentedMessage(entry.message, details, this.#context.codec)
+    if (entry.stored !== Stored.no && !entry.spilled) this.#backlog.logOf(entry).attempted(entry.position, details)
+    const attempts = failed ? details.deliveryCount : details.acquiredCount
+    const delayMs = retryDelayMs(this.#rules, failed, attempts)
+    if (delayMs <= 0) return false
+    this.#retries ??= new Retries(this.#context.clock, this.#retriesDue)
+    this.#retries.add(entry, delayMs)
+    return true
+  }
+
+  readonly #retriesDue = (entries: readonly Entry[]): void => {
+    for (const entry of entries) this.#takeBack(entry)
+    this.takenBack()
   }
 
   /** The consumer will not take the message, and it is not to come back. */
@@ -346,6 +392,7 @@ export class Queue implements LevelHost, ExpiryHost {
   stop(): void {
     this.#expiry?.stop()
     this.#idleness?.stop()
+    this.#retries?.stop()
   }
 
   get memoryTight(): boolean {
@@ -372,11 +419,20 @@ export class Queue implements LevelHost, ExpiryHost {
   restored(stored: StoredMessage): Entry {
     const entry = new Entry(this, stored.message, stored.position)
     entry.redelivered = stored.redelivered
+    if (this.#rules.countsDeliveries && stored.redelivered) this.#recall(entry, stored.attempts)
     if (stored.deadline !== Infinity) {
       this.#detailsOf(entry).deadline = stored.deadline
       this.#mortality().watch(entry)
     }
     return entry
+  }
+
+  /** What was out when the broker ended, and nothing is known of, has failed once. */
+  #recall(entry: Entry, attempts: Attempts = { deliveryCount: 1, acquiredCount: 1 }): void {
+    const details = this.#detailsOf(entry)
+    details.deliveryCount = attempts.deliveryCount
+    details.acquiredCount = attempts.acquiredCount
+    details.presented = presentedMessage(entry.message, details, this.#context.codec)
   }
 
   get storedDeadline(): number {

@@ -24,12 +24,32 @@ export interface QueueRules {
   readonly priorityMax: number
   /** Whether one consumer gets everything and the others wait until it is gone. */
   readonly singleActiveConsumer: boolean
+  /** Whether deliveries that fail are counted, and told in headers. */
+  readonly countsDeliveries: boolean
+  /** How many may fail before the queue gives the message up; Infinity: any number. */
+  readonly deliveryLimit: number
+  /** Which messages that come back wait before they are delivered again, and how long. */
+  readonly delayedRetry: DelayedRetry
+  readonly retryMinMs: number
+  readonly retryMaxMs: number
 }
+
+/** Failed ones were rejected, or lost with their channel; returned ones were given back with basic.nack. */
+export type DelayedRetry = 'disabled' | 'all' | 'failed' | 'returned'
+
+/** RabbitMQ 4: of quorum queues. */
+const DELIVERY_LIMIT_DEFAULT = 20
 
 /** The rules that a queue's arguments ask for. The arguments are valid. */
 export function queueRules(args: FieldTable): QueueRules {
+  const type = queueTypeOf(args) === 'quorum' ? 'quorum' : 'classic'
+  // LavinMQ: to give the shortest wait is to ask for retries.
+  const retriesByDefault = args.has('x-delayed-retry-min') ? 'all' : 'disabled'
+  const delayedRetry = (text(args, 'x-delayed-retry-type') ?? retriesByDefault) as DelayedRetry
+  const limited = type === 'quorum' || delayedRetry !== 'disabled'
+  const deliveryLimit = number(args, 'x-delivery-limit', limited ? DELIVERY_LIMIT_DEFAULT : -1)
   return {
-    type: queueTypeOf(args) === 'quorum' ? 'quorum' : 'classic',
+    type,
     maxLength: number(args, 'x-max-length', Infinity),
     maxLengthBytes: number(args, 'x-max-length-bytes', Infinity),
     overflow: (text(args, 'x-overflow') ?? 'drop-head') as Overflow,
@@ -38,6 +58,11 @@ export function queueRules(args: FieldTable): QueueRules {
     messageTtlMs: number(args, 'x-message-ttl', -1),
     expiresMs: number(args, 'x-expires', -1),
     priorityMax: number(args, 'x-max-priority', 0),
+    countsDeliveries: limited || args.has('x-delivery-limit'),
+    deliveryLimit: deliveryLimit < 0 ? Infinity : deliveryLimit,
+    delayedRetry,
+    retryMinMs: number(args, 'x-delayed-retry-min', 0),
+    retryMaxMs: number(args, 'x-delayed-retry-max', Infinity),
     singleActiveConsumer: args.get('x-single-active-consumer')?.value === true,
   }
 }

@@ -4,22 +4,28 @@ import type { Turn, TurnTask } from '../../lib/turn.ts'
 import { Stage } from '../../lib/turn.ts'
 import type { StoreMonitor } from '../../core/ports.ts'
 import type { Database, Operation } from './database.ts'
-import { RETRY_FIRST_MS, RETRY_MAX_MS } from './tuning.ts'
+import { COMPACT_AGE_MIB, RETRY_FIRST_MS, RETRY_MAX_MS } from './tuning.ts'
 
 /** The batch that is being put together. */
 export class Batch {
   readonly serial: number
   /** Milliseconds since 1970 at which it starts. */
   readonly now: number
+  /** What the store has written before it, in MiB; so much more than nothing that what it was opened with is old. */
+  readonly writtenMiB: number
   readonly operations: Operation[] = []
+  /** The values in it, in bytes. */
+  bytes = 0
 
-  constructor(serial: number, now: number) {
+  constructor(serial: number, now: number, writtenMiB: number) {
     this.serial = serial
     this.now = now
+    this.writtenMiB = writtenMiB
   }
 
   put(key: Buffer, value: Buffer): void {
     this.operations.push({ type: 'put', key, value })
+    this.bytes += value.length
   }
 
   del(key: Buffer): void {
@@ -53,7 +59,7 @@ export class Committer implements TurnTask {
   readonly #turn: Turn
   readonly #clock: Clock
   readonly #monitor: StoreMonitor
-  #background: BackgroundWork | null = null
+  readonly #background: BackgroundWork[] = []
   /** The messages that are not yet on disk, in bytes. The logs count them. */
   pendingBytes = 0
 
@@ -67,6 +73,7 @@ export class Committer implements TurnTask {
   #batch: Batch | null = null
 
   #serial = 0
+  #writtenBytes = 0
   #enlisted = false
   #failing = false
   #backoffMs = RETRY_FIRST_MS
@@ -84,7 +91,7 @@ export class Committer implements TurnTask {
 
   /** Names the work that goes along with batches. */
   accompany(work: BackgroundWork): void {
-    this.#background = work
+    this.#background.push(work)
   }
 
   /** The highest serial of a batch that is on disk, with all those before it. */
@@ -157,7 +164,8 @@ export class Committer implements TurnTask {
   }
 
   #start(): void {
-    const batch = new Batch(++this.#serial, this.#clock.now())
+    const writtenMiB = COMPACT_AGE_MIB + Math.floor(this.#writtenBytes / 2 ** 20)
+    const batch = new Batch(++this.#serial, this.#clock.now(), writtenMiB)
     this.#batch = batch
     this.#memberInFlight = this.#members
     this.#waitersInFlight = this.#waiters
@@ -166,7 +174,8 @@ export class Committer implements TurnTask {
     for (const member of this.#memberInFlight) member.contribute(batch)
     for (const operation of this.#definitions.values()) batch.operations.push(operation)
     this.#definitions.clear()
-    if (!this.closing) this.#background?.contribute(batch)
+    if (!this.closing) for (const work of this.#background) work.contribute(batch)
+    this.#writtenBytes += batch.bytes
     if (batch.operations.length === 0) this.#succeeded()
     else this.#write()
   }
@@ -187,10 +196,10 @@ export class Committer implements TurnTask {
       this.#monitor.storeRecovered()
     }
     for (const member of members) member.committed()
-    this.#background?.committed()
+    for (const work of this.#background) work.committed()
     for (const waiter of waiters) waiter()
     const waiting = this.#members.length > 0 || this.#definitions.size > 0
-    if (waiting || (!this.closing && this.#background?.waiting)) this.schedule()
+    if (waiting || (!this.closing && this.#background.some((work) => work.waiting))) this.schedule()
   }
 
   readonly #failed = (error: Error): void => {

@@ -1,6 +1,9 @@
 // What the store needs of a database, and how the one on disk is opened.
 import { stat, mkdir, access, constants } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
 import { Level } from 'level'
+import type { Journals } from './level-files.ts'
+import { keepDamaged, orphanedFile, readJournals, syncDirectory, undoCreation } from './level-files.ts'
 import type { LevelTuning } from './tuning.ts'
 import { CHAINED_AVERAGE_BYTES_MAX, CHAINED_BYTES_MAX, LEVEL_TUNING } from './tuning.ts'
 
@@ -36,24 +39,59 @@ export interface Database {
 
 export type DatabaseFactory = (location: string) => Database
 
-/** LevelDB. */
-export function levelDatabase(tuning: LevelTuning = {}): DatabaseFactory {
-  return (location) => new LevelDatabase(location, tuning)
+/** LevelDB. `damaged` is told what had to be left out of the last batches when it was opened. */
+export function levelDatabase(tuning: LevelTuning = {}, damaged: (damage: Error) => void = ignore): DatabaseFactory {
+  return (location) => new LevelDatabase(location, tuning, damaged)
 }
 
-class LevelDatabase implements Database {
-  readonly #level: Level<Buffer, Buffer>
+function ignore(): void {}
 
-  constructor(location: string, tuning: LevelTuning) {
-    this.#level = new Level(location, { ...LEVEL_TUNING, ...tuning, keyEncoding: 'buffer', valueEncoding: 'buffer' })
+class LevelDatabase implements Database {
+  readonly #location: string
+  readonly #tuning: LevelTuning
+  readonly #damaged: (damage: Error) => void
+  #opened: Level<Buffer, Buffer> | null = null
+
+  constructor(location: string, tuning: LevelTuning, damaged: (damage: Error) => void) {
+    this.#location = location
+    this.#tuning = tuning
+    this.#damaged = damaged
   }
 
-  open(): Promise<void> {
-    return this.#level.open()
+  /** It opens itself as soon as there is one: not before the files were looked at. */
+  get #level(): Level<Buffer, Buffer> {
+    const options = { ...LEVEL_TUNING, ...this.#tuning, keyEncoding: 'buffer', valueEncoding: 'buffer' }
+    return (this.#opened ??= new Level(this.#location, options))
+  }
+
+  async open(): Promise<void> {
+    const journals = await readJournals(this.#location)
+    const orphan = await orphanedFile(this.#location, journals)
+    if (orphan !== null) {
+      throw new StoreOpenError(`The store in ${this.#location} is damaged: there is ${orphan}, but no file CURRENT.`)
+    }
+    await this.#openLevel(journals)
+    try {
+      for (const damage of await keepDamaged(this.#location, journals)) this.#damaged(damage)
+      await syncDirectory(this.#location)
+    } catch (error) {
+      await this.#level.close()
+      throw error
+    }
+  }
+
+  async #openLevel(journals: Journals): Promise<void> {
+    try {
+      await this.#level.open()
+    } catch (error) {
+      const cause = (error as Error).cause as { readonly code?: string } | undefined
+      if (cause?.code !== 'LEVEL_CORRUPTION' || !(await undoCreation(this.#location, journals))) throw error
+      await this.#level.open()
+    }
   }
 
   close(): Promise<void> {
-    return this.#level.close()
+    return this.#opened?.close() ?? Promise.resolve()
   }
 
   get(key: Buffer): Promise<Buffer | undefined> {
@@ -103,9 +141,10 @@ export class StoreOpenError extends Error {
 /** Makes sure that there is a directory that can be written. Throws StoreOpenError. */
 export async function prepareDirectory(location: string): Promise<void> {
   try {
-    await mkdir(location, { recursive: true })
-    if (!(await stat(location)).isDirectory())
-      throw new StoreOpenError(`The data directory ${location} is not a directory.`)
+    await makeDirectory(resolve(location))
+    if (!(await stat(location)).isDirectory()) {
+      throw new StoreOpenError(`The data directory ${location} is a file, not a directory.`)
+    }
     await access(location, constants.R_OK | constants.W_OK | constants.X_OK)
   } catch (error) {
     if (error instanceof StoreOpenError) throw error
@@ -113,10 +152,21 @@ export async function prepareDirectory(location: string): Promise<void> {
   }
 }
 
+/** mkdir's own `recursive` never ends where directories can be seen and not be made, as below /proc. */
+async function makeDirectory(location: string): Promise<void> {
+  try {
+    await mkdir(location)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'EEXIST') return
+    if (code !== 'ENOENT' || dirname(location) === location) throw error
+    await makeDirectory(dirname(location))
+    await mkdir(location)
+  }
+}
+
 function directorySentence(location: string, error: NodeJS.ErrnoException): string {
   switch (error.code) {
-    case 'EEXIST':
-      return `The data directory ${location} is a file, not a directory.`
     case 'ENOTDIR':
       return `The data directory ${location} cannot be made: a part of its path is a file.`
     case 'EACCES':
@@ -137,6 +187,7 @@ export async function openDatabase(location: string, factory: DatabaseFactory): 
   try {
     await database.open()
   } catch (error) {
+    if (error instanceof StoreOpenError) throw error
     throw new StoreOpenError(openingSentence(location, error as Error), { cause: error })
   }
   return database
@@ -146,8 +197,8 @@ function openingSentence(location: string, error: Error): string {
   const cause = error.cause as (Error & { code?: string }) | undefined
   const detail = cause?.message ?? error.message
   if (cause?.code === 'LEVEL_LOCKED') return `The data directory ${location} is in use by another broker.`
-  if (/No space left|Disk quota/.test(detail)) return `The store in ${location} cannot be opened: the disk is full.`
-  if (/Permission denied|Read-only/.test(detail)) return `The data directory ${location} is not writable.`
+  if (/no space left|disk quota/i.test(detail)) return `The store in ${location} cannot be opened: the disk is full.`
+  if (/permission denied|read-only/i.test(detail)) return `The data directory ${location} is not writable.`
   if (cause?.code === 'LEVEL_CORRUPTION' || /No such file/.test(detail)) {
     return `The store in ${location} is damaged: ${detail}.`
   }

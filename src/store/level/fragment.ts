@@ -11,7 +11,8 @@
 //     varint  expiration in ms, if any             properties, body
 //     texts   exchange and routing key, unless as before
 //
-// Further fields are an octet that tells which there are, and these in the order of its bits.
+// Further fields are the number of the body, if that is kept elsewhere, then an octet that tells which others there are,
+// and these in the order of its bits.
 import { crc32 } from 'node:zlib'
 import type { MessageFacts } from '../../core/message.ts'
 import { Deaths, Message } from '../../core/message.ts'
@@ -19,6 +20,7 @@ import type { StoredMessage } from '../../core/ports.ts'
 import type { Entry } from '../../core/queue/entry.ts'
 import { Stored } from '../../core/queue/entry.ts'
 import { DamagedRecordError, RecordReader, putText, putVarint, textBytesMax } from './bytes.ts'
+import { sharesBody } from './bodies.ts'
 import type { Page } from './page.ts'
 import { COPY_LOOP_BYTES, PAGE_BYTES, PAGE_ENTRIES } from './tuning.ts'
 
@@ -37,7 +39,7 @@ const Flag = {
   redelivered: 0x20,
   /** Further fields follow, with their length in front: a reader that does not know them steps over. */
   further: 0x40,
-  /** Reserved for bodies that are kept elsewhere and shared. */
+  /** The body is kept elsewhere, and shared: its number is the first of the further fields. */
   bodyElsewhere: 0x80,
 } as const
 
@@ -49,8 +51,9 @@ const Further = {
   deaths: 0x02,
 } as const
 
-/** The most that an entry takes beside its texts, properties and body. */
-const ENTRY_BYTES_MAX = 2 + 8 + 8 + 8 + 8 + 12
+/** The most that an entry takes beside its texts, properties, body and further fields, and the most that those take. */
+const ENTRY_BYTES_MAX = 2 + 8 + 8 + 8 + 8
+const FURTHER_BYTES_MAX = 1 + 8 + 1 + 8 + 1
 
 /** What was written last: mostly the next message has the same route. */
 const route = { exchange: '', routingKey: '', bytes: Buffer.of(0, 0) }
@@ -65,6 +68,9 @@ function encodeRoute(exchange: string, routingKey: string): Buffer {
   return route.bytes
 }
 
+/** Stores a body apart from the entry at this position, and returns the number under which it is kept. */
+export type ShareBody = (message: Message, position: number) => number
+
 /** What came of packing entries. */
 export interface Packed {
   readonly value: Buffer
@@ -76,7 +82,13 @@ export interface Packed {
  * Packs entries into a fragment for a page, from index `start` on, until the page is full; those that are null are left
  * out. Messages whose bytes are not their own take those of the fragment. Notes the entries in the page.
  */
-export function packFragment(entries: readonly (Entry | null)[], start: number, page: Page, now: number): Packed {
+export function packFragment(
+  entries: readonly (Entry | null)[],
+  start: number,
+  page: Page,
+  now: number,
+  share: ShareBody,
+): Packed {
   let size = HEADER_BYTES
   let count = 0
   let end = start
@@ -89,7 +101,9 @@ export function packFragment(entries: readonly (Entry | null)[], start: number, 
     if (count > 0 && (page.entries + count >= PAGE_ENTRIES || page.bytes + size >= PAGE_BYTES)) break
     if (count > 0 && !page.spans(entry.position)) break
     const message = entry.message
-    size += ENTRY_BYTES_MAX + message.propertiesBytes + message.bodyBytes
+    size += ENTRY_BYTES_MAX + message.propertiesBytes
+    if (!sharesBody(message)) size += message.bodyBytes
+    if (hasFurther(entry)) size += FURTHER_BYTES_MAX
     if (count === 0 || message.exchange !== exchange || message.routingKey !== routingKey) {
       exchange = message.exchange
       routingKey = message.routingKey
@@ -98,7 +112,7 @@ export function packFragment(entries: readonly (Entry | null)[], start: number, 
     count++
   }
   const bytes = Buffer.allocUnsafe(size)
-  const used = putEntries(bytes, entries, start, end, page, now)
+  const used = putEntries(bytes, entries, start, end, page, now, share)
   putHeader(bytes, used, count, firstPosition(entries, start), now)
   page.bytes += used
   return { value: bytes.subarray(0, used), end }
@@ -126,6 +140,7 @@ function putEntries(
   end: number,
   page: Page,
   now: number,
+  share: ShareBody,
 ): number {
   let at = HEADER_BYTES
   let previous = -1
@@ -145,8 +160,9 @@ function putEntries(
     if (expirationMs >= 0) flags |= Flag.expiration
     if (sameRoute) flags |= Flag.sameRoute
     if (entry.redelivered) flags |= Flag.redelivered
-    const deadline = entry.details === null ? Infinity : entry.details.deadline
-    const further = deadline !== Infinity || message.deaths !== Deaths.none
+    const shared = sharesBody(message)
+    if (shared) flags |= Flag.bodyElsewhere
+    const further = hasFurther(entry)
     if (further) flags |= Flag.further
     at = putVarint(bytes, at, previous < 0 ? 0 : position - previous)
     previous = position
@@ -154,9 +170,8 @@ function putEntries(
     if (message.priority !== 0) bytes[at++] = message.priority
     if (expirationMs >= 0) {
       at = putVarint(bytes, at, expirationMs)
-      if (deadline === Infinity) page.expires(now + expirationMs)
+      if (!further) page.expires(now + expirationMs)
     }
-    if (deadline !== Infinity) page.expires(deadline)
     if (!sameRoute) {
       exchange = message.exchange
       routingKey = message.routingKey
@@ -166,32 +181,46 @@ function putEntries(
     const bodyBytes = message.bodyEnd - message.bodyStart
     at = putVarint(bytes, at, message.propertiesEnd - message.propertiesStart)
     at = putVarint(bytes, at, bodyBytes)
-    if (further) at = putFurther(bytes, at, deadline, message.deaths)
+    if (further) at = putFurther(bytes, at, entry, shared ? share(message, position) : 0, page)
     const propertiesStart = at
     at = putBytes(bytes, at, message.properties, message.propertiesStart, message.propertiesEnd)
-    const bodyStart = at
-    at = putBytes(bytes, at, message.body, message.bodyStart, message.bodyEnd)
-    if (!message.owned) message.adopt(bytes, propertiesStart, bodyStart, bodyStart, at)
+    if (!shared) {
+      const bodyStart = at
+      at = putBytes(bytes, at, message.body, message.bodyStart, message.bodyEnd)
+      if (!message.owned) message.adopt(bytes, propertiesStart, bodyStart, bodyStart, at)
+    }
     page.add(position, bodyBytes)
     entry.stored = Stored.written
   }
   return at
 }
 
-function putFurther(bytes: Buffer, start: number, deadline: number, deaths: Deaths): number {
+/** Whether there is more to say of an entry than of most. */
+function hasFurther(entry: Entry): boolean {
+  const { details, message } = entry
+  return details !== null || message.deaths !== Deaths.none || sharesBody(message)
+}
+
+/** Writes the further fields: the number of the body, if that is elsewhere, and then what else there is. */
+function putFurther(bytes: Buffer, start: number, entry: Entry, body: number, page: Page): number {
+  const { deaths } = entry.message
+  const deadline = entry.details?.deadline ?? Infinity
   // The length is known at the end, and takes one octet.
-  let at = start + 2
+  let at = start + 1
+  if (body !== 0) at = putVarint(bytes, at, body)
   let which = 0
+  const whichAt = at++
   if (deadline !== Infinity) {
     which |= Further.deadline
     at = putVarint(bytes, at, deadline)
+    page.expires(deadline)
   }
   if (deaths !== Deaths.none) {
     which |= Further.deaths
     bytes[at++] = deaths
   }
+  bytes[whichAt] = which
   bytes[start] = at - start - 1
-  bytes[start + 1] = which
   return at
 }
 
@@ -277,15 +306,20 @@ function unpackEntries(bytes: Buffer, at: number, end: number, wanted: Wanted, f
     }
     const propertiesBytes = reader.varint()
     const bodyBytes = reader.varint()
+    further.body = 0
     further.deadline = Infinity
     further.deaths = Deaths.none
-    if (flags & Flag.further) readFurther(reader)
-    else if (facts.expirationMs >= 0) further.deadline = storedAt + facts.expirationMs
-    const start = reader.skip(propertiesBytes + bodyBytes)
+    if (flags & Flag.further) readFurther(reader, (flags & Flag.bodyElsewhere) !== 0)
+    if (further.deadline === Infinity && facts.expirationMs >= 0) further.deadline = storedAt + facts.expirationMs
+    const shared = further.body !== 0
+    const start = reader.skip(shared ? propertiesBytes : propertiesBytes + bodyBytes)
     if (!wanted.wants(position)) continue
     const bodyStart = start + propertiesBytes
     const bodyEnd = bodyStart + bodyBytes
-    const message = new Message(exchange, routingKey, facts, bytes, start, bodyStart, bytes, bodyStart, bodyEnd, true)
+    const message = shared
+      ? new Message(exchange, routingKey, facts, bytes, start, bodyStart, NO_BODY, 0, bodyBytes, true)
+      : new Message(exchange, routingKey, facts, bytes, start, bodyStart, bytes, bodyStart, bodyEnd, true)
+    message.sharedBody = further.body
     message.deaths = further.deaths
     const redelivered = (flags & Flag.redelivered) !== 0 || wanted.redelivered(position)
     found.push({ position, message, redelivered, storedAt, deadline: further.deadline })
@@ -293,14 +327,18 @@ function unpackEntries(bytes: Buffer, at: number, end: number, wanted: Wanted, f
   return position
 }
 
+/** Stands for a body that is still to be read. */
+const NO_BODY = Buffer.alloc(0)
+
 /** The further fields of the entry that is being read. */
-const further: { deadline: number; deaths: Deaths } = { deadline: Infinity, deaths: Deaths.none }
+const further: { body: number; deadline: number; deaths: Deaths } = { body: 0, deadline: Infinity, deaths: Deaths.none }
 
 /** Reads the fields that are known. What a later version has put behind them is stepped over. */
-function readFurther(reader: RecordReader): void {
+function readFurther(reader: RecordReader, bodyElsewhere: boolean): void {
   const length = reader.varint()
   const end = reader.at + length
-  const which = reader.byte()
+  if (bodyElsewhere) further.body = reader.varint()
+  const which = reader.at < end ? reader.byte() : 0
   if (which & Further.deadline) further.deadline = reader.varint()
   if (which & Further.deaths) further.deaths = reader.byte() as Deaths
   reader.skip(end - reader.at)

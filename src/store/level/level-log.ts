@@ -1,13 +1,13 @@
 // One queue's log in the database: what waits for a batch, and how far positions and deliveries went.
-import type { ExpiringStretch, LogSummary, Publisher, QueueLog, StoredMessage } from '../../core/ports.ts'
+import type { Attempts, ExpiringStretch, LogSummary, Publisher, QueueLog, StoredMessage } from '../../core/ports.ts'
 import type { Entry } from '../../core/queue/entry.ts'
 import { Stored } from '../../core/queue/entry.ts'
 import type { Batch, BatchMember } from './committer.ts'
-import { Kind, logKey } from './keys.ts'
+import { Kind, logKey, positionKey } from './keys.ts'
 import type { PageOwner, StoreContext } from './log-pages.ts'
 import { LogPages } from './log-pages.ts'
 import type { Page } from './page.ts'
-import { encodeLogRecord } from './records.ts'
+import { encodeAttempts, encodeLogRecord } from './records.ts'
 import { DELIVERED_AHEAD_MAX, DELIVERED_SUSTAINED, ENTRY_BYTES, NEXT_AHEAD, PAGE_ENTRIES } from './tuning.ts'
 
 /** What the database holds of a log when it is opened. */
@@ -15,9 +15,13 @@ export interface RecoveredLog {
   readonly pages: Page[]
   /** The positions at which damaged bytes are kept. */
   readonly aside: number[]
+  /** How often messages were tried, by position. */
+  readonly attempts: Map<number, Attempts>
   /** Above every position that the pages do not tell of. */
   next: number
   deliveredBelow: number
+  /** The bodies that entries have elsewhere, by position. */
+  bodies: Map<number, number> | null
 }
 
 /** About the bytes that an entry takes on disk. */
@@ -63,6 +67,13 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
   #lastSerial = 0
   #ahead = 0
 
+  /** How often messages were tried, by position. Most logs know nothing of that. */
+  #attempts: Map<number, Attempts> | null
+  /** The positions of which that is to be written, or deleted. */
+  readonly #attemptsChanged = new Set<number>()
+  /** The bodies that entries have elsewhere, by position. Most logs have none. */
+  #bodies: Map<number, number> | null
+
   #enlisted = false
   #dropped = false
   #closing = false
@@ -72,6 +83,8 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
     this.id = id
     this.#context = context
     this.#pages = new LogPages(id, context, this, recovered.pages, recovered.aside)
+    this.#attempts = recovered.attempts.size > 0 ? recovered.attempts : null
+    this.#bodies = recovered.bodies
     this.#deliveredBelow = recovered.deliveredBelow
     this.#recordDelivered = recovered.deliveredBelow
     this.#deliveredAtBatch = recovered.deliveredBelow
@@ -100,6 +113,7 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
       return
     }
     entry.stored = Stored.pending
+    entry.message.logs++
     entry.slot = this.#entries.length
     this.#entries.push(entry)
     this.#publishers.push(publisher)
@@ -110,9 +124,12 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
   }
 
   settle(entry: Entry): void {
+    if (this.#attempts !== null) this.#forgetAttempts(entry.position)
     if (entry.stored === Stored.written) {
       entry.stored = Stored.no
-      if (!this.#dropped) this.#pages.settle(entry.position, entry.message.bodyBytes)
+      if (this.#dropped) return
+      this.#pages.settle(entry.position, entry.message.bodyBytes)
+      if (this.#bodies !== null) this.#releaseBody(entry.position)
     } else if (entry.stored === Stored.pending) this.#strike(entry)
   }
 
@@ -123,10 +140,25 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
     if (position < this.#storedBelow && position >= this.#recordDelivered - (this.#ahead >> 1)) this.enlist()
   }
 
+  attempted(position: number, attempts: Attempts): void {
+    if (this.#dropped) return
+    const { deliveryCount, acquiredCount } = attempts
+    this.#attempts ??= new Map()
+    this.#attempts.set(position, { deliveryCount, acquiredCount })
+    this.#attemptsChanged.add(position)
+    this.enlist()
+  }
+
   async read(from: number, below: number): Promise<readonly StoredMessage[]> {
     if (this.#dropped) return []
     const found = await this.#pages.read(from, below)
-    return found.length > 0 ? found : this.#readPending(from, below)
+    const all = found.length > 0 ? found : this.#readPending(from, below)
+    const known = this.#attempts
+    if (known === null) return all
+    return all.map((stored) => {
+      const attempts = known.get(stored.position)
+      return attempts === undefined ? stored : { ...stored, attempts }
+    })
   }
 
   discard(from: number, below: number): void {
@@ -134,13 +166,21 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
     for (const entry of this.#entries) {
       if (entry !== null && entry.position >= from && entry.position < below) this.#strike(entry)
     }
+    for (const position of this.#attempts?.keys() ?? []) {
+      if (position >= from && position < below) this.#forgetAttempts(position)
+    }
     this.#pages.discard(from, Math.min(below, this.#storedBelow))
+    for (const position of this.#bodies?.keys() ?? []) {
+      if (position >= from && position < below) this.#releaseBody(position)
+    }
   }
 
   drop(): void {
     if (this.#dropped) return
     for (const entry of this.#entries) if (entry !== null) this.#strike(entry)
+    for (const position of this.#attempts?.keys() ?? []) this.#forgetAttempts(position)
     this.#dropped = true
+    for (const position of this.#bodies?.keys() ?? []) this.#releaseBody(position)
     this.enlist()
     this.#context.dropped(this.id)
   }
@@ -154,6 +194,7 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
   contribute(batch: Batch): void {
     this.#enlisted = false
     if (this.#entries.length > 0) this.#store(batch)
+    if (this.#attemptsChanged.size > 0) this.#writeAttempts(batch)
     if (this.#dropped) {
       this.#pages.drop(batch)
       batch.del(logKey(Kind.log, this.id))
@@ -181,8 +222,29 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
     this.#context.committer.enlist(this)
   }
 
+  shared(position: number, body: number): void {
+    this.#bodies ??= new Map()
+    this.#bodies.set(position, body)
+  }
+
   wasDelivered(position: number): boolean {
     return position < this.#deliveredBelow
+  }
+
+  #forgetAttempts(position: number): void {
+    if (!this.#attempts!.delete(position)) return
+    this.#attemptsChanged.add(position)
+    this.enlist()
+  }
+
+  #writeAttempts(batch: Batch): void {
+    for (const position of this.#attemptsChanged) {
+      const attempts = this.#attempts?.get(position)
+      const key = positionKey(Kind.attempts, this.id, position)
+      if (attempts === undefined) batch.del(key)
+      else batch.put(key, encodeAttempts(attempts))
+    }
+    this.#attemptsChanged.clear()
   }
 
   /** Takes an entry out of what waits: it is accepted without having been written. */
@@ -191,9 +253,18 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
     this.#entries[entry.slot] = null
     this.#publishers[entry.slot] = null
     entry.stored = Stored.no
+    entry.message.logs--
     this.#pendingBytes -= entryBytes(entry)
     this.#context.committer.pendingBytes -= entryBytes(entry)
     publisher?.accepted(this.#sequences[entry.slot]!)
+  }
+
+  /** The entry at this position is settled: if its body is elsewhere, it does not keep it any longer. */
+  #releaseBody(position: number): void {
+    const body = this.#bodies!.get(position)
+    if (body === undefined) return
+    this.#bodies!.delete(position)
+    this.#context.bodies.release({ body, log: this.id, position })
   }
 
   #store(batch: Batch): void {

@@ -4,6 +4,7 @@ import type { DelayLog, LostMessages, QueueLog, Store, StoreMonitor } from '../.
 import type { Clock } from '../../lib/clock.ts'
 import { systemClock } from '../../lib/clock.ts'
 import type { Turn } from '../../lib/turn.ts'
+import { Bodies } from './bodies.ts'
 import { DamagedRecordError } from './bytes.ts'
 import { Committer } from './committer.ts'
 import type { Database, DatabaseFactory } from './database.ts'
@@ -16,7 +17,7 @@ import type { RecoveredLog } from './level-log.ts'
 import { LevelLog } from './level-log.ts'
 import type { StoreContext } from './log-pages.ts'
 import type { Recovered } from './recovery.ts'
-import { FORMAT, checkFormat, recover } from './recovery.ts'
+import { FORMAT, checkFormat, emptyLog, recover } from './recovery.ts'
 import { encodeNumber, type DelayRecord } from './records.ts'
 import type { LevelTuning } from './tuning.ts'
 
@@ -73,7 +74,7 @@ export class LevelStore implements Store {
       this.#nextSpill = Math.max(this.#nextSpill, id + 1)
       void new LevelDelayLog(id, context, { ...record, dropped: true }, () => undefined).erase()
     }
-    if (context.eraser.waiting) context.committer.schedule()
+    if (context.eraser.waiting || context.bodies.waiting) context.committer.schedule()
   }
 
   /**
@@ -83,7 +84,8 @@ export class LevelStore implements Store {
   static async open(options: LevelStoreOptions): Promise<OpenedLevelStore> {
     const { location, turn, monitor, clock = systemClock } = options
     if (options.database === undefined) await prepareDirectory(location)
-    const database = await openDatabase(location, options.database ?? levelDatabase(options.tuning))
+    const damaged = (damage: Error) => monitor.damageFound?.(damage)
+    const database = await openDatabase(location, options.database ?? levelDatabase(options.tuning, damaged))
     let recovered: Recovered
     try {
       if (!(await checkFormat(database, location))) {
@@ -96,7 +98,8 @@ export class LevelStore implements Store {
       throw openingError(location, error as Error)
     }
     const logs = new Map<number, LevelLog>()
-    const context = storeContext(database, turn, clock, monitor, (id) => logs.delete(id))
+    const bodies = new Bodies(recovered.bodies)
+    const context = storeContext(database, turn, clock, monitor, bodies, (id) => logs.delete(id))
     const store = new LevelStore(context, logs, recovered)
     return { store, definitions: recovered.definitions }
   }
@@ -117,7 +120,7 @@ export class LevelStore implements Store {
     id ??= this.#newId()
     let log = this.#logs.get(id)
     if (log === undefined) {
-      const recovered = this.#recovered.get(id) ?? { pages: [], aside: [], next: 0, deliveredBelow: 0 }
+      const recovered = this.#recovered.get(id) ?? emptyLog()
       this.#recovered.delete(id)
       this.#logs.set(id, (log = new LevelLog(id, this.#context, recovered)))
     }
@@ -159,15 +162,18 @@ function storeContext(
   turn: Turn,
   clock: Clock,
   monitor: StoreMonitor,
+  bodies: Bodies,
   dropped: (id: number) => void,
 ): StoreContext {
   const committer = new Committer(database, turn, clock, monitor)
   const eraser = new Eraser(database, () => committer.readable())
   committer.accompany(eraser)
+  committer.accompany(bodies)
   return {
     database,
     committer,
     eraser,
+    bodies,
     now: () => clock.now(),
     dropped,
     lost: (lost: LostMessages) => monitor.messagesLost?.(lost),

@@ -2,12 +2,12 @@
 import type { LostMessages, StoredMessage } from '../../core/ports.ts'
 import type { Entry } from '../../core/queue/entry.ts'
 import { DamagedRecordError } from './bytes.ts'
+import { type Bodies, bodiesOf } from './bodies.ts'
 import type { Batch, Committer } from './committer.ts'
 import type { Database } from './database.ts'
 import type { Eraser } from './eraser.ts'
-import { erasePage } from './eraser.ts'
 import { packFragment, unpackFragments } from './fragment.ts'
-import { Kind, POSITION_MAX, positionKey } from './keys.ts'
+import { Kind, POSITION_MAX, bodyKey, positionKey } from './keys.ts'
 import { Page } from './page.ts'
 import { PageList } from './page-list.ts'
 import { encodeIndexRecord, encodeNumber } from './records.ts'
@@ -18,6 +18,7 @@ export interface StoreContext {
   readonly database: Database
   readonly committer: Committer
   readonly eraser: Eraser
+  readonly bodies: Bodies
   /** Milliseconds since 1970. */
   now(): number
   /** The log with this id was dropped: it is of no use any more. */
@@ -30,6 +31,8 @@ export interface StoreContext {
 export interface PageOwner {
   /** Asks for a batch to which the pages contribute. */
   enlist(): void
+  /** An entry has its body elsewhere. */
+  shared(position: number, body: number): void
   /** Whether the entry at this position may have been handed to somebody. */
   wasDelivered(position: number): boolean
 }
@@ -77,8 +80,13 @@ export class LogPages {
       const position = entries[index]!.position
       const page = this.#pageFor(position)
       page.beginFragment(position)
-      const { value, end } = packFragment(entries, index, page, batch.now)
+      const { value, end } = packFragment(entries, index, page, batch.now, (message, at) => {
+        const body = this.#context.bodies.share(batch, message, this.#log, at)
+        this.#owner.shared(at, body)
+        return body
+      })
       page.serial = batch.serial
+      page.writtenMiB = batch.writtenMiB
       batch.put(positionKey(Kind.fragment, this.#log, position), value)
       this.#touch(page)
       if (page.full && page.fragmentCount > FRAGMENTS_UNMERGED) this.#fragmented.push(page)
@@ -117,13 +125,17 @@ export class LogPages {
   /** Settles everything for good. Nothing is to be stored afterwards. */
   drop(batch: Batch): void {
     const pages = [...this.#pages, ...this.#dirty.filter((page) => page.live === 0)]
-    if (pages.length <= ERASE_AT_ONCE_PAGES) for (const page of pages) erasePage(batch, this.#log, page)
+    if (pages.length <= ERASE_AT_ONCE_PAGES)
+      for (const page of pages) this.#context.eraser.settled(batch, this.#log, page)
     else {
       batch.put(positionKey(Kind.erasure, this.#log, 0), encodeNumber(POSITION_MAX))
       this.#context.eraser.add({ log: this.#log, pages, record: 0 })
     }
     for (const position of this.#asidePositions) batch.del(positionKey(Kind.setAside, this.#log, position))
     this.#writeErasures(batch)
+    this.#context.eraser.emptied(this.#log)
+    // Whoever is reading one of them, or is about to merge it, finds nothing any more, and no damage.
+    for (const page of pages) page.live = 0
     this.#pages.clear()
     this.#dirty = []
     this.#merged = []
@@ -140,10 +152,11 @@ export class LogPages {
     }
     for (const page of this.#dirty) {
       page.dirty = false
-      if (page.live === 0) erasePage(batch, this.#log, page)
+      if (page.live === 0) this.#context.eraser.settled(batch, this.#log, page)
       else batch.put(positionKey(Kind.index, this.#log, page.first), encodeIndexRecord(page))
     }
     this.#dirty.length = 0
+    if (this.#pages.length === 0) this.#context.eraser.emptied(this.#log)
   }
 
   /** The batch is on disk: pages of many fragments can be merged. */
@@ -228,6 +241,28 @@ export class LogPages {
   }
 
   async #readPage(page: Page, from: number, below: number, found: StoredMessage[]): Promise<void> {
+    await this.#readEntries(page, from, below, found)
+    const bodiless = bodiesOf(found)
+    if (bodiless.length > 0) await this.#readBodies(page, bodiless, found)
+  }
+
+  /** Reads the bodies that are kept apart. An entry whose body is missing is lost. */
+  async #readBodies(page: Page, bodiless: readonly StoredMessage[], found: StoredMessage[]): Promise<void> {
+    const bodies = await this.#values(bodiless.map(({ message }) => bodyKey(message.sharedBody)))
+    bodiless.forEach((stored, i) => {
+      const body = bodies[i]
+      const { message, position } = stored
+      if (body?.length === message.bodyBytes) {
+        message.body = body
+        return
+      }
+      found.splice(found.indexOf(stored), 1)
+      const error = new DamagedRecordError('a body is missing')
+      if (!page.settled(position)) this.#damagedEntries(page, position, position, error)
+    })
+  }
+
+  async #readEntries(page: Page, from: number, below: number, found: StoredMessage[]): Promise<void> {
     const { committer } = this.#context
     while (page.serial > committer.durable) await committer.settled()
     const fragments = wantedFragments(page, from, below)
@@ -248,7 +283,7 @@ export class LogPages {
         // The page was merged, or deleted, while it was read.
         if (wantedFragments(page, from, below).join() !== fragments.join()) {
           found.length = 0
-          await this.#readPage(page, from, below, found)
+          await this.#readEntries(page, from, below, found)
           return
         }
         this.#damaged(
@@ -265,10 +300,13 @@ export class LogPages {
     }
   }
 
-  /** Reads fragments, as soon as the database can be read. */
   async #load(fragments: readonly number[]): Promise<(Buffer | undefined)[]> {
+    return this.#values(fragments.map((first) => positionKey(Kind.fragment, this.#log, first)))
+  }
+
+  /** Reads values, as soon as the database can be read. */
+  async #values(keys: Buffer[]): Promise<(Buffer | undefined)[]> {
     const { committer, database } = this.#context
-    const keys = fragments.map((first) => positionKey(Kind.fragment, this.#log, first))
     for (;;) {
       await committer.readable()
       try {
@@ -296,15 +334,19 @@ export class LogPages {
   #damaged(page: Page, fragment: number, position: number, value: Buffer, error: Error): void {
     const following = page.fragments?.find((first) => first > fragment)
     const last = (following ?? page.last + 1) - 1
-    const count = page.settleRange(position, last + 1)
-    if (count === 0) return
-    if (value.length > 0) {
-      this.#setAside.push({ position: fragment, value })
-      this.#asidePositions.push(fragment)
-    }
+    if (!this.#damagedEntries(page, position, last, error) || value.length === 0) return
+    this.#setAside.push({ position: fragment, value })
+    this.#asidePositions.push(fragment)
+  }
+
+  /** Counts entries as settled, and reports them. Returns whether any of them was not settled before. */
+  #damagedEntries(page: Page, first: number, last: number, error: Error): boolean {
+    const count = page.settleRange(first, last + 1)
+    if (count === 0) return false
     if (page.live === 0) this.#pages.remove()
     this.#touch(page)
-    this.#context.lost({ log: this.#log, first: position, last, count, error })
+    this.#context.lost({ log: this.#log, first, last, count, error })
+    return true
   }
 }
 

@@ -1,5 +1,6 @@
 // The values of the small records beside the pages. Each begins with a CRC-32 of what follows and a version.
 import { crc32 } from 'node:zlib'
+import type { Attempts } from '../../core/ports.ts'
 import { DamagedRecordError, RecordReader, putVarint } from './bytes.ts'
 import { Page } from './page.ts'
 
@@ -43,6 +44,15 @@ export function encodeDelayRecord(record: DelayRecord): Buffer {
 export function decodeDelayRecord(value: Buffer): DelayRecord {
   const reader = new RecordReader(unseal(value))
   return { count: reader.varint(), next: reader.varint(), dropped: reader.varint() === 1 }
+}
+
+export function encodeAttempts(attempts: Attempts): Buffer {
+  return taken(putVarint(scratch, putVarint(scratch, HEADER_BYTES, attempts.deliveryCount), attempts.acquiredCount))
+}
+
+export function decodeAttempts(value: Buffer): Attempts {
+  const reader = new RecordReader(unseal(value))
+  return { deliveryCount: reader.varint(), acquiredCount: reader.varint() }
 }
 
 /** The number in a record that holds only that. */

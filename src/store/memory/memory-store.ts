@@ -158,13 +158,17 @@ class MemoryLog implements QueueLog {
     if (position >= this.#deliveredBelow) this.#deliveredBelow = position + 1
   }
 
+  /** An entry that is kept brings its counts along. */
+  attempted(): void {}
+
   read(from: number, below: number): Promise<readonly StoredMessage[]> {
     const found: StoredMessage[] = []
     for (const { entry, storedAt } of this.#all()) {
       if (entry.position < from || entry.position >= below) continue
       const redelivered = entry.redelivered || entry.position < this.#deliveredBelow
       const deadline = entry.details?.deadline ?? Infinity
-      found.push({ position: entry.position, message: entry.message, redelivered, storedAt, deadline })
+      const attempts = entry.details === null ? {} : { attempts: entry.details }
+      found.push({ position: entry.position, message: entry.message, redelivered, storedAt, deadline, ...attempts })
       if (found.length === READ_MAX) break
     }
     return Promise.resolve(found)

@@ -76,6 +76,10 @@ class FakeLog implements QueueLog {
     }
   }
 
+  attempted(): void {
+    throw new Error('a backlog tries nothing')
+  }
+
   delivered(): void {
     throw new Error('a backlog delivers nothing')
   }

@@ -40,7 +40,7 @@ class Bench {
   /** A consumer for each letter, with the priority that stands at its place. */
   constructor(tags: string, { single = false, priorities = [] as readonly number[] } = {}) {
     this.dispatch = new Dispatch(single)
-    for (const [index, tag] of [...tags].entries()) {
+    for (const [index, tag] of Array.from(tags).entries()) {
       const consumer = new Asked(tag)
       const subscription = new Subscription(consumer, false, priorities[index] ?? 0)
       this.consumers.push(consumer)

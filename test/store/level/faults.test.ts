@@ -330,6 +330,24 @@ describe('what is written', () => {
     expect(disk.keys(Kind.log).length).toBe(1)
   })
 
+  it('gives its space back when much of it was old, and never for what was written of late', async () => {
+    const disk = new Disk()
+    const { store, database } = await openOn(disk)
+    const [old, young] = [store.log(), store.log()]
+    const body = Buffer.alloc(2 ** 20)
+    const aged = appendAll(old, range(0, 10), { body })
+    await durable(store)
+    const fresh = appendAll(young, range(0, 60), { body })
+    await durable(store)
+    for (const entry of fresh) young.settle(entry)
+    await durable(store)
+    expect(database.calls.compactRange).toBe(0)
+    for (const entry of aged) old.settle(entry)
+    await durable(store)
+    await settle()
+    expect(database.calls.compactRange).toBe(1)
+  })
+
   it('is deleted in slices when it is much, and the rest of it after a crash on the way', async () => {
     const disk = new Disk()
     const { store, database } = await openOn(disk)
@@ -347,6 +365,7 @@ describe('what is written', () => {
     // The first slice went with the drop itself. The broker crashes before the next one reaches the disk.
     database.holding = true
     await settle()
+    database.abandon()
     const left = disk.keys(Kind.index).length
     expect(left).toBeGreaterThan(1)
     expect(left).toBeLessThan(701)
@@ -361,10 +380,61 @@ describe('what is written', () => {
   })
 })
 
+describe('after a crash', () => {
+  it('positions count on from every one that was stored, also when nothing is left', async () => {
+    const disk = new Disk()
+    const { store } = await openOn(disk)
+    const log = store.log()
+    for (const entry of appendAll(log, range(0, 9_000))) {
+      if (entry.position === 8_999) await durable(store)
+      log.settle(entry)
+    }
+    await durable(store)
+    const { recovered } = (await openOn(disk)).store.log(log.id)
+    expect(recovered.count).toBe(0)
+    expect(recovered.next).toBeGreaterThanOrEqual(9_000)
+  })
+
+  it('what was handed to somebody is marked, exactly, when it was not more than a burst', async () => {
+    const disk = new Disk()
+    const { store } = await openOn(disk)
+    const log = store.log()
+    appendAll(log, range(0, 1_000))
+    await durable(store)
+    for (const position of range(0, 200)) log.delivered(position)
+    await durable(store)
+    for (const position of range(200, 210)) {
+      log.delivered(position)
+      await durable(store)
+    }
+    const found = await readAll((await openOn(disk)).store.log(log.id))
+    expect(found.map(({ redelivered }) => redelivered)).toEqual([...range(0, 1_000)].map((i) => i < 210))
+  })
+
+  it('what was handed over in masses is marked before its batch is written: the mark runs ahead', async () => {
+    const disk = new Disk()
+    const { store, database } = await openOn(disk)
+    const log = store.log()
+    appendAll(log, range(0, 10_000))
+    await durable(store)
+    for (let position = 0; position < 3_000; position++) {
+      log.delivered(position)
+      if (position % 100 === 99) await durable(store)
+    }
+    database.abandon()
+    for (const position of range(3_000, 3_050)) log.delivered(position)
+    await settle()
+    const found = await readAll((await openOn(disk)).store.log(log.id))
+    const marked = found.filter(({ redelivered }) => redelivered).length
+    expect(marked).toBeGreaterThanOrEqual(3_050)
+    expect(marked).toBeLessThan(5_000)
+  })
+})
+
 describe('what was spilled', () => {
   it('is gone after a restart, and nobody else gets its id while it is being deleted', async () => {
     const disk = new Disk()
-    const { store } = await openOn(disk)
+    const { store, database } = await openOn(disk)
     const spilled = store.spill()
     for (const i of range(0, 700)) {
       appendAll(spilled, range(i * 512, i * 512 + 512), { body: '' })
@@ -372,8 +442,10 @@ describe('what was spilled', () => {
     }
     expect((await spilled.read(100, 110)).length).toBe(10)
     // Crashed, and crashed again while what was spilled is deleted.
+    database.abandon()
     const second = await openOn(disk)
     await durable(second.store)
+    second.database.abandon()
     expect(disk.keys(Kind.erasure).length).toBe(1)
     const third = await openOn(disk)
     const fresh = third.store.spill()
