@@ -144,9 +144,16 @@ async function stop(server: Server, log: ProcessLog, signal: string): Promise<vo
     log.logger.error({ milliseconds: CLOSE_MS_MAX }, 'closing took too long and was cut off')
     exit(log, Exit.failed)
   }, CLOSE_MS_MAX)
-  await server.close()
+  let code: number = Exit.done
+  try {
+    await server.close()
+  } catch (error) {
+    // The disk, most likely. What was confirmed is on it.
+    log.logger.error({ err: error }, 'closing failed')
+    code = Exit.failed
+  }
   clearTimeout(overdue)
-  exit(log, Exit.done)
+  exit(log, code)
 }
 
 /** A mistake of ours: say where, and go. What was confirmed is on disk. */
