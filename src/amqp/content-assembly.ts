@@ -190,7 +190,7 @@ const PUBLISH = Method.basicPublish
  * Reads the expiration property: milliseconds in decimal. Throws AmqpError 406 with RabbitMQ's text, in which the
  * reason is an Erlang term.
  */
-function parseExpiration(text: string): number {
+export function parseExpiration(text: string): number {
   const digits = /^[+-]?\d+/.exec(text)?.[0]
   if (digits === undefined) throw invalidExpiration(text, 'no_integer')
   const rest = text.slice(digits.length)

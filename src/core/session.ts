@@ -85,6 +85,10 @@ export class Session implements QueueOwner {
     }
     const queues = routes.queues
     const reached = routes.length
+    const exchange = this.#routedExchange!
+    exchange.publishedIn++
+    exchange.publishedOut += reached
+    this.vhost.counts.published++
     for (let i = 0; i < reached; i++) {
       const queue = queues[i]!
       queue.publish(message, publisher, sequence)
@@ -161,6 +165,7 @@ export class Session implements QueueOwner {
       if ((existing.owner !== null) !== declaration.exclusive) throw this.#locked(existing)
       const durable = existing.owner !== null ? existing.durable : declaration.durable
       assertQueueEquivalent(existing, { ...declaration, durable }, this.vhost.name)
+      this.#broker.churn.queuesDeclared++
       return existing
     }
     validateQueueArguments(name, this.vhost.name, declaration.arguments)
@@ -178,6 +183,7 @@ export class Session implements QueueOwner {
       arguments: declaration.arguments,
     })
     if (declaration.exclusive) this.#exclusiveQueues.add(queue)
+    this.#broker.churn.queuesDeclared++
     return queue
   }
 
