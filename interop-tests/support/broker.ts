@@ -32,7 +32,7 @@ export interface Broker {
 }
 
 /** Starts a broker on a free port and an empty directory, or lends the external one. */
-export async function startBroker(): Promise<Broker> {
+async function startBroker(): Promise<Broker> {
   if (externalUrl !== undefined) return new BorrowedBroker(externalUrl)
   const broker = new OwnBroker(await freePort(), await mkdtemp(join(tmpdir(), 'leveret-interop-')))
   await broker.start()

@@ -135,8 +135,7 @@ export class Handshake {
       connection.closeSilently()
       return
     }
-    const sentence =
-      `Login was refused using authentication mechanism ${mechanism.name}. ` + 'For details see the broker logfile.'
+    const sentence = `Login was refused using authentication mechanism ${mechanism.name}. For details see the broker logfile.`
     connection.close(ReplyCode.accessRefused, replyText(ReplyCode.accessRefused, sentence), 0)
   }
 

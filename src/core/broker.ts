@@ -144,6 +144,10 @@ export class Broker implements VHostContext {
     this.topologyChanged()
   }
 
+  get memoryTight(): boolean {
+    return this.resources.tight
+  }
+
   topologyChanged(): void {
     this.#topologyVersion++
   }

@@ -11,7 +11,7 @@ const GENERATION_BYTES = VIEW_INPUT_BYTES / GENERATIONS
  * more have arrived is copied then, so that a message that stays cannot keep a whole chunk in memory.
  */
 export class InputWindow {
-  #generations: Entry[][] = Array.from({ length: GENERATIONS }, () => [])
+  readonly #generations: Entry[][] = Array.from({ length: GENERATIONS }, () => [])
   #received = 0
 
   /** An entry stays for now. */

@@ -9,6 +9,12 @@ export const ENTRY_OVERHEAD_BYTES = 250
 /** What a queue keeps in memory of messages that are on disk, at its head and at its tail. */
 export const QUEUE_RESIDENT_BYTES = 4 * 1024 * 1024
 
+/** What a queue keeps in memory of transient messages before it writes the newer of them to disk. */
+export const QUEUE_TRANSIENT_BYTES = 32 * 1024 * 1024
+
+/** How many times less a queue keeps when memory is tight. */
+export const TIGHT_DIVISOR = 8
+
 /** Below this much at its head a queue reads the next page. */
 export const QUEUE_READ_AHEAD_BYTES = 2 * 1024 * 1024
 
@@ -18,14 +24,11 @@ export const QUEUE_OVERRUN_BYTES = 16 * 1024 * 1024
 /** The longest time a publisher is held back for the sake of a queue's consumers, in milliseconds. */
 export const OVERRUN_HOLD_MS_MAX = 50
 
-/** Names of queues and exchanges, routing keys and tags are short strings (AMQP 0-9-1 §4.2.5.3). */
-export const NAME_BYTES_MAX = 255
-
 /** Deliveries in a publisher's pause that make it worth having; consumers that take fewer are not waited for. */
 export const PACE_DELIVERIES_MIN = 16
 
 /** What may wait to be written before publishers wait for the disk. Some commits' worth, on a slow disk too. */
-export const STORE_PENDING_BYTES_MAX = 64 * 1024 * 1024
+export const STORE_PENDING_BYTES_MAX = 16 * 1024 * 1024
 
 /** How often memory is looked at, in milliseconds: a fast publisher fills some hundred megabytes in a second. */
 export const MEMORY_CHECK_MS = 200

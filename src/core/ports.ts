@@ -87,11 +87,6 @@ export interface QueueLog {
   drop(): void
 }
 
-/** What a store held when it was opened. */
-export interface StoredState {
-  readonly definitions: readonly Definition[]
-}
-
 /** The store: definitions, and one log a queue. One batch spans them all, so what is enlisted together stays together. */
 export interface Store {
   /** The bytes that wait to be written: publishers are read more slowly when they are many. */
@@ -102,6 +97,8 @@ export interface Store {
   remove(definition: Definition): void
   /** Opens the log with this id, or makes a new one when none is given. */
   log(id?: number): QueueLog
+  /** Makes a log for what need not survive a restart: when the store is opened again it is gone. */
+  spill(): QueueLog
   /** Calls back once everything that has been enlisted so far is on disk; at once when nothing waits. */
   whenDurable(callback: () => void): void
   /** Writes what waits and closes. */

@@ -6,7 +6,9 @@ import {
   assertQueueEquivalent,
   validateConsumerArguments,
   validateExchangeArguments,
+  queueTypeOf,
   validateQueueArguments,
+  validateQueueProperties,
 } from './arguments.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './errors.ts'
@@ -168,12 +170,17 @@ export class Session implements QueueOwner {
       this.#broker.churn.queuesDeclared++
       return existing
     }
-    validateQueueArguments(name, this.vhost.name, declaration.arguments)
     const deadLetters = declaration.arguments.get('x-dead-letter-exchange')
     if (deadLetters?.type === 'longstr') {
       this.#check('queue', name, 'read')
       this.#check('exchange', deadLetters.value, 'write')
     }
+    validateQueueArguments(name, this.vhost.name, declaration.arguments)
+    if (given === '' && queueTypeOf(declaration.arguments) === 'quorum') {
+      const sentence = 'Cannot declare a server-named queue for type rabbit_quorum_queue'
+      throw new BrokerError('precondition-failed', sentence)
+    }
+    validateQueueProperties(name, this.vhost.name, declaration, declaration.exclusive)
     const queue = this.vhost.addQueue({
       name,
       // RabbitMQ 4: a queue that goes with its connection has nothing to survive for.

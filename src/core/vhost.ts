@@ -14,13 +14,15 @@ import { createExchange } from './exchange/exchange-types.ts'
 import { DirectExchange } from './exchange/direct.ts'
 import type { Exchange, ExchangeProperties } from './exchange/exchange.ts'
 import type { InputWindow } from './input-window.ts'
-import type { PropertyCodec, Store } from './ports.ts'
+import type { PropertyCodec, QueueLog, Store } from './ports.ts'
 import { Queue, type QueueContext, type QueueProperties } from './queue/queue.ts'
 import { NO_ARGUMENTS, type FieldTable } from './value.ts'
 
 /** What a vhost needs from the broker. */
 export interface VHostContext {
-  readonly store: Pick<Store, 'log'>
+  readonly store: Pick<Store, 'log' | 'spill'>
+  /** Whether the process is short of memory. */
+  readonly memoryTight: boolean
   readonly codec: PropertyCodec
   readonly window: InputWindow
   readonly logger: Logger
@@ -195,6 +197,14 @@ export class VHost implements QueueContext {
       if (!PREDECLARED_NAMES.has(exchange.name)) this.deleteExchange(exchange)
     }
     this.exchanges.clear()
+  }
+
+  get memoryTight(): boolean {
+    return this.#context.memoryTight
+  }
+
+  spillLog(): QueueLog {
+    return this.#context.store.spill()
   }
 
   queueUnused(queue: Queue): void {

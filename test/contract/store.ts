@@ -25,7 +25,7 @@ export interface OpenedStore {
 /** How a test gets at a store. */
 export interface StoreHarness {
   /** An empty store. It is closed when the test ends. */
-  open(): Promise<OpenedStore>
+  readonly open: () => Promise<OpenedStore>
   /** Closes the store and opens it again; null when this kind of store keeps nothing. */
   readonly reopen: ((store: Store) => Promise<OpenedStore>) | null
 }

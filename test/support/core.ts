@@ -37,6 +37,10 @@ export function signedint(value: number): FieldValue {
 export function queueNamed(name: string): Queue {
   const context = {
     window: new InputWindow(),
+    memoryTight: false,
+    spillLog: () => {
+      throw new Error('a queue that is only routed to spills nothing')
+    },
     queueUnused: () => undefined,
     queueReadFailed: () => undefined,
   }

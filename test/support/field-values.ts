@@ -104,7 +104,7 @@ function encodeBare(tag: Tag, value: Value): Buffer {
     case 'l':
     case 'L':
     case 'T':
-      return uint(BigInt(value as bigint), 8)
+      return uint(BigInt(value as bigint | number), 8)
     case 'f': {
       const bytes = Buffer.alloc(4)
       bytes.writeFloatBE(Number(value))

@@ -637,7 +637,7 @@ class PartialContent {
   readonly #method: string
   readonly #fields: Fields
   #header: { properties: Properties; size: number } | undefined
-  #pieces: Buffer[] = []
+  readonly #pieces: Buffer[] = []
   #received = 0
 
   constructor(method: string, fields: Fields) {

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { itOnlyHere, useBroker } from '../support/broker.ts'
 import { encodeMethod, FrameType, PROTOCOL_HEADER } from '../support/codec.ts'
 import { encodeTableBody, tagged, type Table, type Value } from '../support/field-values.ts'
-import { frame, RawClient } from '../support/raw-client.ts'
+import { frame, type RawClient } from '../support/raw-client.ts'
 
 const broker = useBroker()
 

@@ -1,12 +1,23 @@
 // The ready messages of a queue, in order, as many of them in memory as it takes and no more.
 import { Fifo } from '../../lib/fifo.ts'
 import { Heap } from '../../lib/heap.ts'
-import { ENTRY_OVERHEAD_BYTES, QUEUE_READ_AHEAD_BYTES, QUEUE_RESIDENT_BYTES } from '../limits.ts'
+import {
+  ENTRY_OVERHEAD_BYTES,
+  QUEUE_READ_AHEAD_BYTES,
+  QUEUE_RESIDENT_BYTES,
+  QUEUE_TRANSIENT_BYTES,
+  TIGHT_DIVISOR,
+} from '../limits.ts'
 import type { QueueLog, StoredMessage } from '../ports.ts'
 import { Stored, type Entry } from './entry.ts'
+import { Gap, type GapOwner } from './gap.ts'
 
 /** What a backlog needs from its queue. */
 export interface BacklogHost {
+  /** Whether the process is short of memory, and a backlog should keep less of it. */
+  readonly memoryTight: boolean
+  /** A log for messages that need not survive a restart. */
+  spillLog(): QueueLog
   /** Makes the entry of a message that was read back. */
   restored(stored: StoredMessage): Entry
   /** Messages that were on disk can be taken now. */
@@ -20,55 +31,49 @@ export interface BacklogHost {
  *
  *     returned        requeued ones, by position
  *     head            in memory
- *     gap             on disk only: positions from gapFrom on and below gapBelow, and the transient ones among them (kept)
- *     tail            in memory, newer than the gap; empty while there is no gap
+ *     gaps            on disk only: one of the queue's log, one of the log that transient messages are spilled to
+ *     tail            in memory, newer than the gaps; empty while there are none
  *
- * A queue with a long backlog has all of them; most have a head and nothing else. The gap is read back a page ahead of
- * the consumers, and the tail is dropped into the gap once it is on disk and too large.
+ * A queue with a long backlog has all of them; most have a head and nothing else. The gaps are read back a page ahead of
+ * the consumers, and the tail is dropped into them once it is on disk and too large.
  */
-export class Backlog {
+export class Backlog implements GapOwner {
   /** Messages, and the bytes of their bodies. */
   count: number
   bytes: number
   /** What the messages that are in memory only cost there, about. */
   transientBytes = 0
 
-  readonly #log: QueueLog | null
   readonly #host: BacklogHost
+  /** The queue's own log, for what survives a restart; null for a transient queue. */
+  readonly #stored: Gap | null
+  #spilled: Gap | null = null
   readonly #returned = new Heap<Entry>((entry) => entry.position)
   #head = new Fifo<Entry>()
   #tail = new Fifo<Entry>()
-  readonly #kept = new Fifo<Entry>()
   #headBytes = 0
   #tailBytes = 0
-  #gapFrom: number
-  #gapBelow: number
-  #gapCount: number
-  #reading = false
-  /** Changes when what is being read is no longer wanted. */
-  #generation = 0
-  /** The head is looked at for what could be dropped when it is larger than this. */
-  #splitAbove = QUEUE_RESIDENT_BYTES * 2
+  /** After a head that could not be split: how large it must be before that is tried again. */
+  #splitAbove = 0
   #afterRead: (() => void)[] = []
 
   constructor(log: QueueLog | null, host: BacklogHost) {
-    this.#log = log
     this.#host = host
-    this.#gapFrom = log?.recovered.first ?? 0
-    this.#gapBelow = log?.recovered.next ?? 0
-    this.#gapCount = log?.recovered.count ?? 0
-    this.count = this.#gapCount
+    this.#stored = log === null ? null : new Gap(log, this)
+    this.count = log?.recovered.count ?? 0
     this.bytes = log?.recovered.bodyBytes ?? 0
   }
 
   /** Adds a message behind all others. */
   push(entry: Entry): void {
-    this.#count(entry, 1)
-    if (this.#gapCount === 0) {
+    if (this.#gapless) {
+      this.#count(entry, 1)
       this.#append(entry)
-      if (this.#headBytes > this.#splitAbove) this.#splitHead()
+      if (this.#headBytes > this.#headLimit && this.#headBytes > this.#splitAbove) this.#splitHead()
       return
     }
+    this.#spill(entry)
+    this.#count(entry, 1)
     this.#tail.push(entry)
     this.#tailBytes += footprint(entry)
     if (this.#tailBytes > QUEUE_RESIDENT_BYTES) this.#pageOut()
@@ -82,7 +87,7 @@ export class Backlog {
 
   /** Whether the next message is in memory. If not, or nearly not, it is being read from here on. */
   get available(): boolean {
-    if (this.#gapCount > 0 && this.#headBytes < QUEUE_READ_AHEAD_BYTES) this.#read()
+    if (this.#headBytes < QUEUE_READ_AHEAD_BYTES && !this.#gapless) this.#read()
     return this.#returned.length > 0 || this.#head.length > 0
   }
 
@@ -98,31 +103,74 @@ export class Backlog {
     return entry
   }
 
-  /** Empties the backlog; `settle` is called for each message that is in memory, the log is told of the others. */
+  /** Empties the backlog; `settle` is called for each message that is in memory, the logs are told of the others. */
   clear(settle: (entry: Entry) => void): void {
     for (let entry = this.#returned.pop(); entry; entry = this.#returned.pop()) settle(entry)
-    for (const part of [this.#head, this.#kept, this.#tail]) {
-      for (let entry = part.shift(); entry; entry = part.shift()) settle(entry)
-    }
-    if (this.#gapCount > 0) this.#log!.discard(this.#gapFrom, this.#gapBelow)
-    this.abandon()
-    this.#gapCount = 0
+    const parts = [this.#head, this.#tail]
+    for (const gap of this.#gaps) parts.push(gap.discard())
+    for (const part of parts) for (let entry = part.shift(); entry; entry = part.shift()) settle(entry)
     this.count = 0
     this.bytes = 0
     this.transientBytes = 0
     this.#headBytes = 0
     this.#tailBytes = 0
+    this.#splitAbove = 0
   }
 
-  /** What is being read is not wanted any more. */
-  abandon(): void {
-    this.#generation++
+  /** The queue is gone: what is being read is not wanted, and what was spilled is deleted. */
+  drop(): void {
+    for (const gap of this.#gaps) gap.abandon()
+    this.#spilled?.log.drop()
+  }
+
+  /** The log that an entry is in. */
+  logOf(entry: Entry): QueueLog {
+    return entry.spilled ? this.#spilled!.log : this.#stored!.log
   }
 
   /** Calls back when the page that is being read has arrived (or could not be read); at once when none is. */
   afterRead(callback: () => void): void {
-    if (this.#reading) this.#afterRead.push(callback)
+    if (this.#gaps.some((gap) => gap.reading)) this.#afterRead.push(callback)
     else callback()
+  }
+
+  restored(gap: Gap, stored: StoredMessage): Entry {
+    const entry = this.#host.restored(stored)
+    entry.stored = Stored.written
+    entry.spilled = gap === this.#spilled
+    return entry
+  }
+
+  gapRead(error: unknown): void {
+    if (error !== null) this.#host.backlogUnreadable(error)
+    this.#mergeLoaded()
+    for (const gap of this.#gaps) {
+      // What the log has set aside is counted no longer.
+      this.count -= gap.lost
+      gap.lost = 0
+    }
+    if (this.#gapless) this.#closeGaps()
+    if (this.#head.length === 0 && error === null && !this.#gapless) this.#read()
+    this.#host.backlogRead()
+    this.#tellReaders()
+  }
+
+  get #gaps(): readonly Gap[] {
+    const gaps: Gap[] = []
+    if (this.#stored !== null) gaps.push(this.#stored)
+    if (this.#spilled !== null) gaps.push(this.#spilled)
+    return gaps
+  }
+
+  /** Whether everything is in memory, in the head. */
+  get #gapless(): boolean {
+    return (this.#stored === null || empty(this.#stored)) && (this.#spilled === null || empty(this.#spilled))
+  }
+
+  /** How large a head may grow. Transient messages stay in memory for longer: their disk is not for keeping. */
+  get #headLimit(): number {
+    const bytes = this.transientBytes > this.#headBytes >> 1 ? QUEUE_TRANSIENT_BYTES : QUEUE_RESIDENT_BYTES * 2
+    return this.#host.memoryTight ? bytes / TIGHT_DIVISOR : bytes
   }
 
   #count(entry: Entry, sign: 1 | -1): void {
@@ -136,9 +184,16 @@ export class Backlog {
     this.#headBytes += footprint(entry)
   }
 
-  /** The head has grown too large: what is on disk already of its newer part becomes the gap. */
+  /** Has a transient message written, so that it can be dropped from memory. */
+  #spill(entry: Entry): void {
+    if (entry.stored !== Stored.no) return
+    this.#spilled ??= new Gap(this.#host.spillLog(), this)
+    entry.spilled = true
+    this.#spilled.log.append(entry, null, 0)
+  }
+
+  /** The head has grown too large: its newer part becomes the tail, which is dropped as far as it is on disk. */
   #splitHead(): void {
-    if (this.#log === null || this.#kept.length > 0) return
     const tail = new Fifo<Entry>()
     let tailBytes = 0
     while (this.#headBytes - tailBytes > QUEUE_RESIDENT_BYTES) {
@@ -149,76 +204,57 @@ export class Backlog {
     this.#headBytes -= tailBytes
     this.#tail = tail
     this.#tailBytes = tailBytes
-    this.#gapFrom = tail.peek()!.position
-    this.#gapBelow = this.#gapFrom
+    for (let i = 0; i < tail.length; i++) this.#spillCounted(tail.at(i)!)
     this.#pageOut()
-    this.#splitAbove = QUEUE_RESIDENT_BYTES * 2
-    if (this.#gapCount > 0) return
-    // Nothing of it is on disk yet. Look again when there is much more, not at every message.
-    this.#closeGap()
+    this.#splitAbove = 0
+    if (!this.#gapless) return
+    // Nothing of it is on disk yet. Look again when there is more, not at every message.
+    this.#closeGaps()
     this.#splitAbove = this.#headBytes + QUEUE_RESIDENT_BYTES / 4
   }
 
-  /** Drops from memory what the tail holds on disk, oldest first. Transient messages among it are kept aside. */
+  #spillCounted(entry: Entry): void {
+    if (entry.stored !== Stored.no) return
+    this.transientBytes -= footprint(entry)
+    this.#spill(entry)
+  }
+
+  /** Drops from memory what the tail holds on disk, oldest first. */
   #pageOut(): void {
-    const log = this.#log!
     while (this.#tailBytes > QUEUE_RESIDENT_BYTES / 2) {
       const entry = this.#tail.peek()
-      if (entry === undefined) break
-      if (entry.stored === Stored.no) this.#kept.push(entry)
-      else if (entry.position < log.durableBelow) this.#gapCount++
-      else break
+      if (entry === undefined) return
+      const gap = entry.spilled ? this.#spilled! : this.#stored!
+      if (entry.position >= gap.log.durableBelow) return
+      gap.add(entry.position)
       this.#tail.shift()
       this.#tailBytes -= footprint(entry)
-      this.#gapBelow = entry.position + 1
     }
   }
 
+  /** Reads the page that the head needs next: of the gap that begins first. */
   #read(): void {
-    if (this.#reading) return
-    this.#reading = true
-    const generation = this.#generation
-    this.#log!.read(this.#gapFrom, this.#gapBelow).then(
-      (messages) => {
-        this.#reading = false
-        if (generation === this.#generation) this.#arrived(messages)
-        this.#tellReaders()
-      },
-      (error: unknown) => {
-        this.#reading = false
-        this.#host.backlogUnreadable(error)
-        this.#tellReaders()
-      },
-    )
+    const gaps = this.#gaps.filter((gap) => gap.count > 0)
+    if (gaps.length === 2) gaps.sort((a, b) => a.from - b.from)
+    gaps[0]?.read()
   }
 
-  #arrived(messages: readonly StoredMessage[]): void {
-    for (const stored of messages) {
-      this.#moveKept(stored.position)
-      this.#append(this.#host.restored(stored))
-    }
-    if (messages.length > 0) {
-      this.#gapFrom = messages.at(-1)!.position + 1
-      this.#gapCount -= messages.length
-    } else {
-      // The rest could not be read: what the log has set aside is counted no longer.
-      this.count -= this.#gapCount
-      this.#gapCount = 0
-    }
-    if (this.#gapCount === 0) this.#closeGap()
-    this.#host.backlogRead()
-  }
-
-  /** Puts the transient messages that stand before `position` back into the head. */
-  #moveKept(position: number): void {
-    for (let kept = this.#kept.peek(); kept && kept.position < position; kept = this.#kept.peek()) {
-      this.#append(this.#kept.shift()!)
+  /** Moves what has been read into the head, as far as nothing before it is missing. */
+  #mergeLoaded(): void {
+    const frontier = Math.min(this.#stored?.frontier ?? Infinity, this.#spilled?.frontier ?? Infinity)
+    for (;;) {
+      const stored = this.#stored?.loaded.peek()
+      const spilled = this.#spilled?.loaded.peek()
+      const first = spilled === undefined || (stored && stored.position < spilled.position) ? stored : spilled
+      if (first === undefined || first.position >= frontier) return
+      if (first === stored) this.#stored!.loaded.shift()
+      else this.#spilled!.loaded.shift()
+      this.#append(first)
     }
   }
 
-  /** The gap has been read: the tail follows the head directly. */
-  #closeGap(): void {
-    this.#moveKept(Infinity)
+  /** The gaps have been read: the tail follows the head directly. */
+  #closeGaps(): void {
     const tail = this.#tail
     if (this.#head.length === 0) {
       this.#tail = this.#head
@@ -231,11 +267,15 @@ export class Backlog {
   }
 
   #tellReaders(): void {
+    if (this.#afterRead.length === 0) return
     const readers = this.#afterRead
-    if (readers.length === 0) return
     this.#afterRead = []
     for (const reader of readers) reader()
   }
+}
+
+function empty(gap: Gap): boolean {
+  return gap.count === 0 && gap.loaded.length === 0
 }
 
 /** What an entry costs in memory, about. */

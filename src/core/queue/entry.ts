@@ -28,6 +28,8 @@ export class Entry {
   redelivered = false
   stored: Stored = Stored.no
   slot = -1
+  /** Whether it is kept in the log for what need not survive, rather than in the queue's own. */
+  spilled = false
 
   constructor(queue: Queue, message: Message, position: number) {
     this.queue = queue

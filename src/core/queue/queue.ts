@@ -29,6 +29,10 @@ export interface QueueProperties {
 /** What a queue needs from the broker around it. */
 export interface QueueContext {
   readonly window: InputWindow
+  /** Whether the process is short of memory. */
+  readonly memoryTight: boolean
+  /** A log for messages that need not survive a restart. */
+  spillLog(): QueueLog
   /** The last consumer of an auto-delete queue went. */
   queueUnused(queue: Queue): void
   /** A page could not be read. The queue tries again when it is next asked for messages. */
@@ -246,7 +250,7 @@ export class Queue implements BacklogHost {
   /** Ends the queue: its consumers are cancelled, its messages gone. What is out with consumers may still be acked. */
   delete(reason: CancelReason): void {
     this.deleted = true
-    this.#backlog.abandon()
+    this.#backlog.drop()
     const subscriptions = [...this.#dispatch.subscriptions]
     for (const subscription of subscriptions) this.#dispatch.remove(subscription)
     this.log?.drop()
@@ -254,9 +258,16 @@ export class Queue implements BacklogHost {
     for (const subscription of subscriptions) subscription.consumer.cancelled(reason)
   }
 
+  get memoryTight(): boolean {
+    return this.#context.memoryTight
+  }
+
+  spillLog(): QueueLog {
+    return this.#context.spillLog()
+  }
+
   restored(stored: StoredMessage): Entry {
     const entry = new Entry(this, stored.message, stored.position)
-    entry.stored = Stored.written
     entry.redelivered = stored.redelivered
     return entry
   }
@@ -286,12 +297,12 @@ export class Queue implements BacklogHost {
     entry.state = EntryState.unacked
     this.#unackedCount++
     this.#unackedBytes += entry.message.bodyBytes
-    if (entry.stored !== Stored.no) this.log!.delivered(entry.position)
+    if (entry.stored !== Stored.no && !entry.spilled) this.log!.delivered(entry.position)
     if (!entry.message.owned) this.#context.window.watch(entry)
   }
 
   #settle(entry: Entry): void {
     entry.state = EntryState.settled
-    if (entry.stored !== Stored.no && !this.deleted) this.log!.settle(entry)
+    if (entry.stored !== Stored.no && !this.deleted) this.#backlog.logOf(entry).settle(entry)
   }
 }

@@ -58,7 +58,7 @@ export class Committer implements TurnTask {
   pendingBytes = 0
 
   #members: BatchMember[] = []
-  #definitions = new Map<string, Operation>()
+  readonly #definitions = new Map<string, Operation>()
   #waiters: (() => void)[] = []
 
   /** What the batch in flight holds, to be told when it is on disk. */
@@ -72,7 +72,7 @@ export class Committer implements TurnTask {
   #backoffMs = RETRY_FIRST_MS
   /** Whether the database is open, and who waits until it is again. */
   #readable = true
-  #readers: (() => void)[] = []
+  readonly #readers: (() => void)[] = []
   #closing: { attempts: number; reject: (error: Error) => void } | null = null
 
   constructor(database: Database, turn: Turn, clock: Clock, monitor: StoreMonitor) {

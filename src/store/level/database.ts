@@ -35,7 +35,7 @@ export type DatabaseFactory = (location: string) => Database
 /** LevelDB. */
 export function levelDatabase(tuning: LevelTuning = {}): DatabaseFactory {
   const options = { ...LEVEL_TUNING, ...tuning, keyEncoding: 'buffer', valueEncoding: 'buffer' }
-  return (location) => new Level<Buffer, Buffer>(location, options) as unknown as Database
+  return (location) => new Level<Buffer, Buffer>(location, options)
 }
 
 /** The store cannot be opened. The message is a sentence for people that names the directory. */

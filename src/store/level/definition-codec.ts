@@ -60,7 +60,7 @@ type EncodedValue = boolean | number | string | null | EncodedTable | [FieldType
 function encodeTable(table: FieldTable, sorted = false): EncodedTable {
   const fields: EncodedTable = []
   for (const [name, value] of table) fields.push([name, value.type, encodeValue(value, sorted)])
-  return sorted ? fields.sort((a, b) => (a[0] < b[0] ? -1 : 1)) : fields
+  return sorted ? fields.toSorted((a, b) => (a[0] < b[0] ? -1 : 1)) : fields
 }
 
 function encodeValue(field: FieldValue, sorted: boolean): EncodedValue {

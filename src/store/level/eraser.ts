@@ -32,7 +32,7 @@ export class Eraser implements BackgroundWork {
   /** The page that comes next in the first erasure. */
   #next = 0
   /** Ranges of keys that were deleted, with the bytes that they held. */
-  #ranges: { start: Buffer; end: Buffer; bytes: number }[] = []
+  readonly #ranges: { start: Buffer; end: Buffer; bytes: number }[] = []
   #compacting = false
   #closed = false
 

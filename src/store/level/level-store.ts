@@ -19,6 +19,9 @@ import { FORMAT, checkFormat, recover } from './recovery.ts'
 import { encodeNumber } from './records.ts'
 import type { LevelTuning } from './tuning.ts'
 
+/** Logs from this id on hold what need not survive: they are deleted when the store is opened. */
+const SPILL_FIRST = 0x8000_0000
+
 export interface LevelStoreOptions {
   /** The directory of the database. It is made if there is none. */
   readonly location: string
@@ -42,11 +45,19 @@ export class LevelStore implements Store {
   readonly #recovered: Map<number, RecoveredLog>
   readonly #logs = new Map<number, LevelLog>()
   #nextLog: number
+  #nextSpill: number
 
   private constructor(context: StoreContext, recovered: Recovered) {
     this.#context = context
     this.#recovered = recovered.logs
     this.#nextLog = recovered.nextLog
+    this.#nextSpill = SPILL_FIRST
+    // What was spilled before the last end is nobody's any more.
+    for (const id of [...recovered.logs.keys()]) {
+      if (id < SPILL_FIRST) continue
+      this.log(id).drop()
+      this.#nextSpill = Math.max(this.#nextSpill, id + 1)
+    }
     for (const { log, from, pages } of recovered.erasures) context.eraser.add({ log, pages, record: from })
   }
 
@@ -103,6 +114,10 @@ export class LevelStore implements Store {
       this.#logs.set(id, (log = new LevelLog(id, this.#context, recovered)))
     }
     return log
+  }
+
+  spill(): QueueLog {
+    return this.log(this.#nextSpill++)
   }
 
   whenDurable(callback: () => void): void {

@@ -45,13 +45,13 @@ export class LogPages {
   /** Pages whose index record is to be written again, or which are to be deleted. */
   #dirty: Page[] = []
   /** Full pages of many fragments. */
-  #fragmented: Page[] = []
+  readonly #fragmented: Page[] = []
   /** Pages that were merged, with their bytes. */
   #merged: { page: Page; value: Buffer }[] = []
   /** Pages that are deleted in slices, behind a record that says so. */
-  #erased: Page[][] = []
+  readonly #erased: Page[][] = []
   /** Damaged bytes that are to be kept elsewhere, and the positions of all that are. */
-  #setAside: { position: number; value: Buffer }[] = []
+  readonly #setAside: { position: number; value: Buffer }[] = []
   readonly #asidePositions: number[]
 
   constructor(log: number, context: StoreContext, owner: PageOwner, pages: readonly Page[], aside: readonly number[]) {

@@ -55,7 +55,7 @@ export async function checkFormat(database: Database, location: string): Promise
 /** Reads definitions, the records of logs and the index records of pages. */
 export async function recover(database: Database): Promise<Recovered> {
   const definitions: Definition[] = []
-  for await (const [, value] of kind(database, Kind.definition)) definitions.push(decodeDefinition(value))
+  for await (const [, value] of recordsOf(database, Kind.definition)) definitions.push(decodeDefinition(value))
   const nextLog = await database.get(kindKey(Kind.nextLog))
   const recovered = {
     definitions,
@@ -63,16 +63,16 @@ export async function recover(database: Database): Promise<Recovered> {
     erasures: [] as UnfinishedErasure[],
     nextLog: nextLog === undefined ? 1 : decodeNumber(nextLog),
   }
-  for await (const [key, value] of kind(database, Kind.log)) {
+  for await (const [key, value] of recordsOf(database, Kind.log)) {
     const { next, deliveredBelow } = decodeLogRecord(value)
     recovered.logs.set(logOfKey(key), { pages: [], aside: [], next, deliveredBelow })
   }
-  for await (const [key, value] of kind(database, Kind.erasure)) {
+  for await (const [key, value] of recordsOf(database, Kind.erasure)) {
     const range = { log: logOfKey(key), from: positionOfKey(key), below: decodeNumber(value) }
     recovered.erasures.push({ ...range, pages: [] })
   }
   await recoverPages(database, recovered)
-  for await (const [key] of kind(database, Kind.setAside)) {
+  for await (const [key] of recordsOf(database, Kind.setAside)) {
     logOf(recovered, logOfKey(key)).aside.push(positionOfKey(key))
   }
   return recovered
@@ -80,7 +80,7 @@ export async function recover(database: Database): Promise<Recovered> {
 
 async function recoverPages(database: Database, recovered: Recovered): Promise<void> {
   const damaged: { log: number; first: number }[] = []
-  for await (const [key, value] of kind(database, Kind.index)) {
+  for await (const [key, value] of recordsOf(database, Kind.index)) {
     const log = logOfKey(key)
     const first = positionOfKey(key)
     try {
@@ -124,7 +124,7 @@ async function rebuildPage(database: Database, recovered: Recovered, id: number,
   if (page.live > 0) log.pages.splice(index < 0 ? log.pages.length : index, 0, page)
 }
 
-function kind(database: Database, kind: Kind): AsyncGenerator<[Buffer, Buffer]> {
+function recordsOf(database: Database, kind: Kind): AsyncGenerator<[Buffer, Buffer]> {
   return records(database, { gte: kindKey(kind), lt: kindEnd(kind) })
 }
 

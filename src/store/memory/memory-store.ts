@@ -19,10 +19,10 @@ export class MemoryStore implements Store, TurnTask {
   readonly #clock: Clock
   readonly #logs = new Map<number, MemoryLog>()
   #nextLog = 1
-  #waiting: MemoryLog[] = []
+  readonly #waiting: MemoryLog[] = []
   #changed = false
   #enlisted = false
-  #waiters: (() => void)[] = []
+  readonly #waiters: (() => void)[] = []
 
   constructor(options: MemoryStoreOptions) {
     this.#turn = options.turn
@@ -56,6 +56,11 @@ export class MemoryStore implements Store, TurnTask {
       this.#logs.set(known, (log = new MemoryLog(known, this.#clock, enlist)))
     }
     return log
+  }
+
+  /** Nothing survives here, so any log will do. */
+  spill(): QueueLog {
+    return this.log()
   }
 
   whenDurable(callback: () => void): void {

@@ -1,0 +1,205 @@
+// Arguments of declarations and subscriptions: what is valid, and what a redeclaration may not change.
+import { queueArguments, type QueueType } from './arguments/queue-arguments.ts'
+import { resource, renderValue } from './arguments/render.ts'
+import { sameValue } from './arguments/same-value.ts'
+import { integer, integerBetween, type Validator } from './arguments/validators.ts'
+import { BrokerError } from './errors.ts'
+import type { ExchangeProperties } from './exchange/exchange.ts'
+import type { FieldTable, FieldValue } from './value.ts'
+
+/** What a redeclaration of a queue must repeat. */
+export interface QueueDeclaration {
+  readonly durable: boolean
+  readonly autoDelete: boolean
+  readonly arguments: FieldTable
+}
+
+/** A queue that exists. */
+interface DeclaredQueue extends QueueDeclaration {
+  readonly name: string
+}
+
+const CLASSIC: FieldValue = { type: 'longstr', value: 'classic' }
+
+const consumerArguments: readonly (readonly [key: string, invalid: Validator])[] = [
+  ['x-priority', integer],
+  ['x-consumer-timeout', integerBetween(0)],
+]
+const streamConsumerArguments = new Set(['x-stream-offset', 'x-stream-filter', 'x-stream-match-unfiltered'])
+
+/** The type that queue arguments ask for. The arguments are valid, and none given means classic. */
+export function queueTypeOf(args: FieldTable): QueueType {
+  return renderValue(args.get('x-queue-type') ?? CLASSIC) as QueueType
+}
+
+/**
+ * Checks the arguments of a new exchange; unknown ones pass.
+ * @throws BrokerError precondition-failed when the alternate exchange is no string.
+ */
+export function validateExchangeArguments(name: string, vhost: string, args: FieldTable): void {
+  assertExchangeName('exchange', name, vhost, args, 'alternate-exchange')
+}
+
+/**
+ * Checks the arguments of a new queue; unknown ones pass.
+ * @throws BrokerError precondition-failed for the first that is wrong, not-implemented for a stream.
+ */
+export function validateQueueArguments(name: string, vhost: string, args: FieldTable): void {
+  assertExchangeName('queue', name, vhost, args, 'x-dead-letter-exchange')
+  // The type comes first, as the others are judged by it.
+  for (const argument of queueArguments) {
+    if (argument.key === 'x-queue-type') assertValid(name, vhost, argument.key, argument.invalid, args)
+  }
+  const type = queueTypeOf(args)
+  if (type === 'stream') {
+    throw new BrokerError('not-implemented', `streams are not supported yet: ${resource('queue', name, vhost)}`)
+  }
+  for (const argument of queueArguments) {
+    if (argument.types.includes(type)) assertValid(name, vhost, argument.key, argument.invalid, args)
+  }
+  for (const argument of queueArguments) {
+    if (!argument.types.includes(type) && args.has(argument.key)) throw foreign(name, vhost, argument.key, type)
+  }
+}
+
+/**
+ * Checks that a new queue's type can have its properties. RabbitMQ: a quorum queue is durable, belongs to nobody and
+ * stays.
+ * @throws BrokerError precondition-failed naming the first property that it cannot have.
+ */
+export function validateQueueProperties(
+  name: string,
+  vhost: string,
+  declaration: QueueDeclaration,
+  exclusive: boolean,
+): void {
+  if (queueTypeOf(declaration.arguments) === 'classic') return
+  const refuse = (property: string): never => {
+    const sentence = `invalid property '${property}' for ${resource('queue', name, vhost)}`
+    throw new BrokerError('precondition-failed', sentence)
+  }
+  if (declaration.autoDelete) refuse('auto-delete')
+  if (exclusive) refuse('exclusive-owner')
+  if (!declaration.durable) refuse('non-durable')
+}
+
+/**
+ * Checks the arguments of a new consumer of a queue that is not a stream; unknown ones pass.
+ * @throws BrokerError precondition-failed for the first that is wrong.
+ */
+export function validateConsumerArguments(queue: DeclaredQueue, vhost: string, args: FieldTable): void {
+  for (const [key, invalid] of consumerArguments) assertValid(queue.name, vhost, key, invalid, args)
+  for (const key of args.keys()) {
+    if (streamConsumerArguments.has(key)) throw foreign(queue.name, vhost, key, queueTypeOf(queue.arguments))
+  }
+}
+
+/**
+ * Checks that a queue which exists is what a declaration asks for. Whose it is, is the session's affair.
+ * @throws BrokerError precondition-failed naming the first difference.
+ */
+export function assertQueueEquivalent(existing: DeclaredQueue, received: QueueDeclaration, vhost: string): void {
+  const { name } = existing
+  assertSameFlag('queue', name, vhost, 'durable', received.durable, existing.durable)
+  assertSameFlag('queue', name, vhost, 'auto_delete', received.autoDelete, existing.autoDelete)
+  const type = queueTypeOf(existing.arguments)
+  for (const { key, types } of queueArguments) {
+    if (!types.includes(type)) continue
+    const absent = key === 'x-queue-type' ? CLASSIC : undefined
+    const [asked, current] = [received.arguments.get(key) ?? absent, existing.arguments.get(key) ?? absent]
+    assertEquivalent('queue', name, vhost, key, asked, current)
+  }
+}
+
+/**
+ * Checks that an exchange which exists is what a declaration asks for. Of the arguments only the alternate exchange is
+ * compared, as RabbitMQ does.
+ * @throws BrokerError precondition-failed naming the first difference.
+ */
+export function assertExchangeEquivalent(
+  existing: ExchangeProperties & { readonly name: string },
+  received: ExchangeProperties,
+  vhost: string,
+): void {
+  const { name } = existing
+  const [askedType, currentType] = [text(received.type), text(existing.type)]
+  assertEquivalent('exchange', name, vhost, 'type', askedType, currentType)
+  assertSameFlag('exchange', name, vhost, 'durable', received.durable, existing.durable)
+  assertSameFlag('exchange', name, vhost, 'auto_delete', received.autoDelete, existing.autoDelete)
+  assertSameFlag('exchange', name, vhost, 'internal', received.internal, existing.internal)
+  const [asked, current] = [received.arguments.get('alternate-exchange'), existing.arguments.get('alternate-exchange')]
+  assertEquivalent('exchange', name, vhost, 'alternate-exchange', asked, current)
+}
+
+/**
+ * Checks that two values of an argument are the same, or both absent.
+ * @throws BrokerError precondition-failed when they differ. The types are only told when one of them is absent.
+ */
+export function assertEquivalent(
+  kind: 'queue' | 'exchange',
+  name: string,
+  vhost: string,
+  key: string,
+  received: FieldValue | undefined,
+  current: FieldValue | undefined,
+): void {
+  if (received === undefined && current === undefined) return
+  if (received !== undefined && current !== undefined && sameValue(received, current)) return
+  const bothGiven = received !== undefined && current !== undefined
+  const shown = bothGiven ? quotedValue : typedValue
+  throw new BrokerError(
+    'precondition-failed',
+    `inequivalent arg '${key}' for ${resource(kind, name, vhost)}: received ${shown(received)} but current is ${shown(current)}`,
+  )
+}
+
+function assertSameFlag(
+  kind: 'queue' | 'exchange',
+  name: string,
+  vhost: string,
+  key: string,
+  received: boolean,
+  current: boolean,
+): void {
+  assertEquivalent(kind, name, vhost, key, { type: 'bool', value: received }, { type: 'bool', value: current })
+}
+
+function quotedValue(value: FieldValue | undefined): string {
+  return value === undefined ? 'none' : `'${renderValue(value)}'`
+}
+
+function typedValue(value: FieldValue | undefined): string {
+  return value === undefined ? 'none' : `the value '${renderValue(value)}' of type '${value.type}'`
+}
+
+function text(value: string): FieldValue {
+  return { type: 'longstr', value }
+}
+
+/** RabbitMQ checks an argument that names an exchange before all others, with a text of its own. */
+function assertExchangeName(
+  kind: 'queue' | 'exchange',
+  name: string,
+  vhost: string,
+  args: FieldTable,
+  key: string,
+): void {
+  const value = args.get(key)
+  if (value === undefined || value.type === 'longstr') return
+  const sentence = `invalid type '${value.type}' for arg '${key}' in ${resource(kind, name, vhost)}`
+  throw new BrokerError('precondition-failed', sentence)
+}
+
+function assertValid(queue: string, vhost: string, key: string, invalid: Validator, args: FieldTable): void {
+  const value = args.get(key)
+  const term = value === undefined ? undefined : invalid(value, args)
+  if (term === undefined) return
+  throw new BrokerError('precondition-failed', `invalid arg '${key}' for ${resource('queue', queue, vhost)}: ${term}`)
+}
+
+function foreign(queue: string, vhost: string, key: string, type: QueueType): BrokerError {
+  return new BrokerError(
+    'precondition-failed',
+    `invalid arg '${key}' for ${resource('queue', queue, vhost)} of queue type rabbit_${type}_queue`,
+  )
+}

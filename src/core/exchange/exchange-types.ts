@@ -1,0 +1,38 @@
+// The exchange types by name. A new type is one more file and one more line here.
+import { BrokerError } from '../errors.ts'
+import type { PropertyCodec } from '../ports.ts'
+import { DirectExchange } from './direct.ts'
+import type { Exchange, ExchangeProperties } from './exchange.ts'
+import { FanoutExchange } from './fanout.ts'
+import { HeadersExchange } from './headers.ts'
+import { TopicExchange } from './topic.ts'
+
+/** Makes an exchange of one type. `codec` reads the headers of messages, for those types that ask for them. */
+type ExchangeFactory = (name: string, properties: ExchangeProperties, codec: PropertyCodec) => Exchange
+
+/** The known types. The names are those that clients declare with. */
+export const exchangeTypes: ReadonlyMap<string, ExchangeFactory> = new Map<string, ExchangeFactory>([
+  ['direct', (name, properties) => new DirectExchange(name, properties)],
+  ['fanout', (name, properties) => new FanoutExchange(name, properties)],
+  ['topic', (name, properties) => new TopicExchange(name, properties)],
+  ['headers', (name, properties, codec) => new HeadersExchange(name, properties, codec)],
+])
+
+/** @throws BrokerError precondition-failed when there is no such type. */
+export function assertExchangeType(type: string): void {
+  factoryOf(type)
+}
+
+/**
+ * Makes an exchange, without bindings.
+ * @throws BrokerError precondition-failed when there is no such type.
+ */
+export function createExchange(name: string, properties: ExchangeProperties, codec: PropertyCodec): Exchange {
+  return factoryOf(properties.type)(name, properties, codec)
+}
+
+function factoryOf(type: string): ExchangeFactory {
+  const factory = exchangeTypes.get(type)
+  if (factory === undefined) throw new BrokerError('precondition-failed', `unknown exchange type '${type}'`)
+  return factory
+}

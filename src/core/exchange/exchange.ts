@@ -1,0 +1,104 @@
+// What all exchange types have in common, and the way of a message through them.
+import type { Message } from '../message.ts'
+import type { FieldTable } from '../value.ts'
+import type { Binding } from './binding.ts'
+import type { Routes } from './routes.ts'
+
+/** How an exchange was declared. */
+export interface ExchangeProperties {
+  readonly type: string
+  readonly durable: boolean
+  readonly autoDelete: boolean
+  readonly internal: boolean
+  readonly arguments: FieldTable
+}
+
+/**
+ * An exchange: the bindings that it is the source of, and how they choose. Each type is a subclass that arranges the
+ * bindings for its way of matching; this class knows which there are.
+ */
+export abstract class Exchange {
+  readonly name: string
+  readonly type: string
+  readonly durable: boolean
+  readonly autoDelete: boolean
+  readonly internal: boolean
+  readonly arguments: FieldTable
+  /** The bindings that this exchange routes by, by identity. */
+  readonly sourceBindings = new Map<string, Binding>()
+  /** The bindings that lead here from other exchanges. */
+  readonly destinationBindings = new Set<Binding>()
+  /** The exchange that takes what matches no binding here. */
+  alternate: string | null
+  /** Messages that were published to this exchange, and those (one for each queue) that left it for a queue. */
+  publishedIn = 0
+  publishedOut = 0
+  /** Kept by Routes: the last routing that reached this exchange. */
+  routeMark = 0
+
+  constructor(name: string, properties: ExchangeProperties) {
+    this.name = name
+    this.type = properties.type
+    this.durable = properties.durable
+    this.autoDelete = properties.autoDelete
+    this.internal = properties.internal
+    this.arguments = properties.arguments
+    const alternate = properties.arguments.get('alternate-exchange')
+    this.alternate = alternate?.type === 'longstr' ? alternate.value : null
+  }
+
+  /**
+   * Adds a binding whose source this is, also to the books of a destination exchange (a queue's are its owner's).
+   * Returns false, and changes nothing, if the same binding exists.
+   * @throws BrokerError precondition-failed when the type cannot route by it; nothing has changed then.
+   */
+  bind(binding: Binding): boolean {
+    if (this.sourceBindings.has(binding.identity)) return false
+    this.attach(binding)
+    this.sourceBindings.set(binding.identity, binding)
+    binding.exchange?.destinationBindings.add(binding)
+    return true
+  }
+
+  /** Removes the binding of this identity. Returns it, or undefined if there is none. */
+  unbind(identity: string): Binding | undefined {
+    const binding = this.sourceBindings.get(identity)
+    if (binding === undefined) return undefined
+    this.detach(binding)
+    this.sourceBindings.delete(identity)
+    binding.exchange?.destinationBindings.delete(binding)
+    return binding
+  }
+
+  /** Adds to `routes` where a message with this routing key goes from here, one step far. */
+  abstract match(message: Message, routingKey: string, routes: Routes): void
+
+  /** Arranges for a new binding to be matched. Throws before it changes anything, or not at all. */
+  protected abstract attach(binding: Binding): void
+
+  /** Undoes `attach`. */
+  protected abstract detach(binding: Binding): void
+}
+
+/**
+ * Routes a message through an exchange and all that it leads to: adds to `routes`, which the caller has begun. Each
+ * exchange is passed once, so cycles end. An exchange that matched nothing at all, neither queue nor exchange, hands
+ * over to its alternate; one that `lookup` does not know is ignored.
+ */
+export function route(
+  exchange: Exchange,
+  message: Message,
+  routes: Routes,
+  lookup: (name: string) => Exchange | undefined,
+): void {
+  let next = routes.exchangeCount
+  routes.addExchange(exchange)
+  while (next < routes.exchangeCount) {
+    const current = routes.exchanges[next++]!
+    routes.matched = false
+    current.match(message, message.routingKey, routes)
+    if (routes.matched || current.alternate === null) continue
+    const alternate = lookup(current.alternate)
+    if (alternate !== undefined) routes.addExchange(alternate)
+  }
+}

@@ -1,0 +1,97 @@
+// The part of a backlog that is in a log only, and what has been read of it.
+import { Fifo } from '../../lib/fifo.ts'
+import type { QueueLog, StoredMessage } from '../ports.ts'
+import type { Entry } from './entry.ts'
+
+/** What a gap does with what it has read. */
+export interface GapOwner {
+  restored(gap: Gap, stored: StoredMessage): Entry
+  /** A page has arrived, or could not be read; the owner decides what is read next. */
+  gapRead(error: unknown): void
+}
+
+/**
+ * Messages from position `from` on and below `below`, of which `count` are still to be read. What has been read waits
+ * in `loaded` until everything before it is there: a queue that spills has two logs, which are merged by position.
+ */
+export class Gap {
+  readonly log: QueueLog
+  from: number
+  below: number
+  count: number
+  readonly loaded = new Fifo<Entry>()
+
+  readonly #owner: GapOwner
+  #reading = false
+  /** Changes when what is being read is no longer wanted. */
+  #generation = 0
+
+  constructor(log: QueueLog, owner: GapOwner) {
+    this.log = log
+    this.#owner = owner
+    this.from = log.recovered.first
+    this.below = log.recovered.next
+    this.count = log.recovered.count
+  }
+
+  /** Everything of this log that stands before this position has been read. */
+  get frontier(): number {
+    return this.count > 0 ? this.from : Infinity
+  }
+
+  get reading(): boolean {
+    return this.#reading
+  }
+
+  /** Takes in a message that was in memory, and is in the log. */
+  add(position: number): void {
+    if (this.count === 0) this.from = position
+    this.count++
+    this.below = position + 1
+  }
+
+  /** Reads the next page, unless one is being read. */
+  read(): void {
+    if (this.#reading) return
+    this.#reading = true
+    const generation = this.#generation
+    this.log.read(this.from, this.below).then(
+      (messages) => this.#arrived(generation, messages),
+      (error: unknown) => {
+        this.#reading = false
+        this.#owner.gapRead(error)
+      },
+    )
+  }
+
+  /** Forgets what it holds, and settles it in the log unread. Returns the entries that had been read. */
+  discard(): Fifo<Entry> {
+    if (this.count > 0) this.log.discard(this.from, this.below)
+    this.count = 0
+    this.abandon()
+    return this.loaded
+  }
+
+  /** What is being read is not wanted any more. */
+  abandon(): void {
+    this.#generation++
+  }
+
+  /** Messages that could not be read and were set aside by the log: they are no longer counted. Kept until asked. */
+  lost = 0
+
+  #arrived(generation: number, messages: readonly StoredMessage[]): void {
+    this.#reading = false
+    if (generation === this.#generation) {
+      for (const stored of messages) this.loaded.push(this.#owner.restored(this, stored))
+      if (messages.length > 0) {
+        this.from = messages.at(-1)!.position + 1
+        this.count -= messages.length
+      } else {
+        this.lost += this.count
+        this.count = 0
+      }
+    }
+    this.#owner.gapRead(null)
+  }
+}
