@@ -116,6 +116,8 @@ function serverOptions(values: Values): ServerOptions {
   return {
     dataDir: values['data-dir'],
     port: values.port,
+    managementPort: values['management-port'],
+    ...(values['management-host'] === null ? {} : { managementHost: values['management-host'] }),
     defaultUser: values['default-user'],
     defaultPassword: values['default-pass'],
     defaultVhost: values['default-vhost'],

@@ -9,6 +9,9 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { VERSION } from '../src/lib/version.ts'
 import { Program, type Outcome } from './support/program.ts'
 
+/** Ports that the system picks, so that no test is in another's way. */
+const ANY_PORTS = ['--port', '0', '--management-port', '0']
+
 let directory: string
 let programs: Program[]
 
@@ -28,11 +31,11 @@ function run(words: readonly string[], environment: Record<string, string> = {})
 }
 
 function start(...words: string[]): Program {
-  return run(['start', '--data-dir', join(directory, 'data'), '--host', '127.0.0.1', '--port', '0', ...words])
+  return run(['start', '--data-dir', join(directory, 'data'), '--host', '127.0.0.1', ...ANY_PORTS, ...words])
 }
 
 function startEverywhere(): Program {
-  return run(['start', '--data-dir', join(directory, 'data'), '--port', '0'])
+  return run(['start', '--data-dir', join(directory, 'data'), ...ANY_PORTS])
 }
 
 function outcome(...words: string[]): Promise<Outcome> {
@@ -83,7 +86,7 @@ describe('leveret start', () => {
   it('prints one line when it accepts connections, and only logs on standard error, as JSON', async () => {
     const program = start()
     expect(await program.firstLine()).toMatch(
-      new RegExp(`^leveret ${VERSION.replaceAll('.', '\\.')} ready: amqp \\d+$`),
+      new RegExp(`^leveret ${VERSION.replaceAll('.', '\\.')} ready: amqp \\d+, management \\d+$`),
     )
     expect(await greeting(await program.port())).toBe('\x01')
     program.signal('SIGTERM')

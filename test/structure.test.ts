@@ -19,9 +19,10 @@ const TABLE: Readonly<Record<string, Part>> = {
   net: { parts: ['lib'], packages: ['node:net'] },
   core: { parts: ['lib'], packages: ['node:crypto', 'node:assert/strict', 'node:buffer'] },
   amqp: { parts: ['amqp/wire', 'net', 'core', 'lib'], packages: [/^node:/] },
+  management: { parts: ['core', 'lib'], packages: [/^node:/, 'fastify', 'prom-client'] },
   store: { parts: ['core', 'lib'], packages: [/^node:/, 'level', 'abstract-level'] },
   config: { parts: ['lib'], packages: [/^node:/, 'yaml'] },
-  'server.ts': { parts: ['amqp', 'amqp/wire', 'net', 'core', 'store', 'lib'], packages: [/^node:/] },
+  'server.ts': { parts: ['amqp', 'amqp/wire', 'net', 'core', 'store', 'management', 'lib'], packages: [/^node:/] },
   'main.ts': { parts: ['server.ts', 'config', 'lib'], packages: [/^node:/, 'yargs', 'pino', 'pino-pretty'] },
 }
 
