@@ -117,6 +117,7 @@ function serverOptions(values: Values): ServerOptions {
     dataDir: values['data-dir'],
     port: values.port,
     managementPort: values['management-port'],
+    prometheusPort: values['prometheus-port'],
     ...(values['management-host'] === null ? {} : { managementHost: values['management-host'] }),
     defaultUser: values['default-user'],
     defaultPassword: values['default-pass'],

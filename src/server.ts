@@ -32,6 +32,8 @@ export interface ServerOptions {
   readonly managementPort?: number | undefined
   /** The address of the HTTP API. Absent: every interface. */
   readonly managementHost?: string | undefined
+  /** The port that Prometheus scrapes, on the address of the HTTP API; 0 picks a free one. Absent: not served there. */
+  readonly prometheusPort?: number | undefined
   /** User, password and vhost that are made when the database is empty. */
   readonly defaultUser?: string | undefined
   readonly defaultPassword?: string | undefined
@@ -57,7 +59,7 @@ export interface ServerOptions {
 
 /** A running broker. */
 export interface Server {
-  readonly ports: { readonly amqp: number; readonly management?: number }
+  readonly ports: { readonly amqp: number; readonly management?: number; readonly prometheus?: number }
   /** Stops accepting, closes the connections with 320 CONNECTION_FORCED, writes what waits, and closes the database. */
   close(reason?: string): Promise<void>
 }
@@ -137,7 +139,7 @@ class RunningServer implements Server {
     store: Store,
     logger: Logger,
   ) {
-    this.ports = { amqp: listener.port, ...(management === null ? {} : { management: management.port }) }
+    this.ports = { amqp: listener.port, ...managementPorts(management) }
     this.#management = management
     this.#context = context
     this.#listener = listener
@@ -267,8 +269,25 @@ async function startManagement(
   }
   const management = await listening(host, port, () => ManagementServer.listen({ broker, clock, node, host, port }))
   listeners.push({ protocol: 'http', address: host ?? '::', port: management.port, tls: false })
+  const { prometheusPort } = options
+  if (prometheusPort !== undefined) {
+    try {
+      await listening(host, prometheusPort, () => management.listenForScrapes({ host, port: prometheusPort }))
+    } catch (error) {
+      await management.close()
+      throw error
+    }
+    const { scrapePort } = management
+    listeners.push({ protocol: 'http/prometheus', address: host ?? '::', port: scrapePort ?? 0, tls: false })
+  }
   broker.logger.info({ port: management.port }, 'the HTTP API is served')
   return management
+}
+
+function managementPorts(management: ManagementServer | null): Omit<Server['ports'], 'amqp'> {
+  if (management === null) return {}
+  const { port, scrapePort } = management
+  return { management: port, ...(scrapePort === null ? {} : { prometheus: scrapePort }) }
 }
 
 /** Starts to listen, or says in words why that cannot be. */

@@ -10,7 +10,7 @@ import { VERSION } from '../src/lib/version.ts'
 import { Program, type Outcome } from './support/program.ts'
 
 /** Ports that the system picks, so that no test is in another's way. */
-const ANY_PORTS = ['--port', '0', '--management-port', '0']
+const ANY_PORTS = ['--port', '0', '--management-port', '0', '--prometheus-port', '0']
 
 let directory: string
 let programs: Program[]
@@ -86,7 +86,7 @@ describe('leveret start', () => {
   it('prints one line when it accepts connections, and only logs on standard error, as JSON', async () => {
     const program = start()
     expect(await program.firstLine()).toMatch(
-      new RegExp(`^leveret ${VERSION.replaceAll('.', '\\.')} ready: amqp \\d+, management \\d+$`),
+      new RegExp(`^leveret ${VERSION.replaceAll('.', '\\.')} ready: amqp \\d+, management \\d+, prometheus \\d+$`),
     )
     expect(await greeting(await program.port())).toBe('\x01')
     program.signal('SIGTERM')

@@ -109,6 +109,8 @@ class OwnBroker implements Broker {
       String(this.port),
       '--management-port',
       '0',
+      '--prometheus-port',
+      '0',
     ]
     const child = spawn(process.execPath, [program, ...flags], { stdio: ['ignore', 'pipe', 'pipe'] })
     this.#process = child

@@ -4,7 +4,7 @@ import type { Logger } from '../lib/log.ts'
 import { Access, type User } from './access.ts'
 import { Alarms } from './alarms.ts'
 import type { ConnectionView } from './clients.ts'
-import { Churn } from './counts.ts'
+import { Churn, MessageSizes } from './counts.ts'
 import type { Definition, VHostDefinition } from './definitions.ts'
 import { BrokerError } from './errors.ts'
 import { InputWindow } from './input-window.ts'
@@ -47,6 +47,7 @@ export class Broker implements VHostContext {
   /** Who is connected, by name. Kept by the front ends, through `connectionOpened` and `connectionClosed`. */
   readonly connections = new Map<string, ConnectionView>()
   readonly churn = new Churn()
+  readonly sizes = new MessageSizes()
   /** Counts what was enlisted to be kept: a command that moved it is answered when that is on disk. */
   durableChanges = 0
   #topologyVersion = 0

@@ -4,6 +4,8 @@
 export class MessageCounts {
   /** Taken from publishers; for a queue, what reached it. */
   published = 0
+  /** For a vhost: one for each queue that a publish reached. */
+  routed = 0
   /** Publishes that their publisher was told are safe. */
   confirmed = 0
   /** Mandatory messages that reached no queue. */
@@ -35,6 +37,24 @@ export class MessageCounts {
 export type CountName = Exclude<keyof MessageCounts, 'add'>
 
 export const COUNT_NAMES = Object.keys(new MessageCounts()) as readonly CountName[]
+
+/** The upper bounds of the sizes that are told apart, in bytes. RabbitMQ's. */
+export const SIZE_BOUNDS = [100, 1e3, 1e4, 1e5, 1e6, 1e7, 5e7, 1e8, Infinity] as const
+
+/** How large the bodies of published messages were. */
+export class MessageSizes {
+  /** How many were within each bound, and not within the one before. */
+  readonly counts: number[] = SIZE_BOUNDS.map(() => 0)
+  /** All of them together, in bytes. */
+  sum = 0
+
+  observe(bytes: number): void {
+    this.sum += bytes
+    let bound = 0
+    while (bytes > SIZE_BOUNDS[bound]!) bound++
+    this.counts[bound]!++
+  }
+}
 
 /** Comings and goings since the broker started. */
 export class Churn {

@@ -90,7 +90,10 @@ export class Session implements QueueOwner {
     const exchange = this.#routedExchange!
     exchange.publishedIn++
     exchange.publishedOut += reached
-    this.vhost.counts.published++
+    const { counts } = this.vhost
+    counts.published++
+    counts.routed += reached
+    this.#broker.sizes.observe(message.bodyEnd - message.bodyStart)
     for (let i = 0; i < reached; i++) {
       const queue = queues[i]!
       queue.publish(message, publisher, sequence)

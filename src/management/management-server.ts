@@ -10,8 +10,15 @@ import { isObject, parseObject } from './body.ts'
 import { badRequest, fromBrokerError, HttpError, notAuthorised, notFound, type JsonObject } from './http-error.ts'
 import { cutToColumns, Listing } from './listing.ts'
 import { Rates } from './rates.ts'
-import { Reply, type Answer, type Management, type Node, type Route } from './route.ts'
+import { Reply, TextStream, type Answer, type Management, type Node, type Route } from './route.ts'
+import { metricsRoutes } from './metrics/metrics-routes.ts'
 import { routes } from './routes/routes.ts'
+
+/** Where metrics are served for scrapers, without credentials and with nothing else. */
+interface ScrapeOptions {
+  readonly host?: string | undefined
+  readonly port: number
+}
 
 /** Where and for what the API is started. */
 export interface ManagementOptions {
@@ -52,19 +59,23 @@ export class ManagementServer {
   readonly #management: Management
   readonly #rates: Rates
   readonly #authentication: Authentication
+  #scraped: FastifyInstance | null = null
 
   private constructor({ broker, clock, node }: ManagementOptions) {
     this.#rates = new Rates(broker, clock)
-    this.#management = { broker, clock, node, rates: this.#rates }
     this.#authentication = new Authentication(broker.access, clock)
-    this.#app = fastify({
+    this.#management = { broker, clock, node, rates: this.#rates, logins: this.#authentication.counts }
+    this.#app = this.#application([...routes, ...metricsRoutes('monitoring')])
+  }
+
+  #newApplication(): FastifyInstance {
+    return fastify({
       bodyLimit: BODY_BYTES_MAX,
       forceCloseConnections: true,
       exposeHeadRoutes: false,
       routerOptions: { ignoreTrailingSlash: true, maxParamLength: PARAMETER_LENGTH_MAX },
       frameworkErrors: (error, _request, reply) => void this.#failed(error, reply),
     })
-    this.#build()
   }
 
   /** Starts to listen. Rejects with Node's system error. */
@@ -81,17 +92,28 @@ export class ManagementServer {
   }
 
   get port(): number {
-    const address = this.#app.server.address()
-    return typeof address === 'object' && address !== null ? address.port : 0
+    return portOf(this.#app)
+  }
+
+  /** The port that metrics are scraped from, if that was asked for. */
+  get scrapePort(): number | null {
+    return this.#scraped === null ? null : portOf(this.#scraped)
+  }
+
+  /** Serves metrics on a port of their own. Rejects with Node's system error. */
+  async listenForScrapes(options: ScrapeOptions): Promise<void> {
+    const app = this.#application(metricsRoutes('nobody'))
+    await listen(app, options)
+    this.#scraped = app
   }
 
   async close(): Promise<void> {
     this.#rates.stop()
-    await this.#app.close()
+    await Promise.all([this.#app.close(), this.#scraped?.close()])
   }
 
-  #build(): void {
-    const app = this.#app
+  #application(served: readonly Route[]): FastifyInstance {
+    const app = this.#newApplication()
     // Bodies are read by the routes: RabbitMQ takes JSON under any content type, or none.
     app.removeAllContentTypeParsers()
     app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
@@ -102,7 +124,7 @@ export class ManagementServer {
     app.setErrorHandler((error, _request, reply) => this.#failed(error, reply))
     app.setNotFoundHandler((_request, reply) => this.#failed(notFound(), reply))
     const paths = new Map<string, Set<string>>()
-    for (const route of routes) {
+    for (const route of served) {
       const methods = paths.get(route.path) ?? new Set()
       paths.set(route.path, methods.add(route.method))
       app.route({
@@ -113,23 +135,8 @@ export class ManagementServer {
         handler: async (request, reply) => this.#serve(request, reply, route),
       })
     }
-    for (const [path, methods] of paths) this.#others(path, methods)
-  }
-
-  /** The methods that a path does not have; and OPTIONS, which is for everybody. */
-  #others(path: string, methods: ReadonlySet<string>): void {
-    const allow = [...methods, ...(methods.has('GET') ? ['HEAD'] : []), 'OPTIONS'].join(', ')
-    const missing = METHODS.filter((method) => !methods.has(method))
-    this.#app.route({
-      method: missing,
-      url: path,
-      handler: async (_request, reply) => reply.code(405).header('allow', allow).send(),
-    })
-    this.#app.route({
-      method: 'OPTIONS',
-      url: path,
-      handler: async (_request, reply) => reply.code(200).header('allow', allow).send(),
-    })
+    for (const [path, methods] of paths) otherMethods(app, path, methods)
+    return app
   }
 
   /** Finds out who asks, and whether they have the tag. Throws HttpError 401. */
@@ -152,6 +159,7 @@ export class ManagementServer {
       user: senders.get(request) ?? NOBODY,
       params: request.params as Readonly<Record<string, string>>,
       query,
+      all: (parameter) => valuesOf(request, parameter),
       headers: request.headers,
       bytes,
       body: () => parseObject(bytes),
@@ -178,7 +186,7 @@ export class ManagementServer {
   }
 }
 
-async function listen(app: FastifyInstance, { host, port }: ManagementOptions): Promise<void> {
+async function listen(app: FastifyInstance, { host, port }: ScrapeOptions): Promise<void> {
   if (host !== undefined) {
     await app.listen({ host, port })
     return
@@ -193,6 +201,27 @@ async function listen(app: FastifyInstance, { host, port }: ManagementOptions): 
   }
 }
 
+/** The methods that a path does not have; and OPTIONS, which is for everybody. */
+function otherMethods(app: FastifyInstance, path: string, methods: ReadonlySet<string>): void {
+  const allow = [...methods, ...(methods.has('GET') ? ['HEAD'] : []), 'OPTIONS'].join(', ')
+  const missing = METHODS.filter((method) => !methods.has(method))
+  app.route({
+    method: missing,
+    url: path,
+    handler: async (_request, reply) => reply.code(405).header('allow', allow).send(),
+  })
+  app.route({
+    method: 'OPTIONS',
+    url: path,
+    handler: async (_request, reply) => reply.code(200).header('allow', allow).send(),
+  })
+}
+
+function portOf(app: FastifyInstance): number {
+  const address = app.server.address()
+  return typeof address === 'object' && address !== null ? address.port : 0
+}
+
 const NOBODY: User = { name: '', tags: [] }
 /** Who sent a request, once that is known. */
 const senders = new WeakMap<FastifyRequest, User>()
@@ -201,6 +230,9 @@ async function send(reply: FastifyReply, answer: Answer, query: Readonly<Record<
   if (answer instanceof Reply) {
     reply.code(answer.status).headers(answer.headers)
     return answer.body === undefined ? reply.send() : sendJson(reply, answer.body)
+  }
+  if (answer instanceof TextStream) {
+    return reply.type(answer.type).send(Readable.from(answer.pieces))
   }
   if (!(answer instanceof Listing)) {
     const json = answer as JsonObject
@@ -215,6 +247,11 @@ function sendJson(reply: FastifyReply, value: unknown): FastifyReply {
   return reply.type('application/json').send(JSON.stringify(value))
 }
 
+function valuesOf(request: FastifyRequest, parameter: string): readonly string[] {
+  const value = (request.query as Record<string, string | string[] | undefined>)[parameter]
+  return value === undefined ? [] : Array.isArray(value) ? value : [value]
+}
+
 /** The last of several values of a parameter counts. */
 function queryOf(request: FastifyRequest): Readonly<Record<string, string | undefined>> {
   const query: Record<string, string | undefined> = {}
@@ -224,7 +261,7 @@ function queryOf(request: FastifyRequest): Readonly<Record<string, string | unde
   return query
 }
 
-/** Everything is JSON. RabbitMQ: who cannot take that is told so. */
+/** Everything is JSON, or metrics as text. RabbitMQ: who cannot take that is told so. */
 function acceptable(accept: string | undefined): boolean {
-  return accept === undefined || accept === '' || /\*\/\*|application\/\*|application\/json/.test(accept)
+  return accept === undefined || accept === '' || /\*\/\*|application\/\*|application\/json|text\/plain/.test(accept)
 }

@@ -34,6 +34,8 @@ export interface Management {
   readonly clock: Clock
   readonly rates: History
   readonly node: Node
+  /** Logins over HTTP since the start. */
+  readonly logins: { readonly succeeded: number; readonly failed: number }
 }
 
 /** One request, after its sender was found to be entitled to it. */
@@ -42,6 +44,8 @@ export interface Call extends Management {
   /** The named parts of the path, decoded. */
   readonly params: Readonly<Record<string, string>>
   readonly query: Readonly<Record<string, string | undefined>>
+  /** Every value of a parameter that may be given more than once. */
+  all(parameter: string): readonly string[]
   readonly headers: Readonly<Record<string, string | string[] | undefined>>
   /** The body as a JSON object. Throws 400. */
   body(): JsonObject
@@ -65,8 +69,19 @@ export class Reply {
 export const CREATED = new Reply(201)
 export const NO_CONTENT = new Reply(204)
 
-/** What a route answers: JSON, a list, or something else than 200. */
-export type Answer = Json | JsonObject | Reply | Listed
+/** A text that is written piece by piece. */
+export class TextStream {
+  readonly type: string
+  readonly pieces: AsyncIterable<string>
+
+  constructor(type: string, pieces: AsyncIterable<string>) {
+    this.type = type
+    this.pieces = pieces
+  }
+}
+
+/** What a route answers: JSON, a list, a text, or something else than 200. */
+export type Answer = Json | JsonObject | Reply | Listed | TextStream
 
 /** One route. The test of roles enumerates them. */
 export interface Route {

@@ -22,7 +22,7 @@ describe('the HTTP API', () => {
       cluster_name: expect.any(String),
       node: expect.stringContaining('@'),
       object_totals: { queues: 0, exchanges: 7 },
-      listeners: [{ protocol: 'amqp' }, { protocol: 'http', port: api.port }],
+      listeners: [{ protocol: 'amqp' }, { protocol: 'http', port: api.port }, { protocol: 'http/prometheus' }],
     })
     expect(items(body['exchange_types']).length).toBeGreaterThanOrEqual(4)
   })

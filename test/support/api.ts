@@ -57,6 +57,7 @@ export class Api {
       host: '127.0.0.1',
       managementHost: '127.0.0.1',
       managementPort: 0,
+      prometheusPort: 0,
       clock: this.clock,
     })
   }
