@@ -18,6 +18,8 @@ type Query = Readonly<Record<string, string | undefined>>
 /** One page, with the counts around it; or a list that is to be written as an array, row by row. */
 export type ListAnswer = { readonly page: JsonObject } | { readonly rows: AsyncGenerator<string> }
 
+type SortKeys<T> = Readonly<Record<string, (item: T) => Json>>
+
 /** A list, whatever it is of. */
 export interface Listed {
   answer(query: Query): Promise<ListAnswer>
@@ -29,11 +31,14 @@ export class Listing<T> implements Listed {
   readonly view: (item: T) => JsonObject
   /** Whether `page` means something here; elsewhere it is ignored (RabbitMQ). */
   readonly paged: boolean
+  /** Short ways to columns that are often sorted by. */
+  readonly keys: SortKeys<T>
 
-  constructor(items: Iterable<T>, view: (item: T) => JsonObject, paged: boolean) {
+  constructor(items: Iterable<T>, view: (item: T) => JsonObject, paged: boolean, keys: SortKeys<T> = {}) {
     this.items = [...items]
     this.view = view
     this.paged = paged
+    this.keys = keys
   }
 
   answer(query: Query): Promise<ListAnswer> {
@@ -128,16 +133,27 @@ async function named<T>(listing: Listing<T>, matches: ((name: string) => boolean
 /** By the key that is asked for, or else by vhost and name. What lacks the key counts as 0 (RabbitMQ). */
 async function sorted<T>(listing: Listing<T>, items: readonly T[], query: Query): Promise<readonly T[]> {
   const reverse = query['sort_reverse'] === 'true'
-  const path = query['sort'] === undefined || query['sort'] === '' ? null : query['sort'].split('.')
+  const wanted = query['sort'] ?? ''
+  const key = wanted === '' || wanted === 'name' ? null : keyReader(listing, wanted)
+  // The name of the vhost is the same for many, so that it is compared by itself.
   const rows: { readonly item: T; readonly key: Json; readonly vhost: string; readonly name: string }[] = []
   await inSlices(items, (item) => {
-    const names = item as { readonly vhost?: unknown; readonly name?: unknown }
-    const vhost = typeof names.vhost === 'string' ? names.vhost : ''
-    rows.push({ item, key: path === null ? 0 : (at(listing.view(item), path) ?? 0), vhost, name: nameOf(item) ?? '' })
+    const { vhost } = item as { readonly vhost?: unknown }
+    const within = wanted === 'name' || typeof vhost !== 'string' ? '' : vhost
+    rows.push({ item, key: key === null ? 0 : key(item), vhost: within, name: nameOf(item) ?? '' })
   })
-  rows.sort((a, b) => compared(a.key, b.key) || compared(a.vhost, b.vhost) || compared(a.name, b.name))
+  const byName = (a: (typeof rows)[number], b: (typeof rows)[number]): number =>
+    textsCompared(a.vhost, b.vhost) || textsCompared(a.name, b.name)
+  rows.sort(key === null ? byName : (a, b) => compared(a.key, b.key) || byName(a, b))
   if (reverse) rows.reverse()
   return rows.map((row) => row.item)
+}
+
+/** Reads the key that rows are sorted by, without making the whole row where there is a shorter way. */
+function keyReader<T>(listing: Listing<T>, wanted: string): (item: T) => Json {
+  if (Object.hasOwn(listing.keys, wanted)) return listing.keys[wanted]!
+  const path = wanted.split('.')
+  return (item) => at(listing.view(item), path) ?? 0
 }
 
 function nameOf(item: unknown): string | undefined {
@@ -148,10 +164,14 @@ function nameOf(item: unknown): string | undefined {
 /** Numbers before texts before the rest, as Erlang orders its terms. */
 function compared(a: Json, b: Json): number {
   if (typeof a === 'number' && typeof b === 'number') return a - b
-  if (typeof a === 'string' && typeof b === 'string') return a < b ? -1 : a > b ? 1 : 0
+  if (typeof a === 'string' && typeof b === 'string') return textsCompared(a, b)
   const [left, right] = [rank(a), rank(b)]
   if (left !== right) return left - right
   return compared(JSON.stringify(a), JSON.stringify(b))
+}
+
+function textsCompared(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0
 }
 
 function rank(value: Json): number {

@@ -1,6 +1,6 @@
 // Exchanges, and publishing to them.
-import type { Publisher } from '../../core/ports.ts'
 import { assertPresent, booleanField, objectField, stringField } from '../body.ts'
+import { Confirmation } from '../confirmation.ts'
 import { badRequest, notFound } from '../http-error.ts'
 import { jsonTable } from '../json-table.ts'
 import { propertiesOf } from '../message-json.ts'
@@ -10,8 +10,6 @@ import { bindingJson, bindingTerms, defaultBinding, exchangeJson, VHostExchange 
 
 /** RabbitMQ's name for the default exchange in a path. */
 const DEFAULT_EXCHANGE = 'amq.default'
-/** How long a publish waits for its confirm, in milliseconds. */
-const CONFIRM_MS_MAX = 30_000
 
 const ONE = '/api/exchanges/:vhost/:exchange'
 
@@ -97,7 +95,7 @@ async function publish(call: Call) {
     const message = call.broker.codec.compose(name, routingKey, properties, payload)
     const confirmation = new Confirmation()
     const reached = session.publish(message, confirmation, 0)
-    await confirmation.of(reached, call)
+    await confirmation.of(reached, call.clock)
     return reached > 0
   })
   return { routed }
@@ -109,38 +107,6 @@ function payloadOf(payload: unknown, encoding: string): Buffer {
   if (encoding !== 'base64') throw badRequest(['unsupported_encoding', encoding])
   if (!/^[a-z0-9+/\s]*={0,2}\s*$/i.test(payload)) throw badRequest(['not_base64', payload.slice(0, 100)])
   return Buffer.from(payload, 'base64')
-}
-
-/** Waits until every queue has answered one publish. */
-class Confirmation implements Publisher {
-  #accepted = 0
-  #refused = 0
-  #changed: () => void = () => undefined
-
-  accepted(): void {
-    this.#accepted++
-    this.#changed()
-  }
-
-  refused(): void {
-    this.#refused++
-    this.#changed()
-  }
-
-  /** Throws 400 when a queue refuses, or takes too long. */
-  async of(reached: number, call: Call): Promise<void> {
-    if (this.#accepted + this.#refused < reached) {
-      await new Promise<void>((resolve, reject) => {
-        const late = call.clock.after(CONFIRM_MS_MAX, () => reject(badRequest('confirm_timeout')))
-        this.#changed = () => {
-          if (this.#accepted + this.#refused < reached) return
-          late.cancel()
-          resolve()
-        }
-      })
-    }
-    if (this.#refused > 0) throw badRequest('Unable to publish message. Check queue limits.')
-  }
 }
 
 function bindingsFrom(call: Call) {

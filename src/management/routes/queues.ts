@@ -8,6 +8,8 @@ import { jsonTable } from '../json-table.ts'
 import { payloadJson, propertiesJson } from '../message-json.ts'
 import { Listing } from '../listing.ts'
 import { CREATED, inSession, NO_CONTENT, vhostOf, type Call, type Route } from '../route.ts'
+import { moveMessages } from '../move.ts'
+import { verdictJson } from '../views/verdict.ts'
 import { consumerJson, consumersOf } from '../views/connection.ts'
 import { bindingJson, bindingTerms, defaultBinding, queueFacts, queueJson } from '../views/topology.ts'
 
@@ -26,6 +28,15 @@ const ACK_MODES = {
 } as const
 type AckMode = keyof typeof ACK_MODES
 
+/** What tables of queues are most often sorted by. */
+const SORT_KEYS: Readonly<Record<string, (queue: Queue) => number>> = {
+  messages: (queue) => queue.readyCount + queue.unackedCount,
+  messages_ready: (queue) => queue.readyCount,
+  messages_unacknowledged: (queue) => queue.unackedCount,
+  message_bytes: (queue) => queue.readyBytes + queue.unackedBytes,
+  consumers: (queue) => queue.consumerCount,
+}
+
 export const queueRoutes: readonly Route[] = [
   { method: 'GET', path: '/api/queues', needs: 'management', handle: list },
   { method: 'GET', path: '/api/queues/detailed', needs: 'management', handle: list },
@@ -38,6 +49,13 @@ export const queueRoutes: readonly Route[] = [
   { method: 'POST', path: `${ONE}/get`, needs: 'management', right: 'read', handle: get },
   { method: 'POST', path: `${ONE}/actions`, needs: 'administrator', handle: action },
   { method: 'GET', path: `${ONE}/unacked`, needs: 'management', handle: unacked },
+  {
+    method: 'GET',
+    path: `${ONE}/verdict`,
+    needs: 'management',
+    handle: (call) => verdictJson(call.broker, queueOf(call)),
+  },
+  { method: 'POST', path: `${ONE}/move`, needs: 'management', right: 'read', handle: move },
 ]
 
 function list(call: Call) {
@@ -46,11 +64,11 @@ function list(call: Call) {
   for (const vhost of vhosts.values()) {
     if (access.sees(call.user, vhost.name)) for (const queue of vhost.queues.values()) all.push(queue)
   }
-  return new Listing(all, rowOf(call), true)
+  return new Listing(all, rowOf(call), true, SORT_KEYS)
 }
 
 function listInVHost(call: Call) {
-  return new Listing(vhostOf(call).queues.values(), rowOf(call), true)
+  return new Listing(vhostOf(call).queues.values(), rowOf(call), true, SORT_KEYS)
 }
 
 function rowOf(call: Call): (queue: Queue) => JsonObject {
@@ -228,4 +246,16 @@ function unacked(call: Call) {
     }
   }
   return new Listing(rows, (row) => row, false)
+}
+
+/** Beyond RabbitMQ: moves what is ready to an exchange, and takes nothing away that has not arrived there. */
+async function move(call: Call) {
+  const { name } = queueOf(call)
+  const body = call.body()
+  assertPresent(body, 'routing_key')
+  const target = { exchange: stringField(body, 'exchange', ''), routingKey: stringField(body, 'routing_key') }
+  const count = body['count'] === undefined ? Infinity : integerField(body, 'count')
+  if (target.exchange === '' && target.routingKey === name) throw badRequest('a queue cannot be moved to itself')
+  const moved = await inSession(call, vhostOf(call), (session) => moveMessages(call, session, name, target, count))
+  return { moved }
 }
