@@ -61,7 +61,7 @@ describe('the command line', () => {
     [['start', '--log-level', 'debgu'], 'the value "debgu" of --log-level is not right: it must be one of '],
     [['start', 'now'], 'there is no use for "now" on the command line'],
     [['strat'], 'there is no command strat; did you mean start?'],
-    [[], 'a command is missing: start or config; see leveret --help'],
+    [[], 'a command is missing: start, config, ctl; see leveret --help'],
   ])('says what is wrong with %j in one line, and exits with 2', async (words, sentence) => {
     const { code, output, errors } = await outcome(...words)
     expect(errors).toMatch(/^leveret: .*\n$/)
