@@ -6,8 +6,9 @@ import { amqpPropertyCodec } from './amqp/property-codec.ts'
 import { ReplyCode } from './amqp/wire/generated.ts'
 import { Broker } from './core/broker.ts'
 import type { Definition } from './core/definitions.ts'
+import type { Queue } from './core/queue/queue.ts'
 import type { ResourceLimits, ResourceReadings } from './core/resources.ts'
-import type { Store, StoreMonitor } from './core/ports.ts'
+import type { LostMessages, Store, StoreMonitor } from './core/ports.ts'
 import { systemClock, type Clock } from './lib/clock.ts'
 import { silentLogger, type Logger } from './lib/log.ts'
 import { ManagementServer } from './management/management-server.ts'
@@ -195,6 +196,23 @@ class StoreTroubles implements StoreMonitor {
   storeRecovered(): void {
     this.#logger.warn({}, 'the database can be written again')
     this.broker?.alarms.clear('disk', 'failure')
+  }
+
+  messagesLost({ log, first, last, count, error }: LostMessages): void {
+    const queue = this.#queueOf(log)
+    const facts = { err: error, vhost: queue?.vhost, queue: queue?.name, log, first, last, count }
+    this.#logger.error(facts, 'stored messages are damaged; they were set aside')
+  }
+
+  damageFound(damage: Error): void {
+    this.#logger.error({ err: damage }, 'the database is damaged; what could not be read was left out')
+  }
+
+  #queueOf(log: number): Queue | undefined {
+    for (const { queues } of this.broker?.vhosts.values() ?? []) {
+      for (const queue of queues.values()) if (queue.log?.id === log) return queue
+    }
+    return undefined
   }
 }
 

@@ -149,11 +149,25 @@ describe('leveret start', () => {
 
   it('says that the data directory cannot be a directory, and exits with 1', async () => {
     const file = join(directory, 'file')
-    writeFileSync(file, '')
-    const { code, errors } = await start('--data-dir', join(file, 'data'), '--log-level', 'silent').outcome()
-    expect(errors).toMatch(/^leveret: .*file\/data.*\n$/)
-    expect(code).toBe(1)
+    writeFileSync(file, 'mine')
+    for (const words of [file, join(file, 'data')]) {
+      const { code, output, errors } = await start('--data-dir', words, '--log-level', 'silent').outcome()
+      expect(errors).toMatch(/^leveret: .*file.*\n$/)
+      expect(errors).toContain(words)
+      expect(output).toBe('')
+      expect(code).toBe(1)
+    }
+    expect(readFileSync(file, 'utf8')).toBe('mine')
   })
+
+  it.runIf(process.platform === 'linux')(
+    'says that there can be no directory below /proc (on Linux, where nobody may write there, root included)',
+    async () => {
+      const { code, errors } = await start('--data-dir', '/proc/leveret/data', '--log-level', 'silent').outcome()
+      expect(errors).toMatch(/^leveret: The data directory \/proc\/leveret\/data cannot be used: .*\n$/)
+      expect(code).toBe(1)
+    },
+  )
 
   it.skipIf(process.getuid?.() === 0)(
     'says that the data directory is not writable (root may write anywhere)',

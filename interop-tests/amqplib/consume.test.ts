@@ -450,6 +450,16 @@ describe('prefetch', () => {
     expect(await ready(channel, queue)).toBe(7)
   })
 
+  it('for the channel is lifted by one for consumers that comes after it', async () => {
+    const { connection, channel, queue } = await stage(10)
+    const consuming = await connection.createChannel()
+    await consuming.prefetch(1, true)
+    await consuming.prefetch(4, false)
+    const { inbox } = await subscribe(consuming, queue)
+    await inbox.take(4)
+    expect(await ready(channel, queue)).toBe(6)
+  })
+
   it('for the channel takes effect on consumers that run', async () => {
     const { connection, channel, queue } = await stage(10)
     const consuming = await connection.createChannel()

@@ -1,6 +1,6 @@
 // amqplib, promise API: everything about declaring, binding and deleting queues.
 import { once } from 'node:events'
-import type { ConfirmChannel, Options } from 'amqplib'
+import type { Channel, ConfirmChannel, Options } from 'amqplib'
 import { describe, expect, it } from 'vitest'
 import { bodies, connectTo, refusal, subscribe } from '../support/amqplib.ts'
 import { useBroker } from '../support/broker.ts'
@@ -158,6 +158,21 @@ describe('looking for a queue', () => {
     const missing = { code: 404, text: `NOT_FOUND - no queue '${queue}' in vhost '/'`, method: '50.10' }
     expect(await refusal(connection, (channel) => channel.checkQueue(queue))).toEqual(missing)
     expect(await refusal(connection, (channel) => channel.checkQueue(queue))).toEqual(missing)
+  })
+})
+
+describe('looking for a queue without a name', () => {
+  it('does not mean the one that was declared last', async () => {
+    const connection = await connectTo(broker)
+    const unnamed = async (channel: Channel) => {
+      await channel.assertQueue('', { exclusive: true })
+      await channel.checkQueue('')
+    }
+    expect(await refusal(connection, unnamed)).toEqual({
+      code: 404,
+      text: "NOT_FOUND - no queue '' in vhost '/'",
+      method: '50.10',
+    })
   })
 })
 

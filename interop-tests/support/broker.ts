@@ -1,4 +1,4 @@
-// The broker that a test file talks to: one of its own as a child process, or the one that LEVERET_INTEROP_URL names.
+// The broker that a test file talks to: one of its own as a child process, or the one that INTEROP_URL names.
 import { spawn } from 'node:child_process'
 import type { ChildProcessByStdio } from 'node:child_process'
 import { once } from 'node:events'
@@ -15,9 +15,9 @@ import type { TestContext } from 'vitest'
 import { deleteLeftovers } from './names.ts'
 
 const host = '127.0.0.1'
-const externalUrl = process.env['LEVERET_INTEROP_URL']
+const externalUrl = process.env['INTEROP_URL']
 /** The program under test; an installed package's `dist/main.js` may be named instead of this checkout's. */
-const program = process.env['LEVERET_INTEROP_MAIN'] ?? fileURLToPath(new URL('../../dist/main.js', import.meta.url))
+const program = process.env['INTEROP_MAIN'] ?? fileURLToPath(new URL('../../dist/main.js', import.meta.url))
 
 export interface Broker {
   /** `amqp://guest:guest@127.0.0.1:PORT`, without a trailing slash, so that `/vhost` or `?frameMax=4096` can follow. */
@@ -69,7 +69,7 @@ export function useBroker(): Broker {
 
 /** Skips a test that kills or restarts the broker when the broker belongs to somebody else. */
 export function needsOwnBroker(context: TestContext): void {
-  context.skip(externalUrl !== undefined, 'the broker at LEVERET_INTEROP_URL is not ours to kill')
+  context.skip(externalUrl !== undefined, 'the broker at INTEROP_URL is not ours to kill')
 }
 
 /** Skips a test on an external broker, which may be a RabbitMQ that answers differently; `reason` says how. */

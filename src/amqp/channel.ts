@@ -10,7 +10,7 @@ import type { Confirms } from './confirms.ts'
 import type { Connection } from './connection.ts'
 import type { ChannelConsumer } from './consumer.ts'
 import { ContentAssembly } from './content-assembly.ts'
-import { AmqpError, atMethod } from './errors.ts'
+import { AmqpError, atMethod, replyText } from './errors.ts'
 import { channelMethods } from './methods/channel-methods.ts'
 import { Unacked } from './unacked.ts'
 import { dispatchChannel, Method, ReplyCode, writeBasicCancel } from './wire/generated.ts'
@@ -128,7 +128,9 @@ export class Channel implements ChannelView {
       consumer.outstanding++
       this.#unacked.add(tag, entry, consumer)
     }
-    this.connection.deliveries.deliver(this.number, consumer.tagBytes, tag, entry.redelivered, entry.message)
+    const { deliveries } = this.connection
+    if (!deliveries.fits(entry.message)) this.#cannotDeliver(entry.message)
+    else deliveries.deliver(this.number, consumer.tagBytes, tag, entry.redelivered, entry.message)
   }
 
   /** Answers basic.get with a message. */
@@ -138,7 +140,9 @@ export class Channel implements ChannelView {
     if (noAck) this.counts.gotNoAck++
     else this.counts.got++
     if (!noAck) this.#unacked.add(tag, entry, null)
-    this.connection.deliveries.getOk(this.number, tag, entry.redelivered, entry.message, messageCount)
+    const { deliveries } = this.connection
+    if (!deliveries.fits(entry.message)) this.#cannotDeliver(entry.message)
+    else deliveries.getOk(this.number, tag, entry.redelivered, entry.message, messageCount)
   }
 
   /** basic.ack. Throws AmqpError 406 when the tag is not outstanding. */
@@ -201,7 +205,7 @@ export class Channel implements ChannelView {
   #publish(message: Message): void {
     const content = this.#content
     const scan = content.scan
-    if (scan.userIdStart >= 0) this.#checkUserId(decodeText(message.properties, scan.userIdStart, scan.userIdEnd))
+    if (content.fault !== null || scan.userIdStart >= 0) this.#checkProperties(message)
     const { confirms, counts } = this
     counts.published++
     const sequence = confirms === null ? 0 : confirms.begin()
@@ -216,7 +220,9 @@ export class Channel implements ChannelView {
       else counts.dropped++
     }
     if (reached === 0 && content.mandatory) {
-      this.connection.deliveries.returned(this.number, ReplyCode.noRoute, NO_ROUTE, message)
+      const { deliveries } = this.connection
+      if (!deliveries.fits(message)) this.#cannotDeliver(message)
+      else deliveries.returned(this.number, ReplyCode.noRoute, NO_ROUTE, message)
     }
     if (confirms !== null) confirms.finish(sequence, reached)
   }
@@ -235,12 +241,34 @@ export class Channel implements ChannelView {
     return true
   }
 
+  /**
+   * A content header cannot be split over frames, and this one is too large for the client's: RabbitMQ ends such a
+   * connection too. What it holds goes back to the queues, but not while one of them is at work.
+   */
+  #cannotDeliver(message: Message): void {
+    const sentence = `content header with ${message.propertiesBytes} bytes of properties exceeds the frame size`
+    queueMicrotask(() => this.connection.close(ReplyCode.frameError, replyText(ReplyCode.frameError, sentence), 0))
+  }
+
+  /** RabbitMQ: what is wrong with the exchange comes before the expiration, and that before the user-id. */
+  #checkProperties(message: Message): void {
+    const { scan, fault: expiration } = this.#content
+    const fault = expiration ?? this.#userIdFault(decodeText(message.properties, scan.userIdStart, scan.userIdEnd))
+    if (fault === null) return
+    try {
+      this.session.publishableExchange(message.exchange)
+    } catch (error) {
+      throw atMethod(error, Method.basicPublish)
+    }
+    throw fault
+  }
+
   /** RabbitMQ: validated user-id. */
-  #checkUserId(userId: string): void {
+  #userIdFault(userId: string): AmqpError | null {
     const { name, tags } = this.session.user
-    if (userId === name || tags.includes('impersonator')) return
+    if (userId === name || tags.includes('impersonator')) return null
     const sentence = `user_id property set to '${userId}' but authenticated user was '${name}'`
-    throw new AmqpError('channel', ReplyCode.preconditionFailed, sentence, Method.basicPublish)
+    return new AmqpError('channel', ReplyCode.preconditionFailed, sentence, Method.basicPublish)
   }
 
   #take(

@@ -12,9 +12,10 @@ import { SocketReader } from '../net/socket-reader.ts'
 import { SocketWriter, type SlabPool } from '../net/socket-writer.ts'
 import { Channel } from './channel.ts'
 import { AmqpConnectionView } from './connection-view.ts'
+import { contentUnexpected } from './content-assembly.ts'
 import { DeliveryWriter } from './delivery.ts'
 import { AmqpError, fromBrokerError } from './errors.ts'
-import { Handshake } from './handshake.ts'
+import { Handshake, HandshakeError } from './handshake.ts'
 import { Heartbeat, type HeartbeatPeer } from './heartbeat.ts'
 import { CLOSE_ANSWER_MS_MAX, INITIAL_FRAME_BYTES_MAX, SILENT_CLOSE_MS } from './limits.ts'
 import type { Peer } from './mechanisms.ts'
@@ -32,6 +33,7 @@ import {
   writeConnectionCloseOk,
   writeConnectionUnblocked,
 } from './wire/generated.ts'
+import { cannotDecode } from './wire/method-arguments.ts'
 import { PROTOCOL_HEADER, ProtocolHeaderReader } from './wire/protocol-header.ts'
 import { NO_ARGUMENTS, type FieldTable } from '../core/value.ts'
 import { WireError } from './wire/wire-error.ts'
@@ -419,12 +421,10 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
       else if (method === Method.connectionClose) this.answerClose()
       return
     }
-    if (method === Method.connectionClose) {
-      this.answerClose()
-      return
-    }
     const known = dispatchConnection(connectionMethods, this.#handshake, buffer, start, end)
-    if (!known) throw new AmqpError('connection', ReplyCode.commandInvalid, 'unimplemented method', method)
+    if (known) return
+    if (METHODS.has(method)) throw this.#handshake.unexpected(method)
+    throw new AmqpError('connection', ReplyCode.commandInvalid, 'unimplemented method', method)
   }
 
   /** A method on a channel that is not open: it must open it (AMQP 0-9-1 §4.3). */
@@ -432,11 +432,14 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
     if (this.#session === null) throw unexpectedFrame(number)
     const method = end - start < 4 ? 0 : buffer.readUInt32BE(start)
     if (method !== Method.channelOpen) throw notOpen(method)
-    if (this.#channels.size >= this.channelMax) {
+    // One short string that means nothing.
+    if (end - start < 5 || end - start !== 5 + buffer[start + 4]!) throw cannotDecode(buffer, start, end)
+    if (this.channelMax > 0 && this.#channels.size >= this.channelMax) {
       const sentence =
         `number of channels opened (${this.#channels.size}) has reached the negotiated ` +
         `channel_max (${this.channelMax})`
-      throw new AmqpError('connection', ReplyCode.notAllowed, sentence, method)
+      // RabbitMQ: its reader refuses the channel, and names no method.
+      throw new AmqpError('connection', ReplyCode.notAllowed, sentence)
     }
     this.#channels.set(number, new Channel(number, this, this.#session))
     this.context.broker.churn.channelsOpened++
@@ -447,7 +450,7 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
   #contentUnasked(number: number): void {
     if (this.state === 'closing') return
     if (this.#session === null) throw unexpectedFrame(number)
-    throw notOpen(0)
+    throw contentUnexpected()
   }
 
   #channel(number: number): Channel | null {
@@ -494,9 +497,15 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
 
   /** What was thrown while input was handled. Nothing a client sends gets past this. */
   #failed(error: unknown): void {
-    const failure = asAmqpError(error)
     const { logger } = this.context.broker
-    const facts = { peer: `${this.peer.address}:${this.peer.port}`, state: this.state, reply: failure.replyText }
+    const peer = `${this.peer.address}:${this.peer.port}`
+    if (error instanceof HandshakeError) {
+      logger.warn({ peer, state: this.state, reason: error.message }, 'handshake failed')
+      this.closeSilently()
+      return
+    }
+    const failure = asAmqpError(error)
+    const facts = { peer, state: this.state, reply: failure.replyText }
     if (failure.replyCode === ReplyCode.internalError) logger.error({ ...facts, err: error }, 'internal error')
     else logger.warn(facts, 'connection closed')
     if (this.state === 'opening' || this.state === 'running') {
@@ -533,10 +542,13 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
 /** The error in AMQP's terms, whatever it was. */
 function asAmqpError(error: unknown): AmqpError {
   if (error instanceof AmqpError) return error
-  if (error instanceof WireError) return new AmqpError('connection', error.replyCode, error.message)
+  if (error instanceof WireError) return new AmqpError('connection', error.replyCode, error.message, error.method)
   if (error instanceof BrokerError) return fromBrokerError(error, 0)
   return new AmqpError('connection', ReplyCode.internalError, '')
 }
+
+/** The class and method ids that have a name. */
+const METHODS: ReadonlySet<number> = new Set(Object.values(Method))
 
 function notOpen(method: number): AmqpError {
   return new AmqpError('connection', ReplyCode.channelError, "expected 'channel.open'", method)

@@ -30,6 +30,8 @@ export class ContentAssembly {
   persistent = false
   priority = 0
   headers = false
+  /** What is wrong with the properties, if anything. RabbitMQ looks at exchange and rights first. */
+  fault: AmqpError | null = null
 
   readonly #bodyBytesMax: number
   #state: State = State.idle
@@ -123,8 +125,7 @@ export class ContentAssembly {
   }
 
   #unexpected(): AmqpError {
-    if (this.#state !== State.idle) return this.interrupted()
-    return new AmqpError('connection', ReplyCode.unexpectedFrame, 'expected method frame, got non method frame instead')
+    return this.#state === State.idle ? contentUnexpected() : this.interrupted()
   }
 
   #announced(buffer: Buffer, start: number): number {
@@ -152,8 +153,12 @@ export class ContentAssembly {
     this.persistent = scan.deliveryMode === 2
     this.priority = scan.priority
     this.headers = scan.headersStart >= 0
-    this.expirationMs =
-      scan.expirationStart < 0 ? -1 : parseExpiration(decodeText(buffer, scan.expirationStart, scan.expirationEnd))
+    this.expirationMs = -1
+    this.fault = null
+    if (scan.expirationStart < 0) return
+    const expiration = parseExpiration(decodeText(buffer, scan.expirationStart, scan.expirationEnd))
+    if (typeof expiration === 'number') this.expirationMs = expiration
+    else this.fault = expiration
   }
 
   #gather(buffer: Buffer, start: number, end: number): void {
@@ -186,18 +191,24 @@ export class ContentAssembly {
 
 const PUBLISH = Method.basicPublish
 
+/** The error of a header or a body without a publish before it. */
+export function contentUnexpected(): AmqpError {
+  const sentence = 'expected method frame, got non method frame instead'
+  return new AmqpError('connection', ReplyCode.unexpectedFrame, sentence)
+}
+
 /**
- * Reads the expiration property: milliseconds in decimal. Throws AmqpError 406 with RabbitMQ's text, in which the
+ * Reads the expiration property: milliseconds in decimal. Returns an error 406 with RabbitMQ's text, in which the
  * reason is an Erlang term.
  */
-export function parseExpiration(text: string): number {
+export function parseExpiration(text: string): number | AmqpError {
   const digits = /^[+-]?\d+/.exec(text)?.[0]
-  if (digits === undefined) throw invalidExpiration(text, 'no_integer')
+  if (digits === undefined) return invalidExpiration(text, 'no_integer')
   const rest = text.slice(digits.length)
-  if (rest !== '') throw invalidExpiration(text, `{leftover_string,${JSON.stringify(rest)}}`)
+  if (rest !== '') return invalidExpiration(text, `{leftover_string,${JSON.stringify(rest)}}`)
   const value = Number(digits)
-  if (value < 0) throw invalidExpiration(text, `{value_negative,${BigInt(digits)}}`)
-  if (value > EXPIRATION_MS_MAX) throw invalidExpiration(text, `{value_too_large,${BigInt(digits)}}`)
+  if (value < 0) return invalidExpiration(text, `{value_negative,${BigInt(digits)}}`)
+  if (value > EXPIRATION_MS_MAX) return invalidExpiration(text, `{value_too_large,${BigInt(digits)}}`)
   return value
 }
 

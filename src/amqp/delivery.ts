@@ -32,10 +32,10 @@ export class DeliveryWriter {
     this.#out = out
   }
 
-  /** Sets the negotiated frame size, overhead included. */
+  /** Sets the negotiated frame size, overhead included; 0 is no limit. */
   tuned(frameMax: number): void {
     this.#frameMax = frameMax
-    this.#payloadMax = frameMax - FRAME_OVERHEAD
+    this.#payloadMax = frameMax === 0 ? Infinity : frameMax - FRAME_OVERHEAD
   }
 
   /** Whether the message's properties fit into one frame: they cannot be split (AMQP 0-9-1 §4.2.6). */

@@ -19,7 +19,7 @@ const AMQP_MINOR = 9
 const LOCALES = 'en_US'
 
 /** A step that cannot be taken: the client is not trusted yet, so it is told nothing. The sentence is for the log. */
-class HandshakeError extends Error {}
+export class HandshakeError extends Error {}
 
 /** The opening of one connection. Each step is a method of the client's, and only in its state. */
 export class Handshake {
@@ -59,13 +59,17 @@ export class Handshake {
     const claim = mechanism.read(response, connection.peer)
     if (claim === null) throw new HandshakeError(`malformed ${mechanismName} response`)
     connection.state = 'authenticating'
-    this.#verify(claim).then(
-      (user) => this.#verified(user, mechanism),
-      (error: unknown) => {
-        connection.context.broker.logger.error({ err: error }, 'a login could not be verified')
-        connection.closeSilently()
-      },
-    )
+    // What the client sends meanwhile waits: it is for the states behind this one.
+    const resume = connection.suspend()
+    this.#verify(claim)
+      .then(
+        (user) => this.#verified(user, mechanism),
+        (error: unknown) => {
+          connection.context.broker.logger.error({ err: error }, 'a login could not be verified')
+          connection.closeSilently()
+        },
+      )
+      .finally(resume)
   }
 
   /** connection.tune-ok: what the client makes of the server's proposal. */

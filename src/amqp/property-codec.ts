@@ -3,7 +3,6 @@ import { BrokerError } from '../core/errors.ts'
 import { Message } from '../core/message.ts'
 import type { MessageCodec, MessageProperties } from '../core/ports.ts'
 import { parseExpiration } from './content-assembly.ts'
-import { AmqpError } from './errors.ts'
 import { NO_ARGUMENTS, type FieldTable } from '../core/value.ts'
 import { readTable } from './wire/field-table.ts'
 import { decodeProperties, encodeProperties, PropertyScan } from './wire/properties.ts'
@@ -44,10 +43,7 @@ function encoded(properties: MessageProperties): Buffer {
 }
 
 function expirationMs(text: string): number {
-  try {
-    return parseExpiration(text)
-  } catch (error) {
-    if (!(error instanceof AmqpError)) throw error
-    throw new BrokerError('precondition-failed', error.message, { cause: error })
-  }
+  const value = parseExpiration(text)
+  if (typeof value === 'number') return value
+  throw new BrokerError('precondition-failed', value.message, { cause: value })
 }

@@ -111,6 +111,8 @@ export interface StoreMonitor {
   storeRecovered(): void
   /** Messages were found damaged. They have been set aside; what is around them serves. */
   messagesLost?(lost: LostMessages): void
+  /** Something else was found damaged, and what could not be read was left out: the error says what. The rest serves. */
+  damageFound?(damage: Error): void
 }
 
 /** A message's properties by name, those that are present (AMQP 0-9-1, class basic). */

@@ -102,6 +102,18 @@ export class Session implements QueueOwner {
     return reached
   }
 
+  /**
+   * The exchange of this name, to which the user may publish.
+   * @throws BrokerError not-found (no such exchange), access-refused (no right, or an internal exchange)
+   */
+  publishableExchange(name: string): Exchange {
+    this.#check('exchange', name, 'write')
+    const exchange = this.vhost.exchange(name)
+    if (!exchange.internal) return exchange
+    const sentence = `cannot publish to internal exchange '${exchange.name}' in vhost '${this.vhost.name}'`
+    throw new BrokerError('access-refused', sentence)
+  }
+
   /** The overrun queue that was met since this was last asked, if any. */
   takeOverrun(): Queue | null {
     const queue = this.#overrun
@@ -284,13 +296,7 @@ export class Session implements QueueOwner {
     const version = this.#broker.version
     if (message.exchange !== this.#routedName || this.#routedVersion !== version || this.#routedExchange === null) {
       this.#routedExchange = null
-      this.#check('exchange', message.exchange, 'write')
-      const exchange = this.vhost.exchange(message.exchange)
-      if (exchange.internal) {
-        const sentence = `cannot publish to internal exchange '${exchange.name}' in vhost '${this.vhost.name}'`
-        throw new BrokerError('access-refused', sentence)
-      }
-      this.#routedExchange = exchange
+      this.#routedExchange = this.publishableExchange(message.exchange)
       this.#routedName = message.exchange
       this.#routedVersion = version
     }

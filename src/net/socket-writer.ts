@@ -3,10 +3,10 @@ import type { Socket } from 'node:net'
 import { Stage, type Turn, type TurnTask } from '../lib/turn.ts'
 
 /** The size of a slab: what is sent in a turn usually fits, and larger ones stay in the processor's cache badly. */
-const SLAB_BYTES = 128 * 1024
+export const SLAB_BYTES = 128 * 1024
 
 /** What may wait for a peer that reads slowly before `full` says so. */
-const UNSENT_BYTES_MAX = 1024 * 1024
+export const UNSENT_BYTES_MAX = 1024 * 1024
 
 /** Slabs that no writer uses. A writer has one only from its first byte in a turn until that turn's end. */
 export class SlabPool {

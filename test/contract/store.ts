@@ -488,6 +488,22 @@ function keepingContract(open: StoreHarness['open'], reopen: (store: Store) => P
       expect(await readAll(reopened.log(dropped.id))).toEqual([])
     })
 
+    it('counts rightly when positions have gaps, some settled before they were written, some discarded', async () => {
+      const { store } = await open()
+      const log = store.log()
+      const entries = appendAll(log, [...range(0, 100), ...range(130, 200)], { body: '12' })
+      for (const entry of entries.slice(40, 50)) log.settle(entry)
+      await durable(store)
+      appendAll(log, range(250, 300), { body: '12' })
+      await durable(store)
+      log.discard(45, 140)
+      log.discard(190, 260)
+      const again = (await reopen(store)).store.log(log.id)
+      const rest = [...range(0, 40), ...range(140, 190), ...range(260, 300)]
+      expect(positionsOf(await readAll(again))).toEqual(rest)
+      expect(again.recovered).toEqual({ count: rest.length, bodyBytes: rest.length * 2, first: 0, next: 300 })
+    })
+
     it('has messages that came one a batch', async () => {
       const { store } = await open()
       const log = store.log()

@@ -2,20 +2,14 @@
 // a host and port, another that speaks AMQP 0-9-1. The second is how the tests themselves are checked.
 import { afterAll, afterEach, beforeAll, it } from 'vitest'
 import { ManualClock } from '../../src/lib/clock.ts'
-import { startServer, type Server } from '../../src/server.ts'
+import { startServer, type Server, type ServerOptions } from '../../src/server.ts'
 import type { FieldsInput } from './codec.ts'
 import { RawClient, type Login, type RawChannel } from './raw-client.ts'
 
 const foreign = process.env.AMQP_TEST_BROKER
 
 /** What a test may want to set; the rest is as the broker has it by default, and it keeps everything in memory. */
-export interface BrokerOptions {
-  readonly frameMax?: number
-  readonly channelMax?: number
-  readonly heartbeatSeconds?: number
-  readonly messageBytesMax?: number
-  readonly handshakeTimeoutMs?: number
-}
+export type BrokerOptions = Omit<ServerOptions, 'clock' | 'dataDir' | 'port'>
 
 /**
  * Starts a broker before the tests of a file and closes it after them. After each test it closes what the test opened
@@ -30,15 +24,16 @@ export function useBroker(options: BrokerOptions = {}): TestBroker {
 }
 
 /** A test of a point in which an older RabbitMQ behaves otherwise, or which it cannot be made to show, and why. */
-export function itOnlyHere(why: string, title: string, run: () => Promise<void>): void {
-  it.skipIf(foreign !== undefined)(foreign === undefined ? title : `${title} (not there: ${why})`, run)
+export function itOnlyHere(why: string, title: string, run: () => Promise<void>, timeoutMs?: number): void {
+  it.skipIf(foreign !== undefined)(foreign === undefined ? title : `${title} (not there: ${why})`, run, timeoutMs)
 }
 
 export class TestBroker {
   /** Time as the broker sees it. It stands still unless a test moves it. */
   readonly clock = new ManualClock()
   port = 0
-  host = '127.0.0.1'
+  /** Where clients connect to. */
+  readonly host: string
   readonly #options: BrokerOptions
   readonly #clients: RawClient[] = []
   readonly #queues = new Set<string>()
@@ -47,13 +42,12 @@ export class TestBroker {
 
   constructor(options: BrokerOptions) {
     this.#options = options
+    this.host = foreign?.split(':')[0] ?? '127.0.0.1'
   }
 
   async start(): Promise<void> {
     if (foreign !== undefined) {
-      const [host, port] = foreign.split(':')
-      this.host = host!
-      this.port = Number(port)
+      this.port = Number(foreign.split(':')[1])
       return
     }
     this.#server = await startServer({ host: this.host, port: 0, clock: this.clock, ...this.#options })

@@ -1,6 +1,6 @@
 // Methods and content headers by name, read and written by interpreting spec/amqp.ts: nothing of the generated code,
 // which is under test, takes part.
-import { basicProperties, classes, type FieldKind, type PropertyKind } from '../../spec/amqp.ts'
+import { basicProperties, classes, type Direction, type FieldKind, type PropertyKind } from '../../spec/amqp.ts'
 import { encodeTable, longBytes, Reader, shortBytes, uint, type Table, type Value } from './field-values.ts'
 
 export const PROTOCOL_HEADER = Buffer.from('AMQP\x00\x00\x09\x01', 'latin1')
@@ -27,6 +27,7 @@ export interface Method {
   readonly name: string
   readonly classId: number
   readonly methodId: number
+  readonly direction: Direction
   readonly fields: readonly { readonly name: string; readonly kind: FieldKind }[]
   /** Full names of the methods that answer it. */
   readonly answers: readonly string[]
@@ -36,11 +37,12 @@ export interface Method {
 const methodsByName = new Map<string, Method>()
 const methodsById = new Map<number, Method>()
 for (const { name: className, id: classId, methods } of classes) {
-  for (const { name, id, fields, answers, content } of methods) {
+  for (const { name, id, direction, fields, answers, content } of methods) {
     const method: Method = {
       name: `${className}.${name}`,
       classId,
       methodId: id,
+      direction,
       fields,
       answers: answers.map((answer) => `${className}.${answer}`),
       content,

@@ -98,7 +98,7 @@ export interface ExpectCloseOptions extends ExpectOptions {
 
 /** One socket to a broker, with channel 0 as its own. */
 export class RawClient {
-  /** The frame size above which `publish` splits a body; what tune-ok said, once there was one. */
+  /** The largest frame either way, 0 for any: what tune-ok said, once there was one. `publish` splits bodies by it. */
   frameMax = 131072
   /** Told of every method before it is sent. */
   onSend: ((method: string, fields: FieldsInput) => void) | undefined
@@ -110,6 +110,7 @@ export class RawClient {
   #input: Buffer = Buffer.alloc(0)
   #ended = false
   #failure: Error | undefined
+  #fault: Error | undefined
   #octetsIn = 0
 
   private constructor(socket: Socket) {
@@ -137,6 +138,11 @@ export class RawClient {
     const client = await RawClient.dial(port, host)
     await client.handshake(login)
     return client
+  }
+
+  /** What the server sent that no client could read, if it did. */
+  get fault(): Error | undefined {
+    return this.#fault
   }
 
   /** Whether the server has ended the connection. */
@@ -373,7 +379,8 @@ export class RawClient {
     try {
       while (this.#readOne());
     } catch (error) {
-      this.#fail(this.failure(`the server sent what cannot be read: ${(error as Error).message}`))
+      this.#fault = this.failure(`the server sent what cannot be read: ${(error as Error).message}`)
+      this.#socket.destroy(this.#fault)
     }
   }
 
@@ -387,6 +394,7 @@ export class RawClient {
       return true
     }
     const size = input.readUInt32BE(3)
+    if (this.frameMax > 0 && size + FRAME_OVERHEAD > this.frameMax) throw new Error(`a frame of ${size} bytes`)
     if (input.length < size + FRAME_OVERHEAD) return false
     if (input[size + 7] !== FRAME_END) throw new Error(`a frame that ends in ${input[size + 7]}`)
     this.#input = input.subarray(size + FRAME_OVERHEAD)

@@ -156,6 +156,32 @@ describe('a body', () => {
   })
 })
 
+describe('properties that do not fit into a frame of their receiver', () => {
+  const headers = { large: 'x'.repeat(5000) }
+  const TOO_LARGE = /^FRAME_ERROR - /
+
+  itOnlyHere('it breaks the connection', 'end the connection of a consumer, which cannot be served', async () => {
+    const sender = await broker.channel()
+    const receiver = await broker.channel({ frameMax: 4096 })
+    await sender.queue('q')
+    await receiver.consume('q')
+    sender.publish({ 'routing-key': 'q' }, 'm', { headers })
+    await receiver.client.expectConnectionClose(501, TOO_LARGE)
+    await expectGet(sender, Buffer.from('m'))
+  })
+
+  itOnlyHere('it breaks the connection', 'end the connection that gets the message', async () => {
+    const sender = await broker.channel()
+    const receiver = await broker.channel({ frameMax: 4096 })
+    await sender.queue('q')
+    sender.publish({ 'routing-key': 'q' }, 'm', { headers })
+    await sender.expectNothing()
+    receiver.send('basic.get', { queue: 'q' })
+    await receiver.client.expectConnectionClose(501, TOO_LARGE)
+    await expectGet(sender, Buffer.from('m'))
+  })
+})
+
 describe('a body above the largest size', () => {
   const small = useSmallBroker()
   const refusal = 'PRECONDITION_FAILED - message size 1001 is larger than configured max size 1000'
@@ -237,10 +263,19 @@ describe('frames without a limit', () => {
     expect(await expectGet(channel, body)).toEqual(framesOf(10_000, 4088))
   })
 
-  itOnlyHere('it cannot be told', 'are no reason to believe every length', async () => {
+  itOnlyHere('it cannot be told', 'are no reason to wait for a method of 4 GiB', async () => {
+    const { client } = await unlimited.channel()
+    await client.bytes(Buffer.from([FrameType.method, 0, 1, 0xff, 0xff, 0xff, 0xff, 1, 2, 3]))
+    await client.expectConnectionClose(501, /^FRAME_ERROR - .*frame_too_large,4294967295/, '', { answer: false })
+    await unlimited.expectToServe()
+  })
+
+  itOnlyHere('it cannot be told', 'are no reason to take more of a body than was announced', async () => {
     const channel = await unlimited.channel()
-    await channel.client.bytes(Buffer.from([FrameType.body, 0, 1, 0xff, 0xff, 0xff, 0xff, 1, 2, 3]))
-    await channel.client.expectConnectionClose(501, /^FRAME_ERROR - /, '', { answer: false })
+    channel.send('basic.publish').header(5)
+    await channel.client.bytes(Buffer.from([FrameType.body, 0, 1, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4, 5, 6]))
+    const text = 'FRAME_ERROR - content body frame exceeds remaining content size'
+    await channel.client.expectConnectionClose(501, text, 'basic.publish', { answer: false })
     await unlimited.expectToServe()
   })
 })

@@ -313,6 +313,19 @@ describe('connection.tune', () => {
     await client.channel(1).expect('channel.open-ok')
   })
 
+  it('may be answered, and all of the handshake too, before it is asked', async () => {
+    const client = await broker.dial()
+    const response = '\0guest\0guest'
+    client.protocolHeader().send('connection.start-ok', { mechanism: 'PLAIN', response, locale: 'en_US' })
+    client.send('connection.tune-ok', { 'channel-max': 2047, 'frame-max': 131072 })
+    client.send('connection.open', { 'virtual-host': '/' })
+    client.sendOn(1, 'channel.open')
+    await client.expect('connection.start')
+    await client.expect('connection.tune')
+    await client.expect('connection.open-ok')
+    await client.channel(1).expect('channel.open-ok')
+  })
+
   it('may be surrounded by heartbeats of the client', async () => {
     const client = await tuning()
     client.heartbeat().send('connection.tune-ok', { 'channel-max': 2047, 'frame-max': 131072, heartbeat: 60 })
@@ -383,6 +396,12 @@ describe('a method out of turn', () => {
     client.send(method)
     const text = 'CHANNEL_ERROR - unexpected method in connection state running'
     await client.expectConnectionClose(504, text, method)
+  })
+
+  it('is an unexpected frame when a channel is opened before the virtual host', async () => {
+    const client = await opening()
+    client.sendOn(1, 'channel.open')
+    await client.expectConnectionClose(505, /^UNEXPECTED_FRAME - /)
   })
 
   it('ends silently after 3 s when a channel is opened before login', async () => {

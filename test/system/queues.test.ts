@@ -241,6 +241,55 @@ describe('queue.declare with arguments that cannot be', () => {
   })
 })
 
+describe('a quorum queue', () => {
+  const quorum = { 'x-queue-type': 'quorum' }
+
+  it.each<[string, FieldsInput]>([
+    ['auto-delete', { durable: true, 'auto-delete': true }],
+    ['exclusive-owner', { durable: true, exclusive: true }],
+    ['non-durable', {}],
+  ])('cannot be %s', async (property, fields) => {
+    const channel = await broker.channel()
+    channel.send('queue.declare', { queue: 'q', ...fields, arguments: quorum })
+    const text = `PRECONDITION_FAILED - invalid property '${property}' for queue 'q' in vhost '/'`
+    await channel.expectChannelClose(406, text, 'queue.declare')
+  })
+
+  it('cannot be named by the broker', async () => {
+    const channel = await broker.channel()
+    channel.send('queue.declare', { durable: true, arguments: quorum })
+    await channel.expectChannelClose(
+      406,
+      'PRECONDITION_FAILED - Cannot declare a server-named queue for type rabbit_quorum_queue',
+      'queue.declare',
+    )
+  })
+
+  itOnlyHere('3.x finds an argument missing', 'is not redeclared as classic', async () => {
+    const channel = await broker.channel()
+    await channel.queue('q', { durable: true, arguments: quorum })
+    await channel.queue('q', { durable: true, arguments: quorum })
+    channel.send('queue.declare', { queue: 'q', durable: true })
+    await channel.expectChannelClose(
+      406,
+      "PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 'q' in vhost '/': " +
+        "received 'classic' but current is 'quorum'",
+      'queue.declare',
+    )
+  })
+
+  itOnlyHere('its quorum queues take their time', 'delivers in order, and requeued messages again', async () => {
+    const channel = await broker.channel()
+    await channel.queue('q', { durable: true, arguments: quorum })
+    await fill(channel, 'q', 'one', 'two')
+    const { tag } = await channel.get('q')
+    channel.send('basic.reject', { 'delivery-tag': tag, requeue: true })
+    await channel.expectNothing()
+    expect((await channel.get('q')).fields.redelivered).toBe(true)
+    expect((await channel.get('q')).body.toString()).toBe('two')
+  })
+})
+
 describe('an empty queue name', () => {
   const fields: [string, FieldsInput][] = [
     ['queue.bind', { exchange: 'amq.direct', 'routing-key': 'k' }],
@@ -290,6 +339,13 @@ describe('an empty queue name', () => {
     await channel.call('queue.delete', { queue: 'q' })
     channel.send('queue.purge', { queue: '' })
     await channel.expectChannelClose(404, absent('q'), 'queue.purge')
+  })
+
+  it('is just a name for a passive declaration', async () => {
+    const channel = await broker.channel()
+    await channel.queue('q')
+    channel.send('queue.declare', { queue: '', passive: true })
+    await channel.expectChannelClose(404, absent(''), 'queue.declare')
   })
 
   it('is remembered by channel', async () => {

@@ -54,10 +54,11 @@ export const basicMethods: BasicMethods = {
       const sentence = `prefetch_size!=0 (${prefetchSize})`
       throw new AmqpError('connection', ReplyCode.notImplemented, sentence, Method.basicQos)
     }
-    if (global) channel.globalPrefetch = prefetchCount
-    else channel.consumerPrefetch = prefetchCount
+    // RabbitMQ lifts the channel's limit whenever one for its coming consumers is set; it may be set again after that.
+    channel.globalPrefetch = global ? prefetchCount : 0
+    if (!global) channel.consumerPrefetch = prefetchCount
     writeBasicQosOk(channel.connection.writer, channel.number)
-    if (global) channel.resumeConsumers()
+    channel.resumeConsumers()
   },
 
   basicConsume(channel, queue, givenTag, _noLocal, noAck, exclusive, nowait, args) {

@@ -28,6 +28,7 @@ export const channelClassMethods: ChannelClassMethods = {
 
   channelFlowOk() {
     // The server never asks, so there is nothing that this could answer.
+    throw new AmqpError('connection', ReplyCode.commandInvalid, 'unimplemented method', Method.channelFlowOk)
   },
 
   channelClose(channel) {

@@ -28,8 +28,9 @@ export function queueName(channel: Channel, name: string): string {
 export const queueMethods: QueueMethods = {
   queueDeclare(channel, queue, passive, durable, exclusive, autoDelete, nowait, args) {
     const { session, connection } = channel
+    // RabbitMQ: in a passive declare the empty name does not mean the queue declared last.
     const declared = passive
-      ? session.checkQueue(queueName(channel, queue))
+      ? session.checkQueue(queue)
       : connection.durably(() => session.declareQueue({ name: queue, durable, exclusive, autoDelete, arguments: args }))
     channel.lastQueue = declared.name
     if (nowait) return

@@ -99,7 +99,7 @@ export function writeEncoded(buffer: Buffer, position: number, bytes: Buffer): n
 /** The error for a method frame's payload whose arguments are too short, or go on behind the last one. */
 export function cannotDecode(buffer: Buffer, start: number, end: number): WireError {
   const shown = buffer.subarray(start + 4, Math.min(end, start + 4 + SHOWN_BYTES_MAX))
-  return new WireError(501, `cannot decode ${binaryNumbers(shown)}`)
+  return new WireError(501, `cannot decode ${binaryNumbers(shown)}`, buffer.readUInt32BE(start))
 }
 
 function writeAnyShortString(buffer: Buffer, position: number, text: string): number {

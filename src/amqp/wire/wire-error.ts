@@ -7,10 +7,13 @@
 export class WireError extends Error {
   /** The reply code of connection.close: 501, 502 or 505. */
   readonly replyCode: number
+  /** Class and method id, as one number, of a method that cannot be decoded; 0 for anything else. */
+  readonly method: number
 
-  constructor(replyCode: number, message: string) {
+  constructor(replyCode: number, message: string, method = 0) {
     super(message)
     this.name = 'WireError'
     this.replyCode = replyCode
+    this.method = method
   }
 }

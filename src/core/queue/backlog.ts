@@ -147,11 +147,14 @@ export class Backlog implements GapOwner {
     for (const gap of this.#gaps) {
       // What the log has set aside is counted no longer.
       this.count -= gap.lost
+      this.bytes -= gap.lostBytes
       gap.lost = 0
+      gap.lostBytes = 0
     }
     if (this.#gapless) this.#closeGaps()
     if (this.#head.length === 0 && error === null && !this.#gapless) this.#read()
-    this.#host.backlogRead()
+    // Whoever looks asks for the next page: not by itself where the last could not be read.
+    if (error === null) this.#host.backlogRead()
     this.#tellReaders()
   }
 
@@ -226,7 +229,7 @@ export class Backlog implements GapOwner {
       if (entry === undefined) return
       const gap = entry.spilled ? this.#spilled! : this.#stored!
       if (entry.position >= gap.log.durableBelow) return
-      gap.add(entry.position)
+      gap.add(entry.position, entry.message.bodyBytes)
       this.#tail.shift()
       this.#tailBytes -= footprint(entry)
     }

@@ -10,15 +10,25 @@ export interface GapOwner {
   gapRead(error: unknown): void
 }
 
+/** What a read was about. */
+interface Asked {
+  readonly generation: number
+  readonly below: number
+  readonly count: number
+  readonly bytes: number
+}
+
 /**
- * Messages from position `from` on and below `below`, of which `count` are still to be read. What has been read waits
- * in `loaded` until everything before it is there: a queue that spills has two logs, which are merged by position.
+ * Messages from position `from` on and below `below`, of which `count` are still to be read, with bodies of `bytes`.
+ * What has been read waits in `loaded` until everything before it is there: a queue that spills has two logs, which are
+ * merged by position.
  */
 export class Gap {
   readonly log: QueueLog
   from: number
   below: number
   count: number
+  bytes: number
   readonly loaded = new Fifo<Entry>()
 
   readonly #owner: GapOwner
@@ -32,6 +42,7 @@ export class Gap {
     this.from = log.recovered.first
     this.below = log.recovered.next
     this.count = log.recovered.count
+    this.bytes = log.recovered.bodyBytes
   }
 
   /** Everything of this log that stands before this position has been read. */
@@ -44,9 +55,10 @@ export class Gap {
   }
 
   /** Takes in a message that was in memory, and is in the log. */
-  add(position: number): void {
+  add(position: number, bodyBytes: number): void {
     if (this.count === 0) this.from = position
     this.count++
+    this.bytes += bodyBytes
     this.below = position + 1
   }
 
@@ -54,9 +66,10 @@ export class Gap {
   read(): void {
     if (this.#reading) return
     this.#reading = true
-    const generation = this.#generation
+    // What is added while it is read comes behind what was asked for.
+    const asked = { generation: this.#generation, below: this.below, count: this.count, bytes: this.bytes }
     this.log.read(this.from, this.below).then(
-      (messages) => this.#arrived(generation, messages),
+      (messages) => this.#arrived(asked, messages),
       (error: unknown) => {
         this.#reading = false
         this.#owner.gapRead(error)
@@ -68,6 +81,7 @@ export class Gap {
   discard(): Fifo<Entry> {
     if (this.count > 0) this.log.discard(this.from, this.below)
     this.count = 0
+    this.bytes = 0
     this.abandon()
     return this.loaded
   }
@@ -79,19 +93,36 @@ export class Gap {
 
   /** Messages that could not be read and were set aside by the log: they are no longer counted. Kept until asked. */
   lost = 0
+  lostBytes = 0
 
-  #arrived(generation: number, messages: readonly StoredMessage[]): void {
+  #arrived(asked: Asked, messages: readonly StoredMessage[]): void {
     this.#reading = false
-    if (generation === this.#generation) {
-      for (const stored of messages) this.loaded.push(this.#owner.restored(this, stored))
-      if (messages.length > 0) {
-        this.from = messages.at(-1)!.position + 1
-        this.count -= messages.length
-      } else {
-        this.lost += this.count
-        this.count = 0
-      }
+    if (asked.generation === this.#generation) {
+      if (messages.length > 0) this.#load(messages)
+      else this.#lose(asked)
     }
     this.#owner.gapRead(null)
+  }
+
+  #load(messages: readonly StoredMessage[]): void {
+    for (const stored of messages) {
+      this.loaded.push(this.#owner.restored(this, stored))
+      this.bytes -= stored.message.bodyBytes
+    }
+    this.from = messages.at(-1)!.position + 1
+    this.count -= messages.length
+    if (this.count > 0) return
+    // The log may have taken the sizes of what it discarded unread for too much or too little.
+    this.lostBytes += this.bytes
+    this.bytes = 0
+  }
+
+  /** Nothing is left of what was asked for. */
+  #lose({ below, count, bytes }: Asked): void {
+    this.from = below
+    this.count -= count
+    this.bytes -= bytes
+    this.lost += count
+    this.lostBytes += bytes
   }
 }

@@ -67,7 +67,7 @@ export class RecordReader {
   }
 
   byte(): number {
-    if (this.at >= this.end) throw new DamagedRecordError('The record ends too early')
+    if (this.at >= this.end) throw new DamagedRecordError('a record ends too early')
     return this.bytes[this.at++]!
   }
 
@@ -94,7 +94,7 @@ export class RecordReader {
   /** Steps over so many bytes and returns the offset of the first. */
   skip(length: number): number {
     const start = this.at
-    if (length > this.end - start) throw new DamagedRecordError('The record ends too early')
+    if (length > this.end - start) throw new DamagedRecordError('a record ends too early')
     this.at = start + length
     return start
   }

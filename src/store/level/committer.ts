@@ -4,22 +4,28 @@ import type { Turn, TurnTask } from '../../lib/turn.ts'
 import { Stage } from '../../lib/turn.ts'
 import type { StoreMonitor } from '../../core/ports.ts'
 import type { Database, Operation } from './database.ts'
-import { RETRY_FIRST_MS, RETRY_MAX_MS } from './tuning.ts'
+import { COMPACT_AGE_MIB, RETRY_FIRST_MS, RETRY_MAX_MS } from './tuning.ts'
 
 /** The batch that is being put together. */
 export class Batch {
   readonly serial: number
   /** Milliseconds since 1970 at which it starts. */
   readonly now: number
+  /** What the store has written before it, in MiB; so much more than nothing that what it was opened with is old. */
+  readonly writtenMiB: number
   readonly operations: Operation[] = []
+  /** The values in it, in bytes. */
+  bytes = 0
 
-  constructor(serial: number, now: number) {
+  constructor(serial: number, now: number, writtenMiB: number) {
     this.serial = serial
     this.now = now
+    this.writtenMiB = writtenMiB
   }
 
   put(key: Buffer, value: Buffer): void {
     this.operations.push({ type: 'put', key, value })
+    this.bytes += value.length
   }
 
   del(key: Buffer): void {
@@ -67,6 +73,7 @@ export class Committer implements TurnTask {
   #batch: Batch | null = null
 
   #serial = 0
+  #writtenBytes = 0
   #enlisted = false
   #failing = false
   #backoffMs = RETRY_FIRST_MS
@@ -157,7 +164,8 @@ export class Committer implements TurnTask {
   }
 
   #start(): void {
-    const batch = new Batch(++this.#serial, this.#clock.now())
+    const writtenMiB = COMPACT_AGE_MIB + Math.floor(this.#writtenBytes / 2 ** 20)
+    const batch = new Batch(++this.#serial, this.#clock.now(), writtenMiB)
     this.#batch = batch
     this.#memberInFlight = this.#members
     this.#waitersInFlight = this.#waiters
@@ -167,6 +175,7 @@ export class Committer implements TurnTask {
     for (const operation of this.#definitions.values()) batch.operations.push(operation)
     this.#definitions.clear()
     if (!this.closing) this.#background?.contribute(batch)
+    this.#writtenBytes += batch.bytes
     if (batch.operations.length === 0) this.#succeeded()
     else this.#write()
   }

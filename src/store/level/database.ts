@@ -1,8 +1,11 @@
 // What the store needs of a database, and how the one on disk is opened.
 import { stat, mkdir, access, constants } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
 import { Level } from 'level'
+import type { Journals } from './level-files.ts'
+import { keepDamaged, orphanedFile, readJournals, syncDirectory, undoCreation } from './level-files.ts'
 import type { LevelTuning } from './tuning.ts'
-import { LEVEL_TUNING } from './tuning.ts'
+import { CHAINED_AVERAGE_BYTES_MAX, CHAINED_BYTES_MAX, LEVEL_TUNING } from './tuning.ts'
 
 /** One change of a batch. */
 export type Operation =
@@ -15,6 +18,13 @@ export interface KeyRange {
   readonly lt: Buffer
 }
 
+/** Goes through records in the order of their keys. */
+export interface RecordIterator {
+  /** So many at the most; none when the end was reached. */
+  nextv(size: number): Promise<[Buffer, Buffer][]>
+  close(): Promise<void>
+}
+
 /** The part of abstract-level that the store uses. A test may put anything under the store that has it. */
 export interface Database {
   open(): Promise<void>
@@ -22,20 +32,102 @@ export interface Database {
   get(key: Buffer): Promise<Buffer | undefined>
   getMany(keys: Buffer[]): Promise<(Buffer | undefined)[]>
   batch(operations: Operation[], options: { readonly sync: boolean }): Promise<void>
-  iterator(range: KeyRange): {
-    nextv(size: number): Promise<[Buffer, Buffer][]>
-    close(): Promise<void>
-  }
+  iterator(range: KeyRange): RecordIterator
   /** LevelDB only: gives back the space of what was deleted between two keys. */
   compactRange?(start: Buffer, end: Buffer): Promise<void>
 }
 
 export type DatabaseFactory = (location: string) => Database
 
-/** LevelDB. */
-export function levelDatabase(tuning: LevelTuning = {}): DatabaseFactory {
-  const options = { ...LEVEL_TUNING, ...tuning, keyEncoding: 'buffer', valueEncoding: 'buffer' }
-  return (location) => new Level<Buffer, Buffer>(location, options)
+/** LevelDB. `damaged` is told what had to be left out of the last batches when it was opened. */
+export function levelDatabase(tuning: LevelTuning = {}, damaged: (damage: Error) => void = ignore): DatabaseFactory {
+  return (location) => new LevelDatabase(location, tuning, damaged)
+}
+
+function ignore(): void {}
+
+class LevelDatabase implements Database {
+  readonly #location: string
+  readonly #tuning: LevelTuning
+  readonly #damaged: (damage: Error) => void
+  #opened: Level<Buffer, Buffer> | null = null
+
+  constructor(location: string, tuning: LevelTuning, damaged: (damage: Error) => void) {
+    this.#location = location
+    this.#tuning = tuning
+    this.#damaged = damaged
+  }
+
+  /** It opens itself as soon as there is one: not before the files were looked at. */
+  get #level(): Level<Buffer, Buffer> {
+    const options = { ...LEVEL_TUNING, ...this.#tuning, keyEncoding: 'buffer', valueEncoding: 'buffer' }
+    return (this.#opened ??= new Level(this.#location, options))
+  }
+
+  async open(): Promise<void> {
+    const journals = await readJournals(this.#location)
+    const orphan = await orphanedFile(this.#location, journals)
+    if (orphan !== null) {
+      throw new StoreOpenError(`The store in ${this.#location} is damaged: there is ${orphan}, but no file CURRENT.`)
+    }
+    await this.#openLevel(journals)
+    try {
+      for (const damage of await keepDamaged(this.#location, journals)) this.#damaged(damage)
+      await syncDirectory(this.#location)
+    } catch (error) {
+      await this.#level.close()
+      throw error
+    }
+  }
+
+  async #openLevel(journals: Journals): Promise<void> {
+    try {
+      await this.#level.open()
+    } catch (error) {
+      const cause = (error as Error).cause as { readonly code?: string } | undefined
+      if (cause?.code !== 'LEVEL_CORRUPTION' || !(await undoCreation(this.#location, journals))) throw error
+      await this.#level.open()
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#opened?.close() ?? Promise.resolve()
+  }
+
+  get(key: Buffer): Promise<Buffer | undefined> {
+    return this.#level.get(key)
+  }
+
+  getMany(keys: Buffer[]): Promise<(Buffer | undefined)[]> {
+    return this.#level.getMany(keys)
+  }
+
+  /**
+   * Two ways to the same end. A chained batch takes 0.3 µs an operation where an array takes 5; but its memory, as
+   * large as what it writes, is freed by the garbage collector, which does not know of it. So the large ones, in which
+   * an operation's cost is that of its bytes, go as arrays, which are freed at once.
+   */
+  batch(operations: Operation[], options: { readonly sync: boolean }): Promise<void> {
+    let bytes = 0
+    for (const operation of operations) if (operation.type === 'put') bytes += operation.value.length
+    if (bytes > CHAINED_BYTES_MAX && bytes > operations.length * CHAINED_AVERAGE_BYTES_MAX) {
+      return this.#level.batch(operations, options)
+    }
+    const batch = this.#level.batch()
+    for (const operation of operations) {
+      if (operation.type === 'put') batch.put(operation.key, operation.value)
+      else batch.del(operation.key)
+    }
+    return batch.write(options)
+  }
+
+  iterator(range: KeyRange): RecordIterator {
+    return this.#level.iterator(range)
+  }
+
+  compactRange(start: Buffer, end: Buffer): Promise<void> {
+    return (this.#level as unknown as Required<Pick<Database, 'compactRange'>>).compactRange(start, end)
+  }
 }
 
 /** The store cannot be opened. The message is a sentence for people that names the directory. */
@@ -49,9 +141,10 @@ export class StoreOpenError extends Error {
 /** Makes sure that there is a directory that can be written. Throws StoreOpenError. */
 export async function prepareDirectory(location: string): Promise<void> {
   try {
-    await mkdir(location, { recursive: true })
-    if (!(await stat(location)).isDirectory())
-      throw new StoreOpenError(`The data directory ${location} is not a directory.`)
+    await makeDirectory(resolve(location))
+    if (!(await stat(location)).isDirectory()) {
+      throw new StoreOpenError(`The data directory ${location} is a file, not a directory.`)
+    }
     await access(location, constants.R_OK | constants.W_OK | constants.X_OK)
   } catch (error) {
     if (error instanceof StoreOpenError) throw error
@@ -59,10 +152,21 @@ export async function prepareDirectory(location: string): Promise<void> {
   }
 }
 
+/** mkdir's own `recursive` never ends where directories can be seen and not be made, as below /proc. */
+async function makeDirectory(location: string): Promise<void> {
+  try {
+    await mkdir(location)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'EEXIST') return
+    if (code !== 'ENOENT' || dirname(location) === location) throw error
+    await makeDirectory(dirname(location))
+    await mkdir(location)
+  }
+}
+
 function directorySentence(location: string, error: NodeJS.ErrnoException): string {
   switch (error.code) {
-    case 'EEXIST':
-      return `The data directory ${location} is a file, not a directory.`
     case 'ENOTDIR':
       return `The data directory ${location} cannot be made: a part of its path is a file.`
     case 'EACCES':
@@ -83,6 +187,7 @@ export async function openDatabase(location: string, factory: DatabaseFactory): 
   try {
     await database.open()
   } catch (error) {
+    if (error instanceof StoreOpenError) throw error
     throw new StoreOpenError(openingSentence(location, error as Error), { cause: error })
   }
   return database
@@ -92,8 +197,8 @@ function openingSentence(location: string, error: Error): string {
   const cause = error.cause as (Error & { code?: string }) | undefined
   const detail = cause?.message ?? error.message
   if (cause?.code === 'LEVEL_LOCKED') return `The data directory ${location} is in use by another broker.`
-  if (/No space left|Disk quota/.test(detail)) return `The store in ${location} cannot be opened: the disk is full.`
-  if (/Permission denied|Read-only/.test(detail)) return `The data directory ${location} is not writable.`
+  if (/no space left|disk quota/i.test(detail)) return `The store in ${location} cannot be opened: the disk is full.`
+  if (/permission denied|read-only/i.test(detail)) return `The data directory ${location} is not writable.`
   if (cause?.code === 'LEVEL_CORRUPTION' || /No such file/.test(detail)) {
     return `The store in ${location} is damaged: ${detail}.`
   }

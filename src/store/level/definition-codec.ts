@@ -2,10 +2,9 @@
 import type { Definition } from '../../core/definitions.ts'
 import { definitionIdentity } from '../../core/definitions.ts'
 import type { FieldTable, FieldType, FieldValue } from '../../core/value.ts'
-import { DamagedRecordError, VARINT_BYTES_MAX, putText, putVarint, textBytesMax } from './bytes.ts'
+import { VARINT_BYTES_MAX, putText, putVarint, textBytesMax } from './bytes.ts'
 import { Kind } from './keys.ts'
-
-const VERSION = 1
+import { seal, unseal } from './records.ts'
 
 /** The kinds of definitions in keys. Their numbers are part of the format. */
 const DEFINITION_KINDS: { readonly [K in Definition['kind']]: number } = {
@@ -33,23 +32,12 @@ export function definitionKey(definition: Definition): Buffer {
 export function encodeDefinition(definition: Definition): Buffer {
   const fields =
     'arguments' in definition ? { ...definition, arguments: encodeTable(definition.arguments) } : definition
-  return Buffer.from(JSON.stringify({ version: VERSION, ...fields }))
+  return seal(Buffer.from(JSON.stringify(fields)))
 }
 
-/** Throws DamagedRecordError when the value is not a definition of a version that is known. */
+/** Throws DamagedRecordError when the value is not what was written. */
 export function decodeDefinition(value: Buffer): Definition {
-  let record: Record<string, unknown>
-  try {
-    record = JSON.parse(value.toString()) as Record<string, unknown>
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error
-    throw new DamagedRecordError(`A definition is not JSON: ${error.message}`)
-  }
-  const { version, ...fields } = record
-  if (version !== VERSION) throw new DamagedRecordError(`A definition has version ${String(version)}`)
-  if (!(String(fields.kind) in DEFINITION_KINDS)) {
-    throw new DamagedRecordError(`A definition is of the unknown kind ${String(fields.kind)}`)
-  }
+  const fields = JSON.parse(unseal(value).toString()) as Record<string, unknown>
   if ('arguments' in fields) fields.arguments = decodeTable(fields.arguments as EncodedTable)
   return fields as unknown as Definition
 }

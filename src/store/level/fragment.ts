@@ -215,13 +215,13 @@ export function unpackFragments(value: Buffer, first: number, wanted: Wanted, fo
 
 /** Checks the fragment that begins at this offset and returns the offset behind it. */
 function checkFragment(value: Buffer, at: number): number {
-  if (value.length - at < HEADER_BYTES) throw new DamagedRecordError('A fragment ends within its header')
+  if (value.length - at < HEADER_BYTES) throw new DamagedRecordError('a fragment ends within its header')
   const end = at + HEADER_BYTES + value.readUInt32BE(at + 20)
-  if (end > value.length) throw new DamagedRecordError('A fragment ends too early')
+  if (end > value.length) throw new DamagedRecordError('a fragment ends too early')
   if (crc32(value.subarray(at + CRC_BYTES, end)) !== value.readUInt32BE(at)) {
-    throw new DamagedRecordError('The checksum of a fragment is wrong')
+    throw new DamagedRecordError('the checksum of a fragment is wrong')
   }
-  if (value[at + 4] !== VERSION) throw new DamagedRecordError(`A fragment has version ${value[at + 4]}`)
+  if (value[at + 4] !== VERSION) throw new DamagedRecordError(`a fragment has version ${value[at + 4]}`)
   return end
 }
 

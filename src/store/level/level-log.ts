@@ -138,6 +138,7 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
     for (const entry of this.#entries) if (entry !== null) this.#strike(entry)
     this.#dropped = true
     this.enlist()
+    this.#context.dropped(this.id)
   }
 
   /** The store is being closed: the log's record is written exactly. */

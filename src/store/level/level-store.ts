@@ -43,12 +43,13 @@ export class LevelStore implements Store {
   readonly #context: StoreContext
   /** Logs that were found and not asked for yet. */
   readonly #recovered: Map<number, RecoveredLog>
-  readonly #logs = new Map<number, LevelLog>()
+  readonly #logs: Map<number, LevelLog>
   #nextLog: number
   #nextSpill: number
 
-  private constructor(context: StoreContext, recovered: Recovered) {
+  private constructor(context: StoreContext, logs: Map<number, LevelLog>, recovered: Recovered) {
     this.#context = context
+    this.#logs = logs
     this.#recovered = recovered.logs
     this.#nextLog = recovered.nextLog
     this.#nextSpill = SPILL_FIRST
@@ -58,7 +59,12 @@ export class LevelStore implements Store {
       this.log(id).drop()
       this.#nextSpill = Math.max(this.#nextSpill, id + 1)
     }
-    for (const { log, from, pages } of recovered.erasures) context.eraser.add({ log, pages, record: from })
+    for (const [id, erasures] of recovered.erasures) {
+      for (const { from, pages } of erasures) context.eraser.add({ log: id, pages, record: from })
+      // Its pages are still there: the id is not given again before the next start.
+      this.#nextSpill = Math.max(this.#nextSpill, id + 1)
+    }
+    if (context.eraser.waiting) context.committer.schedule()
   }
 
   /**
@@ -68,21 +74,22 @@ export class LevelStore implements Store {
   static async open(options: LevelStoreOptions): Promise<OpenedLevelStore> {
     const { location, turn, monitor, clock = systemClock } = options
     if (options.database === undefined) await prepareDirectory(location)
-    const database = await openDatabase(location, options.database ?? levelDatabase(options.tuning))
+    const damaged = (damage: Error) => monitor.damageFound?.(damage)
+    const database = await openDatabase(location, options.database ?? levelDatabase(options.tuning, damaged))
     let recovered: Recovered
     try {
       if (!(await checkFormat(database, location))) {
-        const format: [{ type: 'put'; key: Buffer; value: Buffer }] = [
-          { type: 'put', key: kindKey(Kind.format), value: encodeNumber(FORMAT) },
-        ]
-        await database.batch(format, { sync: true })
+        const format = { type: 'put', key: kindKey(Kind.format), value: encodeNumber(FORMAT) } as const
+        await database.batch([format], { sync: true })
       }
       recovered = await recover(database)
     } catch (error) {
       await database.close()
       throw openingError(location, error as Error)
     }
-    const store = new LevelStore(storeContext(database, turn, clock, monitor), recovered)
+    const logs = new Map<number, LevelLog>()
+    const context = storeContext(database, turn, clock, monitor, (id) => logs.delete(id))
+    const store = new LevelStore(context, logs, recovered)
     return { store, definitions: recovered.definitions }
   }
 
@@ -132,7 +139,13 @@ export class LevelStore implements Store {
   }
 }
 
-function storeContext(database: Database, turn: Turn, clock: Clock, monitor: StoreMonitor): StoreContext {
+function storeContext(
+  database: Database,
+  turn: Turn,
+  clock: Clock,
+  monitor: StoreMonitor,
+  dropped: (id: number) => void,
+): StoreContext {
   const committer = new Committer(database, turn, clock, monitor)
   const eraser = new Eraser(database, () => committer.readable())
   committer.accompany(eraser)
@@ -141,6 +154,7 @@ function storeContext(database: Database, turn: Turn, clock: Clock, monitor: Sto
     committer,
     eraser,
     now: () => clock.now(),
+    dropped,
     lost: (lost: LostMessages) => monitor.messagesLost?.(lost),
   }
 }

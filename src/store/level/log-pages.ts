@@ -5,7 +5,6 @@ import { DamagedRecordError } from './bytes.ts'
 import type { Batch, Committer } from './committer.ts'
 import type { Database } from './database.ts'
 import type { Eraser } from './eraser.ts'
-import { erasePage } from './eraser.ts'
 import { packFragment, unpackFragments } from './fragment.ts'
 import { Kind, POSITION_MAX, positionKey } from './keys.ts'
 import { Page } from './page.ts'
@@ -20,6 +19,8 @@ export interface StoreContext {
   readonly eraser: Eraser
   /** Milliseconds since 1970. */
   now(): number
+  /** The log with this id was dropped: it is of no use any more. */
+  dropped(id: number): void
   /** Messages turned out to be damaged and were set aside. */
   lost(lost: LostMessages): void
 }
@@ -77,6 +78,7 @@ export class LogPages {
       page.beginFragment(position)
       const { value, end } = packFragment(entries, index, page, batch.now)
       page.serial = batch.serial
+      page.writtenMiB = batch.writtenMiB
       batch.put(positionKey(Kind.fragment, this.#log, position), value)
       this.#touch(page)
       if (page.full && page.fragmentCount > FRAGMENTS_UNMERGED) this.#fragmented.push(page)
@@ -115,13 +117,17 @@ export class LogPages {
   /** Settles everything for good. Nothing is to be stored afterwards. */
   drop(batch: Batch): void {
     const pages = [...this.#pages, ...this.#dirty.filter((page) => page.live === 0)]
-    if (pages.length <= ERASE_AT_ONCE_PAGES) for (const page of pages) erasePage(batch, this.#log, page)
+    if (pages.length <= ERASE_AT_ONCE_PAGES)
+      for (const page of pages) this.#context.eraser.settled(batch, this.#log, page)
     else {
       batch.put(positionKey(Kind.erasure, this.#log, 0), encodeNumber(POSITION_MAX))
       this.#context.eraser.add({ log: this.#log, pages, record: 0 })
     }
     for (const position of this.#asidePositions) batch.del(positionKey(Kind.setAside, this.#log, position))
     this.#writeErasures(batch)
+    this.#context.eraser.emptied(this.#log)
+    // Whoever is reading one of them, or is about to merge it, finds nothing any more, and no damage.
+    for (const page of pages) page.live = 0
     this.#pages.clear()
     this.#dirty = []
     this.#merged = []
@@ -138,10 +144,11 @@ export class LogPages {
     }
     for (const page of this.#dirty) {
       page.dirty = false
-      if (page.live === 0) erasePage(batch, this.#log, page)
+      if (page.live === 0) this.#context.eraser.settled(batch, this.#log, page)
       else batch.put(positionKey(Kind.index, this.#log, page.first), encodeIndexRecord(page))
     }
     this.#dirty.length = 0
+    if (this.#pages.length === 0) this.#context.eraser.emptied(this.#log)
   }
 
   /** The batch is on disk: pages of many fragments can be merged. */
@@ -203,6 +210,8 @@ export class LogPages {
         if (first !== page.first) batch.del(positionKey(Kind.fragment, this.#log, first))
       }
       page.fragments = null
+      // Until the batch is on disk there is only the first of the fragments under the key of the page.
+      page.serial = batch.serial
       this.#touch(page)
     }
   }
@@ -252,7 +261,7 @@ export class LogPages {
           fragments[i]!,
           fragments[i]!,
           Buffer.alloc(0),
-          new DamagedRecordError('A fragment is missing'),
+          new DamagedRecordError('a fragment is missing'),
         )
         continue
       }

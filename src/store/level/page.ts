@@ -28,6 +28,8 @@ export class Page {
   dirty = false
   /** The batch that wrote the page's newest fragment. */
   serial = 0
+  /** How much the store had written by then, in MiB. */
+  writtenMiB = 0
 
   constructor(first: number) {
     this.first = first
@@ -83,7 +85,8 @@ export class Page {
     if (this.settled(position)) return false
     this.#set(position)
     this.live--
-    this.bodyBytes -= bodyBytes
+    // After a range was settled the sum is an estimate, and may have been too low.
+    this.bodyBytes = Math.max(0, this.bodyBytes - bodyBytes)
     return true
   }
 
@@ -93,6 +96,7 @@ export class Page {
    */
   settleRange(from: number, below: number): number {
     const before = this.live
+    if (before === 0) return 0
     if (from <= this.first && below > this.last) {
       this.live = 0
       this.bodyBytes = 0
@@ -104,7 +108,7 @@ export class Page {
       this.#set(position)
       this.live--
     }
-    if (before > 0) this.bodyBytes = Math.round((this.bodyBytes * this.live) / before)
+    this.bodyBytes = Math.round((this.bodyBytes * this.live) / before)
     return before - this.live
   }
 

@@ -5,6 +5,8 @@ import { Page } from './page.ts'
 
 const VERSION = 1
 const HEADER_BYTES = 5
+
+/** Where small records are put together, header included. */
 const scratch = Buffer.alloc(16 * 1024)
 
 /** How far the positions and the deliveries of a log went. */
@@ -16,21 +18,21 @@ export interface LogRecord {
 }
 
 export function encodeLogRecord(record: LogRecord): Buffer {
-  return seal(putVarint(scratch, putVarint(scratch, HEADER_BYTES, record.next), record.deliveredBelow))
+  return taken(putVarint(scratch, putVarint(scratch, HEADER_BYTES, record.next), record.deliveredBelow))
 }
 
 export function decodeLogRecord(value: Buffer): LogRecord {
-  const reader = open(value)
+  const reader = new RecordReader(unseal(value))
   return { next: reader.varint(), deliveredBelow: reader.varint() }
 }
 
 /** The number in a record that holds only that. */
 export function encodeNumber(value: number): Buffer {
-  return seal(putVarint(scratch, HEADER_BYTES, value))
+  return taken(putVarint(scratch, HEADER_BYTES, value))
 }
 
 export function decodeNumber(value: Buffer): number {
-  return open(value).varint()
+  return new RecordReader(unseal(value)).varint()
 }
 
 /** A page's index record: everything that is known of it but its first position, which is in the key. */
@@ -43,7 +45,7 @@ export function encodeIndexRecord(page: Page): Buffer {
   at = putVarint(scratch, at, page.expiresFirst)
   at = putVarint(scratch, at, page.expiresLast === 0 ? 0 : page.expiresLast - page.expiresFirst)
   at = putFragments(at, page)
-  return seal(putBits(at, page))
+  return taken(putBits(at, page))
 }
 
 function putFragments(at: number, page: Page): number {
@@ -65,7 +67,7 @@ function putBits(at: number, page: Page): number {
 
 /** Throws DamagedRecordError when the record is not what was written. */
 export function decodeIndexRecord(first: number, value: Buffer): Page {
-  const reader = open(value)
+  const reader = new RecordReader(unseal(value))
   const page = new Page(first)
   page.last = first + reader.varint()
   page.entries = reader.varint()
@@ -83,20 +85,31 @@ export function decodeIndexRecord(first: number, value: Buffer): Page {
   const bits = reader.varint()
   if (bits > 0) {
     const start = reader.skip(bits)
-    page.bits = new Uint8Array(value.subarray(start, start + bits))
+    page.bits = new Uint8Array(reader.bytes.subarray(start, start + bits))
   }
   return page
 }
 
-function seal(end: number): Buffer {
-  scratch[4] = VERSION
-  scratch.writeUInt32BE(crc32(scratch.subarray(4, end)), 0)
-  return Buffer.from(scratch.subarray(0, end))
+/** Puts checksum and version in front of content. */
+export function seal(content: Buffer): Buffer {
+  return sealed(Buffer.concat([Buffer.alloc(HEADER_BYTES), content]))
 }
 
-function open(value: Buffer): RecordReader {
-  if (value.length < HEADER_BYTES) throw new DamagedRecordError('A record ends within its header')
-  if (crc32(value.subarray(4)) !== value.readUInt32BE(0)) throw new DamagedRecordError('A checksum is wrong')
-  if (value[4] !== VERSION) throw new DamagedRecordError(`A record has version ${value[4]}`)
-  return new RecordReader(value, HEADER_BYTES)
+/** The content of a record. Throws DamagedRecordError when it is not what was written. */
+export function unseal(value: Buffer): Buffer {
+  if (value.length < HEADER_BYTES) throw new DamagedRecordError('a record ends within its header')
+  if (crc32(value.subarray(4)) !== value.readUInt32BE(0)) throw new DamagedRecordError('a checksum is wrong')
+  if (value[4] !== VERSION) throw new DamagedRecordError(`a record has version ${value[4]}`)
+  return value.subarray(HEADER_BYTES)
+}
+
+/** A record of its own from what was put together, up to this offset. */
+function taken(end: number): Buffer {
+  return sealed(Buffer.from(scratch.subarray(0, end)))
+}
+
+function sealed(value: Buffer): Buffer {
+  value[4] = VERSION
+  value.writeUInt32BE(crc32(value.subarray(4)), 0)
+  return value
 }

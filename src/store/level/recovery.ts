@@ -17,7 +17,6 @@ const READ_AT_ONCE = 1000
 
 /** Pages of one log that were being deleted when the broker ended. */
 export interface UnfinishedErasure {
-  readonly log: number
   readonly from: number
   readonly below: number
   readonly pages: Page[]
@@ -27,7 +26,7 @@ export interface UnfinishedErasure {
 export interface Recovered {
   readonly definitions: Definition[]
   readonly logs: Map<number, RecoveredLog>
-  readonly erasures: UnfinishedErasure[]
+  readonly erasures: Map<number, UnfinishedErasure[]>
   readonly nextLog: number
 }
 
@@ -55,51 +54,74 @@ export async function checkFormat(database: Database, location: string): Promise
 /** Reads definitions, the records of logs and the index records of pages. */
 export async function recover(database: Database): Promise<Recovered> {
   const definitions: Definition[] = []
-  for await (const [, value] of recordsOf(database, Kind.definition)) definitions.push(decodeDefinition(value))
+  for await (const found of recordsOf(database, Kind.definition)) {
+    for (const [, value] of found) definitions.push(decodeDefinition(value))
+  }
   const nextLog = await database.get(kindKey(Kind.nextLog))
-  const recovered = {
+  const recovered: Recovered = {
     definitions,
-    logs: new Map<number, RecoveredLog>(),
-    erasures: [] as UnfinishedErasure[],
+    logs: new Map(),
+    erasures: new Map(),
     nextLog: nextLog === undefined ? 1 : decodeNumber(nextLog),
   }
-  for await (const [key, value] of recordsOf(database, Kind.log)) {
-    const { next, deliveredBelow } = decodeLogRecord(value)
-    recovered.logs.set(logOfKey(key), { pages: [], aside: [], next, deliveredBelow })
-  }
-  for await (const [key, value] of recordsOf(database, Kind.erasure)) {
-    const range = { log: logOfKey(key), from: positionOfKey(key), below: decodeNumber(value) }
-    recovered.erasures.push({ ...range, pages: [] })
+  for await (const found of recordsOf(database, Kind.erasure)) {
+    for (const [key, value] of found) {
+      const id = logOfKey(key)
+      const erasures = recovered.erasures.get(id) ?? []
+      erasures.push({ from: positionOfKey(key), below: decodeNumber(value), pages: [] })
+      recovered.erasures.set(id, erasures)
+    }
   }
   await recoverPages(database, recovered)
-  for await (const [key] of recordsOf(database, Kind.setAside)) {
-    logOf(recovered, logOfKey(key)).aside.push(positionOfKey(key))
+  await recoverLogs(database, recovered)
+  for await (const found of recordsOf(database, Kind.setAside)) {
+    for (const [key] of found) logOf(recovered, logOfKey(key)).aside.push(positionOfKey(key))
   }
   return recovered
 }
 
 async function recoverPages(database: Database, recovered: Recovered): Promise<void> {
   const damaged: { log: number; first: number }[] = []
-  for await (const [key, value] of recordsOf(database, Kind.index)) {
-    const log = logOfKey(key)
-    const first = positionOfKey(key)
-    try {
-      addPage(recovered, log, decodeIndexRecord(first, value))
-    } catch (error) {
-      if (!(error instanceof DamagedRecordError)) throw error
-      damaged.push({ log, first })
+  for await (const found of recordsOf(database, Kind.index)) {
+    for (const [key, value] of found) {
+      const log = logOfKey(key)
+      const first = positionOfKey(key)
+      const page = undamaged(() => decodeIndexRecord(first, value))
+      if (page === null) damaged.push({ log, first })
+      else addPage(recovered, log, page)
     }
   }
   for (const { log, first } of damaged) await rebuildPage(database, recovered, log, first)
 }
 
-function addPage(recovered: Recovered, log: number, page: Page): void {
-  for (const erasure of recovered.erasures) {
-    if (erasure.log !== log || erasure.from > page.first || erasure.below <= page.last) continue
-    erasure.pages.push(page)
-    return
+async function recoverLogs(database: Database, recovered: Recovered): Promise<void> {
+  for await (const found of recordsOf(database, Kind.log)) {
+    for (const [key, value] of found) {
+      const log = logOf(recovered, logOfKey(key))
+      const record = undamaged(() => decodeLogRecord(value))
+      log.next = record?.next ?? 0
+      // Nobody knows what was delivered: then anything may have been.
+      log.deliveredBelow = record?.deliveredBelow ?? (log.pages.at(-1)?.last ?? -1) + 1
+    }
   }
-  logOf(recovered, log).pages.push(page)
+}
+
+/** What a record says; null when it is damaged. */
+function undamaged<T>(decode: () => T): T | null {
+  try {
+    return decode()
+  } catch (error) {
+    if (error instanceof DamagedRecordError) return null
+    throw error
+  }
+}
+
+/** Gives a page to its log, or to the erasure that was deleting it. */
+function addPage(recovered: Recovered, id: number, page: Page): void {
+  const erasure = recovered.erasures.get(id)?.find(({ from, below }) => from <= page.first && below > page.last)
+  const pages = erasure?.pages ?? logOf(recovered, id).pages
+  const following = pages.findLastIndex(({ first }) => first < page.first) + 1
+  pages.splice(following, 0, page)
 }
 
 function logOf(recovered: Recovered, id: number): RecoveredLog {
@@ -113,28 +135,29 @@ function logOf(recovered: Recovered, id: number): RecoveredLog {
  * never.
  */
 async function rebuildPage(database: Database, recovered: Recovered, id: number, first: number): Promise<void> {
-  const log = logOf(recovered, id)
-  const index = log.pages.findIndex((page) => page.first > first)
-  const end = index < 0 ? POSITION_MAX : log.pages[index]!.first
+  const following = logOf(recovered, id).pages.find((page) => page.first > first)
+  const end = positionKey(Kind.fragment, id, following?.first ?? POSITION_MAX)
   const page = new Page(first)
   const values: Buffer[] = []
-  const range = { gte: positionKey(Kind.fragment, id, first), lt: positionKey(Kind.fragment, id, end) }
-  for await (const [, value] of records(database, range)) values.push(value)
+  for await (const found of records(database, { gte: positionKey(Kind.fragment, id, first), lt: end })) {
+    for (const [, value] of found) values.push(value)
+  }
   scanFragments(page, values)
-  if (page.live > 0) log.pages.splice(index < 0 ? log.pages.length : index, 0, page)
+  if (page.live > 0) addPage(recovered, id, page)
 }
 
-function recordsOf(database: Database, kind: Kind): AsyncGenerator<[Buffer, Buffer]> {
+function recordsOf(database: Database, kind: Kind): AsyncGenerator<[Buffer, Buffer][]> {
   return records(database, { gte: kindKey(kind), lt: kindEnd(kind) })
 }
 
-async function* records(database: Database, range: KeyRange): AsyncGenerator<[Buffer, Buffer]> {
+/** The records in a range, many at a time. */
+async function* records(database: Database, range: KeyRange): AsyncGenerator<[Buffer, Buffer][]> {
   const iterator = database.iterator(range)
   try {
     for (;;) {
       const found = await iterator.nextv(READ_AT_ONCE)
       if (found.length === 0) return
-      yield* found
+      yield found
     }
   } finally {
     await iterator.close()

@@ -38,6 +38,12 @@ export const ERASE_SLICE = 500
 export const COMPACT_BYTES = 64 * 1024 * 1024
 export const COMPACT_BYTES_MIN = 4 * 1024 * 1024
 
+/**
+ * What was written so many MiB ago lies in the deeper levels of LevelDB, which are not compacted before as much again
+ * was written. What is younger goes by itself.
+ */
+export const COMPACT_AGE_MIB = 64
+
 /** How long a store that cannot write waits before it tries again: at first, and at the most. */
 export const RETRY_FIRST_MS = 100
 export const RETRY_MAX_MS = 5_000
@@ -52,12 +58,19 @@ export interface LevelTuning {
   readonly maxFileSize?: number
 }
 
-/** Table files are memory-mapped: what is open of them shows as resident memory, so few are. */
+/** Batches of more bytes than this, and of more an operation, are not written as chained batches. */
+export const CHAINED_BYTES_MAX = 256 * 1024
+export const CHAINED_AVERAGE_BYTES_MAX = 1024
+
+/**
+ * Table files are memory-mapped, so those that are open show as resident memory: few and small ones. Larger write
+ * buffers (and with them larger files in level 0) made writing no faster, and more of it resident.
+ */
 export const LEVEL_TUNING: Required<LevelTuning> = {
   compression: false,
   cacheSize: 8 * 1024 * 1024,
-  writeBufferSize: 16 * 1024 * 1024,
+  writeBufferSize: 4 * 1024 * 1024,
   blockSize: 4096,
   maxOpenFiles: 64,
-  maxFileSize: 8 * 1024 * 1024,
+  maxFileSize: 2 * 1024 * 1024,
 }

@@ -1,0 +1,90 @@
+// Asks LevelDB to give back the space of pages that were deleted, where it would not do so by itself for long.
+import type { Database } from './database.ts'
+import { Kind, positionKey } from './keys.ts'
+import type { Page } from './page.ts'
+import { COMPACT_BYTES, COMPACT_BYTES_MIN, PAGE_SPAN } from './tuning.ts'
+
+/** Neighbouring pages of a log that were deleted, from one position to below another, and the bytes that they had. */
+interface Range {
+  readonly log: number
+  from: number
+  below: number
+  bytes: number
+}
+
+/**
+ * Gathers what was deleted in ranges of which each is compacted in a moment, and has them compacted one after the
+ * other: LevelDB does not compact anything else meanwhile.
+ */
+export class Compactor {
+  readonly #database: Database
+  readonly #readable: () => Promise<void>
+  /** What is being gathered, by log; what waits until its deletion is on disk; and what can be compacted. */
+  readonly #gathered = new Map<number, Range>()
+  readonly #deleted: Range[] = []
+  readonly #ready: Range[] = []
+  #running = false
+  #closed = false
+
+  constructor(database: Database, readable: () => Promise<void>) {
+    this.#database = database
+    this.#readable = readable
+  }
+
+  /** Takes note of a page that is being deleted. */
+  deleted(log: number, page: Page): void {
+    let range = this.#gathered.get(log)
+    if (range !== undefined && (range.bytes >= COMPACT_BYTES || !neighbours(range, page))) {
+      this.emptied(log)
+      range = undefined
+    }
+    if (range === undefined) {
+      this.#gathered.set(log, { log, from: page.first, below: page.last + 1, bytes: page.bytes })
+      return
+    }
+    range.from = Math.min(range.from, page.first)
+    range.below = Math.max(range.below, page.last + 1)
+    range.bytes += page.bytes
+  }
+
+  /** Nothing follows for now: what was gathered of this log is worth it, or is forgotten. */
+  emptied(log: number): void {
+    const range = this.#gathered.get(log)
+    if (range === undefined) return
+    this.#gathered.delete(log)
+    if (range.bytes >= COMPACT_BYTES_MIN) this.#deleted.push(range)
+  }
+
+  /** All deletions so far are on disk: has their space given back, unless that is going on. */
+  committed(): void {
+    this.#ready.push(...this.#deleted.splice(0))
+    if (!this.#running && !this.#closed && this.#ready.length > 0) void this.#run()
+  }
+
+  close(): void {
+    this.#closed = true
+  }
+
+  async #run(): Promise<void> {
+    this.#running = true
+    while (this.#ready.length > 0 && !this.#closed) {
+      const { log, from, below } = this.#ready.shift()!
+      await this.#readable()
+      try {
+        await this.#database.compactRange?.(
+          positionKey(Kind.fragment, log, from),
+          positionKey(Kind.fragment, log, below),
+        )
+      } catch (error) {
+        // The database was closed, or cannot write. The space comes back another time; commits report the trouble.
+        if (!('code' in (error as Error))) throw error
+      }
+    }
+    this.#running = false
+  }
+}
+
+/** Whether a page lies beside a range, so that hardly anything is between them that would be compacted for nothing. */
+function neighbours(range: Range, page: Page): boolean {
+  return page.first - range.below < PAGE_SPAN && range.from - page.last < PAGE_SPAN
+}

@@ -1,0 +1,188 @@
+// A client that costs as little as it can, so that the broker is measured: frames are written by hand, and of what comes
+// back only what must be known is looked at.
+import { connect, type Socket } from 'node:net'
+
+const FRAME_END = 0xce
+const QUEUE_DECLARE = 0x0032000a
+const BASIC_QOS = 0x003c000a
+const BASIC_CONSUME = 0x003c0014
+const BASIC_PUBLISH = 0x003c0028
+const BASIC_DELIVER = 0x003c003c
+const BASIC_ACK = 0x003c0050
+const CONFIRM_SELECT = 0x0055000a
+const CHANNEL_OPEN = 0x0014000a
+const CONNECTION_START_OK = 0x000a000b
+const CONNECTION_TUNE_OK = 0x000a001f
+const CONNECTION_OPEN = 0x000a0028
+const CLOSES: ReadonlySet<number> = new Set([0x000a0032, 0x00140028])
+
+/** What arrives, by method id; `deliveryTag` is that of deliveries and acknowledgements. */
+type Listener = (method: number, deliveryTag: number, multiple: boolean) => void
+
+/** One connection with one channel, number 1. */
+export class LeanClient {
+  readonly #socket: Socket
+  #rest: Buffer = Buffer.alloc(0)
+  #listener: Listener = () => undefined
+  #waiting: { method: number; resolve: () => void } | null = null
+
+  private constructor(socket: Socket) {
+    this.#socket = socket
+    socket.on('data', (chunk: Buffer) => this.#read(chunk))
+    socket.on('error', () => socket.destroy())
+  }
+
+  /** Connects as guest, and opens the channel. */
+  static async open(port: number): Promise<LeanClient> {
+    const socket = connect({ port, host: '127.0.0.1', noDelay: true })
+    await new Promise((resolve, reject) => socket.once('connect', resolve).once('error', reject))
+    const client = new LeanClient(socket)
+    socket.write('AMQP\0\0\x09\x01', 'latin1')
+    await client.#expect(0x000a000a)
+    const login = longString('\0guest\0guest')
+    client.#send(0, CONNECTION_START_OK, table(), shortString('PLAIN'), login, shortString('en_US'))
+    await client.#expect(0x000a001e)
+    client.#send(0, CONNECTION_TUNE_OK, uint16(2047), uint32(131_072), uint16(0))
+    await client.#call(0, CONNECTION_OPEN, shortString('/'), shortString(''), Buffer.of(0))
+    await client.#call(1, CHANNEL_OPEN, shortString(''))
+    return client
+  }
+
+  close(): void {
+    this.#socket.destroy()
+  }
+
+  declare(queue: string): Promise<void> {
+    return this.#call(1, QUEUE_DECLARE, uint16(0), shortString(queue), Buffer.of(2), table())
+  }
+
+  /** Publishes `count` persistent messages with confirms, and resolves when the last of them is confirmed. */
+  async publish(queue: string, count: number, bodyBytes: number, window = 5000): Promise<void> {
+    await this.#call(1, CONFIRM_SELECT, Buffer.of(0))
+    const message = published(queue, bodyBytes)
+    const batch = Math.max(1, Math.min(window, Math.floor(60_000 / message.length)))
+    const bytes = Buffer.concat(Array.from({ length: batch }, () => message))
+    let sent = 0
+    let confirmed = 0
+    await new Promise<void>((resolve) => {
+      const more = (): void => {
+        while (sent < count && sent - confirmed + batch <= window) {
+          const now = Math.min(batch, count - sent)
+          sent += now
+          this.#socket.write(bytes.subarray(0, now * message.length))
+        }
+      }
+      this.#listener = (_method, tag, multiple) => {
+        confirmed = multiple ? tag : confirmed + 1
+        if (confirmed >= count) resolve()
+        else more()
+      }
+      more()
+    })
+  }
+
+  /** Consumes `count` messages, acknowledging each hundred, and resolves when they have come. */
+  async consume(queue: string, count: number, prefetch = 1000): Promise<void> {
+    await this.#call(1, BASIC_QOS, uint32(0), uint16(prefetch), Buffer.of(0))
+    let received = 0
+    const done = new Promise<void>((resolve) => {
+      this.#listener = (method, tag) => {
+        if (method !== BASIC_DELIVER) return
+        received++
+        if (received % 100 === 0 || received === count) this.#send(1, BASIC_ACK, uint64(tag), Buffer.of(1))
+        if (received === count) resolve()
+      }
+    })
+    await this.#call(1, BASIC_CONSUME, uint16(0), shortString(queue), shortString(''), Buffer.of(0), table())
+    await done
+  }
+
+  /** A call whose answer has the id after its own. */
+  call(method: number, ...fields: Buffer[]): Promise<void> {
+    return this.#call(1, method, ...fields)
+  }
+
+  #call(channel: number, method: number, ...fields: Buffer[]): Promise<void> {
+    const answered = this.#expect(method + 1)
+    this.#send(channel, method, ...fields)
+    return answered
+  }
+
+  #send(channel: number, method: number, ...fields: Buffer[]): void {
+    this.#socket.write(frame(1, channel, Buffer.concat([uint32(method), ...fields])))
+  }
+
+  #expect(method: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.#waiting = { method, resolve }
+    })
+  }
+
+  #read(chunk: Buffer): void {
+    const bytes = this.#rest.length > 0 ? Buffer.concat([this.#rest, chunk]) : chunk
+    let at = 0
+    while (bytes.length - at >= 8) {
+      const end = at + bytes.readUInt32BE(at + 3) + 8
+      if (end > bytes.length) break
+      if (bytes[at] === 1) this.#method(bytes, at + 7)
+      at = end
+    }
+    this.#rest = bytes.subarray(at)
+  }
+
+  #method(bytes: Buffer, at: number): void {
+    const method = bytes.readUInt32BE(at)
+    if (CLOSES.has(method)) throw new Error(`closed by the broker: ${bytes.toString('latin1', at + 7, at + 200)}`)
+    if (this.#waiting?.method === method) {
+      const { resolve } = this.#waiting
+      this.#waiting = null
+      resolve()
+    } else if (method === BASIC_ACK) {
+      this.#listener(method, Number(bytes.readBigUInt64BE(at + 4)), (bytes[at + 12]! & 1) === 1)
+    } else if (method === BASIC_DELIVER) {
+      this.#listener(method, Number(bytes.readBigUInt64BE(at + 5 + bytes[at + 4]!)), false)
+    }
+  }
+}
+
+function published(queue: string, bodyBytes: number): Buffer {
+  const method = [uint32(BASIC_PUBLISH), uint16(0), shortString(''), shortString(queue), Buffer.of(0)]
+  const header = Buffer.concat([uint32(0x003c0000), uint64(bodyBytes), uint16(0x1000), Buffer.of(2)])
+  return Buffer.concat([
+    frame(1, 1, Buffer.concat(method)),
+    frame(2, 1, header),
+    frame(3, 1, Buffer.alloc(bodyBytes, 'x')),
+  ])
+}
+
+function frame(type: number, channel: number, payload: Buffer): Buffer {
+  return Buffer.concat([Buffer.of(type), uint16(channel), uint32(payload.length), payload, Buffer.of(FRAME_END)])
+}
+
+export function shortString(text: string): Buffer {
+  return Buffer.concat([Buffer.of(Buffer.byteLength(text)), Buffer.from(text)])
+}
+
+function longString(text: string): Buffer {
+  return Buffer.concat([uint32(Buffer.byteLength(text)), Buffer.from(text)])
+}
+
+function table(): Buffer {
+  return uint32(0)
+}
+
+export function uint16(value: number): Buffer {
+  return Buffer.of(value >>> 8, value & 0xff)
+}
+
+function uint32(value: number): Buffer {
+  const bytes = Buffer.alloc(4)
+  bytes.writeUInt32BE(value)
+  return bytes
+}
+
+function uint64(value: number): Buffer {
+  const bytes = Buffer.alloc(8)
+  bytes.writeBigUInt64BE(BigInt(value))
+  return bytes
+}

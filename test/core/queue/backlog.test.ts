@@ -1,0 +1,481 @@
+// A backlog over logs that answer when the test says so. Ten bytes a message; limits small enough to count.
+import { describe, expect, it, vi } from 'vitest'
+import { Message } from '../../../src/core/message.ts'
+import type { LogSummary, Publisher, QueueLog, StoredMessage } from '../../../src/core/ports.ts'
+import { Backlog, type BacklogHost } from '../../../src/core/queue/backlog.ts'
+import { Entry, EntryState, Stored } from '../../../src/core/queue/entry.ts'
+import { queueNamed } from '../../support/core.ts'
+
+const MESSAGE_BYTES = 10
+
+// A head of 20 stored or 60 transient messages is split at 10; the tail is cut from 10 to 5; a page is read below 5.
+vi.mock('../../../src/core/limits.ts', async (original) => ({
+  ...(await original<object>()),
+  ENTRY_OVERHEAD_BYTES: 0,
+  QUEUE_RESIDENT_BYTES: 100,
+  QUEUE_TRANSIENT_BYTES: 600,
+  QUEUE_READ_AHEAD_BYTES: 50,
+  TIGHT_DIVISOR: 2,
+}))
+
+const queue = queueNamed('q')
+
+function messageOf(persistent: boolean): Message {
+  const facts = { persistent, priority: 0, expirationMs: -1, headers: false }
+  return new Message('', 'q', facts, Buffer.alloc(0), 0, 0, Buffer.alloc(MESSAGE_BYTES), 0, MESSAGE_BYTES, true)
+}
+
+interface Reading {
+  readonly from: number
+  readonly below: number
+  readonly resolve: (messages: readonly StoredMessage[]) => void
+  readonly reject: (error: Error) => void
+}
+
+/** A log that is written when it is told to be, and whose reads wait to be answered, a page of four at a time. */
+class FakeLog implements QueueLog {
+  readonly id = 1
+  readonly recovered: LogSummary
+  durableBelow = 0
+  readonly stored = new Map<number, Message>()
+  readonly readings: Reading[] = []
+  readonly discards: [number, number][] = []
+  dropped = false
+  #pending: Entry[] = []
+
+  constructor(positions: readonly number[] = []) {
+    for (const position of positions) this.stored.set(position, messageOf(true))
+    const next = (positions.at(-1) ?? -1) + 1
+    const bodyBytes = positions.length * MESSAGE_BYTES
+    this.recovered = { count: positions.length, bodyBytes, first: positions[0] ?? next, next }
+    this.durableBelow = next
+  }
+
+  append(entry: Entry, publisher: Publisher | null): void {
+    expect(publisher).toBeNull()
+    entry.stored = Stored.pending
+    this.#pending.push(entry)
+  }
+
+  settle(entry: Entry): void {
+    this.#pending = this.#pending.filter((other) => other !== entry)
+    this.stored.delete(entry.position)
+    entry.stored = Stored.no
+  }
+
+  /** What was appended is on disk. */
+  commit(): void {
+    for (const entry of this.#pending.splice(0)) {
+      entry.stored = Stored.written
+      this.stored.set(entry.position, entry.message)
+      this.durableBelow = entry.position + 1
+    }
+  }
+
+  delivered(): void {
+    throw new Error('a backlog delivers nothing')
+  }
+
+  read(from: number, below: number): Promise<readonly StoredMessage[]> {
+    return new Promise((resolve, reject) => this.readings.push({ from, below, resolve, reject }))
+  }
+
+  discard(from: number, below: number): void {
+    this.discards.push([from, below])
+    for (const position of this.stored.keys()) if (position >= from && position < below) this.stored.delete(position)
+  }
+
+  drop(): void {
+    this.dropped = true
+  }
+
+  /** Answers the read that was asked for first, truly unless told otherwise. */
+  async answer(answer?: Error | 'nothing'): Promise<void> {
+    const { from, below, resolve, reject } = this.readings.shift()!
+    const positions = [...this.stored.keys()].filter((position) => position >= from && position < below).slice(0, 4)
+    const redelivered = false
+    if (answer instanceof Error) reject(answer)
+    else if (answer === 'nothing') resolve([])
+    else
+      resolve(
+        positions.map((position) => ({ position, message: this.stored.get(position)!, redelivered, storedAt: 0 })),
+      )
+    await settled()
+  }
+}
+
+/** Lets promises that are resolved by now call back. */
+async function settled(): Promise<void> {
+  for (let hops = 0; hops < 10; hops++) await Promise.resolve()
+}
+
+class Bench implements BacklogHost {
+  memoryTight = false
+  readonly log: FakeLog | null
+  readonly spilled = new FakeLog()
+  readonly backlog: Backlog
+  readonly troubles: unknown[] = []
+  /** Entries that were made of what was read. */
+  restorations = 0
+  reads = 0
+  #next: number
+
+  constructor(log: FakeLog | null = new FakeLog()) {
+    this.log = log
+    this.backlog = new Backlog(log, this)
+    this.#next = log?.recovered.next ?? 0
+  }
+
+  spillLog(): QueueLog {
+    return this.spilled
+  }
+
+  restored(stored: StoredMessage): Entry {
+    this.restorations++
+    return new Entry(queue, stored.message, stored.position)
+  }
+
+  backlogRead(): void {
+    this.reads++
+    // As a queue does: it looks whether there is something for its consumers.
+    void this.backlog.available
+  }
+
+  backlogUnreadable(error: unknown): void {
+    this.troubles.push(error)
+  }
+
+  /** Pushes messages: a letter for each, `p` for persistent and `t` for transient ones. */
+  push(kinds: string): void {
+    for (const kind of kinds) {
+      const entry = new Entry(queue, messageOf(kind === 'p'), this.#next++)
+      if (kind === 'p' && this.log !== null) this.log.append(entry, null)
+      this.backlog.push(entry)
+    }
+  }
+
+  commit(): void {
+    this.log?.commit()
+    this.spilled.commit()
+  }
+
+  /** Takes messages as long as there are any in memory, up to so many. Returns their positions. */
+  take(most = Infinity): number[] {
+    const positions: number[] = []
+    while (positions.length < most && this.backlog.available) positions.push(this.#settle(this.backlog.take()!))
+    return positions
+  }
+
+  /** Takes everything, and has the logs answer whatever is asked for. */
+  async drain(): Promise<number[]> {
+    const positions = this.take()
+    for (let rounds = 0; this.backlog.count > 0 && rounds < 1000; rounds++) {
+      for (const log of [this.log, this.spilled]) if (log !== null && log.readings.length > 0) await log.answer()
+      positions.push(...this.take())
+    }
+    return positions
+  }
+
+  get state(): { count: number; bytes: number; transientBytes: number } {
+    const { count, bytes, transientBytes } = this.backlog
+    return { count, bytes, transientBytes }
+  }
+
+  #settle(entry: Entry): number {
+    entry.state = EntryState.settled
+    if (entry.stored !== Stored.no) this.backlog.logOf(entry).settle(entry)
+    return entry.position
+  }
+}
+
+function span(from: number, below: number): number[] {
+  return Array.from({ length: below - from }, (_each, i) => from + i)
+}
+
+const EMPTY = { count: 0, bytes: 0, transientBytes: 0 }
+
+describe('a short backlog', () => {
+  it('gives messages as they came, and counts them', () => {
+    const bench = new Bench()
+    bench.push('ptpp')
+    expect(bench.state).toEqual({ count: 4, bytes: 40, transientBytes: 10 })
+    expect(bench.take()).toEqual([0, 1, 2, 3])
+    expect(bench.state).toEqual(EMPTY)
+    expect(bench.backlog.take()).toBeUndefined()
+  })
+
+  it('gives messages that came back before others, by their position', () => {
+    const bench = new Bench()
+    bench.push('pppppp')
+    const entries = Array.from({ length: 4 }, () => bench.backlog.take()!)
+    for (const index of [2, 0, 3]) bench.backlog.giveBack(entries[index]!)
+    expect(bench.backlog.count).toBe(5)
+    expect(bench.take()).toEqual([0, 2, 3, 4, 5])
+  })
+
+  it('reads nothing', () => {
+    const bench = new Bench()
+    bench.push('p'.repeat(20))
+    bench.commit()
+    expect(bench.take().length).toBe(20)
+    expect(bench.log!.readings).toEqual([])
+  })
+})
+
+describe('a long backlog of stored messages', () => {
+  /** A hundred messages of which all but the last were on disk before the next came. */
+  function long(): Bench {
+    const bench = new Bench()
+    for (let i = 0; i < 100; i++) {
+      bench.push('p')
+      bench.commit()
+    }
+    return bench
+  }
+
+  it('comes back complete and in order', async () => {
+    const bench = long()
+    expect(bench.state).toEqual({ count: 100, bytes: 1000, transientBytes: 0 })
+    expect(await bench.drain()).toEqual(span(0, 100))
+    expect(bench.state).toEqual(EMPTY)
+    expect(bench.log!.stored.size).toBe(0)
+  })
+
+  it('has its middle on disk only', async () => {
+    const bench = long()
+    await bench.drain()
+    expect(bench.restorations).toBeGreaterThan(70)
+    expect(bench.restorations).toBeLessThan(90)
+  })
+
+  it('is read before the head has run out, one page at a time', async () => {
+    const bench = long()
+    expect(bench.take(5)).toEqual(span(0, 5))
+    expect(bench.log!.readings).toEqual([])
+    expect(bench.take(3)).toEqual([5, 6, 7])
+    expect(bench.log!.readings.map(({ from }) => from)).toEqual([10])
+    expect(bench.backlog.available).toBe(true)
+    await bench.log!.answer()
+    expect(bench.take(2)).toEqual([8, 9])
+    expect(bench.take(1)).toEqual([10])
+    expect(bench.log!.readings.length).toBe(1)
+  })
+
+  it('says that nothing is there until what comes next has been read, and then tells who waits', async () => {
+    const bench = long()
+    expect(bench.take()).toEqual(span(0, 10))
+    expect([bench.backlog.available, bench.backlog.take()]).toEqual([false, undefined])
+    const told: string[] = []
+    bench.backlog.afterRead(() => told.push(`available: ${bench.backlog.available}`))
+    expect(told).toEqual([])
+    await bench.log!.answer()
+    expect(told).toEqual(['available: true'])
+    expect(bench.reads).toBe(1)
+    expect(bench.take(1)).toEqual([10])
+  })
+
+  it('tells at once when nothing is being read', () => {
+    const bench = long()
+    const told: string[] = []
+    bench.backlog.afterRead(() => told.push('at once'))
+    expect(told).toEqual(['at once'])
+  })
+
+  it('gives back to their places messages that were taken before and after a page was read', async () => {
+    const bench = long()
+    const entries = Array.from({ length: 10 }, () => bench.backlog.take()!)
+    expect(bench.backlog.available).toBe(false)
+    await bench.log!.answer()
+    entries.push(bench.backlog.take()!)
+    for (const index of [10, 3, 9]) bench.backlog.giveBack(entries[index]!)
+    const rest = await bench.drain()
+    expect(rest).toEqual([3, 9, ...span(10, 100)])
+  })
+
+  it('takes messages while it is read', async () => {
+    const bench = long()
+    const taken: number[] = []
+    for (let round = 0; round < 30; round++) {
+      taken.push(...bench.take(6))
+      bench.push('ppp')
+      if (bench.log!.readings.length > 0) await bench.log!.answer()
+      bench.commit()
+    }
+    taken.push(...(await bench.drain()))
+    expect(taken).toEqual(span(0, 190))
+    expect(bench.state).toEqual(EMPTY)
+  })
+
+  it('stays in memory for as long as it is not on disk, and not for longer', async () => {
+    const bench = new Bench()
+    bench.push('p'.repeat(100))
+    bench.commit()
+    bench.push('p'.repeat(100))
+    expect(await bench.drain()).toEqual(span(0, 200))
+    expect(bench.restorations).toBeGreaterThan(60)
+    expect(bench.restorations).toBeLessThanOrEqual(100)
+  })
+
+  it('is shorter in memory when that is tight', async () => {
+    const bench = new Bench()
+    bench.memoryTight = true
+    for (let i = 0; i < 20; i++) {
+      bench.push('p')
+      bench.commit()
+    }
+    expect(await bench.drain()).toEqual(span(0, 20))
+    expect(bench.restorations).toBeGreaterThan(0)
+  })
+})
+
+describe('a backlog that was there at the start', () => {
+  it('is counted without being read, and read when it is asked for', async () => {
+    const bench = new Bench(new FakeLog([3, 4, 7, 8, 9, 20]))
+    expect(bench.state).toEqual({ count: 6, bytes: 60, transientBytes: 0 })
+    expect(bench.log!.readings).toEqual([])
+    expect(bench.backlog.available).toBe(false)
+    expect(bench.log!.readings.map(({ from, below }) => [from, below])).toEqual([[3, 21]])
+    bench.push('pt')
+    expect(await bench.drain()).toEqual([3, 4, 7, 8, 9, 20, 21, 22])
+    expect(bench.state).toEqual(EMPTY)
+  })
+})
+
+describe('a long backlog of transient messages', () => {
+  it('is kept in memory up to its budget, and spilled beyond', async () => {
+    const bench = new Bench(null)
+    bench.push('t'.repeat(60))
+    expect(bench.backlog.transientBytes).toBe(600)
+    bench.push('t'.repeat(40))
+    expect(bench.backlog.transientBytes).toBe(100)
+    bench.commit()
+    bench.push('tttt')
+    expect(await bench.drain()).toEqual(span(0, 104))
+    expect(bench.restorations).toBeGreaterThan(60)
+    expect(bench.state).toEqual(EMPTY)
+    expect(bench.spilled.stored.size).toBe(0)
+  })
+
+  it('is merged by position with stored messages, whichever log answers first', async () => {
+    for (const first of ['log', 'spilled'] as const) {
+      const bench = new Bench()
+      for (let i = 0; i < 120; i++) {
+        bench.push(i % 7 < 3 || (i > 50 && i < 70) ? 't' : 'p')
+        bench.commit()
+      }
+      const taken = bench.take()
+      for (let rounds = 0; bench.backlog.count > 0 && rounds < 1000; rounds++) {
+        const log =
+          bench[first]!.readings.length > 0
+            ? bench[first]!
+            : [bench.log!, bench.spilled].find((each) => each.readings.length > 0)
+        await log?.answer()
+        taken.push(...bench.take())
+      }
+      expect(taken).toEqual(span(0, 120))
+      expect(bench.state).toEqual(EMPTY)
+      expect([bench.log!.stored.size, bench.spilled.stored.size]).toEqual([0, 0])
+    }
+  })
+
+  it('is deleted with its queue', () => {
+    const bench = new Bench(null)
+    bench.push('t'.repeat(100))
+    bench.backlog.drop()
+    expect(bench.spilled.dropped).toBe(true)
+  })
+})
+
+describe('a purge', () => {
+  it('settles what is in memory, and has the log discard the rest', () => {
+    const bench = new Bench()
+    for (let i = 0; i < 100; i++) {
+      bench.push(i % 10 === 0 ? 't' : 'p')
+      bench.commit()
+    }
+    bench.backlog.giveBack(bench.backlog.take()!)
+    const cleared: number[] = []
+    bench.backlog.clear((entry) => {
+      cleared.push(entry.position)
+      if (entry.stored !== Stored.no) bench.backlog.logOf(entry).settle(entry)
+    })
+    expect(bench.state).toEqual(EMPTY)
+    expect(cleared.length).toBeLessThan(40)
+    expect(bench.log!.discards.length).toBe(1)
+    expect([bench.log!.stored.size, bench.spilled.stored.size]).toEqual([0, 0])
+    bench.push('pp')
+    expect(bench.take()).toEqual([100, 101])
+  })
+
+  it('leaves alone what is taken, which may come back afterwards', async () => {
+    const bench = new Bench(new FakeLog(span(0, 50)))
+    expect(bench.backlog.available).toBe(false)
+    await bench.log!.answer()
+    const entry = bench.backlog.take()!
+    bench.backlog.clear((other) => bench.log!.settle(other))
+    bench.backlog.giveBack(entry)
+    bench.push('p')
+    expect(bench.take()).toEqual([0, 50])
+  })
+
+  it('while a page is read makes nothing of what arrives, and the next messages are read as ever', async () => {
+    const bench = new Bench(new FakeLog(span(0, 50)))
+    expect(bench.backlog.available).toBe(false)
+    const read = bench.log!.readings[0]!
+    bench.backlog.clear((entry) => bench.log!.settle(entry))
+    for (let i = 0; i < 40; i++) {
+      bench.push('p')
+      bench.commit()
+    }
+    expect(bench.take()).toEqual(span(50, 60))
+    expect(bench.log!.readings).toEqual([read])
+    const late = [0, 1].map((position) => ({ position, message: messageOf(true), redelivered: false, storedAt: 0 }))
+    bench.log!.readings.shift()
+    read.resolve(late)
+    await settled()
+    expect(bench.log!.readings.map(({ from }) => from)).toEqual([60])
+    expect(await bench.drain()).toEqual(span(60, 90))
+  })
+})
+
+describe('a page that cannot be read', () => {
+  it('is said to be, tells who waits, and is tried again when messages are next asked for', async () => {
+    const bench = new Bench(new FakeLog(span(0, 20)))
+    const trouble = new Error('a bad sector')
+    expect(bench.backlog.available).toBe(false)
+    const told: string[] = []
+    bench.backlog.afterRead(() => told.push('told'))
+    await bench.log!.answer(trouble)
+    expect([bench.troubles, told]).toEqual([[trouble], ['told']])
+    expect(bench.backlog.count).toBe(20)
+    expect(await bench.drain()).toEqual(span(0, 20))
+  })
+
+  it('is not asked for again and again by itself', async () => {
+    const bench = new Bench(new FakeLog(span(0, 20)))
+    expect(bench.backlog.available).toBe(false)
+    await bench.log!.answer(new Error('a bad sector'))
+    expect(bench.log!.readings).toEqual([])
+  })
+
+  it('has its messages counted no longer once the log has set them aside', async () => {
+    const bench = new Bench(new FakeLog(span(0, 20)))
+    for (const position of [5, 6, 7, 18, 19]) bench.log!.stored.delete(position)
+    expect(await bench.drain()).toEqual([...span(0, 5), ...span(8, 18)])
+    expect(bench.state).toEqual(EMPTY)
+  })
+
+  it('takes none of the messages along that came while it was read', async () => {
+    const bench = new Bench(new FakeLog(span(0, 20)))
+    expect(bench.backlog.available).toBe(false)
+    for (let i = 0; i < 30; i++) {
+      bench.push('p')
+      bench.commit()
+    }
+    for (const position of span(0, 20)) bench.log!.stored.delete(position)
+    await bench.log!.answer('nothing')
+    expect(bench.state).toEqual({ count: 30, bytes: 300, transientBytes: 0 })
+    expect(await bench.drain()).toEqual(span(20, 50))
+    expect(bench.state).toEqual(EMPTY)
+  })
+})

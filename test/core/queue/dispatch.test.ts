@@ -1,0 +1,114 @@
+// Whose turn it is: fair among those that are ready, and no trouble with those that are not.
+import { describe, expect, it } from 'vitest'
+import type { Consumer } from '../../../src/core/ports.ts'
+import { Dispatch, Subscription } from '../../../src/core/queue/dispatch.ts'
+
+/** A consumer that is ready when it is told to be, and counts how often it was asked. */
+class Asked implements Consumer {
+  readonly tag: string
+  readonly noAck = false
+  asked = 0
+  #ready = true
+
+  constructor(tag: string) {
+    this.tag = tag
+  }
+
+  get ready(): boolean {
+    this.asked++
+    return this.#ready
+  }
+
+  set ready(ready: boolean) {
+    this.#ready = ready
+  }
+
+  deliver(): void {
+    throw new Error('dispatch delivers nothing')
+  }
+
+  cancelled(): void {
+    throw new Error('dispatch cancels nobody')
+  }
+}
+
+class Bench {
+  readonly dispatch = new Dispatch()
+  readonly consumers: Asked[] = []
+  readonly subscriptions: Subscription[] = []
+
+  constructor(tags: string) {
+    for (const tag of tags) {
+      const consumer = new Asked(tag)
+      const subscription = new Subscription(consumer, false)
+      this.consumers.push(consumer)
+      this.subscriptions.push(subscription)
+      this.dispatch.add(subscription)
+    }
+  }
+
+  /** Who gets the next messages; `-` where nobody does. */
+  turns(count: number): string {
+    return Array.from({ length: count }, () => this.dispatch.next()?.tag ?? '-').join('')
+  }
+}
+
+describe('the consumers of a queue', () => {
+  it('are nobody at first', () => {
+    expect(new Bench('').turns(2)).toBe('--')
+  })
+
+  it('have their turns one after the other, in the order in which they came', () => {
+    expect(new Bench('abc').turns(7)).toBe('abcabca')
+    expect(new Bench('a').turns(3)).toBe('aaa')
+  })
+
+  it('have their turn at the end of the line when they come later', () => {
+    const bench = new Bench('abc')
+    expect(bench.turns(1)).toBe('a')
+    const late = new Subscription(new Asked('d'), false)
+    bench.dispatch.add(late)
+    expect(bench.turns(5)).toBe('bcadb')
+  })
+
+  it('are passed over while they are not ready, and asked no more until they say so', () => {
+    const bench = new Bench('abc')
+    const busy = bench.consumers[1]!
+    busy.ready = false
+    expect(bench.turns(5)).toBe('acaca')
+    expect(busy.asked).toBe(1)
+    busy.ready = true
+    expect(bench.turns(2)).toBe('ca')
+    bench.dispatch.resume(bench.subscriptions[1]!)
+    expect(bench.turns(6)).toBe('cabcab')
+  })
+
+  it('are nobody when none is ready, and whoever says so first comes first', () => {
+    const bench = new Bench('abc')
+    for (const consumer of bench.consumers) consumer.ready = false
+    expect(bench.turns(2)).toBe('--')
+    expect(bench.consumers.map(({ asked }) => asked)).toEqual([1, 1, 1])
+    for (const consumer of bench.consumers) consumer.ready = true
+    expect(bench.turns(1)).toBe('-')
+    for (const index of [2, 0]) bench.dispatch.resume(bench.subscriptions[index]!)
+    expect(bench.turns(4)).toBe('caca')
+  })
+
+  it('stand in the line once, however often they say that they are ready', () => {
+    const bench = new Bench('ab')
+    for (let i = 0; i < 5; i++) bench.dispatch.resume(bench.subscriptions[0]!)
+    expect(bench.turns(4)).toBe('abab')
+  })
+
+  it('have no turn any more once they are removed, wherever they stood', () => {
+    const bench = new Bench('abcd')
+    bench.consumers[3]!.ready = false
+    expect(bench.turns(4)).toBe('abca')
+    for (const index of [1, 3]) bench.dispatch.remove(bench.subscriptions[index]!)
+    expect(bench.turns(4)).toBe('caca')
+    bench.consumers[3]!.ready = true
+    for (const index of [1, 3]) bench.dispatch.resume(bench.subscriptions[index]!)
+    expect(bench.turns(4)).toBe('caca')
+    expect([...bench.dispatch.subscriptions]).toEqual([bench.subscriptions[0], bench.subscriptions[2]])
+  })
+})

@@ -1,0 +1,244 @@
+// Kills the broker under load, again and again, starts it on the same directory and compares what it has with the ledger.
+import { cp, mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Program } from '../../support/program.ts'
+import { audit } from './audit.ts'
+import { Ledger, Tally } from './ledger.ts'
+import { LedgerFile } from './ledger-file.ts'
+import { ConnectionLostError, LoadClient } from './load-client.ts'
+import type { Load, Part } from './part.ts'
+import { PARTS, PROOF } from './parts.ts'
+import { Random } from '../random.ts'
+
+const LOAD_MS_MIN = 50
+const LOAD_MS_MAX = 1500
+/** A broker that is told to stop has so long, with all the clients it has. */
+const STOP_MS_MAX = 5000
+/** Probabilities: of an orderly end instead of a kill, of a kill in the audit, of a queue that is not audited, ... */
+const STOP_SHARE = 0.1
+const KILL_IN_AUDIT_SHARE = 0.15
+const KILL_IN_AUDIT_MS_MAX = 120
+const UNAUDITED_SHARE = 0.2
+/** ... and of an empty directory after a cycle. */
+const FRESH_SHARE = 0.08
+/** What the level of an error is in the log. */
+const ERROR_LEVEL = 50
+
+export interface CrashRunOptions {
+  readonly seed: number
+  readonly cycles: number
+  readonly parts?: readonly Part[]
+  /** How many of the loads end with SIGTERM rather than SIGKILL; a tenth unless told. */
+  readonly stopShare?: number
+  /** Keeps a copy of the data directory as each crash left it, for whoever looks into a failure. Slow. */
+  readonly snapshots?: boolean
+  /** Told after each cycle. */
+  readonly onCycle?: (cycle: number, run: CrashRun) => void
+}
+
+/** A whole run: one seed, many cycles. Its directory is removed unless something was wrong. */
+export class CrashRun {
+  readonly tally = new Tally()
+  readonly seed: number
+  /** What was wrong, in words; empty when nothing was. */
+  faults: readonly string[] = []
+  directory = ''
+  starts = 0
+  slowestStartMs = 0
+  stops = 0
+  slowestStopMs = 0
+  readonly #options: CrashRunOptions
+  readonly #random: Random
+  readonly #parts: readonly Part[]
+  #directories = 0
+  #ledger = new Ledger()
+  #file: LedgerFile | null = null
+  #program: Program | null = null
+  #port = 0
+  /** Every connection of this life of the broker. */
+  #clients: LoadClient[] = []
+
+  constructor(options: CrashRunOptions) {
+    this.seed = options.seed
+    this.#options = options
+    this.#random = new Random(options.seed)
+    this.#parts = options.parts ?? PARTS
+  }
+
+  /** Runs all the cycles, or those up to the first in which something is wrong. */
+  async run(): Promise<this> {
+    this.directory = await mkdtemp(join(tmpdir(), 'leveret-crash-'))
+    try {
+      await this.#cycles()
+    } catch (error) {
+      this.#ledger.fault('broker', (error as Error).stack ?? String(error))
+    } finally {
+      await this.#program?.kill()
+      await this.#file?.close()
+    }
+    this.faults = this.#ledger.faults
+    if (this.faults.length === 0) await rm(this.directory, { recursive: true })
+    return this
+  }
+
+  async #cycles(): Promise<void> {
+    await this.#freshDirectory()
+    for (let cycle = 1; cycle <= this.#options.cycles && !this.#ledger.failed; cycle++) {
+      await this.#load()
+      await this.#start()
+      if (this.#random.chance(KILL_IN_AUDIT_SHARE)) await this.#interruptedAudit()
+      const last = cycle === this.#options.cycles
+      const fresh = last || this.#random.chance(FRESH_SHARE)
+      await this.#audit(fresh)
+      await this.#file!.flushed()
+      this.#options.onCycle?.(cycle, this)
+      if (fresh && !last && !this.#ledger.failed) await this.#freshDirectory()
+    }
+    if (!this.#ledger.failed) await this.#stop()
+  }
+
+  async #freshDirectory(): Promise<void> {
+    if (this.#program !== null) {
+      await this.#stop()
+      await this.#file!.close()
+      await rm(this.#dataDirectory, { recursive: true })
+    }
+    this.#directories++
+    this.#file = await LedgerFile.create(join(this.directory, `ledger-${this.#directories}`))
+    this.#ledger = new Ledger(this.tally, this.#file)
+    await this.#start()
+  }
+
+  get #dataDirectory(): string {
+    return join(this.directory, `data-${this.#directories}`)
+  }
+
+  async #start(): Promise<void> {
+    const words = ['start', '--data-dir', this.#dataDirectory, '--host', '127.0.0.1', '--port', '0']
+    const from = performance.now()
+    this.#program = new Program([...words, '--log-level', 'warn'])
+    this.#port = await this.#program.port()
+    this.slowestStartMs = Math.max(this.slowestStartMs, performance.now() - from)
+    this.starts++
+    this.#clients = []
+    const client = await this.#connect()
+    const channel = await client.openChannel(1)
+    for (const part of this.#parts) await part.declare(channel)
+    await client.close()
+  }
+
+  /** Lets all actors work until the broker ends, one way or the other. */
+  async #load(): Promise<void> {
+    const random = this.#random.fork()
+    const load: Load = { ledger: this.#ledger, random, proof: PROOF, connect: (frameMax) => this.#connect(frameMax) }
+    const actors = this.#parts.flatMap((part) => part.actors(load))
+    const ends = Promise.all(actors.map((actor) => actor.ended))
+    const starts = Promise.all(actors.map((actor) => actor.start()))
+    const watched = Promise.all([starts, ends])
+    // Now and then while they are still connecting.
+    if (!random.chance(0.1)) await Promise.race([starts, watched])
+    await this.#endAfter(
+      random.int(LOAD_MS_MIN, LOAD_MS_MAX),
+      random.chance(this.#options.stopShare ?? STOP_SHARE),
+      watched,
+    )
+    await watched
+    this.#ledger.crashed()
+  }
+
+  /** Kills or stops the broker when the time has come; if `work` ends before, something is wrong. */
+  async #endAfter(milliseconds: number, orderly: boolean, work: Promise<unknown>): Promise<void> {
+    const early = await endsWithin(milliseconds, Promise.race([work, this.#program!.outcome()]))
+    if (early) this.#ledger.fault('broker', 'the load ended before the broker was killed')
+    if (orderly && !early) await this.#stop()
+    else await this.#kill()
+  }
+
+  async #kill(): Promise<void> {
+    const program = this.#program!
+    await program.kill()
+    await this.#gone(program)
+    if (this.#options.snapshots) await this.#snapshot()
+  }
+
+  async #stop(): Promise<void> {
+    const program = this.#program!
+    const connected = this.#clients.filter((client) => client.open)
+    this.#ledger.stopping()
+    const from = performance.now()
+    program.signal('SIGTERM')
+    const { code } = await program.outcome()
+    const milliseconds = performance.now() - from
+    this.stops++
+    this.slowestStopMs = Math.max(this.slowestStopMs, milliseconds)
+    if (milliseconds > STOP_MS_MAX) this.#ledger.fault('broker', `it took ${milliseconds} ms to stop`)
+    if (code !== 0) this.#ledger.fault('broker', `the broker ended with ${code} when it was told to stop`)
+    await this.#gone(program)
+    for (const client of connected) {
+      const closure = await client.ended
+      if (closure?.code === 320 || client.leftByItself) continue
+      this.#ledger.fault('broker', `a stopping broker ended a connection with ${JSON.stringify(closure)}`)
+    }
+  }
+
+  /** The broker is gone: reads its log, and waits until the connections have noticed. */
+  async #gone(program: Program): Promise<void> {
+    const { errors } = await program.outcome()
+    for (const line of errors.split('\n')) if (isError(line)) this.#ledger.fault('broker', `its log: ${line}`)
+    await Promise.all(this.#clients.map((client) => client.ended))
+  }
+
+  /** Kills the broker while its queues are being read, as they were not yet settled. */
+  async #interruptedAudit(): Promise<void> {
+    const work = this.#audit(false)
+    const outcome = work.catch((error: unknown) => {
+      if (!(error instanceof ConnectionLostError)) throw error
+    })
+    await endsWithin(this.#random.int(0, KILL_IN_AUDIT_MS_MAX), outcome)
+    await this.#kill()
+    await outcome
+    this.#ledger.crashed()
+    await this.#start()
+  }
+
+  /** Reads queues, and empties them all or goes easy on them and leaves some out. */
+  async #audit(all: boolean): Promise<void> {
+    const random = this.#random.fork()
+    const client = await this.#connect()
+    const queues = this.#parts.flatMap((part) => part.queues).map((name) => this.#ledger.queue(name))
+    const audited = queues.filter(() => all || !random.chance(UNAUDITED_SHARE))
+    await audit({ ledger: this.#ledger, random, proof: PROOF, client }, audited, all)
+    await client.close()
+  }
+
+  async #connect(frameMax?: number): Promise<LoadClient> {
+    const client = await LoadClient.connect(this.#port, frameMax)
+    this.#clients.push(client)
+    return client
+  }
+
+  /** Copies what the crash left, over what the one before left. */
+  async #snapshot(): Promise<void> {
+    const copy = join(this.directory, 'after-crash')
+    await rm(copy, { recursive: true, force: true })
+    await mkdir(copy)
+    await cp(this.#dataDirectory, copy, { recursive: true })
+  }
+}
+
+/** Whether a promise is settled within so many milliseconds; rejects when it rejects by then. */
+async function endsWithin(milliseconds: number, work: Promise<unknown>): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<boolean>((resolve) => (timer = setTimeout(() => resolve(false), milliseconds)))
+  return Promise.race([work.then(() => true), late]).finally(() => clearTimeout(timer))
+}
+
+function isError(line: string): boolean {
+  if (line === '') return false
+  try {
+    return Number((JSON.parse(line) as { level?: unknown }).level) >= ERROR_LEVEL
+  } catch {
+    return true
+  }
+}

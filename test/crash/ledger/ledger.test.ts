@@ -1,0 +1,169 @@
+// The ledger finds what is wrong. A test that never fails proves nothing.
+import { beforeEach, describe, expect, it } from 'vitest'
+import { Ledger, OrderCheck, type Copy, type Fault, type Holder, type Publish } from './ledger.ts'
+import type { Delivery } from './load-client.ts'
+
+const somebody: Holder = { name: 'somebody' }
+const other: Holder = { name: 'other' }
+
+let ledger: Ledger
+let publisher: number
+
+beforeEach(() => {
+  ledger = new Ledger()
+  publisher = ledger.newPublisher()
+})
+
+function publish(queues: readonly string[] = ['q'], confirmed = true): Publish {
+  const facts = { publisher, bodyBytes: 5, crc: 77, exchange: 'x', routingKey: 'k' }
+  const made = ledger.published(facts, queues)
+  if (confirmed) ledger.confirmed(made)
+  return made
+}
+
+interface Words extends Partial<Delivery> {
+  readonly queue?: string
+  readonly holder?: Holder
+  readonly order?: OrderCheck
+}
+
+function deliver({ id }: Publish, words: Words = {}): Copy | null {
+  const { queue = 'q', holder = somebody, order = new OrderCheck(), ...rest } = words
+  const delivery = { tag: 1, redelivered: false, exchange: 'x', routingKey: 'k', bodyBytes: 5, crc: 77, ...rest }
+  return ledger.delivered(ledger.queue(queue), { messageId: id, ...delivery }, holder, order)
+}
+
+/** Delivers, and acknowledges for certain. */
+function consume(message: Publish): void {
+  const copy = deliver(message)!
+  ledger.acknowledging(copy)
+  ledger.acknowledged(copy)
+}
+
+/** Ends the audit of a queue in which these were found. */
+function audit(found: readonly (Copy | null)[] = [], queue = 'q'): void {
+  ledger.audited(ledger.queue(queue), new Set(found.filter((copy) => copy !== null)))
+}
+
+function expectFaults(...faults: Fault[]): void {
+  expect(ledger.faults.map((words) => words.split(':')[0])).toEqual(faults)
+}
+
+describe('after a crash', () => {
+  it('misses what was confirmed and not acknowledged', () => {
+    publish()
+    ledger.crashed()
+    audit()
+    expectFaults('lost')
+    expect(ledger.tally.faults.lost).toBe(1)
+  })
+
+  it('does not miss what came, what was acknowledged, or what was never confirmed', () => {
+    const [waiting, done] = [publish(), publish()]
+    publish(['q'], false)
+    consume(done)
+    ledger.crashed()
+    audit([deliver(waiting)])
+    expectFaults()
+    expect(ledger.tally).toMatchObject({ unconfirmedGone: 1, acknowledged: 1, compared: 2 })
+  })
+
+  it('lets come back what was acknowledged without proof, and lets it be gone', () => {
+    const [back, gone] = [publish(), publish()]
+    ledger.acknowledging(deliver(back)!)
+    ledger.acknowledging(deliver(gone)!)
+    ledger.crashed()
+    audit([deliver(back)])
+    expectFaults()
+    expect(ledger.tally).toMatchObject({ uncertainBack: 1, uncertainGone: 1 })
+  })
+
+  it('does not let come back what was gone, or what was acknowledged for certain', () => {
+    const [done, gone] = [publish(), publish(['q'], false)]
+    consume(done)
+    ledger.crashed()
+    audit()
+    deliver(done)
+    deliver(gone)
+    expectFaults('returned', 'returned')
+  })
+
+  it('misses later what it saw once, although it was not confirmed, or its acknowledgement was not proven', () => {
+    const [unconfirmed, acknowledged] = [publish(['q'], false), publish()]
+    ledger.acknowledging(deliver(acknowledged)!)
+    ledger.crashed()
+    audit([deliver(unconfirmed), deliver(acknowledged)])
+    ledger.crashed()
+    audit()
+    expectFaults('lost', 'lost')
+  })
+
+  it('wants a redelivered flag where the delivery was proven, and only there', () => {
+    const [proven, unproven] = [publish(), publish()]
+    deliver(proven)!.deliveryProven = true
+    deliver(unproven)
+    ledger.crashed()
+    deliver(unproven)
+    expectFaults()
+    deliver(proven)
+    expectFaults('flag')
+  })
+
+  it('wants an unconfirmed publish in all its queues or in none', () => {
+    const [none, one] = [publish(['a', 'b'], false), publish(['a', 'b'], false)]
+    ledger.crashed()
+    audit([deliver(one, { queue: 'a' })], 'a')
+    audit([], 'b')
+    expectFaults('torn')
+    expect(ledger.faults[0]).toContain(`${one.id} in b`)
+    expect(none.survived).toBe(false)
+  })
+})
+
+describe('while the broker runs', () => {
+  it.each<[string, Partial<Delivery>, Fault]>([
+    ['other bytes', { crc: 78 }, 'corrupt'],
+    ['another length', { bodyBytes: 4 }, 'corrupt'],
+    ['another exchange', { exchange: 'y' }, 'misrouted'],
+    ['another key', { routingKey: 'l' }, 'misrouted'],
+    ['an id that was never published', { messageId: '0.99' }, 'returned'],
+  ])('notices %s', (_what, words, fault) => {
+    deliver(publish(), words)
+    expectFaults(fault)
+  })
+
+  it('notices a message in a queue that it was not published to', () => {
+    deliver(publish(), { queue: 'r' })
+    expectFaults('returned')
+  })
+
+  it('notices a message that is with two consumers at once, and one that comes back behind its acknowledgement', () => {
+    const [twice, acknowledged] = [publish(), publish()]
+    deliver(twice)
+    deliver(twice, { redelivered: true, holder: other })
+    expectFaults('twice')
+    ledger.acknowledging(deliver(acknowledged)!)
+    deliver(acknowledged, { redelivered: true })
+    expectFaults('twice', 'returned')
+  })
+
+  it('takes a requeued message for what it is, and wants it marked', () => {
+    const requeued = publish()
+    ledger.released(deliver(requeued)!)
+    ledger.released(deliver(requeued, { redelivered: true, holder: other })!)
+    expectFaults()
+    deliver(requeued)
+    expectFaults('flag')
+  })
+
+  it('notices messages of a publisher that change places, unless they come again', () => {
+    const order = new OrderCheck()
+    const [first, second, third] = [publish(), publish(), publish()]
+    ledger.released(deliver(first, { order })!)
+    deliver(third, { order })
+    deliver(first, { order, redelivered: true })
+    expectFaults()
+    deliver(second, { order })
+    expectFaults('order')
+  })
+})

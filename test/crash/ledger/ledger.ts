@@ -1,0 +1,339 @@
+// What must be in the queues: every message that was published, in three sets. What was confirmed and not acknowledged
+// must be there; what was published and not confirmed may be; what was acknowledged may come back only when the
+// acknowledgement was not proven to be on disk.
+import type { Delivery } from './load-client.ts'
+import type { LedgerFile } from './ledger-file.ts'
+
+/** What can be wrong with a broker. */
+export const FAULTS = {
+  lost: 'confirmed, not acknowledged, and not there any more',
+  corrupt: 'not the bytes that were published',
+  misrouted: 'in a queue that it was not published to, or returned',
+  returned: 'delivered although it was acknowledged for certain, or never published',
+  twice: 'delivered while it was out with another consumer',
+  order: 'before a message of the same publisher that was published earlier',
+  flag: 'delivered before, and not marked as redelivered',
+  torn: 'in some of the queues of an unconfirmed publish, and not in others',
+  count: 'not as many messages as the queue said',
+  broker: 'the broker refused, failed or logged an error',
+} as const
+export type Fault = keyof typeof FAULTS
+
+/** Faults that are kept in words; of the others only the number is. */
+const WORDS_MAX = 40
+
+/** One publish, and what became of it. */
+export interface Publish {
+  readonly id: string
+  readonly publisher: number
+  readonly sequence: number
+  readonly bodyBytes: number
+  readonly crc: number
+  readonly exchange: string
+  readonly routingKey: string
+  /** The life of the broker in which it was published. */
+  readonly life: number
+  readonly copies: readonly Copy[]
+  confirmed: boolean
+  /** Of an unconfirmed one, whether it outlived the broker; undefined until that was seen. */
+  survived: boolean | undefined
+}
+
+/** A publish, to be noted. */
+export type PublishFacts = Pick<Publish, 'publisher' | 'bodyBytes' | 'crc' | 'exchange' | 'routingKey'>
+
+/** Somebody to whom messages are delivered. */
+export interface Holder {
+  readonly name: string
+}
+
+/** A message in one queue. */
+export class Copy {
+  readonly publish: Publish
+  readonly queue: QueueLedger
+  /** It came back after a crash: it is on disk, confirmed or not. */
+  survived = false
+  /** `sent` becomes certain (and the copy is forgotten) by proof, or `uncertain` when the connection ends before. */
+  ack: 'none' | 'sent' | 'uncertain' = 'none'
+  /** Who it is out with. */
+  holder: Holder | null = null
+  /** The last life of the broker in which it was delivered; -1 for never. */
+  deliveredLife = -1
+  /** Whether it is proven that the broker has on disk that it was delivered. */
+  deliveryProven = false
+
+  constructor(publish: Publish, queue: QueueLedger) {
+    this.publish = publish
+    this.queue = queue
+  }
+
+  /** Whether it must be there. */
+  get certain(): boolean {
+    return (this.publish.confirmed || this.survived) && this.ack === 'none'
+  }
+
+  toString(): string {
+    const { id, bodyBytes, life, confirmed, routingKey } = this.publish
+    const state = [
+      confirmed ? 'confirmed' : 'unconfirmed',
+      this.survived ? 'seen after a crash' : '',
+      this.ack === 'none' ? '' : `ack ${this.ack}`,
+      this.deliveredLife < 0 ? '' : `delivered in life ${this.deliveredLife}${this.deliveryProven ? ', proven' : ''}`,
+    ]
+    const words = state.filter((word) => word !== '').join(', ')
+    return `${id} in ${this.queue.name} (${bodyBytes} bytes, key ${routingKey}, of life ${life}, ${words})`
+  }
+}
+
+/** What is known of one queue. */
+export class QueueLedger {
+  readonly name: string
+  readonly copies = new Map<string, Copy>()
+
+  constructor(name: string) {
+    this.name = name
+  }
+
+  get bodyBytes(): number {
+    let bytes = 0
+    for (const { publish } of this.copies.values()) bytes += publish.bodyBytes
+    return bytes
+  }
+}
+
+/** Remembers, for one reader of a queue, how far each publisher had come. */
+export class OrderCheck {
+  readonly #last = new Map<number, number>()
+
+  /** Whether the message comes behind those before. */
+  follows({ publisher, sequence }: Publish): boolean {
+    const last = this.#last.get(publisher)
+    this.#last.set(publisher, Math.max(last ?? -1, sequence))
+    return last === undefined || sequence > last
+  }
+}
+
+/** Numbers over a whole run. */
+export class Tally {
+  published = 0
+  confirmed = 0
+  confirmedBytes = 0
+  delivered = 0
+  redelivered = 0
+  /** Acknowledgements that were proven. */
+  acknowledged = 0
+  /** Unconfirmed publishes, by queue: there after the crash, and not. */
+  unconfirmedThere = 0
+  unconfirmedGone = 0
+  /** Acknowledged without proof, and the broker crashed: back again, and not. */
+  uncertainBack = 0
+  uncertainGone = 0
+  /** Messages compared after a crash. */
+  compared = 0
+  readonly faults: Record<Fault, number> = {
+    lost: 0,
+    corrupt: 0,
+    misrouted: 0,
+    returned: 0,
+    twice: 0,
+    order: 0,
+    flag: 0,
+    torn: 0,
+    count: 0,
+    broker: 0,
+  }
+}
+
+/** The ledger. Owns all that is known of what was published to one data directory. */
+export class Ledger {
+  readonly tally: Tally
+  readonly queues = new Map<string, QueueLedger>()
+  /** The first faults, in words. */
+  readonly faults: string[] = []
+  /** Which life of the broker this is: grows with each start. */
+  life = 0
+  readonly #file: LedgerFile | null
+  #publishers = 0
+  readonly #sequences: number[] = []
+  #stopping = false
+
+  /** The file, when there is one, takes down what is certain, for whoever looks into a failure. */
+  constructor(tally = new Tally(), file: LedgerFile | null = null) {
+    this.tally = tally
+    this.#file = file
+  }
+
+  get failed(): boolean {
+    return this.faults.length > 0
+  }
+
+  /** The number of a new publisher. */
+  newPublisher(): number {
+    this.#sequences.push(0)
+    return this.#publishers++
+  }
+
+  /** The id that the next publish of this publisher has. */
+  nextId(publisher: number): string {
+    return `${publisher}.${this.#sequences[publisher]!}`
+  }
+
+  queue(name: string): QueueLedger {
+    let queue = this.queues.get(name)
+    if (queue === undefined) this.queues.set(name, (queue = new QueueLedger(name)))
+    return queue
+  }
+
+  fault(fault: Fault, words: string): void {
+    this.tally.faults[fault]++
+    if (this.faults.length < WORDS_MAX) this.faults.push(`${fault}: ${words}`)
+  }
+
+  /** A publish is being sent. */
+  published(facts: PublishFacts, queues: readonly string[]): Publish {
+    const copies: Copy[] = []
+    const publish: Publish = {
+      publisher: facts.publisher,
+      bodyBytes: facts.bodyBytes,
+      crc: facts.crc,
+      exchange: facts.exchange,
+      routingKey: facts.routingKey,
+      id: this.nextId(facts.publisher),
+      sequence: this.#sequences[facts.publisher]!++,
+      life: this.life,
+      copies,
+      confirmed: false,
+      survived: undefined,
+    }
+    for (const name of queues) {
+      const queue = this.queue(name)
+      const copy = new Copy(publish, queue)
+      queue.copies.set(publish.id, copy)
+      copies.push(copy)
+    }
+    this.tally.published++
+    return publish
+  }
+
+  confirmed(publish: Publish): void {
+    publish.confirmed = true
+    this.tally.confirmed++
+    this.tally.confirmedBytes += publish.bodyBytes
+    this.#file?.confirmed(publish)
+  }
+
+  /**
+   * A message arrived. Returns its copy, which is out with the holder from now on; null when there is no such message.
+   * With `order` every message has to come behind those before; without, only those that were never delivered do.
+   */
+  delivered(queue: QueueLedger, delivery: Delivery, holder: Holder, order: OrderCheck, strict = false): Copy | null {
+    const { messageId, redelivered } = delivery
+    this.tally.delivered++
+    if (redelivered) this.tally.redelivered++
+    const copy = queue.copies.get(messageId)
+    if (copy === undefined) {
+      this.fault('returned', `${messageId} in ${queue.name}, ${delivery.bodyBytes} bytes, redelivered: ${redelivered}`)
+      return null
+    }
+    this.#compare(copy, delivery)
+    if (!this.#stopping) this.#judge(copy, redelivered, holder)
+    if ((strict || !redelivered) && !order.follows(copy.publish)) this.fault('order', String(copy))
+    if (copy.publish.life < this.life) this.#outlived(copy)
+    copy.ack = 'none'
+    copy.holder = holder
+    copy.deliveredLife = this.life
+    return copy
+  }
+
+  /** An acknowledgement is being sent. */
+  acknowledging(copy: Copy): void {
+    copy.ack = 'sent'
+    copy.holder = null
+  }
+
+  /** It is proven that the acknowledgement is on disk. The message must never be seen again. */
+  acknowledged(copy: Copy): void {
+    copy.queue.copies.delete(copy.publish.id)
+    this.tally.acknowledged++
+    this.#file?.acknowledged(copy)
+  }
+
+  /** The connection over which the acknowledgement went has ended, and it is not proven. */
+  unproven(copy: Copy): void {
+    if (copy.ack === 'sent') copy.ack = 'uncertain'
+  }
+
+  /** The message goes back to its queue: requeued, or its channel is being closed. */
+  released(copy: Copy): void {
+    copy.holder = null
+  }
+
+  /**
+   * The broker was told to stop. It closes one connection after the other, so what is requeued from the first may come
+   * to the next before we read that the first was closed: who has what, and since when, cannot be judged any more.
+   */
+  stopping(): void {
+    this.#stopping = true
+  }
+
+  /** The broker has ended, one way or the other. */
+  crashed(): void {
+    this.#stopping = false
+    this.life++
+    for (const { copies } of this.queues.values()) {
+      for (const copy of copies.values()) {
+        copy.holder = null
+        this.unproven(copy)
+      }
+    }
+  }
+
+  /** A queue has been read from end to end, and nobody else used it: what did not come is not there. */
+  audited(queue: QueueLedger, found: ReadonlySet<Copy>): void {
+    for (const copy of queue.copies.values()) {
+      this.tally.compared++
+      if (found.has(copy)) continue
+      queue.copies.delete(copy.publish.id)
+      if (copy.certain) this.fault('lost', String(copy))
+      else if (copy.ack !== 'none') this.tally.uncertainGone++
+      else {
+        this.tally.unconfirmedGone++
+        this.#decided(copy, false)
+      }
+    }
+  }
+
+  /** Whether the message may come to this holder, at this time. */
+  #judge(copy: Copy, redelivered: boolean, holder: Holder): void {
+    if (copy.ack === 'sent') this.fault('returned', String(copy))
+    if (copy.holder !== null)
+      this.fault('twice', `${String(copy)}; out with ${copy.holder.name}, came to ${holder.name}`)
+    if (!redelivered && (copy.deliveryProven || copy.deliveredLife === this.life)) this.fault('flag', String(copy))
+  }
+
+  #compare(copy: Copy, { bodyBytes, crc, exchange, routingKey }: Delivery): void {
+    const { publish } = copy
+    if (publish.bodyBytes !== bodyBytes || publish.crc !== crc) {
+      this.fault('corrupt', `${String(copy)}: ${bodyBytes} bytes came, checksum ${crc} for ${publish.crc}`)
+    }
+    if (publish.exchange !== exchange || publish.routingKey !== routingKey) {
+      this.fault('misrouted', `${String(copy)}: came with ${exchange || "''"}, ${routingKey}`)
+    }
+  }
+
+  /** A message of an earlier life came: it was on disk, whether it was confirmed or not, and so was no ack of it. */
+  #outlived(copy: Copy): void {
+    if (copy.ack === 'uncertain') this.tally.uncertainBack++
+    if (copy.survived || copy.publish.confirmed) return
+    this.tally.unconfirmedThere++
+    copy.survived = true
+    this.#decided(copy, true)
+  }
+
+  /** One batch takes a publish to all its queues: it is in all of them or in none. */
+  #decided(copy: Copy, survived: boolean): void {
+    const { publish } = copy
+    publish.survived ??= survived
+    if (publish.survived !== survived) this.fault('torn', `${String(copy)}: ${survived ? 'there' : 'gone'}`)
+  }
+}

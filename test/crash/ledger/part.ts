@@ -1,0 +1,39 @@
+// What a part of the mix is. The ledger test is put together from parts; a feature that keeps messages in a way of its
+// own adds one: dead-lettering, transactions, priorities, delays.
+import type { Ledger } from './ledger.ts'
+import type { LoadChannel, LoadClient } from './load-client.ts'
+import type { Random } from '../random.ts'
+
+/** A way to publish, and the queues that it leads to. */
+export interface Route {
+  readonly exchange: string
+  readonly routingKey: string
+  readonly queues: readonly string[]
+}
+
+/** Somebody who uses the broker while it is under load. */
+export interface Actor {
+  /** Resolves once it is at work. */
+  start(): Promise<void>
+  /** Resolves when its connections have ended; rejects when the broker did what it must not. */
+  readonly ended: Promise<void>
+}
+
+/** What actors work with: one load, between a start of the broker and its end. */
+export interface Load {
+  readonly ledger: Ledger
+  readonly random: Random
+  /** Where to publish what proves that everything before it is on disk: to a queue from which nobody consumes. */
+  readonly proof: Route
+  connect(frameMax?: number): Promise<LoadClient>
+}
+
+/** Queues, how messages get into them, and who takes them out. */
+export interface Part {
+  readonly name: string
+  readonly queues: readonly string[]
+  /** Declares and binds everything it needs. Called again for each start of the broker: what is there must stay. */
+  declare(channel: LoadChannel): Promise<void>
+  /** Those who work on a broker that was just started. */
+  actors(load: Load): Actor[]
+}

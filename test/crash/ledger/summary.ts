@@ -1,0 +1,25 @@
+// A run in words.
+import type { CrashRun } from './crash-run.ts'
+import { FAULTS, type Fault } from './ledger.ts'
+
+/** Some lines on what was done and what was found. */
+export function summaryOf(run: CrashRun, seconds: number): string {
+  const { tally } = run
+  const faults = Object.entries(tally.faults) as [Fault, number][]
+  const lines = [
+    `seed ${run.seed}, ${seconds.toFixed(0)} s: ${run.starts} starts, the slowest in ${run.slowestStartMs.toFixed(0)} ms; ` +
+      `${run.stops} stops, the slowest in ${run.slowestStopMs.toFixed(0)} ms`,
+    `published ${tally.published}, confirmed ${tally.confirmed} (${(tally.confirmedBytes / 2 ** 20).toFixed(0)} MiB)`,
+    `delivered ${tally.delivered}, redelivered ${tally.redelivered}, acknowledged ${tally.acknowledged}`,
+    `compared after crashes ${tally.compared}`,
+    `uncertain publishes: ${tally.unconfirmedThere} there, ${tally.unconfirmedGone} gone`,
+    `uncertain acknowledgements: ${tally.uncertainBack} back, ${tally.uncertainGone} gone`,
+    faults.map(([fault, count]) => `${fault} ${count}`).join(', '),
+  ]
+  if (run.faults.length > 0) {
+    const found = faults.filter(([, count]) => count > 0)
+    lines.push('', ...found.map(([fault, count]) => `${fault} (${FAULTS[fault]}): ${count}`), '', ...run.faults)
+    lines.push('', `The data directory and the ledger are kept in ${run.directory}`)
+  }
+  return `${lines.join('\n')}\n`
+}

@@ -1,0 +1,159 @@
+// The power goes at a random moment, and the disk keeps what was synced and any of the rest: nothing confirmed is lost,
+// nothing settled comes back, and the changes of one moment are all there or none. The disk fails now and then, too.
+import { expect, it } from 'vitest'
+import type { LostMessages } from '../../src/core/ports.ts'
+import { ManualClock } from '../../src/lib/clock.ts'
+import { Turn } from '../../src/lib/turn.ts'
+import { LevelStore } from '../../src/store/level/level-store.ts'
+import { ForgetfulDatabase, ForgetfulDisk } from './forgetful-disk.ts'
+import type { Random } from './random.ts'
+import { seeds, withSeed } from './seeds.ts'
+import { StoreModel } from './store-model.ts'
+import { StoreProgram } from './store-program.ts'
+
+const COUNT = 2_000
+
+/** Kinds of records that are there when there is nothing else: the format's version and the next log's id. */
+const KINDS_ALWAYS = new Set([1, 2])
+
+const MOMENTS_MAX = 10_000
+
+it(
+  'loses nothing that it confirmed when the power goes',
+  async () => {
+    const tally = { powerCuts: 0, failures: 0, messages: 0 }
+    for (const seed of seeds(COUNT)) await withSeed(seed, (random) => new Machine(random, tally).run())
+    expect(tally.powerCuts).toBeGreaterThan(0)
+    expect(tally.messages).toBeGreaterThan(0)
+  },
+  60_000 + seeds(COUNT).length * 100,
+)
+
+/** A store on a forgetful disk, through several lives. */
+class Machine {
+  readonly #random: Random
+  readonly #tally: { powerCuts: number; failures: number; messages: number }
+  #clock = new ManualClock()
+  readonly #model = new StoreModel()
+  #disk = new ForgetfulDisk()
+  #database = new ForgetfulDatabase(this.#disk)
+  #failing = false
+  /** What the store could not read. */
+  readonly #lost: string[] = []
+
+  constructor(random: Random, tally: { powerCuts: number; failures: number; messages: number }) {
+    this.#random = random
+    this.#tally = tally
+  }
+
+  async run(): Promise<void> {
+    for (let lives = this.#random.int(1, 3); lives > 0; lives--) {
+      const { store, program } = await this.#open()
+      await this.#live(program)
+      if (this.#random.chance(0.2)) await this.#close(store)
+      else this.#tally.powerCuts++
+      this.#disk = this.#database.crash(this.#random)
+    }
+    await this.#clearOut()
+  }
+
+  async #open(): Promise<{ store: LevelStore; program: StoreProgram }> {
+    const database = new ForgetfulDatabase(this.#disk)
+    this.#database = database
+    // Nobody of the last life is woken any more.
+    this.#clock = new ManualClock(this.#clock.now() + 1_000)
+    this.#failing = false
+    const monitor = {
+      storeFailed: () => {
+        expect(this.#failing).toBe(false)
+        this.#failing = true
+        this.#tally.failures++
+      },
+      storeRecovered: () => {
+        expect(this.#failing).toBe(true)
+        this.#failing = false
+      },
+      messagesLost: ({ log, first, last, error }: LostMessages) => {
+        this.#lost.push(`${first} to ${last} of log ${log}: ${error.message}`)
+      },
+    }
+    const options = { location: 'nowhere', turn: new Turn(), clock: this.#clock, monitor, database: () => database }
+    const { store, definitions } = await this.#whileWriting(LevelStore.open(options))
+    const program = new StoreProgram(store, this.#random.fork(), (event) => this.#model.apply(event))
+    const found = await this.#whileWriting(program.open(definitions, this.#model.logs))
+    for (const { messages } of found.logs.values()) this.#tally.messages += messages.size
+    this.#model.opened(found)
+    expect(this.#lost).toEqual([])
+    return { store, program }
+  }
+
+  async #live(program: StoreProgram): Promise<void> {
+    for (let turns = this.#random.skewed(1, 50); turns > 0; turns--) {
+      program.turn()
+      // The disk is quicker than the store, or slower.
+      for (let steps = this.#random.int(0, 3); steps > 0; steps--) await this.#step()
+      if (this.#random.chance(0.05)) await this.#whileWriting(program.expectReadable())
+    }
+  }
+
+  /** A close that cannot write says so, and is a crash. */
+  async #close(store: LevelStore): Promise<void> {
+    try {
+      await this.#whileWriting(store.close())
+    } catch (error) {
+      if (!this.#failing) throw error
+      expect((error as Error).message).toContain('could not write what waited')
+    }
+  }
+
+  /** What is not used any more leaves nothing behind. */
+  async #clearOut(): Promise<void> {
+    const { store, program } = await this.#open()
+    program.empty()
+    await this.#whileWriting(new Promise<void>((resolve) => store.whenDurable(resolve)))
+    await this.#idle()
+    const kinds = [...this.#disk.view().keys()].map((key) => key.charCodeAt(0))
+    expect(kinds.filter((kind) => !KINDS_ALWAYS.has(kind))).toEqual([])
+  }
+
+  /** A moment passes. */
+  async #step(): Promise<void> {
+    if (this.#failing && this.#random.chance(0.7)) this.#clock.advance(10_000)
+    if (this.#database.writing) {
+      if (this.#random.chance(0.9)) this.#database.end('written')
+      else {
+        this.#database.openFailures = this.#random.int(0, 2)
+        this.#database.end(this.#random.chance(0.5) ? 'refused' : 'unsynced')
+      }
+    }
+    await moment()
+  }
+
+  /** Waits, with a disk that works. */
+  async #whileWriting<T>(work: Promise<T>): Promise<T> {
+    const wait = { over: false }
+    const ended = work.finally(() => {
+      wait.over = true
+    })
+    ended.catch(() => undefined)
+    for (let moments = 0; !wait.over; moments++) {
+      if (moments === MOMENTS_MAX) throw new Error('the store is stuck')
+      await this.#work()
+    }
+    return ended
+  }
+
+  async #idle(): Promise<void> {
+    for (let quiet = 0; quiet < 5; quiet = this.#database.writing ? 0 : quiet + 1) await this.#work()
+  }
+
+  async #work(): Promise<void> {
+    if (this.#failing) this.#clock.advance(10_000)
+    if (this.#database.writing) this.#database.end('written')
+    await moment()
+  }
+}
+
+function moment(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
+}

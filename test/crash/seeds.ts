@@ -1,0 +1,20 @@
+// The seeds that a test of chance runs through. LEVERET_SEEDS makes them more, LEVERET_SEED is one alone.
+import { Random } from './random.ts'
+
+/** So many seeds, or what the environment asks for. */
+export function seeds(count: number): readonly number[] {
+  const one = process.env['LEVERET_SEED']
+  if (one !== undefined) return [Number(one)]
+  const many = Number(process.env['LEVERET_SEEDS'] ?? count)
+  return Array.from({ length: many }, (_, i) => i + 1)
+}
+
+/** Runs with the numbers of a seed. What it fails with says which seed that was. */
+export async function withSeed(seed: number, run: (random: Random) => void | Promise<void>): Promise<void> {
+  try {
+    await run(new Random(seed))
+  } catch (error) {
+    const { message, stack } = error as Error
+    throw new Error(`with LEVERET_SEED=${seed}: ${message}\n${stack}`, { cause: error })
+  }
+}

@@ -1,0 +1,334 @@
+// What is done to a store at random: appends, settles, deliveries, definitions, discards, drops and spills.
+import type { Definition } from '../../src/core/definitions.ts'
+import type { Publisher, QueueLog, Store, StoredMessage } from '../../src/core/ports.ts'
+import { Entry, Stored } from '../../src/core/queue/entry.ts'
+import { NO_ARGUMENTS } from '../../src/core/value.ts'
+import { bodyOf, entryOf, propertiesOf, readAll } from '../support/store.ts'
+import type { Random } from './random.ts'
+import type { FoundLog, FoundMessage, FoundState, StoreEvent } from './store-model.ts'
+
+/** How large messages are, and how far apart: what makes pages, fragments and merges of different shapes. */
+interface Shape {
+  readonly size: readonly [number, number]
+  readonly burst: number
+  readonly step: number
+}
+
+const SHAPES: readonly Shape[] = [
+  { size: [0, 100], burst: 40, step: 1 },
+  { size: [0, 100], burst: 3, step: 1 },
+  // A page is full after about ten: it is merged when they came one a batch.
+  { size: [6_000, 8_000], burst: 3, step: 1 },
+  // Each is a page of its own, so that discards and drops are long enough to be done in slices.
+  { size: [0, 20], burst: 500, step: 5_000 },
+  { size: [60_000, 80_000], burst: 3, step: 1 },
+]
+
+const LOGS_MAX = 5
+const VHOSTS = 3
+
+interface OpenLog {
+  readonly log: QueueLog
+  readonly shape: Shape
+  readonly entries: Map<number, Entry>
+  next: number
+}
+
+/** One run of a random program over a store, from its opening to a crash. Tells `emit` what it does. */
+export class StoreProgram {
+  readonly #store: Store
+  readonly #random: Random
+  readonly #emit: (event: StoreEvent) => void
+  readonly #logs = new Map<number, OpenLog>()
+  readonly #vhosts = new Map<string, number>()
+  readonly #spills: OpenLog[] = []
+  #turns = 0
+  #sequence = 0
+  readonly #published = new Map<number, { readonly log: number; readonly entry: Entry }>()
+  readonly #publisher: Publisher = {
+    accepted: (sequence) => {
+      const { log, entry } = this.#published.get(sequence)!
+      this.#published.delete(sequence)
+      if (entry.stored === Stored.written) this.#emit({ kind: 'accepted', log, position: entry.position })
+    },
+    refused: (sequence) => {
+      throw new Error(`the store refused message ${sequence}`)
+    },
+  }
+
+  constructor(store: Store, random: Random, emit: (event: StoreEvent) => void) {
+    this.#store = store
+    this.#random = random
+    this.#emit = emit
+  }
+
+  /** Takes over what the store held. Returns it, after having looked at every byte. */
+  async open(definitions: readonly Definition[], more: Iterable<number> = []): Promise<FoundState> {
+    const found = { definitions: new Map<string, string>(), logs: new Map<number, FoundLog>() }
+    for (const definition of definitions) {
+      if (definition.kind === 'queue') {
+        found.definitions.set(queueName(definition.log), String(definition.log))
+        const messages = await this.#openLog(definition.log)
+        found.logs.set(definition.log, { next: this.#logs.get(definition.log)!.next, messages })
+      } else if (definition.kind === 'vhost') {
+        found.definitions.set(definition.name, definition.description)
+        this.#vhosts.set(definition.name, Number(definition.description))
+      } else throw new Error(`the store made up a definition of the kind ${definition.kind}`)
+    }
+    for (const id of more) if (!found.logs.has(id)) await expectEmpty(this.#store.log(id))
+    return found
+  }
+
+  /** The messages that are in the logs now, by log. */
+  get live(): ReadonlyMap<number, readonly number[]> {
+    return new Map([...this.#logs].map(([id, { entries }]) => [id, [...entries.keys()]]))
+  }
+
+  /** Does some things that belong together. */
+  turn(): void {
+    for (let actions = this.#random.skewed(1, 6); actions > 0; actions--) this.#act()
+    this.#turns++
+    if (this.#random.chance(0.3)) {
+      const turns = this.#turns
+      this.#store.whenDurable(() => this.#emit({ kind: 'durable', turns }))
+    }
+    this.#emit({ kind: 'turn' })
+  }
+
+  /** Settles everything, and forgets every definition. */
+  empty(): void {
+    for (const id of [...this.#logs.keys()]) this.#drop(id)
+    for (const name of this.#vhosts.keys()) this.#remove(name)
+    this.#vhosts.clear()
+    for (const spill of this.#spills.splice(0)) spill.log.drop()
+    this.#turns++
+    this.#emit({ kind: 'turn' })
+  }
+
+  /** Reads everything back and compares it with what is in the logs at the same time. */
+  async expectReadable(): Promise<void> {
+    for (const [id, { log, entries }] of this.#logs) {
+      const expected = [...entries.keys()]
+      const found = await readAll(log)
+      const positions = found.map(({ position }) => position)
+      if (positions.join() !== expected.join()) {
+        throw new Error(`log ${id} reads as ${positions.join()} instead of ${expected.join()}`)
+      }
+      for (const message of found) expectIntact(id, message)
+    }
+  }
+
+  async #openLog(id: number): Promise<Map<number, FoundMessage>> {
+    const log = this.#store.log(id)
+    const messages = new Map<number, FoundMessage>()
+    const entries = new Map<number, Entry>()
+    let bodyBytes = 0
+    for (const found of await readAll(log)) {
+      expectIntact(id, found)
+      const { position, message, redelivered } = found
+      if (position >= log.recovered.next) throw new Error(`log ${id} goes on below its message ${position}`)
+      if (messages.size === 0 && position !== log.recovered.first) {
+        throw new Error(`log ${id} begins at ${position} instead of ${log.recovered.first}`)
+      }
+      const entry = entryOf(position, { body: '' })
+      const restored = new Entry(entry.queue, message, position)
+      restored.stored = Stored.written
+      restored.redelivered = redelivered
+      entries.set(position, restored)
+      messages.set(position, { size: message.bodyBytes, redelivered })
+      bodyBytes += message.bodyBytes
+    }
+    const { count, next } = log.recovered
+    if (count !== messages.size) throw new Error(`log ${id} counted ${count} messages and held ${messages.size}`)
+    if (count === 0 && log.recovered.bodyBytes !== 0) throw new Error(`log ${id} is empty and has bytes`)
+    this.#logs.set(id, { log, shape: this.#random.pick(SHAPES), entries, next })
+    return messages
+  }
+
+  #act(): void {
+    const random = this.#random
+    const dice = random.next()
+    if (this.#logs.size === 0 || (dice < 0.05 && this.#logs.size < LOGS_MAX)) this.#make()
+    else if (dice < 0.4) this.#append(random.pick([...this.#logs.values()]))
+    else if (dice < 0.45) this.#fanOut()
+    else if (dice < 0.65) this.#settleSome()
+    else if (dice < 0.75) this.#deliverSome()
+    else if (dice < 0.8) this.#move()
+    else if (dice < 0.84) this.#discard()
+    else if (dice < 0.855) this.#drop(random.pick([...this.#logs.keys()]))
+    else if (dice < 0.95) this.#define()
+    else this.#spill()
+  }
+
+  #make(): void {
+    const log = this.#store.log()
+    if (log.recovered.next !== 0) throw new Error(`the id ${log.id} was given twice`)
+    this.#logs.set(log.id, { log, shape: this.#random.pick(SHAPES), entries: new Map(), next: 0 })
+    this.#save(queueName(log.id), String(log.id))
+  }
+
+  #append(open: OpenLog): void {
+    const count = this.#random.skewed(1, open.shape.burst)
+    for (let i = 0; i < count; i++) this.#appendOne(open, this.#random.int(...open.shape.size))
+  }
+
+  #appendOne(open: OpenLog, size: number, noted = true): void {
+    const { log, entries, shape } = open
+    const position = open.next
+    // Transient messages take positions too, and are not stored.
+    open.next += this.#random.chance(0.1) ? shape.step + this.#random.skewed(1, 100) : shape.step
+    const entry = entryOf(position, {
+      body: bodyFor(log.id, position, size),
+      properties: propertiesFor(log.id, position),
+    })
+    entry.redelivered = this.#random.chance(0.05)
+    entries.set(position, entry)
+    if (noted) {
+      this.#emit({ kind: 'append', log: log.id, position, size, redelivered: entry.redelivered })
+      this.#published.set(++this.#sequence, { log: log.id, entry })
+      log.append(entry, this.#publisher, this.#sequence)
+    } else log.append(entry, null, 0)
+  }
+
+  #fanOut(): void {
+    const size = this.#random.skewed(0, 10_000)
+    for (const open of this.#logs.values()) this.#appendOne(open, size)
+  }
+
+  #settleSome(): void {
+    const open = this.#random.pick([...this.#logs.values()])
+    const entries = [...open.entries.values()]
+    if (this.#random.chance(0.2)) this.#random.shuffle(entries)
+    const count = this.#random.skewed(1, Math.max(1, entries.length))
+    for (const entry of entries.slice(0, count)) this.#settle(open, entry)
+  }
+
+  #settle({ log, entries }: OpenLog, entry: Entry): void {
+    const { position } = entry
+    if (entry.stored === Stored.pending) this.#emit({ kind: 'strike', log: log.id, position })
+    else this.#emit({ kind: 'settle', log: log.id, position })
+    entries.delete(position)
+    log.settle(entry)
+  }
+
+  #deliverSome(): void {
+    const { log, entries } = this.#random.pick([...this.#logs.values()])
+    let count = this.#random.skewed(1, 30)
+    for (const position of entries.keys()) {
+      this.#emit({ kind: 'delivered', log: log.id, position })
+      log.delivered(position)
+      if (--count === 0) return
+    }
+  }
+
+  /** A message goes from one log to another, as with dead-lettering: it is never in both, and never in none. */
+  #move(): void {
+    const logs = [...this.#logs.values()]
+    const from = this.#random.pick(logs)
+    const [entry] = from.entries.values()
+    if (entry === undefined) return
+    this.#settle(from, entry)
+    this.#appendOne(this.#random.pick(logs), entry.message.bodyBytes)
+  }
+
+  #discard(): void {
+    const { log, entries } = this.#random.pick([...this.#logs.values()])
+    const positions = [...entries.keys()]
+    if (positions.length === 0) return
+    const first = this.#random.chance(0.5) ? positions[0]! : this.#random.pick(positions)
+    const last = this.#random.chance(0.5) ? positions.at(-1)! : this.#random.pick(positions)
+    this.#strikePending(log.id, entries, first, last + 1)
+    for (const position of positions) if (position >= first && position <= last) entries.delete(position)
+    this.#emit({ kind: 'discard', log: log.id, from: first, below: last + 1 })
+    log.discard(first, last + 1)
+  }
+
+  #drop(id: number): void {
+    const { log, entries } = this.#logs.get(id)!
+    this.#strikePending(id, entries, 0, Infinity)
+    this.#emit({ kind: 'drop', log: id })
+    this.#logs.delete(id)
+    log.drop()
+    this.#remove(queueName(id))
+  }
+
+  #strikePending(log: number, entries: ReadonlyMap<number, Entry>, from: number, below: number): void {
+    for (const { position, stored } of entries.values()) {
+      if (stored === Stored.pending && position >= from && position < below)
+        this.#emit({ kind: 'strike', log, position })
+    }
+  }
+
+  #define(): void {
+    const name = `v${this.#random.int(1, VHOSTS)}`
+    if (this.#vhosts.has(name) && this.#random.chance(0.4)) {
+      this.#vhosts.delete(name)
+      this.#remove(name)
+      return
+    }
+    const version = (this.#vhosts.get(name) ?? 0) + 1
+    this.#vhosts.set(name, version)
+    this.#save(name, String(version))
+  }
+
+  #save(name: string, value: string): void {
+    this.#emit({ kind: 'save', name, value })
+    this.#store.save(definitionOf(name, value))
+  }
+
+  #remove(name: string): void {
+    this.#emit({ kind: 'remove', name })
+    this.#store.remove(definitionOf(name, name.slice(1)))
+  }
+
+  /** What is spilled is nobody's after a crash. It is there so that it gets into everybody's way. */
+  #spill(): void {
+    const spill = this.#spills.at(-1)
+    if (spill === undefined || (spill.entries.size === 0 && this.#random.chance(0.5))) {
+      const log = this.#store.spill()
+      this.#spills.push({ log, shape: this.#random.pick(SHAPES), entries: new Map(), next: 0 })
+      return
+    }
+    if (this.#random.chance(0.3)) {
+      for (const entry of spill.entries.values()) spill.log.settle(entry)
+      spill.entries.clear()
+      return
+    }
+    const count = this.#random.skewed(1, spill.shape.burst)
+    for (let i = 0; i < count; i++) this.#appendOne(spill, this.#random.int(...spill.shape.size), false)
+  }
+}
+
+function queueName(log: number): string {
+  return `q${log}`
+}
+
+function definitionOf(name: string, value: string): Definition {
+  if (name.startsWith('v')) return { kind: 'vhost', name, description: value, tags: [] }
+  return { kind: 'queue', vhost: '/', name, autoDelete: false, arguments: NO_ARGUMENTS, log: Number(value) }
+}
+
+/** Bytes that say where they belong, to their end. */
+function bodyFor(log: number, position: number, size: number): Buffer {
+  return Buffer.alloc(size, `${log}:${position}|`, 'latin1')
+}
+
+function propertiesFor(log: number, position: number): string {
+  return `properties of ${log}:${position}`
+}
+
+function expectIntact(log: number, found: StoredMessage): void {
+  const { position, message } = found
+  const expected = bodyFor(log, position, message.bodyBytes)
+  if (bodyOf(found) !== expected.toString('latin1')) throw new Error(`log ${log}: the body of ${position} is another`)
+  if (propertiesOf(found) !== propertiesFor(log, position)) {
+    throw new Error(`log ${log}: the properties of ${position} are others`)
+  }
+}
+
+async function expectEmpty(log: QueueLog): Promise<void> {
+  const found = await readAll(log)
+  const { count } = log.recovered
+  if (count + found.length > 0)
+    throw new Error(`log ${log.id} is nobody's, and holds ${count} or ${found.length} messages`)
+}

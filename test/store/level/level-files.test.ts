@@ -1,0 +1,76 @@
+// What LevelDB leaves to its user: it is refused what it would destroy, and what it left out is kept and told.
+import { readFile, readdir, unlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { Turn } from '../../../src/lib/turn.ts'
+import { LevelStore } from '../../../src/store/level/level-store.ts'
+import { appendAll, durable, positionsOf, range, readAll, temporaryDirectory } from '../../support/store.ts'
+
+/** A store that is open until the test ends, and what it was found to have lost. */
+async function open(location: string) {
+  const damage: string[] = []
+  const monitor = {
+    storeFailed: () => undefined,
+    storeRecovered: () => undefined,
+    damageFound: (error: Error) => damage.push(error.message),
+  }
+  const { store } = await LevelStore.open({ location, turn: new Turn(), monitor })
+  return { store, damage }
+}
+
+/** A store with some batches in its journal, closed, and the id of their log. */
+async function closedStore(location: string): Promise<number> {
+  const { store } = await open(location)
+  const log = store.log()
+  for (const position of range(0, 10)) {
+    appendAll(log, [position], { body: 'x'.repeat(10_000) })
+    await durable(store)
+  }
+  await store.close()
+  return log.id
+}
+
+async function journalOf(location: string): Promise<string> {
+  return (await readdir(location)).find((name) => name.endsWith('.log'))!
+}
+
+describe('the files of LevelDB', () => {
+  it('are refused when CURRENT is gone, and left as they are: LevelDB would begin anew and delete them', async () => {
+    const location = await temporaryDirectory()
+    await closedStore(location)
+    const journal = await journalOf(location)
+    await unlink(join(location, 'CURRENT'))
+    const before = await readFile(join(location, journal))
+    const sentence = `The store in ${location} is damaged: there is ${journal}, but no file CURRENT.`
+    await expect(open(location)).rejects.toThrow(sentence)
+    expect(await readFile(join(location, journal))).toEqual(before)
+    expect(await readdir(location)).not.toContain('CURRENT')
+  })
+
+  it('may be those of a creation that the power ended: it begins anew', async () => {
+    const location = await temporaryDirectory()
+    await writeFile(join(location, 'CURRENT'), 'MANIFEST-000001\n')
+    await writeFile(join(location, 'MANIFEST-000001'), '')
+    await writeFile(join(location, '000003.log'), '')
+    const { store, damage } = await open(location)
+    onTestFinished(() => store.close())
+    expect(damage).toEqual([])
+  })
+
+  it('are kept and told of when a batch in the journal is damaged, and the other batches are there', async () => {
+    const location = await temporaryDirectory()
+    const id = await closedStore(location)
+    const journal = await journalOf(location)
+    const bytes = await readFile(join(location, journal))
+    bytes[45_000]! ^= 1
+    await writeFile(join(location, journal), bytes)
+    const { store, damage } = await open(location)
+    onTestFinished(() => store.close())
+    expect(damage.length).toBeGreaterThan(0)
+    expect(damage[0]).toMatch(new RegExp(`^${journal}: dropping .* \\(a copy is kept as damaged-${journal}\\)$`))
+    expect(await readFile(join(location, `damaged-${journal}`))).toEqual(bytes)
+    const positions = positionsOf(await readAll(store.log(id)))
+    expect(positions.length).toBeLessThan(10)
+    expect(positions).toEqual(expect.arrayContaining([0, 9]))
+  })
+})

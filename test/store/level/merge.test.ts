@@ -1,0 +1,50 @@
+// A page of many fragments is made into one value, and can be read all the while.
+import { expect, it } from 'vitest'
+import { ManualClock } from '../../../src/lib/clock.ts'
+import { Turn } from '../../../src/lib/turn.ts'
+import { Kind } from '../../../src/store/level/keys.ts'
+import { LevelStore } from '../../../src/store/level/level-store.ts'
+import { Disk, FaultyDatabase } from '../../support/faulty-database.ts'
+import { appendAll, durable, entryOf, positionsOf, range, readAll } from '../../support/store.ts'
+
+const monitor = {
+  storeFailed(error: Error): void {
+    throw error
+  },
+  storeRecovered: () => undefined,
+}
+
+/** Lets everything happen that needs no more than the event loop. */
+async function settle(): Promise<void> {
+  for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve))
+}
+
+it('reads all of a page whose merged value is on its way to the disk (issue-003)', async () => {
+  const disk = new Disk()
+  const database = new FaultyDatabase(disk)
+  const options = { location: 'nowhere', turn: new Turn(), clock: new ManualClock(), monitor }
+  const { store } = await LevelStore.open({ ...options, database: () => database })
+  const log = store.log()
+  const [first] = appendAll(log, [0], { body: 'x'.repeat(7_000) })
+  for (const position of range(1, 9)) {
+    await durable(store)
+    appendAll(log, [position], { body: 'x'.repeat(7_000) })
+  }
+  await durable(store)
+  // The last of the page: the batch behind it has the merged value, and does not reach the disk yet.
+  log.append(entryOf(9, { body: 'x'.repeat(7_000) }), null, 0)
+  log.settle(first!)
+  const merged = new Promise<void>((resolve) => {
+    database.onBatch = (operations) => {
+      if (!operations.some(({ type, key }) => type === 'del' && key[0] === Kind.fragment)) return
+      database.holding = true
+      resolve()
+    }
+  })
+  await merged
+  const reading = readAll(log)
+  await settle()
+  database.release()
+  expect(positionsOf(await reading)).toEqual([...range(1, 10)])
+  expect(disk.keys(Kind.fragment).length).toBe(1)
+})

@@ -1,0 +1,133 @@
+// A database that fails, waits and forgets as a test wants, and records that it keeps as a disk does.
+import type { Database, KeyRange, Operation, RecordIterator } from '../../src/store/level/database.ts'
+
+/** What is on the disk, by key. Survives the databases that are opened on it. */
+export class Disk {
+  readonly records = new Map<string, Buffer>()
+
+  apply(operations: readonly Operation[]): void {
+    for (const operation of operations) {
+      const key = operation.key.toString('latin1')
+      if (operation.type === 'put') this.records.set(key, Buffer.from(operation.value))
+      else this.records.delete(key)
+    }
+  }
+
+  /** The keys of this kind, in order. */
+  keys(kind: number): Buffer[] {
+    return [...this.records.keys()]
+      .filter((key) => key.charCodeAt(0) === kind)
+      .toSorted((a, b) => (a < b ? -1 : 1))
+      .map((key) => Buffer.from(key, 'latin1'))
+  }
+
+  /** Turns one bit of a record around. */
+  damage(key: Buffer, offset: number): void {
+    this.records.get(key.toString('latin1'))![offset]! ^= 0x10
+  }
+}
+
+/** An error as LevelDB reports it. */
+export function diskError(message = 'IO error: No space left on device'): Error {
+  return Object.assign(new Error(message), { code: 'LEVEL_IO_ERROR' })
+}
+
+interface HeldBatch {
+  readonly operations: readonly Operation[]
+  readonly resolve: () => void
+  readonly reject: (error: Error) => void
+}
+
+/** A database on a disk, with switches. What was not synced is forgotten when it is abandoned. */
+export class FaultyDatabase implements Database {
+  #disk: Disk
+  readonly #held: HeldBatch[] = []
+  #open = false
+  /** Whether batches wait until they are released. */
+  holding = false
+  /** Batches, opens and reads that are still to fail, in turn; the disk stays as it is. */
+  failures: Error[] = []
+  openFailures: Error[] = []
+  readFailures: Error[] = []
+  /** How often each was called. */
+  readonly calls = { open: 0, close: 0, batch: 0, compactRange: 0 }
+  /** Told of batches as they come. */
+  onBatch: (operations: readonly Operation[]) => void = () => undefined
+
+  constructor(disk: Disk) {
+    this.#disk = disk
+  }
+
+  /** Batches that wait. */
+  get held(): number {
+    return this.#held.length
+  }
+
+  open(): Promise<void> {
+    this.calls.open++
+    const failure = this.openFailures.shift()
+    if (failure !== undefined) return Promise.reject(new Error('Database failed to open', { cause: failure }))
+    this.#open = true
+    return Promise.resolve()
+  }
+
+  close(): Promise<void> {
+    this.calls.close++
+    this.#open = false
+    return Promise.resolve()
+  }
+
+  async get(key: Buffer): Promise<Buffer | undefined> {
+    return (await this.getMany([key]))[0]
+  }
+
+  getMany(keys: Buffer[]): Promise<(Buffer | undefined)[]> {
+    const failure = this.#open ? this.readFailures.shift() : notOpen()
+    if (failure !== undefined) return Promise.reject(failure)
+    return Promise.resolve(keys.map((key) => this.#disk.records.get(key.toString('latin1'))))
+  }
+
+  batch(operations: Operation[], options: { readonly sync: boolean }): Promise<void> {
+    this.calls.batch++
+    this.onBatch(operations)
+    const failure = this.#open ? this.failures.shift() : notOpen()
+    if (failure !== undefined) return Promise.reject(failure)
+    if (!options.sync) throw new Error('A batch would not be synced')
+    if (this.holding) return new Promise((resolve, reject) => this.#held.push({ operations, resolve, reject }))
+    this.#disk.apply(operations)
+    return Promise.resolve()
+  }
+
+  /** Its broker is gone: nothing reaches the disk any more, and nobody is answered. */
+  abandon(): void {
+    this.#disk = new Disk()
+    this.#held.length = 0
+    this.holding = true
+  }
+
+  /** Lets the batch that waits longest reach the disk, or fail, or be on disk though it is reported as failed. */
+  release(outcome: 'written' | 'failed' | 'written but failed' = 'written'): void {
+    const { operations, resolve, reject } = this.#held.shift()!
+    if (outcome !== 'failed') this.#disk.apply(operations)
+    if (outcome === 'written') resolve()
+    else reject(diskError())
+  }
+
+  iterator(range: KeyRange): RecordIterator {
+    const [from, below] = [range.gte.toString('latin1'), range.lt.toString('latin1')]
+    const rest = [...this.#disk.records]
+      .filter(([key]) => key >= from && key < below)
+      .toSorted(([a], [b]) => (a < b ? -1 : 1))
+      .map(([key, value]): [Buffer, Buffer] => [Buffer.from(key, 'latin1'), value])
+    return { nextv: (size) => Promise.resolve(rest.splice(0, size)), close: () => Promise.resolve() }
+  }
+
+  compactRange(): Promise<void> {
+    this.calls.compactRange++
+    return Promise.resolve()
+  }
+}
+
+function notOpen(): Error {
+  return Object.assign(new Error('Database is not open'), { code: 'LEVEL_DATABASE_NOT_OPEN' })
+}
