@@ -296,6 +296,8 @@ export class Session implements QueueOwner {
     const version = this.#broker.version
     if (message.exchange !== this.#routedName || this.#routedVersion !== version || this.#routedExchange === null) {
       this.#routedExchange = null
+      // Should this fail, nothing that was looked up before holds any more.
+      this.#routedVersion = -1
       this.#routedExchange = this.publishableExchange(message.exchange)
       this.#routedName = message.exchange
       this.#routedVersion = version
