@@ -158,6 +158,8 @@ class RunningServer implements Server {
     this.#listener.stop()
     await this.#management?.close()
     const text = `CONNECTION_FORCED - broker forced connection closure with reason '${reason}'`
+    // What goes back to a queue from one connection must not go out to another that is about to be closed.
+    for (const connection of this.#context.connections) connection.stopDelivering()
     for (const connection of this.#context.connections) {
       if (connection.running) connection.close(ReplyCode.connectionForced, text, 0)
       else connection.destroy()

@@ -14,7 +14,6 @@ import { AmqpError, atMethod, replyText } from './errors.ts'
 import { channelMethods } from './methods/channel-methods.ts'
 import { Unacked } from './unacked.ts'
 import { dispatchChannel, Method, ReplyCode, writeBasicCancel } from './wire/generated.ts'
-import { decodeText } from './wire/text.ts'
 
 /** AMQP's name for "no such route" in basic.return. */
 const NO_ROUTE = 'NO_ROUTE'
@@ -204,8 +203,7 @@ export class Channel implements ChannelView {
 
   #publish(message: Message): void {
     const content = this.#content
-    const scan = content.scan
-    if (content.fault !== null || scan.userIdStart >= 0) this.#checkProperties(message)
+    if (content.fault !== null || content.userId !== null) this.#checkProperties(message)
     const { confirms, counts } = this
     counts.published++
     const sequence = confirms === null ? 0 : confirms.begin()
@@ -252,8 +250,8 @@ export class Channel implements ChannelView {
 
   /** RabbitMQ: what is wrong with the exchange comes before the expiration, and that before the user-id. */
   #checkProperties(message: Message): void {
-    const { scan, fault: expiration } = this.#content
-    const fault = expiration ?? this.#userIdFault(decodeText(message.properties, scan.userIdStart, scan.userIdEnd))
+    const { userId, fault: expiration } = this.#content
+    const fault = expiration ?? this.#userIdFault(userId!)
     if (fault === null) return
     try {
       this.session.publishableExchange(message.exchange)

@@ -256,6 +256,11 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
     this.#after(tuned ? Math.min(answerMs, CLOSE_ANSWER_MS_MAX) : SILENT_CLOSE_MS, () => this.#socket.destroy())
   }
 
+  /** Takes no deliveries any more: the connection is about to be closed. */
+  stopDelivering(): void {
+    this.writer.full = true
+  }
+
   /** Answers connection.close and ends. */
   answerClose(): void {
     this.#endChannels()

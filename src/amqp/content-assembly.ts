@@ -23,17 +23,18 @@ export class ContentAssembly {
   exchange = ''
   routingKey = ''
   mandatory = false
-  /** The properties of the content that is being assembled. One object for all: it is read when the content is whole. */
-  readonly scan = new PropertyScan()
   /** Milliseconds; -1 when there is none. Together with the next three: the facts of the message. */
   expirationMs = -1
   persistent = false
   priority = 0
   headers = false
+  /** The property user-id; null when there is none. */
+  userId: string | null = null
   /** What is wrong with the properties, if anything. RabbitMQ looks at exchange and rights first. */
   fault: AmqpError | null = null
 
   readonly #bodyBytesMax: number
+  readonly #scan = new PropertyScan()
   #state: State = State.idle
   #properties: Buffer = NO_BYTES
   #propertiesStart = 0
@@ -63,7 +64,7 @@ export class ContentAssembly {
   header(buffer: Buffer, start: number, end: number): Message | null {
     if (this.#state !== State.header) throw this.#unexpected()
     const bodyBytes = this.#announced(buffer, start)
-    this.scan.scan(buffer, start + HEADER_FIXED_BYTES, end)
+    this.#scan.scan(buffer, start + HEADER_FIXED_BYTES, end)
     this.#readFacts(buffer)
     this.#properties = buffer
     this.#propertiesStart = start + HEADER_FIXED_BYTES
@@ -149,10 +150,11 @@ export class ContentAssembly {
   }
 
   #readFacts(buffer: Buffer): void {
-    const scan = this.scan
+    const scan = this.#scan
     this.persistent = scan.deliveryMode === 2
     this.priority = scan.priority
     this.headers = scan.headersStart >= 0
+    this.userId = scan.userIdStart < 0 ? null : decodeText(buffer, scan.userIdStart, scan.userIdEnd)
     this.expirationMs = -1
     this.fault = null
     if (scan.expirationStart < 0) return

@@ -34,6 +34,10 @@ export class Message {
   bodyEnd: number
   /** Whether the bytes are the message's own (or a page's), and not a view into a chunk of input. */
   owned: boolean
+  /** Logs that were given the message, and have not struck it. Kept by the store. */
+  logs = 0
+  /** Under which number the store keeps the body apart from its entries; 0: it does not. Kept by the store. */
+  sharedBody = 0
 
   constructor(
     exchange: string,

@@ -18,7 +18,7 @@ const SHAPES: readonly Shape[] = [
   { size: [0, 100], burst: 40, step: 1 },
   { size: [0, 100], burst: 3, step: 1 },
   // A page is full after about ten: it is merged when they came one a batch.
-  { size: [6_000, 8_000], burst: 3, step: 1 },
+  { size: [12_000, 16_000], burst: 3, step: 1 },
   // Each is a page of its own, so that discards and drops are long enough to be done in slices.
   { size: [0, 20], burst: 500, step: 5_000 },
   { size: [60_000, 80_000], burst: 3, step: 1 },

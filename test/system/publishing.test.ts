@@ -88,6 +88,14 @@ describe('the property user-id', () => {
     await channel.expectGetOk({}, 'signed', { 'user-id': 'guest' })
   })
 
+  it('may be on a message whose body comes in pieces', async () => {
+    const channel = await broker.channel()
+    await channel.queue('q')
+    channel.send('basic.publish', { 'routing-key': 'q' }).header(6, { 'user-id': 'guest' }).body('sig').body('ned')
+    channel.send('basic.get', { queue: 'q' })
+    await channel.expectGetOk({}, 'signed', { 'user-id': 'guest' })
+  })
+
   it('may not name anybody else', async () => {
     const channel = await broker.channel()
     await channel.queue('q')

@@ -59,7 +59,7 @@ export class Committer implements TurnTask {
   readonly #turn: Turn
   readonly #clock: Clock
   readonly #monitor: StoreMonitor
-  #background: BackgroundWork | null = null
+  readonly #background: BackgroundWork[] = []
   /** The messages that are not yet on disk, in bytes. The logs count them. */
   pendingBytes = 0
 
@@ -91,7 +91,7 @@ export class Committer implements TurnTask {
 
   /** Names the work that goes along with batches. */
   accompany(work: BackgroundWork): void {
-    this.#background = work
+    this.#background.push(work)
   }
 
   /** The highest serial of a batch that is on disk, with all those before it. */
@@ -174,7 +174,7 @@ export class Committer implements TurnTask {
     for (const member of this.#memberInFlight) member.contribute(batch)
     for (const operation of this.#definitions.values()) batch.operations.push(operation)
     this.#definitions.clear()
-    if (!this.closing) this.#background?.contribute(batch)
+    if (!this.closing) for (const work of this.#background) work.contribute(batch)
     this.#writtenBytes += batch.bytes
     if (batch.operations.length === 0) this.#succeeded()
     else this.#write()
@@ -196,10 +196,10 @@ export class Committer implements TurnTask {
       this.#monitor.storeRecovered()
     }
     for (const member of members) member.committed()
-    this.#background?.committed()
+    for (const work of this.#background) work.committed()
     for (const waiter of waiters) waiter()
     const waiting = this.#members.length > 0 || this.#definitions.size > 0
-    if (waiting || (!this.closing && this.#background?.waiting)) this.schedule()
+    if (waiting || (!this.closing && this.#background.some((work) => work.waiting))) this.schedule()
   }
 
   readonly #failed = (error: Error): void => {

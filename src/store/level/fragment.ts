@@ -17,6 +17,7 @@ import type { StoredMessage } from '../../core/ports.ts'
 import type { Entry } from '../../core/queue/entry.ts'
 import { Stored } from '../../core/queue/entry.ts'
 import { DamagedRecordError, RecordReader, putText, putVarint, textBytesMax } from './bytes.ts'
+import { sharesBody } from './bodies.ts'
 import type { Page } from './page.ts'
 import { COPY_LOOP_BYTES, PAGE_BYTES, PAGE_ENTRIES } from './tuning.ts'
 
@@ -35,7 +36,7 @@ const Flag = {
   redelivered: 0x20,
   /** Further fields follow, with their length in front: a reader that does not know them steps over. */
   further: 0x40,
-  /** Reserved for bodies that are kept elsewhere and shared. */
+  /** The body is kept elsewhere, and shared: its number is the first of the further fields. */
   bodyElsewhere: 0x80,
 } as const
 
@@ -55,6 +56,9 @@ function encodeRoute(exchange: string, routingKey: string): Buffer {
   return route.bytes
 }
 
+/** Stores a body apart from the entry at this position, and returns the number under which it is kept. */
+export type ShareBody = (message: Message, position: number) => number
+
 /** What came of packing entries. */
 export interface Packed {
   readonly value: Buffer
@@ -66,7 +70,13 @@ export interface Packed {
  * Packs entries into a fragment for a page, from index `start` on, until the page is full; those that are null are left
  * out. Messages whose bytes are not their own take those of the fragment. Notes the entries in the page.
  */
-export function packFragment(entries: readonly (Entry | null)[], start: number, page: Page, now: number): Packed {
+export function packFragment(
+  entries: readonly (Entry | null)[],
+  start: number,
+  page: Page,
+  now: number,
+  share: ShareBody,
+): Packed {
   let size = HEADER_BYTES
   let count = 0
   let end = start
@@ -79,7 +89,8 @@ export function packFragment(entries: readonly (Entry | null)[], start: number, 
     if (count > 0 && (page.entries + count >= PAGE_ENTRIES || page.bytes + size >= PAGE_BYTES)) break
     if (count > 0 && !page.spans(entry.position)) break
     const message = entry.message
-    size += ENTRY_BYTES_MAX + message.propertiesBytes + message.bodyBytes
+    size += ENTRY_BYTES_MAX + message.propertiesBytes
+    if (!sharesBody(message)) size += message.bodyBytes
     if (count === 0 || message.exchange !== exchange || message.routingKey !== routingKey) {
       exchange = message.exchange
       routingKey = message.routingKey
@@ -88,7 +99,7 @@ export function packFragment(entries: readonly (Entry | null)[], start: number, 
     count++
   }
   const bytes = Buffer.allocUnsafe(size)
-  const used = putEntries(bytes, entries, start, end, page, now)
+  const used = putEntries(bytes, entries, start, end, page, now, share)
   putHeader(bytes, used, count, firstPosition(entries, start), now)
   page.bytes += used
   return { value: bytes.subarray(0, used), end }
@@ -116,6 +127,7 @@ function putEntries(
   end: number,
   page: Page,
   now: number,
+  share: ShareBody,
 ): number {
   let at = HEADER_BYTES
   let previous = -1
@@ -135,6 +147,8 @@ function putEntries(
     if (expirationMs >= 0) flags |= Flag.expiration
     if (sameRoute) flags |= Flag.sameRoute
     if (entry.redelivered) flags |= Flag.redelivered
+    const shared = sharesBody(message)
+    if (shared) flags |= Flag.bodyElsewhere | Flag.further
     at = putVarint(bytes, at, previous < 0 ? 0 : position - previous)
     previous = position
     bytes[at++] = flags
@@ -152,15 +166,25 @@ function putEntries(
     const bodyBytes = message.bodyEnd - message.bodyStart
     at = putVarint(bytes, at, message.propertiesEnd - message.propertiesStart)
     at = putVarint(bytes, at, bodyBytes)
+    if (shared) at = putFurther(bytes, at, share(message, position))
     const propertiesStart = at
     at = putBytes(bytes, at, message.properties, message.propertiesStart, message.propertiesEnd)
-    const bodyStart = at
-    at = putBytes(bytes, at, message.body, message.bodyStart, message.bodyEnd)
-    if (!message.owned) message.adopt(bytes, propertiesStart, bodyStart, bodyStart, at)
+    if (!shared) {
+      const bodyStart = at
+      at = putBytes(bytes, at, message.body, message.bodyStart, message.bodyEnd)
+      if (!message.owned) message.adopt(bytes, propertiesStart, bodyStart, bodyStart, at)
+    }
     page.add(position, bodyBytes)
     entry.stored = Stored.written
   }
   return at
+}
+
+/** Writes the further fields, of which there is one: the number of the body. */
+function putFurther(target: Buffer, at: number, body: number): number {
+  const end = putVarint(target, at + 1, body)
+  target[at] = end - at - 1
+  return end
 }
 
 /** Copies bytes: few of them in a loop, for a call into the engine costs as much as some dozens. */
@@ -245,17 +269,26 @@ function unpackEntries(bytes: Buffer, at: number, end: number, wanted: Wanted, f
     }
     const propertiesBytes = reader.varint()
     const bodyBytes = reader.varint()
-    if (flags & Flag.further) reader.skip(reader.varint())
-    const start = reader.skip(propertiesBytes + bodyBytes)
+    const furtherEnd = flags & Flag.further ? reader.varint() + reader.at : reader.at
+    const sharedBody = flags & Flag.bodyElsewhere ? reader.varint() : 0
+    reader.skip(furtherEnd - reader.at)
+    const start = reader.skip(sharedBody === 0 ? propertiesBytes + bodyBytes : propertiesBytes)
     if (!wanted.wants(position)) continue
     const bodyStart = start + propertiesBytes
     const bodyEnd = bodyStart + bodyBytes
-    const message = new Message(exchange, routingKey, facts, bytes, start, bodyStart, bytes, bodyStart, bodyEnd, true)
+    const message =
+      sharedBody === 0
+        ? new Message(exchange, routingKey, facts, bytes, start, bodyStart, bytes, bodyStart, bodyEnd, true)
+        : new Message(exchange, routingKey, facts, bytes, start, bodyStart, NO_BODY, 0, bodyBytes, true)
+    message.sharedBody = sharedBody
     const redelivered = (flags & Flag.redelivered) !== 0 || wanted.redelivered(position)
     found.push({ position, message, redelivered, storedAt })
   }
   return position
 }
+
+/** Stands for a body that is still to be read. */
+const NO_BODY = Buffer.alloc(0)
 
 const EVERYTHING: Wanted = { wants: () => true, redelivered: () => false }
 

@@ -19,6 +19,10 @@ export const Kind = {
   fragment: 0x30,
   /** Log, position of the first entry → bytes that were found damaged, kept for whoever can read them. */
   setAside: 0x31,
+  /** Number of a body → the body, which several entries have in common. */
+  body: 0x32,
+  /** Number of a body, log, position → nothing: the entry there has this body. */
+  bodyReference: 0x33,
 } as const
 export type Kind = (typeof Kind)[keyof typeof Kind]
 
@@ -27,6 +31,8 @@ export const POSITION_MAX = 2 ** 48 - 1
 
 const LOG_KEY_BYTES = 5
 const POSITION_KEY_BYTES = 11
+const BODY_KEY_BYTES = 7
+const REFERENCE_KEY_BYTES = 17
 
 /** The key of a record of which there is one, or the lower bound of all records of a kind. */
 export function kindKey(kind: Kind): Buffer {
@@ -51,6 +57,30 @@ export function positionKey(kind: Kind, log: number, position: number): Buffer {
   key.writeUInt32BE(log, 1)
   key.writeUIntBE(position, LOG_KEY_BYTES, 6)
   return key
+}
+
+export function bodyKey(body: number): Buffer {
+  const key = Buffer.allocUnsafe(BODY_KEY_BYTES)
+  key[0] = Kind.body
+  key.writeUIntBE(body, 1, 6)
+  return key
+}
+
+export function bodyReferenceKey(reference: { body: number; log: number; position: number }): Buffer {
+  const key = Buffer.allocUnsafe(REFERENCE_KEY_BYTES)
+  key[0] = Kind.bodyReference
+  key.writeUIntBE(reference.body, 1, 6)
+  key.writeUInt32BE(reference.log, BODY_KEY_BYTES)
+  key.writeUIntBE(reference.position, BODY_KEY_BYTES + 4, 6)
+  return key
+}
+
+export function referenceOfKey(key: Buffer): { body: number; log: number; position: number } {
+  return {
+    body: key.readUIntBE(1, 6),
+    log: key.readUInt32BE(BODY_KEY_BYTES),
+    position: key.readUIntBE(BODY_KEY_BYTES + 4, 6),
+  }
 }
 
 export function logOfKey(key: Buffer): number {

@@ -18,6 +18,8 @@ export interface RecoveredLog {
   /** Above every position that the pages do not tell of. */
   next: number
   deliveredBelow: number
+  /** The bodies that entries have elsewhere, by position. */
+  bodies: Map<number, number> | null
 }
 
 /** About the bytes that an entry takes on disk. */
@@ -62,6 +64,9 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
   #lastSerial = 0
   #ahead = 0
 
+  /** The bodies that entries have elsewhere, by position. Most logs have none. */
+  #bodies: Map<number, number> | null
+
   #enlisted = false
   #dropped = false
   #closing = false
@@ -71,6 +76,7 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
     this.id = id
     this.#context = context
     this.#pages = new LogPages(id, context, this, recovered.pages, recovered.aside)
+    this.#bodies = recovered.bodies
     this.#deliveredBelow = recovered.deliveredBelow
     this.#recordDelivered = recovered.deliveredBelow
     this.#deliveredAtBatch = recovered.deliveredBelow
@@ -96,6 +102,7 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
       return
     }
     entry.stored = Stored.pending
+    entry.message.logs++
     entry.slot = this.#entries.length
     this.#entries.push(entry)
     this.#publishers.push(publisher)
@@ -108,7 +115,9 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
   settle(entry: Entry): void {
     if (entry.stored === Stored.written) {
       entry.stored = Stored.no
-      if (!this.#dropped) this.#pages.settle(entry.position, entry.message.bodyBytes)
+      if (this.#dropped) return
+      this.#pages.settle(entry.position, entry.message.bodyBytes)
+      if (this.#bodies !== null) this.#releaseBody(entry.position)
     } else if (entry.stored === Stored.pending) this.#strike(entry)
   }
 
@@ -131,12 +140,16 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
       if (entry !== null && entry.position >= from && entry.position < below) this.#strike(entry)
     }
     this.#pages.discard(from, Math.min(below, this.#storedBelow))
+    for (const position of this.#bodies?.keys() ?? []) {
+      if (position >= from && position < below) this.#releaseBody(position)
+    }
   }
 
   drop(): void {
     if (this.#dropped) return
     for (const entry of this.#entries) if (entry !== null) this.#strike(entry)
     this.#dropped = true
+    for (const position of this.#bodies?.keys() ?? []) this.#releaseBody(position)
     this.enlist()
     this.#context.dropped(this.id)
   }
@@ -177,6 +190,11 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
     this.#context.committer.enlist(this)
   }
 
+  shared(position: number, body: number): void {
+    this.#bodies ??= new Map()
+    this.#bodies.set(position, body)
+  }
+
   wasDelivered(position: number): boolean {
     return position < this.#deliveredBelow
   }
@@ -187,9 +205,18 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
     this.#entries[entry.slot] = null
     this.#publishers[entry.slot] = null
     entry.stored = Stored.no
+    entry.message.logs--
     this.#pendingBytes -= entryBytes(entry)
     this.#context.committer.pendingBytes -= entryBytes(entry)
     publisher?.accepted(this.#sequences[entry.slot]!)
+  }
+
+  /** The entry at this position is settled: if its body is elsewhere, it does not keep it any longer. */
+  #releaseBody(position: number): void {
+    const body = this.#bodies!.get(position)
+    if (body === undefined) return
+    this.#bodies!.delete(position)
+    this.#context.bodies.release({ body, log: this.id, position })
   }
 
   #store(batch: Batch): void {

@@ -4,6 +4,7 @@ import type { LostMessages, QueueLog, Store, StoreMonitor } from '../../core/por
 import type { Clock } from '../../lib/clock.ts'
 import { systemClock } from '../../lib/clock.ts'
 import type { Turn } from '../../lib/turn.ts'
+import { Bodies } from './bodies.ts'
 import { DamagedRecordError } from './bytes.ts'
 import { Committer } from './committer.ts'
 import type { Database, DatabaseFactory } from './database.ts'
@@ -15,7 +16,7 @@ import type { RecoveredLog } from './level-log.ts'
 import { LevelLog } from './level-log.ts'
 import type { StoreContext } from './log-pages.ts'
 import type { Recovered } from './recovery.ts'
-import { FORMAT, checkFormat, recover } from './recovery.ts'
+import { FORMAT, checkFormat, emptyLog, recover } from './recovery.ts'
 import { encodeNumber } from './records.ts'
 import type { LevelTuning } from './tuning.ts'
 
@@ -64,7 +65,7 @@ export class LevelStore implements Store {
       // Its pages are still there: the id is not given again before the next start.
       this.#nextSpill = Math.max(this.#nextSpill, id + 1)
     }
-    if (context.eraser.waiting) context.committer.schedule()
+    if (context.eraser.waiting || context.bodies.waiting) context.committer.schedule()
   }
 
   /**
@@ -88,7 +89,8 @@ export class LevelStore implements Store {
       throw openingError(location, error as Error)
     }
     const logs = new Map<number, LevelLog>()
-    const context = storeContext(database, turn, clock, monitor, (id) => logs.delete(id))
+    const bodies = new Bodies(recovered.bodies)
+    const context = storeContext(database, turn, clock, monitor, bodies, (id) => logs.delete(id))
     const store = new LevelStore(context, logs, recovered)
     return { store, definitions: recovered.definitions }
   }
@@ -116,7 +118,7 @@ export class LevelStore implements Store {
     }
     let log = this.#logs.get(id)
     if (log === undefined) {
-      const recovered = this.#recovered.get(id) ?? { pages: [], aside: [], next: 0, deliveredBelow: 0 }
+      const recovered = this.#recovered.get(id) ?? emptyLog()
       this.#recovered.delete(id)
       this.#logs.set(id, (log = new LevelLog(id, this.#context, recovered)))
     }
@@ -144,15 +146,18 @@ function storeContext(
   turn: Turn,
   clock: Clock,
   monitor: StoreMonitor,
+  bodies: Bodies,
   dropped: (id: number) => void,
 ): StoreContext {
   const committer = new Committer(database, turn, clock, monitor)
   const eraser = new Eraser(database, () => committer.readable())
   committer.accompany(eraser)
+  committer.accompany(bodies)
   return {
     database,
     committer,
     eraser,
+    bodies,
     now: () => clock.now(),
     dropped,
     lost: (lost: LostMessages) => monitor.messagesLost?.(lost),

@@ -2,11 +2,12 @@
 import type { LostMessages, StoredMessage } from '../../core/ports.ts'
 import type { Entry } from '../../core/queue/entry.ts'
 import { DamagedRecordError } from './bytes.ts'
+import { type Bodies, bodiesOf } from './bodies.ts'
 import type { Batch, Committer } from './committer.ts'
 import type { Database } from './database.ts'
 import type { Eraser } from './eraser.ts'
 import { packFragment, unpackFragments } from './fragment.ts'
-import { Kind, POSITION_MAX, positionKey } from './keys.ts'
+import { Kind, POSITION_MAX, bodyKey, positionKey } from './keys.ts'
 import { Page } from './page.ts'
 import { PageList } from './page-list.ts'
 import { encodeIndexRecord, encodeNumber } from './records.ts'
@@ -17,6 +18,7 @@ export interface StoreContext {
   readonly database: Database
   readonly committer: Committer
   readonly eraser: Eraser
+  readonly bodies: Bodies
   /** Milliseconds since 1970. */
   now(): number
   /** The log with this id was dropped: it is of no use any more. */
@@ -29,6 +31,8 @@ export interface StoreContext {
 export interface PageOwner {
   /** Asks for a batch to which the pages contribute. */
   enlist(): void
+  /** An entry has its body elsewhere. */
+  shared(position: number, body: number): void
   /** Whether the entry at this position may have been handed to somebody. */
   wasDelivered(position: number): boolean
 }
@@ -76,7 +80,11 @@ export class LogPages {
       const position = entries[index]!.position
       const page = this.#pageFor(position)
       page.beginFragment(position)
-      const { value, end } = packFragment(entries, index, page, batch.now)
+      const { value, end } = packFragment(entries, index, page, batch.now, (message, at) => {
+        const body = this.#context.bodies.share(batch, message, this.#log, at)
+        this.#owner.shared(at, body)
+        return body
+      })
       page.serial = batch.serial
       page.writtenMiB = batch.writtenMiB
       batch.put(positionKey(Kind.fragment, this.#log, position), value)
@@ -233,6 +241,28 @@ export class LogPages {
   }
 
   async #readPage(page: Page, from: number, below: number, found: StoredMessage[]): Promise<void> {
+    await this.#readEntries(page, from, below, found)
+    const bodiless = bodiesOf(found)
+    if (bodiless.length > 0) await this.#readBodies(page, bodiless, found)
+  }
+
+  /** Reads the bodies that are kept apart. An entry whose body is missing is lost. */
+  async #readBodies(page: Page, bodiless: readonly StoredMessage[], found: StoredMessage[]): Promise<void> {
+    const bodies = await this.#values(bodiless.map(({ message }) => bodyKey(message.sharedBody)))
+    bodiless.forEach((stored, i) => {
+      const body = bodies[i]
+      const { message, position } = stored
+      if (body?.length === message.bodyBytes) {
+        message.body = body
+        return
+      }
+      found.splice(found.indexOf(stored), 1)
+      const error = new DamagedRecordError('a body is missing')
+      if (!page.settled(position)) this.#damagedEntries(page, position, position, error)
+    })
+  }
+
+  async #readEntries(page: Page, from: number, below: number, found: StoredMessage[]): Promise<void> {
     const { committer } = this.#context
     while (page.serial > committer.durable) await committer.settled()
     const fragments = wantedFragments(page, from, below)
@@ -253,7 +283,7 @@ export class LogPages {
         // The page was merged, or deleted, while it was read.
         if (wantedFragments(page, from, below).join() !== fragments.join()) {
           found.length = 0
-          await this.#readPage(page, from, below, found)
+          await this.#readEntries(page, from, below, found)
           return
         }
         this.#damaged(
@@ -270,10 +300,13 @@ export class LogPages {
     }
   }
 
-  /** Reads fragments, as soon as the database can be read. */
   async #load(fragments: readonly number[]): Promise<(Buffer | undefined)[]> {
+    return this.#values(fragments.map((first) => positionKey(Kind.fragment, this.#log, first)))
+  }
+
+  /** Reads values, as soon as the database can be read. */
+  async #values(keys: Buffer[]): Promise<(Buffer | undefined)[]> {
     const { committer, database } = this.#context
-    const keys = fragments.map((first) => positionKey(Kind.fragment, this.#log, first))
     for (;;) {
       await committer.readable()
       try {
@@ -301,15 +334,19 @@ export class LogPages {
   #damaged(page: Page, fragment: number, position: number, value: Buffer, error: Error): void {
     const following = page.fragments?.find((first) => first > fragment)
     const last = (following ?? page.last + 1) - 1
-    const count = page.settleRange(position, last + 1)
-    if (count === 0) return
-    if (value.length > 0) {
-      this.#setAside.push({ position: fragment, value })
-      this.#asidePositions.push(fragment)
-    }
+    if (!this.#damagedEntries(page, position, last, error) || value.length === 0) return
+    this.#setAside.push({ position: fragment, value })
+    this.#asidePositions.push(fragment)
+  }
+
+  /** Counts entries as settled, and reports them. Returns whether any of them was not settled before. */
+  #damagedEntries(page: Page, first: number, last: number, error: Error): boolean {
+    const count = page.settleRange(first, last + 1)
+    if (count === 0) return false
     if (page.live === 0) this.#pages.remove()
     this.#touch(page)
-    this.#context.lost({ log: this.#log, first: position, last, count, error })
+    this.#context.lost({ log: this.#log, first, last, count, error })
+    return true
   }
 }
 

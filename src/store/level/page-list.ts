@@ -15,11 +15,6 @@ export class PageList {
     return this.#pages.length - this.#head - this.#removed
   }
 
-  last(): Page | undefined {
-    const page = this.#pages[this.#pages.length - 1]
-    return page !== undefined && page.live > 0 ? page : undefined
-  }
-
   push(page: Page): void {
     this.#pages.push(page)
   }
@@ -37,10 +32,6 @@ export class PageList {
       if (page.live > 0) return page
     }
     return undefined
-  }
-
-  first(): Page | undefined {
-    return this.from(0)
   }
 
   /** All pages, in order. */

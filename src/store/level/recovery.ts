@@ -5,7 +5,8 @@ import type { Database, KeyRange } from './database.ts'
 import { StoreOpenError } from './database.ts'
 import { decodeDefinition } from './definition-codec.ts'
 import { scanFragments } from './fragment.ts'
-import { Kind, POSITION_MAX, kindEnd, kindKey, logOfKey, positionKey, positionOfKey } from './keys.ts'
+import type { BodyReference } from './bodies.ts'
+import { Kind, POSITION_MAX, kindEnd, kindKey, logOfKey, positionKey, positionOfKey, referenceOfKey } from './keys.ts'
 import type { RecoveredLog } from './level-log.ts'
 import { Page } from './page.ts'
 import { decodeIndexRecord, decodeLogRecord, decodeNumber } from './records.ts'
@@ -28,6 +29,12 @@ export interface Recovered {
   readonly logs: Map<number, RecoveredLog>
   readonly erasures: Map<number, UnfinishedErasure[]>
   readonly nextLog: number
+  readonly bodies: { readonly live: BodyReference[]; readonly dead: BodyReference[] }
+}
+
+/** A log that nothing is known of. */
+export function emptyLog(): RecoveredLog {
+  return { pages: [], aside: [], next: 0, deliveredBelow: 0, bodies: null }
 }
 
 /**
@@ -63,6 +70,7 @@ export async function recover(database: Database): Promise<Recovered> {
     logs: new Map(),
     erasures: new Map(),
     nextLog: nextLog === undefined ? 1 : decodeNumber(nextLog),
+    bodies: { live: [], dead: [] },
   }
   for await (const found of recordsOf(database, Kind.erasure)) {
     for (const [key, value] of found) {
@@ -74,6 +82,7 @@ export async function recover(database: Database): Promise<Recovered> {
   }
   await recoverPages(database, recovered)
   await recoverLogs(database, recovered)
+  await recoverBodies(database, recovered.logs, recovered.bodies)
   for await (const found of recordsOf(database, Kind.setAside)) {
     for (const [key] of found) logOf(recovered, logOfKey(key)).aside.push(positionOfKey(key))
   }
@@ -124,9 +133,44 @@ function addPage(recovered: Recovered, id: number, page: Page): void {
   pages.splice(following, 0, page)
 }
 
+/** Finds which references to shared bodies still count: those of entries that are not settled. */
+async function recoverBodies(
+  database: Database,
+  logs: ReadonlyMap<number, RecoveredLog>,
+  bodies: Recovered['bodies'],
+): Promise<void> {
+  for await (const found of recordsOf(database, Kind.bodyReference)) {
+    for (const [key] of found) {
+      const reference = referenceOfKey(key)
+      const { body, log: id, position } = reference
+      const log = logs.get(id)
+      if (log === undefined || !holds(log.pages, position)) {
+        bodies.dead.push(reference)
+        continue
+      }
+      bodies.live.push(reference)
+      log.bodies ??= new Map()
+      log.bodies.set(position, body)
+    }
+  }
+}
+
+/** Whether one of the pages, which are in order, has an entry at this position that is not settled. */
+function holds(pages: readonly Page[], position: number): boolean {
+  let low = 0
+  let high = pages.length
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if (pages[middle]!.last < position) low = middle + 1
+    else high = middle
+  }
+  const page = pages[low]
+  return page !== undefined && page.first <= position && page.live > 0 && !page.settled(position)
+}
+
 function logOf(recovered: Recovered, id: number): RecoveredLog {
   let log = recovered.logs.get(id)
-  if (log === undefined) recovered.logs.set(id, (log = { pages: [], aside: [], next: 0, deliveredBelow: 0 }))
+  if (log === undefined) recovered.logs.set(id, (log = emptyLog()))
   return log
 }
 

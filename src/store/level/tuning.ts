@@ -3,8 +3,11 @@
 /** Entries in a page. Beyond some hundreds the costs of a page vanish among those of its entries. */
 export const PAGE_ENTRIES = 512
 
-/** A page with so many bytes is full; one that has fewer may become larger by its last entry. */
-export const PAGE_BYTES = 64 * 1024
+/**
+ * A page with so many bytes is full; one that has fewer may become larger by its last entry. With 1 KiB a message, pages
+ * of 16, 64, 128 and 256 KiB took 2.6, 1.95, 1.7 and 1.7 µs of the main thread a message.
+ */
+export const PAGE_BYTES = 128 * 1024
 
 /** Positions in a page: bounds its bitmap when most messages are settled before they were ever written. */
 export const PAGE_SPAN = 4096
@@ -27,6 +30,12 @@ export const NEXT_AHEAD = 4096
 /** The fewest deliveries a batch at which the mark of what was delivered runs ahead, and the farthest that it does. */
 export const DELIVERED_SUSTAINED = 32
 export const DELIVERED_AHEAD_MAX = 8192
+
+/** Bodies from this size on are stored once when several logs have them: below it a copy costs less than two records. */
+export const SHARED_BODY_BYTES = 4096
+
+/** References to shared bodies that one batch deletes. */
+export const RELEASE_SLICE = 2000
 
 /** Pages that a discard or a drop deletes in the batch that it belongs to; more are deleted in slices afterwards. */
 export const ERASE_AT_ONCE_PAGES = 64

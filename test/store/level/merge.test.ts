@@ -25,14 +25,14 @@ it('reads all of a page whose merged value is on its way to the disk (issue-003)
   const options = { location: 'nowhere', turn: new Turn(), clock: new ManualClock(), monitor }
   const { store } = await LevelStore.open({ ...options, database: () => database })
   const log = store.log()
-  const [first] = appendAll(log, [0], { body: 'x'.repeat(7_000) })
+  const [first] = appendAll(log, [0], { body: 'x'.repeat(14_000) })
   for (const position of range(1, 9)) {
     await durable(store)
-    appendAll(log, [position], { body: 'x'.repeat(7_000) })
+    appendAll(log, [position], { body: 'x'.repeat(14_000) })
   }
   await durable(store)
   // The last of the page: the batch behind it has the merged value, and does not reach the disk yet.
-  log.append(entryOf(9, { body: 'x'.repeat(7_000) }), null, 0)
+  log.append(entryOf(9, { body: 'x'.repeat(14_000) }), null, 0)
   log.settle(first!)
   const merged = new Promise<void>((resolve) => {
     database.onBatch = (operations) => {

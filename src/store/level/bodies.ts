@@ -1,0 +1,106 @@
+// Large bodies that several logs have in common: each is stored once, beside the references that keep it.
+import type { Message } from '../../core/message.ts'
+import type { StoredMessage } from '../../core/ports.ts'
+import type { BackgroundWork, Batch } from './committer.ts'
+import { bodyKey, bodyReferenceKey } from './keys.ts'
+import { RELEASE_SLICE, SHARED_BODY_BYTES } from './tuning.ts'
+
+/** One log's claim to a body. */
+export interface BodyReference {
+  readonly body: number
+  readonly log: number
+  readonly position: number
+}
+
+/** What was found of bodies when the store was opened. */
+export interface RecoveredBodies {
+  /** Those of entries that are not settled. */
+  readonly live: readonly BodyReference[]
+  /** Those of entries that were settled, and whose deletion did not come about. */
+  readonly dead: readonly BodyReference[]
+}
+
+/** Whether a message's body is stored apart from its entries: it is large, and more than one log has it. */
+export function sharesBody(message: Message): boolean {
+  return message.bodyBytes >= SHARED_BODY_BYTES && (message.logs > 1 || message.sharedBody !== 0)
+}
+
+/**
+ * The shared bodies. A reference is a record of its own, written in the batch of its entry and deleted after the entry is
+ * settled; the body goes with the last of them. What a crash leaves of references to settled entries is found at the
+ * next start, by the bitmaps of the pages, so the count is never wrong.
+ */
+export class Bodies implements BackgroundWork {
+  /** References that are not settled, by body. */
+  readonly #references = new Map<number, number>()
+  /** References of settled entries, which the next batches delete. */
+  #released: BodyReference[] = []
+  /** Where in `#released` the next batch goes on. */
+  #next = 0
+  #nextBody = 1
+
+  constructor(recovered: RecoveredBodies) {
+    for (const { body } of recovered.live) this.#count(body)
+    // Their bodies are counted along, so that they go when their last reference does.
+    for (const reference of recovered.dead) {
+      this.#count(reference.body)
+      this.#released.push(reference)
+    }
+  }
+
+  get waiting(): boolean {
+    return this.#released.length > 0
+  }
+
+  /** Puts a reference into a batch, and the body if it is not there yet. Returns the body's number. */
+  share(batch: Batch, message: Message, log: number, position: number): number {
+    let body = message.sharedBody
+    if (body === 0 || !this.#references.has(body)) {
+      body = this.#nextBody++
+      message.sharedBody = body
+      batch.put(bodyKey(body), Buffer.from(message.body.subarray(message.bodyStart, message.bodyEnd)))
+    }
+    batch.put(bodyReferenceKey({ body, log, position }), NOTHING)
+    this.#count(body)
+    return body
+  }
+
+  /** The entry of a reference is settled. */
+  release(reference: BodyReference): void {
+    this.#released.push(reference)
+  }
+
+  contribute(batch: Batch): void {
+    const end = Math.min(this.#released.length, this.#next + RELEASE_SLICE)
+    while (this.#next < end) {
+      const reference = this.#released[this.#next++]!
+      batch.del(bodyReferenceKey(reference))
+      const left = this.#references.get(reference.body)! - 1
+      if (left > 0) this.#references.set(reference.body, left)
+      else {
+        this.#references.delete(reference.body)
+        batch.del(bodyKey(reference.body))
+      }
+    }
+    if (this.#next < this.#released.length) return
+    this.#released = []
+    this.#next = 0
+  }
+
+  committed(): void {
+    // Nothing waits for a deletion.
+  }
+
+  #count(body: number): void {
+    this.#references.set(body, (this.#references.get(body) ?? 0) + 1)
+    // Above every number that is in use: a body that is being deleted must not be taken for a new one.
+    this.#nextBody = Math.max(this.#nextBody, body + 1)
+  }
+}
+
+const NOTHING = Buffer.alloc(0)
+
+/** The keys of the bodies that these messages have elsewhere, one for each message that has. */
+export function bodiesOf(messages: readonly StoredMessage[]): StoredMessage[] {
+  return messages.filter(({ message }) => message.sharedBody !== 0 && message.body.length === 0)
+}

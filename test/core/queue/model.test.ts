@@ -1,0 +1,49 @@
+// Queues against a plain model, with a real broker and its real store on a disk that forgets: publish, get, consume,
+// acknowledge and requeue out of order, purge, delete, restarts and crashes at any moment. Nothing waits for real time.
+import fc from 'fast-check'
+import { describe, it, vi } from 'vitest'
+import { commands } from './model/commands.ts'
+import { World } from './model/world.ts'
+
+/** How many programs are run, and the seed of a failure that is to be seen again. */
+const { LEVERET_MODEL_RUNS = '300', LEVERET_MODEL_SEED } = process.env
+
+// Limits at which a handful of messages has a head, a gap and a tail, and several pages.
+vi.mock('../../../src/core/limits.ts', async (original) => ({
+  ...(await original<object>()),
+  ENTRY_OVERHEAD_BYTES: 10,
+  QUEUE_RESIDENT_BYTES: 120,
+  QUEUE_TRANSIENT_BYTES: 300,
+  QUEUE_READ_AHEAD_BYTES: 60,
+}))
+vi.mock('../../../src/store/level/tuning.ts', async (original) => ({
+  ...(await original<object>()),
+  PAGE_ENTRIES: 5,
+  PAGE_BYTES: 300,
+  PAGE_SPAN: 14,
+  PAGE_FRAGMENTS: 4,
+  FRAGMENTS_UNMERGED: 1,
+  NEXT_AHEAD: 6,
+  DELIVERED_SUSTAINED: 3,
+  DELIVERED_AHEAD_MAX: 8,
+  ERASE_AT_ONCE_PAGES: 1,
+  ERASE_SLICE: 3,
+}))
+
+describe('queues', () => {
+  it(
+    'lose nothing, invent nothing and keep their order, whatever happens and whenever the broker ends',
+    { timeout: 600_000 },
+    async () => {
+      const seed = LEVERET_MODEL_SEED === undefined ? {} : { seed: Number(LEVERET_MODEL_SEED) }
+      await fc.assert(
+        fc.asyncProperty(commands(100), async (program) => {
+          const world = await World.start()
+          await fc.asyncModelRun(() => ({ model: {}, real: world }), program)
+          await world.finish()
+        }),
+        { numRuns: Number(LEVERET_MODEL_RUNS), ...seed },
+      )
+    },
+  )
+})

@@ -1,0 +1,126 @@
+// What may happen to a world, as commands that fast-check puts together, runs, and takes apart when they fail.
+import fc from 'fast-check'
+import { QUEUES, type QueueName, type Target, type World } from './world.ts'
+
+/** The world holds its model itself. */
+export type Command = fc.AsyncCommand<object, World>
+
+class Step implements Command {
+  readonly #words: string
+  readonly #act: (world: World) => void | Promise<void>
+
+  constructor(words: string, act: (world: World) => void | Promise<void>) {
+    this.#words = words
+    this.#act = act
+  }
+
+  check(): boolean {
+    return true
+  }
+
+  async run(_model: object, world: World): Promise<void> {
+    await this.#act(world)
+    world.check()
+  }
+
+  toString(): string {
+    return this.#words
+  }
+}
+
+const queue = fc.constantFrom<QueueName>('a', 'a', 'a', 'b', 'c')
+const target = fc.constantFrom<Target>(...QUEUES, 'a', 'a', 'a', 'a', 'c', 'c', 'all')
+const pick = fc.nat(1000)
+
+const publish = fc
+  .record({
+    target,
+    // Mostly of one kind, so that queues of stored, of transient and of mixed messages come about.
+    kinds: fc.oneof(fc.constantFrom('p', 't'), fc.constantFrom('pt', 'ppt', 'ttp')),
+    count: fc.oneof(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 20 })),
+    bytes: fc.integer({ min: 4, max: 60 }),
+  })
+  .map(({ target: to, kinds, count, bytes }) => {
+    return new Step(`publish ${count} × ${bytes} bytes (${kinds}) to ${to}`, (world) => {
+      for (let i = 0; i < count; i++) world.publish(to, bytes - (i % 4), kinds[i % kinds.length] === 'p')
+    })
+  })
+
+const get = fc
+  .record({ name: queue, noAck: fc.boolean(), count: fc.integer({ min: 1, max: 4 }) })
+  .map(({ name, noAck, count }) => {
+    return new Step(`get ${count} from ${name}${noAck ? ', no ack' : ''}`, (world) => {
+      for (let i = 0; i < count; i++) world.get(name, noAck)
+    })
+  })
+
+const consume = fc
+  .record({ name: queue, noAck: fc.nat(4).map((one) => one === 0), prefetch: fc.integer({ min: 1, max: 6 }) })
+  .map(({ name, noAck, prefetch }) => {
+    return new Step(`consume ${name}, ${noAck ? 'no ack' : `prefetch ${prefetch}`}`, (world) => {
+      world.consume(name, noAck, prefetch)
+    })
+  })
+
+const cancel = pick.map((which) => new Step(`cancel ${which}`, (world) => world.cancel(which)))
+
+const settle = fc
+  .record({
+    how: fc.constantFrom('acknowledge', 'acknowledge', 'reject', 'requeue', 'requeue'),
+    which: pick,
+    multiple: fc.boolean(),
+  })
+  .map(({ how, which, multiple }) => {
+    return new Step(`${how} ${which}${multiple ? ', multiple' : ''}`, (world) => world.settle(how, which, multiple))
+  })
+
+const purge = queue.map((name) => new Step(`purge ${name}`, (world) => world.purge(name)))
+const replace = queue.map((name) => new Step(`delete and declare ${name}`, (world) => world.replace(name)))
+const input = fc
+  .constantFrom(1000, 1 << 20, 4 << 20)
+  .map((bytes) => new Step(`${bytes} bytes of input`, (world) => world.input(bytes)))
+
+const turn = fc.constant(new Step('turn', (world) => world.turn()))
+const write = fc
+  .constantFrom('written', 'written', 'written', 'written', 'failed', 'written but failed')
+  .map((outcome) => new Step(`batch ${outcome}`, (world) => world.write(outcome)))
+/** All of it at once, as on a disk that is quick. */
+const commit = fc.constant(
+  new Step('commit', async (world) => {
+    await world.turn()
+    await world.write('written')
+  }),
+)
+const read = fc.constant(new Step('page read', (world) => world.read()))
+const wait = fc
+  .constantFrom(100, 1000, 10_000)
+  .map((milliseconds) => new Step(`wait ${milliseconds} ms`, (world) => world.wait(milliseconds)))
+
+const restart = fc.constant(new Step('restart', (world) => world.restart()))
+const crash = fc
+  .boolean()
+  .map((written) => new Step(`crash${written ? ', batch written' : ''}`, (world) => world.crash(written)))
+
+/** All commands, the commonest first. What a queue learns to do later adds its own. */
+const WEIGHTS: readonly { readonly weight: number; readonly arbitrary: fc.Arbitrary<Command> }[] = [
+  { weight: 30, arbitrary: publish },
+  { weight: 16, arbitrary: commit },
+  { weight: 12, arbitrary: turn },
+  { weight: 12, arbitrary: write },
+  { weight: 18, arbitrary: read },
+  { weight: 18, arbitrary: settle },
+  { weight: 18, arbitrary: get },
+  { weight: 8, arbitrary: consume },
+  { weight: 6, arbitrary: cancel },
+  { weight: 3, arbitrary: wait },
+  { weight: 2, arbitrary: crash },
+  { weight: 1, arbitrary: restart },
+  { weight: 1, arbitrary: purge },
+  { weight: 1, arbitrary: replace },
+  { weight: 1, arbitrary: input },
+]
+
+/** Programs of up to so many commands. */
+export function commands(most: number): fc.Arbitrary<Iterable<Command>> {
+  return fc.commands([fc.oneof(...WEIGHTS)], { maxCommands: most, size: 'max' })
+}

@@ -1,0 +1,131 @@
+// The power goes while LevelDB writes. What the process did to its files is journalled below it, and from the journal
+// the disk is rebuilt as it may be found after a cut at any moment: each file with some of what was written since it was
+// last synced, the last write torn, and the directory without what was not synced of it. A store must open on each of
+// these disks, with everything that was confirmed by then.
+import { execFileSync, spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { Turn } from '../../src/lib/turn.ts'
+import { LevelStore } from '../../src/store/level/level-store.ts'
+import { type DirectoryPromise, JournalledDirectory, readFiles, writeFiles } from './power-cut-journal.ts'
+import { type Mark, SMALL_TABLES, failingMonitor, modelAfter, parseMark } from './power-cut-marks.ts'
+import type { Random } from './random.ts'
+import { seeds, withSeed } from './seeds.ts'
+import type { FoundState } from './store-model.ts'
+import { StoreProgram } from './store-program.ts'
+
+const RUNS = 2
+const CUTS = Number(process.env['LEVERET_POWER_CUTS'] ?? 100)
+/** `LEVERET_POWER_CUT_DIRECTORIES=none` shows what LevelDB takes for granted. */
+const PROMISES = (process.env['LEVERET_POWER_CUT_DIRECTORIES']?.split(',') ?? [
+  'journal',
+  'own name',
+]) as readonly DirectoryPromise[]
+
+// Where syncing costs nothing, if there is such a place.
+const home = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'leveret-power-cut-'))
+const shim = join(home, 'power-cut.so')
+const why = process.platform !== 'linux' ? 'only on Linux' : compiles() ? '' : 'there is no C compiler that works'
+
+beforeAll(() => {
+  if (why === '') compile(join(import.meta.dirname, 'power-cut.c'), shim)
+})
+afterAll(() => rmSync(home, { recursive: true, force: true }))
+
+it.skipIf(why !== '')(
+  `opens with everything that was confirmed after a power cut at any moment${why && ` (skipped: ${why})`}`,
+  async () => {
+    const tally = { cuts: 0, messages: 0 }
+    for (const seed of seeds(RUNS)) await withSeed(seed, (random) => generations(random, tally))
+    expect(tally.cuts).toBeGreaterThanOrEqual(CUTS)
+    expect(tally.messages).toBeGreaterThan(0)
+  },
+  60_000 + seeds(RUNS).length * 60_000,
+)
+
+/** Whether something quite small can be compiled. */
+function compiles(): boolean {
+  const source = join(home, 'smallest.c')
+  writeFileSync(source, '#include <stdio.h>\nint main(void) { return 0; }\n')
+  return spawnSync('cc', ['-o', join(home, 'smallest'), source]).status === 0
+}
+
+function compile(source: string, library: string): void {
+  execFileSync('cc', ['-shared', '-fPIC', '-O2', '-o', library, source, '-ldl'])
+}
+
+interface Tally {
+  cuts: number
+  messages: number
+}
+
+/** A store that starts from nothing, and then one that starts from what a power cut left of it. */
+async function generations(random: Random, tally: Tally): Promise<void> {
+  let disk = new Map<string, Buffer>()
+  let marks: readonly Mark[] = []
+  for (const turns of [200, 60]) {
+    const directory = runChild(random, disk, turns)
+    const cuts = Array.from({ length: CUTS }, () => random.int(0, directory.length)).toSorted((a, b) => a - b)
+    const noted = [...marks]
+    let next = disk
+    for (const cut of cuts) {
+      directory.advance(cut)
+      const promise = random.pick(PROMISES)
+      const crashed = directory.crashed(random, promise)
+      for (const line of directory.takeMarks()) noted.push(parseMark(line))
+      const found = await expectOpens(crashed, noted, `cut ${cut} of ${directory.length}, ${promise}`)
+      tally.cuts++
+      for (const { messages } of found.logs.values()) tally.messages += messages.size
+      if (!random.chance(0.1)) continue
+      next = crashed
+      marks = [...noted]
+    }
+    disk = next
+  }
+}
+
+/** Runs a program on a disk and returns what it did. */
+function runChild(random: Random, disk: ReadonlyMap<string, Buffer>, turns: number): JournalledDirectory {
+  const directory = join(home, 'data')
+  const journal = join(home, 'journal')
+  rmSync(directory, { recursive: true, force: true })
+  rmSync(journal, { force: true })
+  mkdirSync(directory)
+  writeFiles(directory, disk)
+  const script = join(import.meta.dirname, 'power-cut-child.ts')
+  const words = ['--import', 'tsx', script, directory, String(random.int(1, 1_000_000)), '2', String(turns)]
+  const env = { ...process.env, LD_PRELOAD: shim, POWER_CUT_DIRECTORY: directory, POWER_CUT_JOURNAL: journal }
+  execFileSync(process.execPath, words, { env, stdio: ['ignore', 'ignore', 'pipe'] })
+  const bytes = readFileSync(journal)
+  const complete = new JournalledDirectory(bytes, disk)
+  complete.advance(complete.length)
+  // The journal tells all that happened, or the disks that are made from it are not worth much.
+  expect(isDeepStrictEqual(complete.files(), readFiles(directory))).toBe(true)
+  return new JournalledDirectory(bytes, disk)
+}
+
+/** A store opens on the disk, and holds what it was promised to. */
+async function expectOpens(
+  disk: ReadonlyMap<string, Buffer>,
+  marks: readonly Mark[],
+  where: string,
+): Promise<FoundState> {
+  const location = join(home, 'image')
+  rmSync(location, { recursive: true, force: true })
+  writeFiles(location, disk)
+  try {
+    const model = modelAfter(marks)
+    const options = { location, turn: new Turn(), monitor: failingMonitor, tuning: SMALL_TABLES }
+    const { store, definitions } = await LevelStore.open(options)
+    const program = new StoreProgram(store, { pick: <T>(items: readonly T[]) => items[0]! } as Random, () => undefined)
+    const found = await program.open(definitions, model.logs)
+    await store.close()
+    model.opened(found)
+    return found
+  } catch (error) {
+    throw new Error(`${where}: ${(error as Error).message}`, { cause: error })
+  }
+}
