@@ -411,6 +411,7 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
   /** Publishers that are ahead of the rest give way. */
   #paced(): void {
     this.#publishedInChunk = false
+    if (!this.running) return
     if (!this.#publishing) {
       this.#publishing = true
       this.context.broker.alarms.add(this)
@@ -524,6 +525,9 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
     this.#lastChannel = null
     this.#session?.close()
     this.context.broker.alarms.delete(this)
+    // Nobody would say when the alarm is clear, and the answer to a close must be read.
+    if (this.#blocked) this.#reader.release()
+    this.#blocked = false
   }
 
   #closed(): void {

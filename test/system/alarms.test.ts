@@ -1,0 +1,186 @@
+// Alarms on the wire: connection.blocked and unblocked, and who waits. Memory is as full as the test says.
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { ManualClock } from '../../src/lib/clock.ts'
+import { startServer, type Server } from '../../src/server.ts'
+import { CAPABILITIES, RawClient, type Login, type RawChannel } from '../support/raw-client.ts'
+
+const LIMIT = 1_000_000_000
+const WITHOUT_BLOCKED: Login = { clientProperties: { capabilities: { ...CAPABILITIES, 'connection.blocked': false } } }
+
+let server: Server
+let clock: ManualClock
+let usedBytes = 0
+const clients: RawClient[] = []
+
+beforeEach(async () => {
+  usedBytes = 0
+  clock = new ManualClock()
+  vi.spyOn(process.memoryUsage, 'rss').mockImplementation(() => usedBytes)
+  server = await startServer({ host: '127.0.0.1', clock, memoryLimit: LIMIT })
+})
+
+afterEach(async () => {
+  for (const client of clients.splice(0)) client.drop()
+  await server.close()
+  vi.restoreAllMocks()
+})
+
+async function connect(login: Login = {}): Promise<RawClient> {
+  const client = await RawClient.open(server.ports.amqp, login, '127.0.0.1')
+  clients.push(client)
+  return client
+}
+
+async function channel(login: Login = {}): Promise<RawChannel> {
+  return (await connect(login)).openChannel()
+}
+
+/** A channel of a connection that has published: it hears of alarms. */
+async function publisher(queue: string, login: Login = {}): Promise<RawChannel> {
+  const made = await channel(login)
+  await made.queue(queue)
+  await made.call('confirm.select')
+  made.publish({ 'routing-key': queue }, 'first')
+  await made.expect('basic.ack')
+  return made
+}
+
+/** Fills memory, or empties it, and lets the broker notice. */
+function memory(full: boolean): void {
+  usedBytes = full ? LIMIT + 1 : LIMIT / 2
+  clock.advance(1000)
+}
+
+/** Lets the broker read everything that others have sent so far. */
+async function settle(): Promise<void> {
+  const client = await connect()
+  await client.close()
+}
+
+describe('a publisher', () => {
+  it('is told of an alarm, is not read while it stands, and is told when it is clear', async () => {
+    const publishing = await publisher('q')
+    const { client } = publishing
+    memory(true)
+    await client.expect('connection.blocked', { reason: 'low on memory' })
+    publishing.publish({ 'routing-key': 'q' }, 'second')
+    await settle()
+    const other = await channel()
+    await other.call('queue.declare', { queue: 'q', passive: true }, { 'message-count': 1 })
+    memory(false)
+    await client.expect('connection.unblocked')
+    await publishing.expect('basic.ack')
+    await other.call('queue.declare', { queue: 'q', passive: true }, { 'message-count': 2 })
+  })
+
+  it('is told once, however often memory is found to be short', async () => {
+    const { client } = await publisher('q')
+    for (let checks = 0; checks < 5; checks++) memory(true)
+    memory(false)
+    memory(false)
+    await client.expect('connection.blocked')
+    await client.expect('connection.unblocked')
+    await client.close()
+  })
+
+  it('that did not ask for it is told nothing, and waits all the same', async () => {
+    const publishing = await publisher('q', WITHOUT_BLOCKED)
+    memory(true)
+    publishing.publish({ 'routing-key': 'q' }, 'second')
+    await settle()
+    expect(publishing.client.waiting(0)).toBe(0)
+    const other = await channel()
+    await other.call('queue.declare', { queue: 'q', passive: true }, { 'message-count': 1 })
+    memory(false)
+    await publishing.expect('basic.ack')
+    await publishing.client.close()
+  })
+
+  it('that comes while the alarm stands is let in, and blocked by its first message', async () => {
+    memory(true)
+    const publishing = await channel()
+    await publishing.queue('q')
+    publishing.publish({ 'routing-key': 'q' }, 'first')
+    await publishing.client.expect('connection.blocked', { reason: 'low on memory' })
+    publishing.publish({ 'routing-key': 'q' }, 'second')
+    await settle()
+    const other = await channel()
+    await other.call('queue.declare', { queue: 'q', passive: true }, { 'message-count': 1 })
+  })
+
+  it('that closes while it is blocked is answered when it no longer is', async () => {
+    const { client } = await publisher('q')
+    memory(true)
+    await client.expect('connection.blocked')
+    client.send('connection.close', { 'reply-code': 200, 'reply-text': 'enough' })
+    await settle()
+    expect([client.waiting(0), client.ended]).toEqual([0, false])
+    memory(false)
+    await client.expect('connection.unblocked')
+    await client.expect('connection.close-ok')
+    await client.expectEnd()
+  })
+
+  it('that goes without a word while it is blocked leaves nothing behind', async () => {
+    const publishing = await publisher('q')
+    await publishing.queue('own', { exclusive: true })
+    memory(true)
+    await publishing.client.expect('connection.blocked')
+    publishing.client.drop(true)
+    const other = await channel()
+    await vi.waitFor(async () => {
+      other.send('queue.declare', { queue: 'own', exclusive: true })
+      const { method } = await other.client.nextOn(1)
+      if (method === 'queue.declare-ok') return
+      await other.send('channel.close-ok').call('channel.open')
+      throw new Error('the queue of the client that has gone is still there')
+    })
+  })
+
+  it('that is silent while it is blocked is not taken for gone, and has heartbeats all the while', async () => {
+    const { client } = await publisher('q', { heartbeat: 10 })
+    memory(true)
+    await client.expect('connection.blocked')
+    for (let seconds = 0; seconds < 100; seconds += 5) {
+      clock.advance(5000)
+      await settle()
+    }
+    expect(client.ended).toBe(false)
+    expect(client.heartbeats).toBeGreaterThanOrEqual(9)
+    memory(false)
+    await client.expect('connection.unblocked')
+    await client.close()
+  })
+
+  it('that is blocked answers a broker that stops, and is not waited for', async () => {
+    const { client } = await publisher('q')
+    memory(true)
+    await client.expect('connection.blocked')
+    const before = performance.now()
+    const closed = server.close()
+    await client.expectConnectionClose(320, /^CONNECTION_FORCED/)
+    await closed
+    // A second and a half is what clients get who do not answer.
+    expect(performance.now() - before).toBeLessThan(1400)
+  })
+})
+
+describe('a consumer', () => {
+  it('is told nothing, is read, and has its messages while the alarm stands', async () => {
+    const publishing = await publisher('q')
+    publishing.publish({ 'routing-key': 'q' }, 'second')
+    await publishing.expect('basic.ack')
+    memory(true)
+    await publishing.client.expect('connection.blocked')
+    const consuming = await channel()
+    await consuming.call('basic.qos', { 'prefetch-count': 1 })
+    await consuming.consume('q')
+    const first = await consuming.expectDeliver({}, 'first')
+    consuming.send('basic.ack', { 'delivery-tag': first.tag })
+    const second = await consuming.expectDeliver({}, 'second')
+    consuming.send('basic.ack', { 'delivery-tag': second.tag })
+    await consuming.call('queue.declare', { queue: 'q', passive: true }, { 'message-count': 0 })
+    expect(consuming.client.waiting(0)).toBe(0)
+    await consuming.client.close()
+  })
+})
