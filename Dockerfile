@@ -16,7 +16,7 @@ COPY package.json LICENSE ./
 RUN mkdir /var/lib/leveret && chown node:node /var/lib/leveret
 USER node
 VOLUME /var/lib/leveret
-EXPOSE 5672
+EXPOSE 5672 15672 15692
 # Healthy is who answers a protocol header with the first frame of a handshake, which starts with a 1. Bash has sockets,
 # so that no process of Node's is started every few seconds.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 CMD ["bash", "-c", \

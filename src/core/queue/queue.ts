@@ -1,4 +1,5 @@
 // A queue: its messages in order, what is out with consumers, and who is next.
+import { MessageCounts } from '../counts.ts'
 import type { Binding } from '../exchange/binding.ts'
 import type { InputWindow } from '../input-window.ts'
 import { PACE_DELIVERIES_MIN, QUEUE_OVERRUN_BYTES } from '../limits.ts'
@@ -54,12 +55,14 @@ export class Queue implements BacklogHost {
   deleted = false
   /** Messages handed out since the start, redeliveries included. */
   deliveredTotal = 0
+  readonly counts = new MessageCounts()
 
   readonly #context: QueueContext
   readonly #dispatch = new Dispatch()
   readonly #backlog: Backlog
   #nextPosition: number
   #unackedCount = 0
+  #unackedBytes = 0
   #hadConsumer = false
   #keepsUp = true
 
@@ -89,6 +92,11 @@ export class Queue implements BacklogHost {
   /** Messages that were delivered and are neither acknowledged nor requeued. */
   get unackedCount(): number {
     return this.#unackedCount
+  }
+
+  /** The bodies of those, in bytes. */
+  get unackedBytes(): number {
+    return this.#unackedBytes
   }
 
   get consumerCount(): number {
@@ -130,6 +138,7 @@ export class Queue implements BacklogHost {
    * once when nothing waits before it and a consumer is ready.
    */
   publish(message: Message, publisher: Publisher | null, sequence: number): void {
+    this.counts.published++
     const entry = new Entry(this, message, this.#nextPosition++)
     if (message.persistent && this.log !== null) this.log.append(entry, publisher, sequence)
     else if (publisher !== null) publisher.accepted(sequence)
@@ -148,6 +157,8 @@ export class Queue implements BacklogHost {
   acknowledge(entry: Entry): void {
     if (entry.state !== EntryState.unacked) return
     this.#unackedCount--
+    this.#unackedBytes -= entry.message.bodyBytes
+    this.counts.acknowledged++
     this.#settle(entry)
   }
 
@@ -155,6 +166,7 @@ export class Queue implements BacklogHost {
   requeue(entry: Entry): void {
     if (entry.state !== EntryState.unacked) return
     this.#unackedCount--
+    this.#unackedBytes -= entry.message.bodyBytes
     if (this.deleted) {
       entry.state = EntryState.settled
       return
@@ -166,7 +178,11 @@ export class Queue implements BacklogHost {
 
   /** The consumer will not take the message, and it is not to come back. */
   reject(entry: Entry): void {
-    this.acknowledge(entry)
+    if (entry.state !== EntryState.unacked) return
+    this.#unackedCount--
+    this.#unackedBytes -= entry.message.bodyBytes
+    this.counts.rejected++
+    this.#settle(entry)
   }
 
   /** Adds a consumer. The caller calls `serve` once the subscription is confirmed to the client. */
@@ -215,8 +231,11 @@ export class Queue implements BacklogHost {
 
   /** Takes the next message out, as basic.get does. Undefined when none is ready, or one must be read first. */
   get(noAck: boolean): Entry | undefined {
+    if (this.#backlog.count === 0) this.counts.getEmpty++
     if (this.#backlog.count === 0 || !this.#backlog.available) return undefined
     const entry = this.#backlog.take()!
+    if (noAck) this.counts.gotNoAck++
+    else this.counts.got++
     this.#handOut(entry, noAck)
     return entry
   }
@@ -262,18 +281,22 @@ export class Queue implements BacklogHost {
   }
 
   #deliver(consumer: Consumer, entry: Entry): void {
+    if (consumer.noAck) this.counts.deliveredNoAck++
+    else this.counts.delivered++
     this.#handOut(entry, consumer.noAck)
     consumer.deliver(entry)
   }
 
   #handOut(entry: Entry, noAck: boolean): void {
     this.deliveredTotal++
+    if (entry.redelivered) this.counts.redelivered++
     if (noAck) {
       this.#settle(entry)
       return
     }
     entry.state = EntryState.unacked
     this.#unackedCount++
+    this.#unackedBytes += entry.message.bodyBytes
     if (entry.stored !== Stored.no && !entry.spilled) this.log!.delivered(entry.position)
     if (!entry.message.owned) this.#context.window.watch(entry)
   }
