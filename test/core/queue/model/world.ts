@@ -253,7 +253,7 @@ export class World implements Publisher {
       this.#letThrough(true)
       await turnsRun()
     }
-    for (const kind of ['index', 'fragment', 'erasure', 'setAside'] as const) {
+    for (const kind of ['index', 'fragment', 'erasure', 'setAside', 'body', 'bodyReference'] as const) {
       const left = this.#disk.keys(Kind[kind]).map((key) => key.toString('hex'))
       assert.deepEqual(left, [], `something is left on the disk: ${kind}`)
     }
