@@ -1,6 +1,8 @@
 // One channel of a connection: its state, its consumers and what is out with them.
 import { BrokerError } from '../core/errors.ts'
 import { NO_KEYS } from '../core/exchange/exchange.ts'
+import type { ChannelView } from '../core/clients.ts'
+import { MessageCounts } from '../core/counts.ts'
 import type { Entry } from '../core/queue/entry.ts'
 import type { Message } from '../core/message.ts'
 import type { Queue } from '../core/queue/queue.ts'
@@ -25,11 +27,12 @@ const NO_ROUTE = 'NO_ROUTE'
  * One channel. Owns delivery tags and what is unacknowledged. A channel that was closed by the server swallows what
  * comes until the client has answered (`closing`).
  */
-export class Channel implements TransactionHost {
+export class Channel implements ChannelView, TransactionHost {
   readonly number: number
   readonly connection: Connection
   readonly session: Session
   readonly consumers = new Map<string, ChannelConsumer>()
+  readonly counts = new MessageCounts()
   /** The last queue that was declared here: what an empty queue name stands for (AMQP 0-9-1, queue.declare). */
   lastQueue = ''
   /** The prefetch of consumers that start from now on (RabbitMQ: basic.qos, global = false). */
@@ -55,6 +58,34 @@ export class Channel implements TransactionHost {
     this.#content = new ContentAssembly(connection.options.messageBytesMax)
   }
 
+  get activity(): 'running' | 'closing' {
+    return this.closing || !this.#open ? 'closing' : 'running'
+  }
+
+  get confirmMode(): boolean {
+    return this.confirms !== null
+  }
+
+  get unackedCount(): number {
+    return this.#unacked.count
+  }
+
+  get unconfirmedCount(): number {
+    return this.confirms?.outstanding ?? 0
+  }
+
+  get consumerViews(): Iterable<ChannelConsumer> {
+    return this.consumers.values()
+  }
+
+  get consumerCount(): number {
+    return this.consumers.size
+  }
+
+  eachUnacked(visit: (deliveryTag: number, entry: Entry, consumerTag: string) => void): void {
+    this.#unacked.each((tag, entry, consumer) => visit(tag, entry, consumer?.tag ?? ''))
+  }
+
   /** Takes the payload of a method frame. Throws AmqpError or WireError for what must end channel or connection. */
   method(buffer: Buffer, start: number, end: number): void {
     if (this.#content.busy) throw this.#content.interrupted()
@@ -77,6 +108,10 @@ export class Channel implements TransactionHost {
   body(buffer: Buffer, start: number, end: number): void {
     const message = this.#content.body(buffer, start, end)
     if (message !== null) this.#publish(message)
+  }
+
+  get transactional(): boolean {
+    return this.transaction !== null
   }
 
   /** Where direct replies to this channel are published, while it consumes them. */
@@ -107,7 +142,11 @@ export class Channel implements TransactionHost {
   /** Writes a delivery, and remembers it if it is to be acknowledged. */
   deliver(consumer: ChannelConsumer, entry: Entry): void {
     const tag = this.#nextDeliveryTag++
-    if (!consumer.noAck) {
+    const { counts } = this
+    if (entry.redelivered) counts.redelivered++
+    if (consumer.noAck) counts.deliveredNoAck++
+    else {
+      counts.delivered++
       consumer.outstanding++
       this.#unacked.add(tag, entry, consumer)
     }
@@ -120,6 +159,9 @@ export class Channel implements TransactionHost {
   /** Answers basic.get with a message. */
   deliverGot(entry: Entry, noAck: boolean, messageCount: number): void {
     const tag = this.#nextDeliveryTag++
+    if (entry.redelivered) this.counts.redelivered++
+    if (noAck) this.counts.gotNoAck++
+    else this.counts.got++
     if (!noAck) this.#unacked.add(tag, entry, null)
     const { deliveries } = this.connection
     const message = entry.presented
@@ -133,7 +175,9 @@ export class Channel implements TransactionHost {
       this.#settleLater(this.transaction, tag, multiple, acknowledgeEntry)
       return
     }
+    const before = this.#unacked.count
     this.#take(tag, multiple, acknowledgeEntry)
+    this.counts.acknowledged += before - this.#unacked.count
     this.#returnCredit()
   }
 
@@ -189,6 +233,7 @@ export class Channel implements TransactionHost {
   }
 
   unroutable(message: Message): void {
+    this.counts.returned++
     const { deliveries } = this.connection
     if (!deliveries.fits(message)) this.#cannotDeliver(message)
     else deliveries.returned(this.number, ReplyCode.noRoute, NO_ROUTE, message)
@@ -223,6 +268,8 @@ export class Channel implements TransactionHost {
   close(): void {
     if (!this.#open) return
     this.#open = false
+    this.connection.context.broker.churn.channelsClosed++
+    this.session.vhost.channelClosed(this.counts)
     this.#content.abandon()
     this.confirms?.close()
     if (this.transaction !== null) this.rollback(this.transaction)
@@ -239,6 +286,7 @@ export class Channel implements TransactionHost {
 
   #publish(message: Message): void {
     const content = this.#content
+    this.counts.published++
     try {
       const copies = content.special ? this.#checkProperties(message) : NO_KEYS
       if (this.transaction === null) this.#publishNow(message, copies)
@@ -249,7 +297,7 @@ export class Channel implements TransactionHost {
   }
 
   #publishNow(message: Message, copies: readonly string[]): void {
-    const { session, confirms } = this
+    const { session, confirms, counts } = this
     const sequence = confirms === null ? 0 : confirms.begin()
     const reached =
       copies === NO_KEYS
@@ -257,6 +305,7 @@ export class Channel implements TransactionHost {
         : session.publishCopies(message, copies, confirms, sequence)
     // RabbitMQ: a message that is delayed has reached nobody yet, and is returned although it is delivered later.
     if (this.#content.mandatory && session.unrouted) this.unroutable(message)
+    else if (reached === 0) counts.dropped++
     if (confirms !== null) confirms.finish(sequence, reached)
   }
 

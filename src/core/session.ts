@@ -138,6 +138,7 @@ export class Session implements QueueOwner {
       queue.publish(message, publisher, sequence)
       if (queue.overrun) this.#overrun = queue
     }
+    this.#count(message, reached)
     for (const detour of destinations.detours) detour.take(message, destinations.copies, publisher, sequence)
     return { reached, answers: reached + destinations.detours.length }
   }
@@ -223,6 +224,7 @@ export class Session implements QueueOwner {
       const durable = existing.owner !== null ? existing.durable : declaration.durable
       assertQueueEquivalent(existing, { ...declaration, durable }, this.vhost.name)
       existing.redeclared()
+      this.#broker.churn.queuesDeclared++
       return existing
     }
     const deadLetters = declaration.arguments.get('x-dead-letter-exchange')
@@ -246,6 +248,7 @@ export class Session implements QueueOwner {
       arguments: declaration.arguments,
     })
     if (declaration.exclusive) this.#exclusiveQueues.add(queue)
+    this.#broker.churn.queuesDeclared++
     return queue
   }
 
@@ -394,6 +397,10 @@ export class Session implements QueueOwner {
     const routes = this.#routes
     const queues = routes.queues
     const reached = routes.length
+    const exchange = this.#routedExchange!
+    exchange.publishedIn++
+    exchange.publishedOut += reached
+    this.#count(message, reached)
     for (let i = 0; i < reached; i++) {
       const queue = queues[i]!
       queue.publish(message, publisher, sequence)
@@ -402,6 +409,13 @@ export class Session implements QueueOwner {
     if (routes.detourCount === 0) return reached
     for (let i = 0; i < routes.detourCount; i++) routes.detours[i]!.take(message, copies, publisher, sequence)
     return reached + routes.detourCount
+  }
+
+  #count(message: Message, reached: number): void {
+    const { counts } = this.vhost
+    counts.published++
+    counts.routed += reached
+    this.#broker.sizes.observe(message.bodyEnd - message.bodyStart)
   }
 
   #route(message: Message, keys: readonly string[]): void {
@@ -423,6 +437,8 @@ export class Session implements QueueOwner {
     const known = this.#routedExchange
     if (known !== null && name === this.#routedName && this.#routedVersion === version) return known
     this.#routedExchange = null
+    // Should this fail, nothing that was looked up before holds any more.
+    this.#routedVersion = -1
     const exchange = this.publishableExchange(name)
     this.#routedExchange = exchange
     this.#routedName = name

@@ -71,7 +71,7 @@ export const basicMethods: BasicMethods = {
     }
     const source = queue === REPLY_TO ? replySource(channel, noAck) : session.readableQueue(queueName(channel, queue))
     const tag = givenTag === '' ? generatedName('amq.ctag-') : givenTag
-    const consumer = new ChannelConsumer(channel, source, tag, noAck, channel.consumerPrefetch)
+    const consumer = new ChannelConsumer(channel, source, tag, { noAck, exclusive, arguments: args })
     consumer.started(session.consume(source, consumer, exclusive, args))
     channel.consumers.set(tag, consumer)
     if (!nowait) writeBasicConsumeOk(connection.writer, channel.number, tag)
@@ -123,8 +123,10 @@ function replySource(channel: Channel, noAck: boolean): Queue {
 
 function get(channel: Channel, queue: Queue, noAck: boolean): void {
   const entry = queue.get(noAck)
-  if (entry === undefined) writeBasicGetEmpty(channel.connection.writer, channel.number)
-  else channel.deliverGot(entry, noAck, queue.readyCount)
+  if (entry === undefined) {
+    channel.counts.getEmpty++
+    writeBasicGetEmpty(channel.connection.writer, channel.number)
+  } else channel.deliverGot(entry, noAck, queue.readyCount)
 }
 
 function recover(channel: Channel, requeue: boolean, method: number): void {
