@@ -6,6 +6,7 @@ import { loadConfig, type Config } from './config/config.ts'
 import { defaultWords, effectiveDocument, helpLine } from './config/document.ts'
 import { KEYS, type Values } from './config/schema.ts'
 import { ConfigError } from './config/setting.ts'
+import { ctlHelp, runCtl } from './ctl/ctl.ts'
 import { nearest } from './lib/nearest.ts'
 import { VERSION } from './lib/version.ts'
 import type { Server, ServerOptions } from './server.ts'
@@ -19,7 +20,7 @@ interface ProcessLog {
   flush(): void
 }
 
-const COMMANDS = ['start', 'config'] as const
+const COMMANDS = ['start', 'config', 'ctl'] as const
 const HELP_WIDTH_MAX = 110
 /** A close that takes longer is cut off: whoever sent the signal follows it with SIGKILL at some time. */
 const CLOSE_MS_MAX = 4500
@@ -52,6 +53,7 @@ function commandLine(words: readonly string[]): Argv {
     .command('config', 'Print the settings that hold, and where each comes from', settingOptions, async (argv) => {
       process.stdout.write(effectiveDocument(await configOf(argv)))
     })
+    .command('ctl [command] [words..]', 'Ask or tell a running broker', ctlOptions, async (argv) => ctl(argv))
     .command('$0', false, {}, (argv) => noCommand(argv))
     .example('$0 start', 'Listen on port 5672 and keep everything in ./data')
     .example('$0 start --data-dir /var/lib/leveret --port 5673', 'Another directory, another port')
@@ -65,6 +67,47 @@ function commandLine(words: readonly string[]): Argv {
     .fail((message: string | null, error: Error | undefined) => {
       throw error ?? new ConfigError(message ?? 'the command line cannot be read')
     })
+}
+
+function ctlOptions(command: Argv): Argv {
+  return command
+    .usage(`$0 ctl COMMAND [options]\n\nAsks or tells a running broker, over its HTTP API.\n\n${ctlHelp()}`)
+    .option('url', { type: 'string', describe: 'The HTTP API', default: 'http://127.0.0.1:15672' })
+    .option('user', { type: 'string', describe: 'Who asks', default: 'guest' })
+    .option('password', { type: 'string', describe: 'Their password; better in LEVERET_CTL_PASSWORD' })
+    .option('vhost', { alias: 'p', type: 'string', describe: 'The virtual host', default: '/' })
+    .option('json', { type: 'boolean', describe: 'Print JSON, for programs', default: false })
+    .option('if-empty', { type: 'boolean', default: false, hidden: true })
+    .option('if-unused', { type: 'boolean', default: false, hidden: true })
+    .example('$0 ctl list_queues name messages consumers', 'The queues of the vhost /')
+    .example('$0 ctl add_user ann secret', 'A new user')
+    .example('$0 ctl export_definitions definitions.json', 'Everything that is declared')
+}
+
+async function ctl(argv: Readonly<Record<string, unknown>>): Promise<void> {
+  const { words } = argv
+  const given = (key: string, absent: string): string => {
+    const value = argv[key]
+    return typeof value === 'string' ? value : absent
+  }
+  const command = given('command', '')
+  if (command === '') throw new ConfigError('a command is missing behind ctl; see leveret ctl --help')
+  const line = {
+    url: given('url', ''),
+    user: given('user', ''),
+    password: given('password', process.env['LEVERET_CTL_PASSWORD'] ?? 'guest'),
+    vhost: given('vhost', ''),
+    command,
+    words: Array.isArray(words) ? words.map(String) : [],
+    json: argv['json'] === true,
+    ifEmpty: argv['if-empty'] === true,
+    ifUnused: argv['if-unused'] === true,
+  }
+  process.exitCode = await runCtl(
+    line,
+    (text) => process.stdout.write(text),
+    (text) => process.stderr.write(text),
+  )
 }
 
 function settingOptions(command: Argv): Argv {
@@ -89,7 +132,7 @@ function commandWords(argv: Readonly<Record<string, unknown>>): readonly string[
 
 function noCommand(argv: Readonly<Record<string, unknown>>): never {
   const [word] = commandWords(argv)
-  if (word === undefined) throw new ConfigError(`a command is missing: ${COMMANDS.join(' or ')}; see leveret --help`)
+  if (word === undefined) throw new ConfigError(`a command is missing: ${COMMANDS.join(', ')}; see leveret --help`)
   throw new ConfigError(`there is no command ${word}; did you mean ${nearest(word, COMMANDS)}?`)
 }
 
@@ -116,6 +159,9 @@ function serverOptions(values: Values): ServerOptions {
   return {
     dataDir: values['data-dir'],
     port: values.port,
+    managementPort: values['management-port'],
+    prometheusPort: values['prometheus-port'],
+    ...(values['management-host'] === null ? {} : { managementHost: values['management-host'] }),
     defaultUser: values['default-user'],
     defaultPassword: values['default-pass'],
     defaultVhost: values['default-vhost'],
@@ -144,9 +190,16 @@ async function stop(server: Server, log: ProcessLog, signal: string): Promise<vo
     log.logger.error({ milliseconds: CLOSE_MS_MAX }, 'closing took too long and was cut off')
     exit(log, Exit.failed)
   }, CLOSE_MS_MAX)
-  await server.close()
+  let code: number = Exit.done
+  try {
+    await server.close()
+  } catch (error) {
+    // The disk, most likely. What was confirmed is on it.
+    log.logger.error({ err: error }, 'closing failed')
+    code = Exit.failed
+  }
   clearTimeout(overdue)
-  exit(log, Exit.done)
+  exit(log, code)
 }
 
 /** A mistake of ours: say where, and go. What was confirmed is on disk. */

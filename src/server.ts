@@ -11,6 +11,7 @@ import type { ResourceLimits, ResourceReadings } from './core/resources.ts'
 import type { LostMessages, Store, StoreMonitor } from './core/ports.ts'
 import { systemClock, type Clock } from './lib/clock.ts'
 import { silentLogger, type Logger } from './lib/log.ts'
+import { ManagementServer } from './management/management-server.ts'
 import { freeBytes, memoryBytes } from './lib/machine.ts'
 import { VERSION } from './lib/version.ts'
 import { Turn } from './lib/turn.ts'
@@ -28,6 +29,12 @@ export interface ServerOptions {
   readonly host?: string | undefined
   /** The AMQP port; 0 (the default) picks a free one. */
   readonly port?: number | undefined
+  /** The port of the HTTP API; 0 picks a free one. Absent: it is not started. */
+  readonly managementPort?: number | undefined
+  /** The address of the HTTP API. Absent: every interface. */
+  readonly managementHost?: string | undefined
+  /** The port that Prometheus scrapes, on the address of the HTTP API; 0 picks a free one. Absent: not served there. */
+  readonly prometheusPort?: number | undefined
   /** User, password and vhost that are made when the database is empty. */
   readonly defaultUser?: string | undefined
   readonly defaultPassword?: string | undefined
@@ -53,7 +60,7 @@ export interface ServerOptions {
 
 /** A running broker. */
 export interface Server {
-  readonly ports: { readonly amqp: number }
+  readonly ports: { readonly amqp: number; readonly management?: number; readonly prometheus?: number }
   /** Stops accepting, closes the connections with 320 CONNECTION_FORCED, writes what waits, and closes the database. */
   close(reason?: string): Promise<void>
 }
@@ -65,6 +72,8 @@ export class StartError extends Error {
     this.name = 'StartError'
   }
 }
+
+const NODE_NAME = `leveret@${hostname()}`
 
 /** How long clients have to answer the close of a stopping broker, in milliseconds. */
 const GOODBYE_MS = 1500
@@ -101,7 +110,14 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
     const context = amqpContext(options, broker, turn)
     const listener = await listen(options, context)
     logger.info({ port: listener.port, dataDir: options.dataDir ?? null }, 'accepting AMQP connections')
-    return new RunningServer(context, listener, store, logger)
+    try {
+      const management = await startManagement(options, context, listener.port)
+      return new RunningServer(context, listener, management, store, logger)
+    } catch (error) {
+      listener.stop()
+      broker.resources.stop()
+      throw error
+    }
   } catch (error) {
     await store.close()
     throw error
@@ -109,15 +125,23 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
 }
 
 class RunningServer implements Server {
-  readonly ports: { readonly amqp: number }
+  readonly ports: Server['ports']
+  readonly #management: ManagementServer | null
   readonly #context: AmqpContext
   readonly #listener: Listener
   readonly #store: Store
   readonly #logger: Logger
   #closing: Promise<void> | null = null
 
-  constructor(context: AmqpContext, listener: Listener, store: Store, logger: Logger) {
-    this.ports = { amqp: listener.port }
+  constructor(
+    context: AmqpContext,
+    listener: Listener,
+    management: ManagementServer | null,
+    store: Store,
+    logger: Logger,
+  ) {
+    this.ports = { amqp: listener.port, ...managementPorts(management) }
+    this.#management = management
     this.#context = context
     this.#listener = listener
     this.#store = store
@@ -132,6 +156,7 @@ class RunningServer implements Server {
   async #close(reason: string): Promise<void> {
     this.#logger.info({ reason, connections: this.#context.connections.size }, 'stopping')
     this.#listener.stop()
+    await this.#management?.close()
     const text = `CONNECTION_FORCED - broker forced connection closure with reason '${reason}'`
     // What goes back to a queue from one connection must not go out to another that is about to be closed.
     for (const connection of this.#context.connections) connection.stopDelivering()
@@ -236,15 +261,59 @@ function amqpContext(options: ServerOptions, broker: Broker, turn: Turn): AmqpCo
       messageBytesMax: options.messageBytesMax ?? MESSAGE_BYTES_MAX_DEFAULT,
       handshakeTimeoutMs: options.handshakeTimeoutMs ?? 10_000,
       version: VERSION,
-      clusterName: `leveret@${hostname()}`,
+      clusterName: NODE_NAME,
     },
   }
 }
 
-async function listen(options: ServerOptions, context: AmqpContext): Promise<Listener> {
-  const { host, port = 0 } = options
+function listen({ host, port = 0 }: ServerOptions, context: AmqpContext): Promise<Listener> {
+  return listening(host, port, () => Listener.listen({ host, port }, (socket) => void new Connection(socket, context)))
+}
+
+async function startManagement(
+  options: ServerOptions,
+  context: AmqpContext,
+  amqpPort: number,
+): Promise<ManagementServer | null> {
+  const { managementHost: host, managementPort: port } = options
+  if (port === undefined) return null
+  const { broker } = context
+  const listeners = [{ protocol: 'amqp', address: options.host ?? '::', port: amqpPort, tls: false }]
+  const { clock } = broker
+  const node = {
+    name: NODE_NAME,
+    version: VERSION,
+    startedAt: clock.now(),
+    dataDir: options.dataDir ?? null,
+    listeners,
+  }
+  const management = await listening(host, port, () => ManagementServer.listen({ broker, clock, node, host, port }))
+  listeners.push({ protocol: 'http', address: host ?? '::', port: management.port, tls: false })
+  const { prometheusPort } = options
+  if (prometheusPort !== undefined) {
+    try {
+      await listening(host, prometheusPort, () => management.listenForScrapes({ host, port: prometheusPort }))
+    } catch (error) {
+      await management.close()
+      throw error
+    }
+    const { scrapePort } = management
+    listeners.push({ protocol: 'http/prometheus', address: host ?? '::', port: scrapePort ?? 0, tls: false })
+  }
+  broker.logger.info({ port: management.port }, 'the HTTP API is served')
+  return management
+}
+
+function managementPorts(management: ManagementServer | null): Omit<Server['ports'], 'amqp'> {
+  if (management === null) return {}
+  const { port, scrapePort } = management
+  return { management: port, ...(scrapePort === null ? {} : { prometheus: scrapePort }) }
+}
+
+/** Starts to listen, or says in words why that cannot be. */
+async function listening<T>(host: string | undefined, port: number, begin: () => Promise<T>): Promise<T> {
   try {
-    return await Listener.listen({ host, port }, (socket) => void new Connection(socket, context))
+    return await begin()
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code
     const where = host === undefined ? `port ${port}` : `${host}, port ${port}`

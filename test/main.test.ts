@@ -9,6 +9,9 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { VERSION } from '../src/lib/version.ts'
 import { Program, type Outcome } from './support/program.ts'
 
+/** Ports that the system picks, so that no test is in another's way. */
+const ANY_PORTS = ['--port', '0', '--management-port', '0', '--prometheus-port', '0']
+
 let directory: string
 let programs: Program[]
 
@@ -28,11 +31,11 @@ function run(words: readonly string[], environment: Record<string, string> = {})
 }
 
 function start(...words: string[]): Program {
-  return run(['start', '--data-dir', join(directory, 'data'), '--host', '127.0.0.1', '--port', '0', ...words])
+  return run(['start', '--data-dir', join(directory, 'data'), '--host', '127.0.0.1', ...ANY_PORTS, ...words])
 }
 
 function startEverywhere(): Program {
-  return run(['start', '--data-dir', join(directory, 'data'), '--port', '0'])
+  return run(['start', '--data-dir', join(directory, 'data'), ...ANY_PORTS])
 }
 
 function outcome(...words: string[]): Promise<Outcome> {
@@ -58,7 +61,7 @@ describe('the command line', () => {
     [['start', '--log-level', 'debgu'], 'the value "debgu" of --log-level is not right: it must be one of '],
     [['start', 'now'], 'there is no use for "now" on the command line'],
     [['strat'], 'there is no command strat; did you mean start?'],
-    [[], 'a command is missing: start or config; see leveret --help'],
+    [[], 'a command is missing: start, config, ctl; see leveret --help'],
   ])('says what is wrong with %j in one line, and exits with 2', async (words, sentence) => {
     const { code, output, errors } = await outcome(...words)
     expect(errors).toMatch(/^leveret: .*\n$/)
@@ -83,7 +86,7 @@ describe('leveret start', () => {
   it('prints one line when it accepts connections, and only logs on standard error, as JSON', async () => {
     const program = start()
     expect(await program.firstLine()).toMatch(
-      new RegExp(`^leveret ${VERSION.replaceAll('.', '\\.')} ready: amqp \\d+$`),
+      new RegExp(`^leveret ${VERSION.replaceAll('.', '\\.')} ready: amqp \\d+, management \\d+, prometheus \\d+$`),
     )
     expect(await greeting(await program.port())).toBe('\x01')
     program.signal('SIGTERM')

@@ -19,10 +19,12 @@ const TABLE: Readonly<Record<string, Part>> = {
   net: { parts: ['lib'], packages: ['node:net'] },
   core: { parts: ['lib'], packages: ['node:crypto', 'node:assert/strict', 'node:buffer'] },
   amqp: { parts: ['amqp/wire', 'net', 'core', 'lib'], packages: [/^node:/] },
+  ctl: { parts: ['lib'], packages: [/^node:/] },
+  management: { parts: ['core', 'lib'], packages: [/^node:/, 'fastify'] },
   store: { parts: ['core', 'lib'], packages: [/^node:/, 'level', 'abstract-level'] },
   config: { parts: ['lib'], packages: [/^node:/, 'yaml'] },
-  'server.ts': { parts: ['amqp', 'amqp/wire', 'net', 'core', 'store', 'lib'], packages: [/^node:/] },
-  'main.ts': { parts: ['server.ts', 'config', 'lib'], packages: [/^node:/, 'yargs', 'pino', 'pino-pretty'] },
+  'server.ts': { parts: ['amqp', 'amqp/wire', 'net', 'core', 'store', 'management', 'lib'], packages: [/^node:/] },
+  'main.ts': { parts: ['server.ts', 'config', 'ctl', 'lib'], packages: [/^node:/, 'yargs', 'pino', 'pino-pretty'] },
 }
 
 /** One import: the file that it stands in, and what it names. */

@@ -99,7 +99,19 @@ class OwnBroker implements Broker {
 
   async start(): Promise<void> {
     if (!existsSync(program)) throw new Error(`${program} is missing: run "npm run build" first.`)
-    const flags = ['start', '--data-dir', this.#directory, '--host', host, '--port', String(this.port)]
+    const flags = [
+      'start',
+      '--data-dir',
+      this.#directory,
+      '--host',
+      host,
+      '--port',
+      String(this.port),
+      '--management-port',
+      '0',
+      '--prometheus-port',
+      '0',
+    ]
     const child = spawn(process.execPath, [program, ...flags], { stdio: ['ignore', 'pipe', 'pipe'] })
     this.#process = child
     // Should the tests' own process die, nothing may be left running.

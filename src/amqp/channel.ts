@@ -1,4 +1,6 @@
 // One channel of a connection: its state, its consumers and what is out with them.
+import type { ChannelView } from '../core/clients.ts'
+import { MessageCounts } from '../core/counts.ts'
 import type { Entry } from '../core/queue/entry.ts'
 import type { Message } from '../core/message.ts'
 import type { Queue } from '../core/queue/queue.ts'
@@ -20,11 +22,13 @@ const NO_ROUTE = 'NO_ROUTE'
  * One channel. Owns delivery tags and what is unacknowledged. A channel that was closed by the server swallows what
  * comes until the client has answered (`closing`).
  */
-export class Channel {
+export class Channel implements ChannelView {
   readonly number: number
   readonly connection: Connection
   readonly session: Session
   readonly consumers = new Map<string, ChannelConsumer>()
+  readonly counts = new MessageCounts()
+  readonly transactional = false
   /** The last queue that was declared here: what an empty queue name stands for (AMQP 0-9-1, queue.declare). */
   lastQueue = ''
   /** The prefetch of consumers that start from now on (RabbitMQ: basic.qos, global = false). */
@@ -45,6 +49,34 @@ export class Channel {
     this.connection = connection
     this.session = session
     this.#content = new ContentAssembly(connection.options.messageBytesMax)
+  }
+
+  get activity(): 'running' | 'closing' {
+    return this.closing || !this.#open ? 'closing' : 'running'
+  }
+
+  get confirmMode(): boolean {
+    return this.confirms !== null
+  }
+
+  get unackedCount(): number {
+    return this.#unacked.count
+  }
+
+  get unconfirmedCount(): number {
+    return this.confirms?.outstanding ?? 0
+  }
+
+  get consumerViews(): Iterable<ChannelConsumer> {
+    return this.consumers.values()
+  }
+
+  get consumerCount(): number {
+    return this.consumers.size
+  }
+
+  eachUnacked(visit: (deliveryTag: number, entry: Entry, consumerTag: string) => void): void {
+    this.#unacked.each((tag, entry, consumer) => visit(tag, entry, consumer?.tag ?? ''))
   }
 
   /** Takes the payload of a method frame. Throws AmqpError or WireError for what must end channel or connection. */
@@ -87,7 +119,11 @@ export class Channel {
   /** Writes a delivery, and remembers it if it is to be acknowledged. */
   deliver(consumer: ChannelConsumer, entry: Entry): void {
     const tag = this.#nextDeliveryTag++
-    if (!consumer.noAck) {
+    const { counts } = this
+    if (entry.redelivered) counts.redelivered++
+    if (consumer.noAck) counts.deliveredNoAck++
+    else {
+      counts.delivered++
       consumer.outstanding++
       this.#unacked.add(tag, entry, consumer)
     }
@@ -100,6 +136,9 @@ export class Channel {
   /** Answers basic.get with a message. */
   deliverGot(entry: Entry, noAck: boolean, messageCount: number): void {
     const tag = this.#nextDeliveryTag++
+    if (entry.redelivered) this.counts.redelivered++
+    if (noAck) this.counts.gotNoAck++
+    else this.counts.got++
     if (!noAck) this.#unacked.add(tag, entry, null)
     const { deliveries } = this.connection
     const message = entry.presented
@@ -109,7 +148,9 @@ export class Channel {
 
   /** basic.ack. Throws AmqpError 406 when the tag is not outstanding. */
   acknowledge(tag: number | bigint, multiple: boolean): void {
+    const before = this.#unacked.count
     this.#take(tag, multiple, acknowledgeEntry)
+    this.counts.acknowledged += before - this.#unacked.count
     this.#returnCredit()
   }
 
@@ -149,6 +190,8 @@ export class Channel {
   close(): void {
     if (!this.#open) return
     this.#open = false
+    this.connection.context.broker.churn.channelsClosed++
+    this.session.vhost.channelClosed(this.counts)
     this.#content.abandon()
     this.confirms?.close()
     const queues = new Set<Queue>()
@@ -163,13 +206,18 @@ export class Channel {
   #publish(message: Message): void {
     const content = this.#content
     if (content.fault !== null || content.userId !== null) this.#checkProperties(message)
-    const confirms = this.confirms
+    const { confirms, counts } = this
+    counts.published++
     const sequence = confirms === null ? 0 : confirms.begin()
     let reached: number
     try {
       reached = this.session.publish(message, confirms, sequence)
     } catch (error) {
       throw atMethod(error, Method.basicPublish)
+    }
+    if (reached === 0) {
+      if (content.mandatory) counts.returned++
+      else counts.dropped++
     }
     if (reached === 0 && content.mandatory) {
       const { deliveries } = this.connection

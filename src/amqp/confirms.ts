@@ -1,5 +1,6 @@
 // Publisher confirms of one channel: which publishes are safe, told to the client once a turn.
 import { Stage, type Turn, type TurnTask } from '../lib/turn.ts'
+import type { MessageCounts } from '../core/counts.ts'
 import type { Publisher } from '../core/ports.ts'
 import type { FrameOutput } from './wire/frame-writer.ts'
 import { writeBasicAck, writeBasicNack } from './wire/generated.ts'
@@ -16,6 +17,7 @@ export class Confirms implements Publisher, TurnTask {
   readonly #turn: Turn
   readonly #out: FrameOutput
   readonly #channel: number
+  readonly #counts: MessageCounts
   /** Outstanding answers by sequence, from `#base` on; those before `#head` have been told. */
   #pending: number[] = []
   #head = 0
@@ -23,10 +25,16 @@ export class Confirms implements Publisher, TurnTask {
   #enlisted = false
   #closed = false
 
-  constructor(turn: Turn, out: FrameOutput, channel: number) {
+  constructor(turn: Turn, out: FrameOutput, channel: number, counts: MessageCounts) {
     this.#turn = turn
     this.#out = out
     this.#channel = channel
+    this.#counts = counts
+  }
+
+  /** Publishes that were not answered yet. */
+  get outstanding(): number {
+    return this.#pending.length - this.#head
   }
 
   /** The number of the publish that begins. RabbitMQ: the first after confirm.select is 1. */
@@ -84,6 +92,7 @@ export class Confirms implements Publisher, TurnTask {
   }
 
   #acknowledge(from: number, below: number): void {
+    this.#counts.confirmed += below - from
     if (below > from) writeBasicAck(this.#out, this.#channel, this.#base + below - 1, below - from > 1)
   }
 

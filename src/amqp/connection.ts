@@ -11,6 +11,7 @@ import type { Turn } from '../lib/turn.ts'
 import { SocketReader } from '../net/socket-reader.ts'
 import { SocketWriter, type SlabPool } from '../net/socket-writer.ts'
 import { Channel } from './channel.ts'
+import { AmqpConnectionView } from './connection-view.ts'
 import { contentUnexpected } from './content-assembly.ts'
 import { DeliveryWriter } from './delivery.ts'
 import { AmqpError, fromBrokerError } from './errors.ts'
@@ -34,6 +35,7 @@ import {
 } from './wire/generated.ts'
 import { cannotDecode } from './wire/method-arguments.ts'
 import { PROTOCOL_HEADER, ProtocolHeaderReader } from './wire/protocol-header.ts'
+import { NO_ARGUMENTS, type FieldTable } from '../core/value.ts'
 import { WireError } from './wire/wire-error.ts'
 
 /** How the front end was configured. */
@@ -89,7 +91,15 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
     consumerCancelNotify: false,
     connectionBlocked: false,
   }
+  /** What the client said of itself in connection.start-ok, and how it logged in. */
+  clientProperties: FieldTable = NO_ARGUMENTS
+  mechanism = ''
+  /** This side of the socket, as the client sees it. */
+  readonly local: { readonly address: string; readonly port: number }
+  /** Milliseconds since 1970. */
+  readonly connectedAt: number
   channelMax: number
+  frameMax = INITIAL_FRAME_BYTES_MAX
   heartbeatSeconds = 0
   receivedBytes = 0
 
@@ -102,6 +112,7 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
   readonly #timers: Timer[] = []
   #heartbeat: Heartbeat | null = null
   #session: Session | null = null
+  #view: AmqpConnectionView | null = null
   /** The channel of the last frame: the next one is most often for the same. */
   #lastChannel: Channel | null = null
   /** What arrived behind the frame at which the connection was suspended. */
@@ -118,6 +129,8 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
     this.channelMax = context.options.channelMax
     this.#socket = socket
     this.peer = { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0, certificateName: null }
+    this.local = { address: socket.localAddress ?? '', port: socket.localPort ?? 0 }
+    this.connectedAt = context.broker.clock.now()
     this.writer = new SocketWriter(socket, context.turn, context.slabs, () => this.#drained())
     this.deliveries = new DeliveryWriter(this.writer)
     this.#handshake = new Handshake(this)
@@ -141,6 +154,19 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
 
   get readingHeld(): boolean {
     return this.#reader.held
+  }
+
+  /** Whether an alarm keeps it from publishing. */
+  get publisherBlocked(): boolean {
+    return this.#blocked
+  }
+
+  get openChannels(): Iterable<Channel> {
+    return this.#channels.values()
+  }
+
+  get channelCount(): number {
+    return this.#channels.size
   }
 
   get peerIsLoopback(): boolean {
@@ -191,6 +217,7 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
   /** Sets what connection.tune-ok agreed on, and starts the heartbeats. */
   tuned(channelMax: number, frameMax: number, heartbeatSeconds: number): void {
     this.channelMax = channelMax
+    this.frameMax = frameMax
     this.#frames.frameMax = frameMax
     this.deliveries.tuned(frameMax)
     this.heartbeatSeconds = heartbeatSeconds
@@ -201,6 +228,8 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
   opened(session: Session): void {
     this.#session = session
     this.state = 'running'
+    this.#view = new AmqpConnectionView(this, session)
+    this.context.broker.connectionOpened(this.#view)
   }
 
   /** The user of the session, once there is one. */
@@ -419,6 +448,7 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
       throw new AmqpError('connection', ReplyCode.notAllowed, sentence)
     }
     this.#channels.set(number, new Channel(number, this, this.#session))
+    this.context.broker.churn.channelsOpened++
     writeChannelOpenOk(this.writer, number)
   }
 
@@ -506,6 +536,7 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
     this.#heartbeat?.stop()
     this.#endChannels()
     this.context.connections.delete(this)
+    if (this.#view !== null) this.context.broker.connectionClosed(this.#view)
   }
 
   #drained(): void {

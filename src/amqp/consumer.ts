@@ -1,4 +1,6 @@
 // A subscription as a channel sees it: basic.consume until basic.cancel.
+import type { ConsumerView } from '../core/clients.ts'
+import type { FieldTable } from '../core/value.ts'
 import type { Subscription } from '../core/queue/dispatch.ts'
 import type { Entry } from '../core/queue/entry.ts'
 import type { CancelReason, Consumer } from '../core/ports.ts'
@@ -6,12 +8,21 @@ import type { Queue } from '../core/queue/queue.ts'
 import type { Channel } from './channel.ts'
 import { encodeText } from './wire/text.ts'
 
+/** What a client asks for in basic.consume, beside queue and tag. */
+interface ConsumerTerms {
+  readonly noAck: boolean
+  readonly exclusive: boolean
+  readonly arguments: FieldTable
+}
+
 /** Credit and tag of one consumer. Deliveries go to its channel, which owns the delivery tags. */
-export class ChannelConsumer implements Consumer {
+export class ChannelConsumer implements Consumer, ConsumerView {
   readonly tag: string
   /** The tag as a short string, length byte first, for the delivery's frame. */
   readonly tagBytes: Buffer
   readonly noAck: boolean
+  readonly exclusive: boolean
+  readonly arguments: FieldTable
   /** Deliveries that may be outstanding; 0 is no limit. Fixed when the consumer starts (RabbitMQ: basic.qos). */
   readonly prefetch: number
   readonly queue: Queue
@@ -22,14 +33,16 @@ export class ChannelConsumer implements Consumer {
   readonly #channel: Channel
   #subscription: Subscription | null = null
 
-  constructor(channel: Channel, queue: Queue, tag: string, noAck: boolean, prefetch: number) {
+  constructor(channel: Channel, queue: Queue, tag: string, terms: ConsumerTerms) {
     this.#channel = channel
     this.queue = queue
     this.tag = tag
     const text = encodeText(tag)
     this.tagBytes = Buffer.concat([Buffer.of(text.length), text])
-    this.noAck = noAck
-    this.prefetch = prefetch
+    this.noAck = terms.noAck
+    this.exclusive = terms.exclusive
+    this.arguments = terms.arguments
+    this.prefetch = channel.consumerPrefetch
   }
 
   get ready(): boolean {

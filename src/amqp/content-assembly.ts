@@ -203,7 +203,7 @@ export function contentUnexpected(): AmqpError {
  * Reads the expiration property: milliseconds in decimal. Returns an error 406 with RabbitMQ's text, in which the
  * reason is an Erlang term.
  */
-function parseExpiration(text: string): number | AmqpError {
+export function parseExpiration(text: string): number | AmqpError {
   const digits = /^[+-]?\d+/.exec(text)?.[0]
   if (digits === undefined) return invalidExpiration(text, 'no_integer')
   const rest = text.slice(digits.length)

@@ -52,6 +52,8 @@ export class Handshake {
     const { connection } = this
     if (connection.state !== 'starting') throw this.#unexpected(Method.connectionStartOk)
     connection.client = capabilities(properties)
+    connection.clientProperties = properties
+    connection.mechanism = mechanismName
     const mechanism = this.#offered().find((offered) => offered.name === mechanismName)
     if (mechanism === undefined) throw new HandshakeError(`invalid authentication mechanism '${mechanismName}'`)
     const claim = mechanism.read(response, connection.peer)

@@ -1,6 +1,8 @@
-// Reads and rewrites properties for the core, which does not know AMQP's encoding.
-import type { Message } from '../core/message.ts'
-import type { PropertyCodec } from '../core/ports.ts'
+// Reads and writes properties for the core, which does not know AMQP's encoding.
+import { BrokerError } from '../core/errors.ts'
+import { Message } from '../core/message.ts'
+import type { MessageCodec, MessageProperties } from '../core/ports.ts'
+import { parseExpiration } from './content-assembly.ts'
 import { NO_ARGUMENTS, type FieldTable } from '../core/value.ts'
 import { readTable } from './wire/field-table.ts'
 import { decodeProperties, encodeProperties, PropertyScan, type BasicProperties } from './wire/properties.ts'
@@ -9,7 +11,7 @@ import { WireError } from './wire/wire-error.ts'
 const scan = new PropertyScan()
 
 /** The codec of messages that were published over AMQP 0-9-1. */
-export const amqpPropertyCodec: PropertyCodec = {
+export const amqpPropertyCodec: MessageCodec = {
   /** @throws WireError 502 when the headers are malformed */
   headers(message: Message): FieldTable {
     scan.scan(message.properties, message.propertiesStart, message.propertiesEnd)
@@ -24,6 +26,22 @@ export const amqpPropertyCodec: PropertyCodec = {
     // Headers that were as large as they may be stay as they were: a message must always be readable.
     return readable(bytes) ? bytes : encodeProperties(properties)
   },
+
+  /** @throws WireError 502 when the properties are malformed */
+  properties(message: Message): MessageProperties {
+    return decodeProperties(message.properties, message.propertiesStart, message.propertiesEnd)
+  },
+
+  compose(exchange: string, routingKey: string, properties: MessageProperties, body: Buffer): Message {
+    const bytes = encoded(properties)
+    const facts = {
+      persistent: properties.deliveryMode === 2,
+      priority: properties.priority ?? 0,
+      expirationMs: properties.expiration === undefined ? -1 : expirationMs(properties.expiration),
+      headers: properties.headers !== undefined,
+    }
+    return new Message(exchange, routingKey, facts, bytes, 0, bytes.length, body, 0, body.length, true)
+  },
 }
 
 function readable(properties: Buffer): boolean {
@@ -34,4 +52,19 @@ function readable(properties: Buffer): boolean {
     if (error instanceof WireError) return false
     throw error
   }
+}
+
+function encoded(properties: MessageProperties): Buffer {
+  try {
+    return encodeProperties(properties)
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error
+    throw new BrokerError('precondition-failed', 'a property is out of range', { cause: error })
+  }
+}
+
+function expirationMs(text: string): number {
+  const value = parseExpiration(text)
+  if (typeof value === 'number') return value
+  throw new BrokerError('precondition-failed', value.message, { cause: value })
 }

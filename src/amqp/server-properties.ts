@@ -1,8 +1,6 @@
 // What the server says of itself in connection.start. Clients choose features by it.
+import { RABBITMQ_VERSION } from '../lib/version.ts'
 import type { FieldTable, FieldValue } from './wire/field-table.ts'
-
-/** The RabbitMQ version whose behaviour clients find here: the last with global prefetch and transient queues intact. */
-const COMPATIBLE_VERSION = '3.13.7'
 
 const CAPABILITIES = [
   'publisher_confirms',
@@ -26,7 +24,7 @@ export function serverProperties(version: string, clusterName: string): FieldTab
     ['information', text('Licensed under the Apache License, Version 2.0')],
     ['platform', text(`Node.js ${process.versions.node}`)],
     ['product', text('RabbitMQ')],
-    ['version', text(COMPATIBLE_VERSION)],
+    ['version', text(RABBITMQ_VERSION)],
     ['broker', text('Leveret')],
     ['broker_version', text(version)],
   ])

@@ -58,6 +58,14 @@ export class Unacked {
     return true
   }
 
+  /** Visits what is outstanding, oldest first. */
+  each(visit: (tag: number, entry: Entry, consumer: ChannelConsumer | null) => void): void {
+    for (let i = this.#head; i < this.#tags.length; i++) {
+      const entry = this.#entries[i]!
+      if (entry !== null) visit(this.#tags[i]!, entry, this.#consumers[i]!)
+    }
+  }
+
   #find(tag: number): number {
     const tags = this.#tags
     let low = this.#head

@@ -20,6 +20,24 @@ const SETTINGS = {
     least: 0,
     most: 65_535,
   }),
+  'management-port': wholeNumber({
+    purpose: 'Port for the HTTP API. With 0 the system picks a free one, which the ready line names.',
+    default: 15_672,
+    least: 0,
+    most: 65_535,
+  }),
+  'prometheus-port': wholeNumber({
+    purpose: 'Port that Prometheus scrapes. With 0 the system picks a free one, which the ready line names.',
+    default: 15_692,
+    least: 0,
+    most: 65_535,
+  }),
+  'management-host': text({
+    purpose: 'Address of the HTTP API, and of what Prometheus scrapes.',
+    takes: 'an IP address or a host name',
+    default: null,
+    defaultWords: 'every interface, IPv6 and IPv4',
+  }),
   'log-level': choice({
     purpose: 'The least level that is logged.',
     default: 'info',

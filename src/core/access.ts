@@ -22,6 +22,17 @@ import type { Store } from './ports.ts'
 export type Right = 'configure' | 'write' | 'read'
 export type ResourceKind = 'queue' | 'exchange'
 
+/** What a user may see and do beside messages. RabbitMQ's, each including `management`. */
+export type Tag = 'management' | 'policymaker' | 'monitoring' | 'administrator'
+
+/** Which of a user's tags stand for a tag that is asked for. RabbitMQ: an administrator is all of the others. */
+const IMPLIED_BY: { readonly [T in Tag]: readonly string[] } = {
+  management: ['management', 'policymaker', 'monitoring', 'administrator'],
+  policymaker: ['policymaker', 'administrator'],
+  monitoring: ['monitoring', 'administrator'],
+  administrator: ['administrator'],
+}
+
 /** Somebody who logged in. */
 export interface User {
   readonly name: string
@@ -117,6 +128,21 @@ export class Access {
     }
     this.#logger.info({ user: name, reason: refusal ?? 'the user was deleted meanwhile' }, 'login refused')
     return null
+  }
+
+  /** Whether the user has this tag, or one that includes it. */
+  tagged(user: User, tag: Tag): boolean {
+    return IMPLIED_BY[tag].some((one) => user.tags.includes(one))
+  }
+
+  /** Whether the user may know what is in the vhost: who may open it, and who watches over all. */
+  sees(user: User, vhost: string): boolean {
+    return this.mayOpen(user.name, vhost) || this.tagged(user, 'monitoring')
+  }
+
+  /** Whether the user may only log in from this machine. */
+  loopbackOnly(user: string): boolean {
+    return this.#loopbackUsers.has(user)
   }
 
   /** Whether the user has a permission in the vhost at all, without which it cannot be opened. */

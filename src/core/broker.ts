@@ -3,10 +3,13 @@ import type { Clock } from '../lib/clock.ts'
 import type { Logger } from '../lib/log.ts'
 import { Access, type User } from './access.ts'
 import { Alarms } from './alarms.ts'
+import type { ConnectionView } from './clients.ts'
+import { Churn, MessageSizes } from './counts.ts'
 import type { Definition, VHostDefinition } from './definitions.ts'
+import { BrokerError } from './errors.ts'
 import { InputWindow } from './input-window.ts'
 import { Pace } from './pace.ts'
-import type { PropertyCodec, Store } from './ports.ts'
+import type { MessageCodec, Store } from './ports.ts'
 import { Resources, type ResourceLimits, type ResourceReadings } from './resources.ts'
 import { Session } from './session.ts'
 import { VHost, type VHostContext } from './vhost.ts'
@@ -15,7 +18,7 @@ import { VHost, type VHostContext } from './vhost.ts'
 export interface BrokerOptions {
   readonly store: Store
   readonly clock: Clock
-  readonly codec: PropertyCodec
+  readonly codec: MessageCodec
   readonly logger: Logger
   readonly loopbackUsers?: readonly string[] | undefined
   readonly resources: { readonly limits: ResourceLimits; readonly readings: ResourceReadings }
@@ -32,7 +35,7 @@ export interface FirstStart {
 export class Broker implements VHostContext {
   readonly store: Store
   readonly clock: Clock
-  readonly codec: PropertyCodec
+  readonly codec: MessageCodec
   readonly logger: Logger
   readonly access: Access
   readonly alarms = new Alarms()
@@ -41,6 +44,10 @@ export class Broker implements VHostContext {
   readonly window = new InputWindow()
   readonly vhosts = new Map<string, VHost>()
   readonly sessions = new Set<Session>()
+  /** Who is connected, by name. Kept by the front ends, through `connectionOpened` and `connectionClosed`. */
+  readonly connections = new Map<string, ConnectionView>()
+  readonly churn = new Churn()
+  readonly sizes = new MessageSizes()
   /** Counts what was enlisted to be kept: a command that moved it is answered when that is on disk. */
   durableChanges = 0
   #topologyVersion = 0
@@ -84,8 +91,8 @@ export class Broker implements VHostContext {
     this.access.putPermission(defaults.user, defaults.vhost, { configure: '.*', write: '.*', read: '.*' })
   }
 
-  createVHost(name: string, description: string): VHost {
-    const definition: VHostDefinition = { kind: 'vhost', name, description, tags: [] }
+  createVHost(name: string, description: string, tags: readonly string[] = []): VHost {
+    const definition: VHostDefinition = { kind: 'vhost', name, description, tags }
     this.save(definition)
     return this.#addVHost(definition)
   }
@@ -105,6 +112,43 @@ export class Broker implements VHostContext {
   stop(): void {
     this.resources.stop()
     for (const vhost of this.vhosts.values()) for (const queue of vhost.queues.values()) queue.stop()
+  }
+
+  connectionOpened(connection: ConnectionView): void {
+    this.connections.set(connection.name, connection)
+    this.churn.connectionsOpened++
+  }
+
+  connectionClosed(connection: ConnectionView): void {
+    if (this.connections.get(connection.name) !== connection) return
+    this.connections.delete(connection.name)
+    this.churn.connectionsClosed++
+  }
+
+  /** Replaces what is kept of a vhost beside its contents. */
+  updateVHost(vhost: VHost, changes: Partial<Omit<VHostDefinition, 'kind' | 'name'>>): void {
+    vhost.definition = { ...vhost.definition, ...changes }
+    this.save(vhost.definition)
+  }
+
+  /**
+   * Deletes a vhost with all that is in it; its clients are told to go.
+   * @throws BrokerError not-found, precondition-failed (protected from deletion)
+   */
+  deleteVHost(name: string): void {
+    const vhost = this.vhosts.get(name)
+    if (vhost === undefined) throw new BrokerError('not-found', `vhost '${name}' not found`)
+    if (vhost.definition.protected === true) {
+      throw new BrokerError('precondition-failed', `vhost '${name}' is protected from deletion`)
+    }
+    this.vhosts.delete(name)
+    for (const connection of [...this.connections.values()]) {
+      if (connection.vhost === name) connection.closeByOperator(`vhost '${name}' is deleted`)
+    }
+    vhost.delete()
+    this.access.vhostDeleted(name)
+    this.remove(vhost.definition)
+    this.topologyChanged()
   }
 
   get memoryTight(): boolean {

@@ -6,6 +6,11 @@ export interface VHostDefinition {
   readonly name: string
   readonly description: string
   readonly tags: readonly string[]
+  /** The type of queues that are declared without one; absent: classic. */
+  readonly defaultQueueType?: string
+  /** Refuses to be deleted until this is lifted. */
+  readonly protected?: boolean
+  readonly tracing?: boolean
 }
 
 export interface UserDefinition {

@@ -7,7 +7,7 @@ export const VIEW_INPUT_BYTES = 4 * 1024 * 1024
 export const ENTRY_OVERHEAD_BYTES = 250
 
 /** What a queue keeps in memory of messages that are on disk, at its head and at its tail. */
-export const QUEUE_RESIDENT_BYTES = 4 * 1024 * 1024
+export const QUEUE_RESIDENT_BYTES = 2 * 1024 * 1024
 
 /** What a queue keeps in memory of transient messages before it writes the newer of them to disk. */
 export const QUEUE_TRANSIENT_BYTES = 32 * 1024 * 1024
@@ -16,7 +16,7 @@ export const QUEUE_TRANSIENT_BYTES = 32 * 1024 * 1024
 export const TIGHT_DIVISOR = 8
 
 /** Below this much at its head a queue reads the next page. */
-export const QUEUE_READ_AHEAD_BYTES = 2 * 1024 * 1024
+export const QUEUE_READ_AHEAD_BYTES = 1024 * 1024
 
 /** Transient messages that wait in one queue before its publishers are read more slowly, if it has consumers at all. */
 export const QUEUE_OVERRUN_BYTES = 16 * 1024 * 1024

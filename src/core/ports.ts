@@ -137,6 +137,26 @@ export interface StoreMonitor {
   damageFound?(damage: Error): void
 }
 
+/** A message's properties by name, those that are present (AMQP 0-9-1, class basic). */
+export interface MessageProperties {
+  readonly contentType?: string
+  readonly contentEncoding?: string
+  readonly headers?: FieldTable
+  readonly deliveryMode?: number
+  readonly priority?: number
+  readonly correlationId?: string
+  readonly replyTo?: string
+  /** Milliseconds, as text. */
+  readonly expiration?: string
+  readonly messageId?: string
+  /** Seconds since 1970. */
+  readonly timestamp?: bigint
+  readonly type?: string
+  readonly userId?: string
+  readonly appId?: string
+  readonly clusterId?: string
+}
+
 /** Reads what the front end's encoding keeps in a message's properties. */
 export interface HeaderReader {
   headers(message: Message): FieldTable
@@ -146,4 +166,15 @@ export interface HeaderReader {
 export interface PropertyCodec extends HeaderReader {
   /** The message's properties with other headers; also without its expiration, unless that is kept. */
   rewritten(message: Message, headers: FieldTable, keepExpiration: boolean): Buffer
+}
+
+/** Reads and writes whole messages in the front end's encoding, for those that have one of their own. */
+export interface MessageCodec extends PropertyCodec {
+  /** All of the properties. */
+  properties(message: Message): MessageProperties
+  /**
+   * Makes a message that owns its bytes.
+   * @throws BrokerError precondition-failed when a property cannot be encoded
+   */
+  compose(exchange: string, routingKey: string, properties: MessageProperties, body: Buffer): Message
 }

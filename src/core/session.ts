@@ -88,6 +88,13 @@ export class Session implements QueueOwner {
     }
     const queues = routes.queues
     const reached = routes.length
+    const exchange = this.#routedExchange!
+    exchange.publishedIn++
+    exchange.publishedOut += reached
+    const { counts } = this.vhost
+    counts.published++
+    counts.routed += reached
+    this.#broker.sizes.observe(message.bodyEnd - message.bodyStart)
     for (let i = 0; i < reached; i++) {
       const queue = queues[i]!
       queue.publish(message, publisher, sequence)
@@ -177,6 +184,7 @@ export class Session implements QueueOwner {
       const durable = existing.owner !== null ? existing.durable : declaration.durable
       assertQueueEquivalent(existing, { ...declaration, durable }, this.vhost.name)
       existing.redeclared()
+      this.#broker.churn.queuesDeclared++
       return existing
     }
     const deadLetters = declaration.arguments.get('x-dead-letter-exchange')
@@ -199,6 +207,7 @@ export class Session implements QueueOwner {
       arguments: declaration.arguments,
     })
     if (declaration.exclusive) this.#exclusiveQueues.add(queue)
+    this.#broker.churn.queuesDeclared++
     return queue
   }
 
@@ -307,6 +316,8 @@ export class Session implements QueueOwner {
     const version = this.#broker.version
     if (message.exchange !== this.#routedName || this.#routedVersion !== version || this.#routedExchange === null) {
       this.#routedExchange = null
+      // Should this fail, nothing that was looked up before holds any more.
+      this.#routedVersion = -1
       this.#routedExchange = this.publishableExchange(message.exchange)
       this.#routedName = message.exchange
       this.#routedVersion = version

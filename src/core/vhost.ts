@@ -9,6 +9,7 @@ import type {
   QueueDefinition,
   VHostDefinition,
 } from './definitions.ts'
+import { MessageCounts, type Churn } from './counts.ts'
 import { BrokerError } from './errors.ts'
 import { Binding, bindingIdentity } from './exchange/binding.ts'
 import { createExchange } from './exchange/exchange-types.ts'
@@ -30,6 +31,7 @@ export interface VHostContext {
   readonly clock: Clock
   readonly window: InputWindow
   readonly logger: Logger
+  readonly churn: Churn
   /** Exchanges, queues or bindings have changed: what was routed before may be routed elsewhere now. */
   topologyChanged(): void
   /** Keeps a definition, or forgets it. */
@@ -47,6 +49,8 @@ const PREDECLARED: readonly (readonly [name: string, type: string, internal: boo
   ['amq.rabbitmq.trace', 'topic', true],
 ]
 
+const PREDECLARED_NAMES: ReadonlySet<string> = new Set(['', ...PREDECLARED.map(([name]) => name)])
+
 /** A binding's terms, as both binding and unbinding give them. */
 export interface BindingTerms {
   readonly source: string
@@ -59,8 +63,10 @@ export interface BindingTerms {
 /** Owns names. Whether somebody may do what is asked is decided before (Session); what it means is done here. */
 export class VHost implements QueueContext {
   readonly name: string
-  readonly description: string
-  readonly tags: readonly string[]
+  /** What the vhost is kept as. */
+  definition: VHostDefinition
+  /** What was published here, and what became of the messages of channels and queues that are gone. */
+  readonly counts = new MessageCounts()
   readonly exchanges = new Map<string, Exchange>()
   readonly queues = new Map<string, Queue>()
   readonly window: InputWindow
@@ -69,8 +75,7 @@ export class VHost implements QueueContext {
 
   constructor(definition: VHostDefinition, context: VHostContext) {
     this.name = definition.name
-    this.description = definition.description
-    this.tags = definition.tags
+    this.definition = definition
     this.window = context.window
     this.#context = context
     this.#deadLetters = new DeadLetters(this, context)
@@ -136,6 +141,7 @@ export class VHost implements QueueContext {
     const queue = new Queue({ ...properties, vhost: this.name }, log, this)
     this.queues.set(queue.name, queue)
     if (queue.durable) this.#context.save(this.#queueDefinition(queue))
+    this.#context.churn.queuesCreated++
     this.#context.topologyChanged()
     return queue
   }
@@ -151,6 +157,8 @@ export class VHost implements QueueContext {
       this.#autoDelete(binding.source)
     }
     this.#context.topologyChanged()
+    this.#context.churn.queuesDeleted++
+    this.#retire(queue.counts)
     queue.delete('queue-deleted')
     return count
   }
@@ -186,6 +194,23 @@ export class VHost implements QueueContext {
     return this.#context.codec
   }
 
+  /** A channel has closed: what it counted goes on in the vhost's. */
+  channelClosed(counts: MessageCounts): void {
+    this.counts.confirmed += counts.confirmed
+    this.counts.returned += counts.returned
+    this.counts.dropped += counts.dropped
+  }
+
+  /** Ends everything in it. The caller sees to it that nobody is connected any more. */
+  delete(): void {
+    for (const queue of [...this.queues.values()]) this.deleteQueue(queue)
+    for (const exchange of [...this.exchanges.values()]) {
+      for (const binding of [...exchange.sourceBindings.values()]) this.#dropBinding(binding)
+      if (!PREDECLARED_NAMES.has(exchange.name)) this.deleteExchange(exchange)
+    }
+    this.exchanges.clear()
+  }
+
   get memoryTight(): boolean {
     return this.#context.memoryTight
   }
@@ -215,6 +240,13 @@ export class VHost implements QueueContext {
       { vhost: this.name, queue: queue.name, err: error },
       'a page of the queue cannot be read',
     )
+  }
+
+  /** What a queue counted goes on in the vhost's, but for what was published, which the vhost counts once itself. */
+  #retire(counts: MessageCounts): void {
+    const { published } = this.counts
+    this.counts.add(counts)
+    this.counts.published = published
   }
 
   /** Removes a binding from both ends and from the store. */

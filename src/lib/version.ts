@@ -1,6 +1,9 @@
 // This program's own version, from its package.json.
 import { readFileSync } from 'node:fs'
 
+/** The RabbitMQ version whose behaviour clients find here: the last with global prefetch and transient queues intact. */
+export const RABBITMQ_VERSION = '3.13.7'
+
 /** Leveret's version, as `0.1.0`. */
 export const VERSION = ownVersion()
 

@@ -2,6 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Confirms } from '../../src/amqp/confirms.ts'
+import { MessageCounts } from '../../src/core/counts.ts'
 import { Turn } from '../../src/lib/turn.ts'
 import { decodeMethod } from '../support/codec.ts'
 import { turnsRun } from '../support/sockets.ts'
@@ -10,7 +11,7 @@ import { TightOutput } from './wire/support.ts'
 /** The confirms of channel 7, and what was written of them since it was last asked: `ack 3 multiple`, `nack 4`. */
 class Bench {
   readonly out = new TightOutput()
-  readonly confirms = new Confirms(new Turn(), this.out, 7)
+  readonly confirms = new Confirms(new Turn(), this.out, 7, new MessageCounts())
   #read = 0
 
   /** Publishes a message that reaches so many queues, some of which may answer before the publish is through. */

@@ -33,7 +33,7 @@ async function start(directory: string): Promise<Running> {
     },
   )
   const line = await new Promise<string>((resolve) =>
-    child.stdout!.once('data', (data: Buffer) => resolve(String(data))),
+    child.stdout.once('data', (data: Buffer) => resolve(String(data))),
   )
   return { child, port: Number(/amqp (\d+)/.exec(line)![1]), readyMs: performance.now() - begun }
 }

@@ -46,7 +46,7 @@ export class Program {
 
   /** The port in the ready line. */
   async port(): Promise<number> {
-    return Number(/^leveret \S+ ready: amqp (\d+)$/.exec(await this.firstLine())?.[1])
+    return Number(/^leveret \S+ ready: amqp (\d+)\b/.exec(await this.firstLine())?.[1])
   }
 
   signal(signal: NodeJS.Signals): void {

@@ -1,4 +1,5 @@
 // A broker in memory and sessions in it, for tests of the core.
+import { amqpPropertyCodec } from '../../src/amqp/property-codec.ts'
 import { Broker } from '../../src/core/broker.ts'
 import { BrokerError } from '../../src/core/errors.ts'
 import { Message } from '../../src/core/message.ts'
@@ -31,7 +32,7 @@ export class TestCore {
     this.broker = new Broker({
       store: new MemoryStore({ turn: new Turn(), clock }),
       clock,
-      codec: { headers: () => NO_ARGUMENTS, rewritten: () => Buffer.alloc(2) },
+      codec: amqpPropertyCodec,
       logger: silentLogger,
       resources: { limits: { memoryBytes: 0, diskFreeBytes: 0 }, readings },
     })

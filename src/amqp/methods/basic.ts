@@ -69,7 +69,7 @@ export const basicMethods: BasicMethods = {
     }
     const source = session.readableQueue(queueName(channel, queue))
     const tag = givenTag === '' ? generatedName('amq.ctag-') : givenTag
-    const consumer = new ChannelConsumer(channel, source, tag, noAck, channel.consumerPrefetch)
+    const consumer = new ChannelConsumer(channel, source, tag, { noAck, exclusive, arguments: args })
     consumer.started(session.consume(source, consumer, exclusive, args))
     channel.consumers.set(tag, consumer)
     if (!nowait) writeBasicConsumeOk(connection.writer, channel.number, tag)
@@ -114,8 +114,10 @@ export const basicMethods: BasicMethods = {
 
 function get(channel: Channel, queue: Queue, noAck: boolean): void {
   const entry = queue.get(noAck)
-  if (entry === undefined) writeBasicGetEmpty(channel.connection.writer, channel.number)
-  else channel.deliverGot(entry, noAck, queue.readyCount)
+  if (entry === undefined) {
+    channel.counts.getEmpty++
+    writeBasicGetEmpty(channel.connection.writer, channel.number)
+  } else channel.deliverGot(entry, noAck, queue.readyCount)
 }
 
 function recover(channel: Channel, requeue: boolean, method: number): void {

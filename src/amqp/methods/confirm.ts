@@ -9,7 +9,7 @@ type ConfirmMethods = Pick<ChannelMethods<Channel>, 'confirmSelect' | 'txSelect'
 export const confirmMethods: ConfirmMethods = {
   confirmSelect(channel, nowait) {
     const { connection } = channel
-    channel.confirms ??= new Confirms(connection.context.turn, connection.writer, channel.number)
+    channel.confirms ??= new Confirms(connection.context.turn, connection.writer, channel.number, channel.counts)
     if (!nowait) writeConfirmSelectOk(connection.writer, channel.number)
   },
   txSelect: refuseTransactions,

@@ -122,3 +122,9 @@ function sameBytes(a: Buffer, b: Buffer): boolean {
 function between(value: number, least: number, most: number): boolean {
   return value >= least && value <= most
 }
+
+/** A password's hash as RabbitMQ makes it by default: for files that go there. We keep new passwords by scrypt. */
+export function hashRabbitPassword(password: string): string {
+  const salt = randomBytes(RABBIT_SALT_BYTES)
+  return rabbitHash('sha256', salt, password).toString('base64')
+}

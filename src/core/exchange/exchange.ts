@@ -32,6 +32,9 @@ export abstract class Exchange {
   readonly destinationBindings = new Set<Binding>()
   /** The exchange that takes what matches no binding here. */
   alternate: string | null
+  /** Messages that were published to this exchange, and those (one for each queue) that left it for a queue. */
+  publishedIn = 0
+  publishedOut = 0
   /** Kept by Routes: the last routing that reached this exchange. */
   routeMark = 0
 

@@ -1,5 +1,6 @@
 // A queue: its messages in order, what is out with consumers, and who is next.
 import type { Clock } from '../../lib/clock.ts'
+import { MessageCounts } from '../counts.ts'
 import type { Binding } from '../exchange/binding.ts'
 import type { InputWindow } from '../input-window.ts'
 import { PACE_DELIVERIES_MIN, QUEUE_OVERRUN_BYTES } from '../limits.ts'
@@ -75,6 +76,7 @@ export class Queue implements LevelHost, ExpiryHost {
   deleted = false
   /** Messages handed out since the start, redeliveries included. */
   deliveredTotal = 0
+  readonly counts = new MessageCounts()
 
   readonly #context: QueueContext
   #rules: QueueRules
@@ -92,6 +94,7 @@ export class Queue implements LevelHost, ExpiryHost {
   readonly #storesAll: boolean
   #nextPosition: number
   #unackedCount = 0
+  #unackedBytes = 0
   #hadConsumer = false
   #keepsUp = true
 
@@ -154,6 +157,11 @@ export class Queue implements LevelHost, ExpiryHost {
     return this.#retries?.count ?? 0
   }
 
+  /** The bodies of those, in bytes. */
+  get unackedBytes(): number {
+    return this.#unackedBytes
+  }
+
   get consumerCount(): number {
     return this.#dispatch.subscriptions.size
   }
@@ -193,6 +201,7 @@ export class Queue implements LevelHost, ExpiryHost {
    * once when nothing waits before it and a consumer is ready.
    */
   publish(message: Message, publisher: Publisher | null, sequence: number): void {
+    this.counts.published++
     if (this.#ruled || message.expirationMs >= 0) {
       this.#publishByRules(message, publisher, sequence)
       return
@@ -247,6 +256,8 @@ export class Queue implements LevelHost, ExpiryHost {
   acknowledge(entry: Entry): void {
     if (entry.state !== EntryState.unacked) return
     this.#unackedCount--
+    this.#unackedBytes -= entry.message.bodyBytes
+    this.counts.acknowledged++
     this.#settle(entry)
   }
 
@@ -258,6 +269,7 @@ export class Queue implements LevelHost, ExpiryHost {
   requeue(entry: Entry, failed = false): void {
     if (entry.state !== EntryState.unacked) return
     this.#unackedCount--
+    this.#unackedBytes -= entry.message.bodyBytes
     if (this.deleted) {
       entry.state = EntryState.settled
       return
@@ -301,6 +313,8 @@ export class Queue implements LevelHost, ExpiryHost {
   reject(entry: Entry): void {
     if (entry.state !== EntryState.unacked) return
     this.#unackedCount--
+    this.#unackedBytes -= entry.message.bodyBytes
+    this.counts.rejected++
     this.#giveUp(entry, 'rejected')
   }
 
@@ -363,8 +377,11 @@ export class Queue implements LevelHost, ExpiryHost {
     this.#idleness?.used()
     const backlog = this.#backlog
     while (this.#expiry !== null && backlog.count > 0 && backlog.available && this.#headExpired());
+    if (backlog.count === 0) this.counts.getEmpty++
     if (backlog.count === 0 || !backlog.available) return undefined
     const entry = backlog.take()!
+    if (noAck) this.counts.gotNoAck++
+    else this.counts.got++
     this.#handOut(entry, noAck)
     return entry
   }
@@ -514,18 +531,22 @@ export class Queue implements LevelHost, ExpiryHost {
   }
 
   #deliver(consumer: Consumer, entry: Entry): void {
+    if (consumer.noAck) this.counts.deliveredNoAck++
+    else this.counts.delivered++
     this.#handOut(entry, consumer.noAck)
     consumer.deliver(entry)
   }
 
   #handOut(entry: Entry, noAck: boolean): void {
     this.deliveredTotal++
+    if (entry.redelivered) this.counts.redelivered++
     if (noAck) {
       this.#settle(entry)
       return
     }
     entry.state = EntryState.unacked
     this.#unackedCount++
+    this.#unackedBytes += entry.message.bodyBytes
     if (entry.stored !== Stored.no && !entry.spilled) this.#backlog.logOf(entry).delivered(entry.position)
     if (!entry.message.owned) this.#context.window.watch(entry)
   }

@@ -1,5 +1,5 @@
 // The committer: one synced batch in flight for the whole store, and what was enlisted meanwhile is the next.
-import type { Clock } from '../../lib/clock.ts'
+import type { Clock, Timer } from '../../lib/clock.ts'
 import type { Turn, TurnTask } from '../../lib/turn.ts'
 import { Stage } from '../../lib/turn.ts'
 import type { StoreMonitor } from '../../core/ports.ts'
@@ -77,6 +77,7 @@ export class Committer implements TurnTask {
   #enlisted = false
   #failing = false
   #backoffMs = RETRY_FIRST_MS
+  #retryTimer: Timer | null = null
   /** Whether the database is open, and who waits until it is again. */
   #readable = true
   readonly #readers: (() => void)[] = []
@@ -154,6 +155,11 @@ export class Committer implements TurnTask {
       this.#closing = { attempts: 0, reject }
       this.whenDurable(resolve)
     })
+    if (this.#retryTimer !== null) {
+      this.#retryTimer.cancel()
+      this.#retryTimer = null
+      void this.#retry()
+    }
     try {
       await drained
     } finally {
@@ -212,8 +218,19 @@ export class Committer implements TurnTask {
       return
     }
     if (this.closing) void this.#retry()
-    else this.#clock.after(this.#backoffMs, () => void this.#retry())
+    else this.#retryTimer = this.#clock.after(this.#backoffMs, () => void this.#retryWithRoom(error))
     this.#backoffMs = Math.min(this.#backoffMs * 2, RETRY_MAX_MS)
+  }
+
+  /**
+   * As long as the database is open it can be read, whatever became of the write. Opening it takes room on the disk; so
+   * it stays as it is until there is some.
+   */
+  async #retryWithRoom(error: Error): Promise<void> {
+    this.#retryTimer = null
+    const room = (await this.#database.hasRoom?.(this.#batch!.bytes)) ?? true
+    if (room || this.closing) await this.#retry()
+    else this.#failed(error)
   }
 
   /**

@@ -3,7 +3,7 @@ import { stat, mkdir, access, constants } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { Level } from 'level'
 import type { Journals } from './level-files.ts'
-import { keepDamaged, orphanedFile, readJournals, syncDirectory, undoCreation } from './level-files.ts'
+import { hasRoom, keepDamaged, orphanedFile, readJournals, syncDirectory, undoCreation } from './level-files.ts'
 import type { LevelTuning } from './tuning.ts'
 import { CHAINED_AVERAGE_BYTES_MAX, CHAINED_BYTES_MAX, LEVEL_TUNING } from './tuning.ts'
 
@@ -33,6 +33,8 @@ export interface Database {
   getMany(keys: Buffer[]): Promise<(Buffer | undefined)[]>
   batch(operations: Operation[], options: { readonly sync: boolean }): Promise<void>
   iterator(range: KeyRange): RecordIterator
+  /** LevelDB only: whether the disk has room for opening it again, and for a batch of so many bytes. */
+  hasRoom?(bytes: number): Promise<boolean>
   /** LevelDB only: gives back the space of what was deleted between two keys. */
   compactRange?(start: Buffer, end: Buffer): Promise<void>
 }
@@ -123,6 +125,10 @@ class LevelDatabase implements Database {
 
   iterator(range: KeyRange): RecordIterator {
     return this.#level.iterator(range)
+  }
+
+  hasRoom(bytes: number): Promise<boolean> {
+    return hasRoom(this.#location, bytes)
   }
 
   compactRange(start: Buffer, end: Buffer): Promise<void> {

@@ -1,6 +1,6 @@
 // What LevelDB leaves to its user: names that are to be on disk, a creation that was cut short, and damage of which it
 // tells nobody but its own log.
-import { open, readFile, readdir, unlink, writeFile } from 'node:fs/promises'
+import { open, readFile, readdir, stat, statfs, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
 /** The files that LevelDB writes batches to before they get into tables, by name. */
@@ -8,6 +8,8 @@ export type Journals = ReadonlyMap<string, Buffer>
 
 const JOURNAL = /^\d+\.log$/
 const TABLE = /^\d+\.(ldb|sst)$/
+/** Room for a manifest, for LevelDB's log, and for what rounding up to blocks takes. */
+const SPARE_BYTES = 1024 * 1024
 /** What LevelDB's log says of what it leaves out. */
 const COMPLAINT = /\S*?(\d+\.log): (dropping \d+ bytes; .*)$|Ignoring error (.*)$/
 
@@ -81,4 +83,17 @@ export async function keepDamaged(location: string, journals: Journals): Promise
     damage.push(new Error(bytes === undefined ? what : `${what} (a copy is kept as damaged-${name})`))
   }
   return damage
+}
+
+/**
+ * Whether the disk seems to have room for the table that the journals become when the database is opened, and for a
+ * batch of so many bytes. What cannot be told counts as room.
+ */
+export async function hasRoom(location: string, bytes: number): Promise<boolean> {
+  let needed = bytes + SPARE_BYTES
+  for (const name of await readdir(location)) {
+    if (JOURNAL.test(name)) needed += (await stat(join(location, name))).size
+  }
+  const { blocks, bsize, bfree, bavail } = await statfs(location)
+  return blocks === 0 || bsize * (process.getuid?.() === 0 ? bfree : bavail) >= needed
 }

@@ -128,8 +128,10 @@ export class LogPages {
     if (pages.length <= ERASE_AT_ONCE_PAGES)
       for (const page of pages) this.#context.eraser.settled(batch, this.#log, page)
     else {
-      batch.put(positionKey(Kind.erasure, this.#log, 0), encodeNumber(POSITION_MAX))
-      this.#context.eraser.add({ log: this.#log, pages, record: 0 })
+      // Its record is told by its first page from those of discards, which go with other pages and end before.
+      const record = pages.reduce((first, page) => Math.min(first, page.first), POSITION_MAX)
+      batch.put(positionKey(Kind.erasure, this.#log, record), encodeNumber(POSITION_MAX))
+      this.#context.eraser.add({ log: this.#log, pages, record })
     }
     for (const position of this.#asidePositions) batch.del(positionKey(Kind.setAside, this.#log, position))
     this.#writeErasures(batch)

@@ -26,6 +26,8 @@ vi.mock('../../../src/store/level/tuning.ts', async (original) => ({
   NEXT_AHEAD: 6,
   DELIVERED_SUSTAINED: 3,
   DELIVERED_AHEAD_MAX: 8,
+  SHARED_BODY_BYTES: 30,
+  RELEASE_SLICE: 3,
   ERASE_AT_ONCE_PAGES: 1,
   ERASE_SLICE: 3,
 }))

@@ -29,7 +29,7 @@ class Step implements Command {
 }
 
 const queue = fc.constantFrom<QueueName>('a', 'a', 'a', 'b', 'c')
-const target = fc.constantFrom<Target>(...QUEUES, 'a', 'a', 'a', 'a', 'c', 'c', 'all')
+const target = fc.constantFrom<Target>(...QUEUES, 'a', 'a', 'a', 'a', 'c', 'c', 'all', 'all')
 const pick = fc.nat(1000)
 
 const publish = fc

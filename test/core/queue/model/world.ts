@@ -1,5 +1,6 @@
 // A broker with its real store on a disk that forgets, and beside it the model of what must be true.
 import { strict as assert } from 'node:assert'
+import { amqpPropertyCodec } from '../../../../src/amqp/property-codec.ts'
 import { Broker } from '../../../../src/core/broker.ts'
 import type { Definition } from '../../../../src/core/definitions.ts'
 import type { Publisher } from '../../../../src/core/ports.ts'
@@ -253,7 +254,7 @@ export class World implements Publisher {
       this.#letThrough(true)
       await turnsRun()
     }
-    for (const kind of ['index', 'fragment', 'erasure', 'setAside'] as const) {
+    for (const kind of ['index', 'fragment', 'erasure', 'setAside', 'body', 'bodyReference'] as const) {
       const left = this.#disk.keys(Kind[kind]).map((key) => key.toString('hex'))
       assert.deepEqual(left, [], `something is left on the disk: ${kind}`)
     }
@@ -395,7 +396,7 @@ export class World implements Publisher {
     const opened = await LevelStore.open({ location: 'memory', turn, clock, monitor, database: () => database })
     const readings = { residentBytes: () => 0, freeDiskBytes: () => Promise.resolve(null) }
     const resources = { limits: { memoryBytes: 0, diskFreeBytes: 0 }, readings }
-    const codec = { headers: () => NO_ARGUMENTS, rewritten: () => Buffer.alloc(2) }
+    const codec = amqpPropertyCodec
     const broker = new Broker({ store: opened.store, clock, codec, logger: silentLogger, resources })
     broker.load([...RIGHTS, ...opened.definitions])
     const vhost = broker.vhosts.get('/') ?? broker.createVHost('/', '')

@@ -1,0 +1,73 @@
+// Who is connected, as front ends show it to whoever watches: plain getters, read when somebody asks.
+import type { MessageCounts } from './counts.ts'
+import type { Entry } from './queue/entry.ts'
+import type { Queue } from './queue/queue.ts'
+import type { FieldTable } from './value.ts'
+
+/** What a connection is doing. RabbitMQ's words. */
+export type ConnectionActivity = 'running' | 'flow' | 'blocked' | 'closing' | 'closed'
+
+/** One client's connection, from when it is let into its vhost until it is gone. */
+export interface ConnectionView {
+  /** `peer host:port -> own host:port`, unique while it lasts. */
+  readonly name: string
+  readonly user: string
+  readonly vhost: string
+  /** As people know it: `AMQP 0-9-1`. */
+  readonly protocol: string
+  readonly activity: ConnectionActivity
+  readonly peerHost: string
+  readonly peerPort: number
+  readonly host: string
+  readonly port: number
+  readonly tls: boolean
+  /** Milliseconds since 1970. */
+  readonly connectedAt: number
+  /** How the client logged in: `PLAIN` and others. */
+  readonly mechanism: string
+  readonly clientProperties: FieldTable
+  readonly channelMax: number
+  readonly frameMax: number
+  readonly heartbeatSeconds: number
+  readonly receivedBytes: number
+  readonly sentBytes: number
+  readonly channels: Iterable<ChannelView>
+  readonly channelCount: number
+  /** Ends the connection from this side and tells the client why. */
+  closeByOperator(reason: string): void
+}
+
+/** One channel (or what comes closest in another protocol). */
+export interface ChannelView {
+  readonly number: number
+  readonly counts: MessageCounts
+  readonly activity: 'running' | 'closing'
+  readonly confirmMode: boolean
+  readonly transactional: boolean
+  /** The prefetch of consumers that start from now on; 0 is no limit. */
+  readonly consumerPrefetch: number
+  /** The prefetch of all consumers together; 0 is no limit. */
+  readonly globalPrefetch: number
+  readonly unackedCount: number
+  /** Publishes that wait for their confirm. */
+  readonly unconfirmedCount: number
+  readonly consumerViews: Iterable<ConsumerView>
+  readonly consumerCount: number
+  /** Calls back for each delivery that waits for an acknowledgement, oldest first. */
+  eachUnacked(visit: (deliveryTag: number, entry: Entry, consumerTag: string) => void): void
+}
+
+/** One subscription. */
+export interface ConsumerView {
+  readonly tag: string
+  readonly queue: Queue
+  readonly noAck: boolean
+  readonly exclusive: boolean
+  /** 0 is no limit. */
+  readonly prefetch: number
+  readonly arguments: FieldTable
+  /** Deliveries that it has and did not acknowledge. */
+  readonly outstanding: number
+  /** Whether it would take a delivery now. */
+  readonly ready: boolean
+}

@@ -1,0 +1,86 @@
+// Speaks to a broker's HTTP API for the command line.
+
+/** How commands end: RabbitMQ's codes, which scripts know from rabbitmqctl. */
+export const CtlExit = { done: 0, usage: 64, data: 65, noUser: 67, unavailable: 69, software: 70 } as const
+
+/** A command that failed. The message is the sentence to print. */
+export class CtlError extends Error {
+  readonly code: number
+
+  constructor(code: number, sentence: string, options?: ErrorOptions) {
+    super(sentence, options)
+    this.name = 'CtlError'
+    this.code = code
+  }
+}
+
+/** Where the broker is, and who asks. */
+export interface Target {
+  readonly url: string
+  readonly user: string
+  readonly password: string
+}
+
+export type Row = Readonly<Record<string, unknown>>
+type Method = 'GET' | 'PUT' | 'POST' | 'DELETE'
+
+/** One broker's API. */
+export class ApiClient {
+  readonly #base: string
+  readonly #authorization: string
+
+  constructor({ url, user, password }: Target) {
+    this.#base = url.replace(/\/+$/, '')
+    this.#authorization = `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`
+  }
+
+  /** Calls a path whose names are given apart, so that each is encoded once. Throws CtlError. */
+  async call(
+    method: Method,
+    parts: readonly string[],
+    body?: unknown,
+    headers: Readonly<Record<string, string>> = {},
+  ): Promise<unknown> {
+    const path = parts.map((part) => encodeURIComponent(part)).join('/')
+    const response = await this.#send(`${this.#base}/api/${path}`, {
+      method,
+      headers: { authorization: this.#authorization, 'content-type': 'application/json', ...headers },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    })
+    const text = await response.text()
+    if (!response.ok) throw refusal(response.status, text, parts)
+    return text === '' ? undefined : (JSON.parse(text) as unknown)
+  }
+
+  async rows(...parts: readonly string[]): Promise<readonly Row[]> {
+    return (await this.call('GET', parts)) as readonly Row[]
+  }
+
+  async #send(url: string, init: RequestInit): Promise<Response> {
+    try {
+      return await fetch(url, init)
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error
+      const sentence = `no broker answers at ${this.#base}`
+      throw new CtlError(CtlExit.unavailable, sentence, { cause: error })
+    }
+  }
+}
+
+function refusal(status: number, text: string, parts: readonly string[]): CtlError {
+  const reason = reasonOf(text) ?? `the broker answered ${status}`
+  if (status === 404 && parts[0] === 'users') return new CtlError(CtlExit.noUser, `there is no user ${parts[1] ?? ''}`)
+  if (status === 404) return new CtlError(CtlExit.data, `there is no such thing: ${parts.join(' ')}`)
+  if (status >= 500) return new CtlError(status === 503 ? CtlExit.unavailable : CtlExit.software, reason)
+  return new CtlError(CtlExit.data, reason)
+}
+
+function reasonOf(text: string): string | null {
+  try {
+    const { reason } = JSON.parse(text) as { readonly reason?: unknown }
+    return typeof reason === 'string' ? reason : JSON.stringify(reason)
+  } catch (error) {
+    if (error instanceof SyntaxError) return null
+    throw error
+  }
+}

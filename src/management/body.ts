@@ -1,0 +1,88 @@
+// The JSON bodies of requests: read, and asked for fields of a type, with RabbitMQ's words when they are missing or wrong.
+import { badRequest, type Json, type JsonObject } from './http-error.ts'
+
+/** Nothing that RabbitMQ's API takes nests deeper; the broker's tables end at this depth too. */
+const DEPTH_MAX = 32
+
+/** Reads a body. An empty one stands for an empty object. Throws 400 for what is no JSON object. */
+export function parseObject(bytes: Buffer): JsonObject {
+  const text = bytes.toString('utf8').trim()
+  if (text === '' || text === 'null' || text === 'undefined') return {}
+  let value: Json
+  try {
+    value = JSON.parse(text) as Json
+  } catch {
+    throw badRequest('not_json')
+  }
+  if (typeof value === 'string') {
+    throw badRequest('invalid payload: the request body JSON-decoded to a string. Is the input doubly-JSON-encoded?')
+  }
+  if (!isObject(value)) throw badRequest('not_json')
+  if (deeperThan(value, DEPTH_MAX)) throw badRequest('the body is nested too deeply')
+  return value
+}
+
+export function isObject(value: Json | undefined): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** Throws 400 naming every key that is missing. */
+export function assertPresent(body: JsonObject, ...keys: string[]): void {
+  const missing = keys.filter((key) => body[key] === undefined || body[key] === null)
+  if (missing.length > 0) throw badRequest(`[${missing.map((key) => `{key_missing,${key}}`).join(',')}]`)
+}
+
+export function stringField(body: JsonObject, key: string, absent?: string): string {
+  const value = body[key] ?? absent
+  if (value === undefined) throw badRequest(`[{key_missing,${key}}]`)
+  if (typeof value !== 'string') throw badRequest(['not_string', key])
+  return value
+}
+
+/** true, false, or either as text. */
+export function booleanField(body: JsonObject, key: string, absent: boolean): boolean {
+  const value = body[key] ?? absent
+  if (value === true || value === 'true') return true
+  if (value === false || value === 'false') return false
+  throw badRequest(['not_boolean', value])
+}
+
+/** A whole number, or one as text. */
+export function integerField(body: JsonObject, key: string): number {
+  const value = body[key]
+  if (value === undefined || value === null) throw badRequest(`[{key_missing,${key}}]`)
+  const number = typeof value === 'string' && /^-?\d{1,15}$/.test(value) ? Number(value) : value
+  if (typeof number !== 'number' || !Number.isSafeInteger(number)) throw badRequest(['not_integer', value])
+  return number
+}
+
+export function objectField(body: JsonObject, key: string): JsonObject {
+  const value = body[key] ?? {}
+  // RabbitMQ's own export writes an empty table as an empty array.
+  if (Array.isArray(value) && value.length === 0) return {}
+  if (!isObject(value)) throw badRequest(['not_object', key])
+  return value
+}
+
+/** Objects of a list; absent stands for none. */
+export function objectsField(body: JsonObject, key: string): readonly JsonObject[] {
+  const value = body[key] ?? []
+  if (!Array.isArray(value) || !value.every((item: Json) => isObject(item))) throw badRequest(['not_a_list', key])
+  return value
+}
+
+/** Texts in a list, or in one text with commas. */
+export function wordsField(body: JsonObject, key: string): readonly string[] {
+  const value = body[key] ?? []
+  const words = typeof value === 'string' ? value.split(',') : value
+  if (!Array.isArray(words) || !words.every((word: Json) => typeof word === 'string')) {
+    throw badRequest(['not_a_list_of_strings', key])
+  }
+  return (words as readonly string[]).map((word) => word.trim()).filter((word) => word !== '')
+}
+
+function deeperThan(value: Json | undefined, depth: number): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  if (depth === 0) return true
+  return Object.values(value as JsonObject).some((inner) => deeperThan(inner, depth - 1))
+}

@@ -1,0 +1,113 @@
+// The endpoints that Prometheus scrapes.
+import { Pattern } from '../../lib/pattern.ts'
+import { PatternError } from '../../lib/pattern/parse.ts'
+import { badRequest } from '../http-error.ts'
+import { TextStream, type Call, type Route } from '../route.ts'
+import { expositionText, type Metric } from './exposition.ts'
+import { clusterFamilies, everyObject, objectFamilies, type Scope } from './objects.ts'
+import { churnMetrics, globalMetrics, identity, loginMetrics, nodeMetrics, openFiles, ownMetrics } from './totals.ts'
+
+const TYPE = 'text/plain; version=0.0.4; charset=utf-8'
+const PREFIX = 'rabbitmq_'
+const OWN_PREFIX = 'leveret_'
+const EVERYTHING: Scope = { vhosts: null, queue: () => true }
+
+/** The routes, for those with this tag; on a port of their own they are for everybody, as RabbitMQ's. */
+export function metricsRoutes(needs: 'monitoring' | 'nobody'): readonly Route[] {
+  return [
+    { method: 'GET', path: '/metrics', needs, handle: aggregated },
+    { method: 'GET', path: '/metrics/per-object', needs, handle: perObject },
+    { method: 'GET', path: '/metrics/detailed', needs, handle: detailed },
+  ]
+}
+
+async function aggregated(call: Call): Promise<TextStream> {
+  const files = await openFiles()
+  return new TextStream(
+    TYPE,
+    together(
+      expositionText(
+        joined(
+          identity(call, 'aggregated'),
+          nodeMetrics(call, files),
+          churnMetrics(call),
+          loginMetrics(call),
+          globalMetrics(call),
+        ),
+        PREFIX,
+      ),
+      expositionText(ownMetrics(), OWN_PREFIX),
+    ),
+  )
+}
+
+async function perObject(call: Call): Promise<TextStream> {
+  const files = await openFiles()
+  const totals = new Set(['queue_messages', 'queue_messages_ready', 'queue_messages_unacked'])
+  const metrics = joined(
+    identity(call, 'per-object'),
+    nodeMetrics(call, files),
+    churnMetrics(call),
+    loginMetrics(call),
+    [...globalMetrics(call)].filter(({ name }) => !totals.has(name)),
+    everyObject(call, EVERYTHING),
+  )
+  return new TextStream(TYPE, expositionText(metrics, PREFIX))
+}
+
+/** Only the families that are asked for, of the vhosts and queues that are asked for. */
+async function detailed(call: Call): Promise<TextStream> {
+  const scope = scopeOf(call)
+  const asked = new Set(call.all('family'))
+  const node = asked.has('node_coarse_metrics') || asked.has('node_metrics')
+  const files = node ? await openFiles() : null
+  const object = [...objectFamilies].filter(([name]) => asked.has(name)).map(([, family]) => family(call, scope))
+  const cluster = [...clusterFamilies].filter(([name]) => asked.has(name)).map(([, family]) => family(call, scope))
+  return new TextStream(
+    TYPE,
+    together(
+      expositionText(
+        joined(
+          ...(asked.has('connection_churn_metrics') ? [churnMetrics(call)] : []),
+          ...(asked.has('auth_attempt_metrics') ? [loginMetrics(call)] : []),
+          ...(files === null ? [] : [nodeMetrics(call, files)]),
+          once(joined(...object)),
+        ),
+        `${PREFIX}detailed_`,
+      ),
+      expositionText(joined(...cluster), `${PREFIX}cluster_`),
+      expositionText(identity(call, 'detailed'), PREFIX),
+    ),
+  )
+}
+
+/** Throws 400 for an expression that cannot be used. */
+function scopeOf(call: Call): Scope {
+  const vhosts = call.all('vhost')
+  const [expression] = call.all('queue')
+  try {
+    const pattern = expression === undefined ? null : new Pattern(expression)
+    return { vhosts: vhosts.length === 0 ? null : new Set(vhosts), queue: (name) => pattern?.test(name) ?? true }
+  } catch (error) {
+    if (error instanceof PatternError) throw badRequest(error.message)
+    throw error
+  }
+}
+
+function* joined(...groups: readonly Iterable<Metric>[]): Generator<Metric> {
+  for (const group of groups) yield* group
+}
+
+/** Two families may have a metric in common; it may be written once. */
+function* once(metrics: Iterable<Metric>): Generator<Metric> {
+  const written = new Set<string>()
+  for (const metric of metrics) {
+    if (written.has(metric.name)) continue
+    written.add(metric.name)
+    yield metric
+  }
+}
+
+async function* together(...texts: readonly AsyncIterable<string>[]): AsyncGenerator<string> {
+  for (const text of texts) yield* text
+}

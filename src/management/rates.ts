@@ -1,0 +1,328 @@
+// Rates and their history: counters read every five seconds, into rings that do not grow.
+import type { Broker } from '../core/broker.ts'
+import type { ChannelView, ConnectionView } from '../core/clients.ts'
+import { COUNT_NAMES, MessageCounts } from '../core/counts.ts'
+import type { Exchange } from '../core/exchange/exchange.ts'
+import type { Queue } from '../core/queue/queue.ts'
+import type { VHost } from '../core/vhost.ts'
+import type { Clock, Timer } from '../lib/clock.ts'
+
+/** RabbitMQ's collect_statistics_interval, in milliseconds. */
+const SAMPLE_MS = 5000
+/** How long sampling may keep the event loop at a stretch, in milliseconds. */
+const SLICE_MS = 4
+/** How long the history of an object is kept up after somebody asked for it, in milliseconds. */
+const WATCHED_MS = 600_000
+/** RabbitMQ's retention for what is always kept: so many samples, so many milliseconds apart. */
+const TIERS: readonly (readonly [samples: number, stepMs: number])[] = [
+  [122, SAMPLE_MS],
+  [62, 60_000],
+  [50, 600_000],
+  [49, 1_800_000],
+]
+
+/** What is sampled of something: a name for each figure, and how they are read, in the same order. */
+interface Kind<T> {
+  readonly names: readonly string[]
+  read(object: T, into: Float64Array): void
+}
+
+/** The history that somebody asks for: seconds back, and seconds from one sample to the next. */
+export interface Span {
+  readonly ageSeconds: number
+  readonly stepSeconds: number
+}
+
+/** One figure over time. */
+export interface Figure {
+  /** Per second, over the last two samples. */
+  readonly rate: number
+  /** Newest first; empty when no span was asked for. */
+  readonly samples: readonly { readonly sample: number; readonly timestamp: number }[]
+}
+
+/** The names of the figures that are kept of each kind of object. */
+const MESSAGE_FIGURES: readonly string[] = [...COUNT_NAMES, 'ready', 'unacked']
+const OCTETS = ['received', 'sent'] as const
+
+const queueKind: Kind<Queue> = {
+  names: MESSAGE_FIGURES,
+  read: (queue, into) => readMessages(queue.counts, queue.readyCount, queue.unackedCount, into),
+}
+const channelKind: Kind<ChannelView> = {
+  names: MESSAGE_FIGURES,
+  read: (channel, into) => readMessages(channel.counts, 0, channel.unackedCount, into),
+}
+const exchangeKind: Kind<Exchange> = {
+  names: ['in', 'out'],
+  read(exchange, into) {
+    into[0] = exchange.publishedIn
+    into[1] = exchange.publishedOut
+  },
+}
+const connectionKind: Kind<ConnectionView> = {
+  names: OCTETS,
+  read(connection, into) {
+    into[0] = connection.receivedBytes
+    into[1] = connection.sentBytes
+  },
+}
+
+/** What the sums of a vhost, or of all of them, are at one time. */
+export class Totals {
+  readonly counts = new MessageCounts()
+  ready = 0
+  unacked = 0
+  received = 0
+  sent = 0
+
+  add(other: Totals): void {
+    this.counts.add(other.counts)
+    this.ready += other.ready
+    this.unacked += other.unacked
+    this.received += other.received
+    this.sent += other.sent
+  }
+}
+
+const totalsKind: Kind<Totals> = {
+  names: [...MESSAGE_FIGURES, ...OCTETS],
+  read(totals, into) {
+    readMessages(totals.counts, totals.ready, totals.unacked, into)
+    into[MESSAGE_FIGURES.length] = totals.received
+    into[MESSAGE_FIGURES.length + 1] = totals.sent
+  },
+}
+
+/** What views ask. */
+export interface History {
+  /** The figures of an object as they were last sampled; undefined before that. */
+  figure(object: object, name: string, span?: Span | null): Figure | undefined
+  /** The sums of a vhost (or, without one, of all) as they were last sampled. */
+  totals(vhost?: VHost): Totals
+}
+
+/**
+ * Samples every object's counters, in slices. Of most it keeps the last two samples, which make a rate; of vhosts and
+ * of the whole, and of whatever somebody asked the history of lately, it keeps rings.
+ */
+export class Rates implements History {
+  readonly #broker: Broker
+  readonly #clock: Clock
+  readonly #tracks = new WeakMap<object, Track>()
+  readonly #totals = new WeakMap<object, Totals>()
+  #timer: Timer | null = null
+  #sampling = false
+
+  constructor(broker: Broker, clock: Clock) {
+    this.#broker = broker
+    this.#clock = clock
+  }
+
+  start(): void {
+    this.sample()
+    this.#timer = this.#clock.every(SAMPLE_MS, () => this.sample())
+  }
+
+  stop(): void {
+    this.#timer?.cancel()
+  }
+
+  /** Takes a sample of everything, unless the last one is still being taken. */
+  sample(): void {
+    if (this.#sampling) return
+    this.#sampling = true
+    this.#slice(this.#steps(this.#clock.now()))
+  }
+
+  figure(object: object, name: string, span: Span | null = null): Figure | undefined {
+    const track = this.#tracks.get(object)
+    if (track === undefined) return undefined
+    if (span !== null) track.watch(this.#clock.now() + WATCHED_MS)
+    return track.figure(name, span)
+  }
+
+  totals(vhost?: VHost): Totals {
+    return this.#totals.get(vhost ?? this.#broker) ?? new Totals()
+  }
+
+  #slice(steps: Generator<void>): void {
+    const started = performance.now()
+    while (performance.now() - started < SLICE_MS) {
+      if (steps.next().done !== true) continue
+      this.#sampling = false
+      return
+    }
+    setImmediate(() => this.#slice(steps))
+  }
+
+  /** One step for each object. */
+  *#steps(now: number): Generator<void> {
+    const sums = new Map<string, Totals>()
+    for (const vhost of this.#broker.vhosts.values()) {
+      const sum = new Totals()
+      sum.counts.add(vhost.counts)
+      sums.set(vhost.name, sum)
+      for (const queue of vhost.queues.values()) {
+        this.#track(queue, queueKind, now, false)
+        addQueue(sum, queue)
+        yield
+      }
+      for (const exchange of vhost.exchanges.values()) {
+        this.#track(exchange, exchangeKind, now, false)
+        yield
+      }
+    }
+    for (const connection of this.#broker.connections.values()) {
+      this.#track(connection, connectionKind, now, false)
+      const sum = sums.get(connection.vhost) ?? new Totals()
+      sum.received += connection.receivedBytes
+      sum.sent += connection.sentBytes
+      for (const channel of connection.channels) {
+        this.#track(channel, channelKind, now, false)
+        sum.counts.confirmed += channel.counts.confirmed
+        sum.counts.returned += channel.counts.returned
+        sum.counts.dropped += channel.counts.dropped
+      }
+      yield
+    }
+    const all = new Totals()
+    for (const vhost of this.#broker.vhosts.values()) {
+      const sum = sums.get(vhost.name) ?? new Totals()
+      this.#keepTotals(vhost, sum, now)
+      all.add(sum)
+    }
+    this.#keepTotals(this.#broker, all, now)
+  }
+
+  #keepTotals(owner: object, totals: Totals, now: number): void {
+    this.#totals.set(owner, totals)
+    this.#track(owner, totalsKind, now, true, totals)
+  }
+
+  #track<T extends object>(object: T, kind: Kind<T>, now: number, always: boolean): void
+  #track<T>(object: object, kind: Kind<T>, now: number, always: boolean, read: T): void
+  #track<T>(object: object, kind: Kind<T>, now: number, always: boolean, read = object as T): void {
+    let track = this.#tracks.get(object)
+    if (track === undefined) {
+      track = new Track(kind.names, always)
+      this.#tracks.set(object, track)
+    }
+    kind.read(read, track.next(now))
+    track.taken(now)
+  }
+}
+
+/** The samples of one object. */
+class Track {
+  readonly names: readonly string[]
+  readonly #always: boolean
+  #current: Float64Array
+  #previous: Float64Array
+  #currentAt = 0
+  #previousAt = 0
+  #rings: Ring[] = []
+  #watchedUntil = 0
+
+  constructor(names: readonly string[], always: boolean) {
+    this.names = names
+    this.#always = always
+    this.#current = new Float64Array(names.length)
+    this.#previous = new Float64Array(names.length)
+    if (always) this.#rings = TIERS.map(([length, stepMs]) => new Ring(length, stepMs))
+  }
+
+  /** Where the next sample is to be read into. */
+  next(now: number): Float64Array {
+    const spare = this.#previous
+    this.#previous = this.#current
+    this.#previousAt = this.#currentAt
+    this.#current = spare
+    this.#currentAt = now
+    return spare
+  }
+
+  /** The sample was read. */
+  taken(now: number): void {
+    if (!this.#always && this.#rings.length > 0 && now > this.#watchedUntil) this.#rings = []
+    for (const ring of this.#rings) ring.push(now, this.#current)
+  }
+
+  /** Keeps a history until then at least. */
+  watch(until: number): void {
+    this.#watchedUntil = until
+    if (this.#rings.length > 0) return
+    const ring = new Ring(...TIERS[0]!)
+    ring.push(this.#currentAt, this.#current)
+    this.#rings = [ring]
+  }
+
+  figure(name: string, span: Span | null): Figure {
+    const index = this.names.indexOf(name)
+    const seconds = (this.#currentAt - this.#previousAt) / 1000
+    const first = this.#previousAt === 0
+    const rate = first || seconds <= 0 ? 0 : (this.#current[index]! - this.#previous[index]!) / seconds
+    return { rate: Math.round(rate * 10) / 10, samples: span === null ? [] : this.#samples(index, span) }
+  }
+
+  #samples(index: number, span: Span): Figure['samples'] {
+    const samples: { sample: number; timestamp: number }[] = []
+    const stepMs = span.stepSeconds * 1000
+    const newest = Math.floor(this.#currentAt / stepMs) * stepMs
+    const ring = this.#rings.findLast((one) => one.stepMs <= stepMs) ?? this.#rings[0]
+    for (let back = 0; back * span.stepSeconds <= span.ageSeconds; back++) {
+      const timestamp = newest - back * stepMs
+      samples.push({ sample: ring?.at(timestamp + stepMs - 1)?.[index] ?? 0, timestamp })
+    }
+    return samples
+  }
+}
+
+/** The last samples, a step or more apart. */
+class Ring {
+  readonly stepMs: number
+  readonly #length: number
+  readonly #times: number[] = []
+  readonly #samples: Float64Array[] = []
+  #next = 0
+
+  constructor(length: number, stepMs: number) {
+    this.#length = length
+    this.stepMs = stepMs
+  }
+
+  push(time: number, sample: Float64Array): void {
+    const last = this.#times[(this.#next + this.#length - 1) % this.#length]
+    // A tick may come a little early: a tenth of the step is not waited for.
+    if (last !== undefined && time - last < this.stepMs * 0.9) return
+    this.#times[this.#next] = time
+    this.#samples[this.#next] = Float64Array.from(sample)
+    this.#next = (this.#next + 1) % this.#length
+  }
+
+  /** The newest sample that is no newer than this. */
+  at(time: number): Float64Array | undefined {
+    for (let back = 1; back <= this.#times.length; back++) {
+      const index = (this.#next + this.#length - back) % this.#length
+      const taken = this.#times[index]
+      if (taken === undefined) return undefined
+      if (taken <= time) return this.#samples[index]
+    }
+    return undefined
+  }
+}
+
+function readMessages(counts: MessageCounts, ready: number, unacked: number, into: Float64Array): void {
+  for (let i = 0; i < COUNT_NAMES.length; i++) into[i] = counts[COUNT_NAMES[i]!]
+  into[COUNT_NAMES.length] = ready
+  into[COUNT_NAMES.length + 1] = unacked
+}
+
+function addQueue(sum: Totals, queue: Queue): void {
+  const published = sum.counts.published
+  sum.counts.add(queue.counts)
+  // A message that reached three queues was published once: the vhost counts that itself.
+  sum.counts.published = published
+  sum.ready += queue.readyCount
+  sum.unacked += queue.unackedCount
+}

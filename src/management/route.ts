@@ -1,0 +1,133 @@
+// What a route is: where it lies, what it needs of whoever asks, and what it does.
+import type { Tag, User } from '../core/access.ts'
+import type { Broker } from '../core/broker.ts'
+import { BrokerError } from '../core/errors.ts'
+import type { Session } from '../core/session.ts'
+import type { VHost } from '../core/vhost.ts'
+import type { Clock } from '../lib/clock.ts'
+import type { Listed } from './listing.ts'
+import type { History } from './rates.ts'
+import { fromBrokerError, notAuthorised, notFound, type Json, type JsonObject } from './http-error.ts'
+
+/** A listener of the server, as overview and health checks show it. */
+export interface ListenerFacts {
+  readonly protocol: string
+  readonly address: string
+  readonly port: number
+  readonly tls: boolean
+}
+
+/** What management knows of the process that it is part of. */
+export interface Node {
+  /** As `leveret@host`. */
+  readonly name: string
+  readonly version: string
+  /** Milliseconds since 1970. */
+  readonly startedAt: number
+  readonly dataDir: string | null
+  readonly listeners: readonly ListenerFacts[]
+}
+
+/** What all routes work with. */
+export interface Management {
+  readonly broker: Broker
+  readonly clock: Clock
+  readonly rates: History
+  readonly node: Node
+  /** Logins over HTTP since the start. */
+  readonly logins: { readonly succeeded: number; readonly failed: number }
+}
+
+/** One request, after its sender was found to be entitled to it. */
+export interface Call extends Management {
+  readonly user: User
+  /** The named parts of the path, decoded. */
+  readonly params: Readonly<Record<string, string>>
+  readonly query: Readonly<Record<string, string | undefined>>
+  /** Every value of a parameter that may be given more than once. */
+  all(parameter: string): readonly string[]
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>
+  /** The body as a JSON object. Throws 400. */
+  body(): JsonObject
+  /** The body as it came. */
+  readonly bytes: Buffer
+}
+
+/** An answer other than 200 with JSON. */
+export class Reply {
+  readonly status: number
+  readonly body: Json | undefined
+  readonly headers: Readonly<Record<string, string>>
+
+  constructor(status: number, body?: Json, headers: Readonly<Record<string, string>> = {}) {
+    this.status = status
+    this.body = body
+    this.headers = headers
+  }
+}
+
+export const CREATED = new Reply(201)
+export const NO_CONTENT = new Reply(204)
+
+/** A text that is written piece by piece. */
+export class TextStream {
+  readonly type: string
+  readonly pieces: AsyncIterable<string>
+
+  constructor(type: string, pieces: AsyncIterable<string>) {
+    this.type = type
+    this.pieces = pieces
+  }
+}
+
+/** What a route answers: JSON, a list, a text, or something else than 200. */
+export type Answer = Json | JsonObject | Reply | Listed | TextStream
+
+/** One route. The test of roles enumerates them. */
+export interface Route {
+  readonly method: 'GET' | 'PUT' | 'POST' | 'DELETE'
+  /** With `:name` for a part that is percent-encoded. */
+  readonly path: string
+  /** The tag that is asked for; `nobody` needs no credentials. */
+  readonly needs: Tag | 'nobody'
+  /** What AMQP would ask for the same, in the vhost of the path. The session checks it, at the one place that knows. */
+  readonly right?: 'configure' | 'write' | 'read'
+  /** Bytes that a body may have, if fewer than usual. */
+  readonly bodyBytesMax?: number
+  handle(call: Call): Answer | Promise<Answer>
+}
+
+/**
+ * The vhost of the path, if there is one and the user may know of it. RabbitMQ: to others it does not exist.
+ * @throws HttpError 404
+ */
+export function vhostOf(call: Call): VHost {
+  const vhost = call.broker.vhosts.get(call.params['vhost'] ?? '')
+  if (vhost === undefined || !call.broker.access.sees(call.user, vhost.name)) throw notFound()
+  return vhost
+}
+
+/** Runs commands as AMQP would for this user, and comes back when what they changed is on disk. */
+export async function inSession<T>(
+  call: Call,
+  vhost: VHost,
+  command: (session: Session) => T | Promise<T>,
+): Promise<T> {
+  if (!call.broker.access.mayOpen(call.user.name, vhost.name)) throw notAuthorised('Access refused.')
+  const session = call.broker.openSession(call.user, vhost)
+  try {
+    return await durably(call.broker, () => command(session))
+  } catch (error) {
+    throw error instanceof BrokerError ? fromBrokerError(error) : error
+  } finally {
+    session.close()
+  }
+}
+
+/** Runs a command, and if it changed what must survive a restart, waits until that is on disk. */
+export async function durably<T>(broker: Broker, command: () => T | Promise<T>): Promise<T> {
+  const before = broker.durableChanges
+  const result = await command()
+  if (broker.durableChanges !== before) await new Promise<void>((resolve) => broker.store.whenDurable(resolve))
+  return result
+}

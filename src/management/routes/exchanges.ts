@@ -1,0 +1,124 @@
+// Exchanges, and publishing to them.
+import { assertPresent, booleanField, objectField, stringField } from '../body.ts'
+import { Confirmation } from '../confirmation.ts'
+import { badRequest, notFound } from '../http-error.ts'
+import { jsonTable } from '../json-table.ts'
+import { propertiesOf } from '../message-json.ts'
+import { Listing } from '../listing.ts'
+import { CREATED, inSession, NO_CONTENT, vhostOf, type Call, type Route } from '../route.ts'
+import { bindingJson, bindingTerms, defaultBinding, exchangeJson, VHostExchange } from '../views/topology.ts'
+
+/** RabbitMQ's name for the default exchange in a path. */
+const DEFAULT_EXCHANGE = 'amq.default'
+
+const ONE = '/api/exchanges/:vhost/:exchange'
+
+export const exchangeRoutes: readonly Route[] = [
+  { method: 'GET', path: '/api/exchanges', needs: 'management', handle: list },
+  { method: 'GET', path: '/api/exchanges/:vhost', needs: 'management', handle: listInVHost },
+  { method: 'GET', path: ONE, needs: 'management', handle: one },
+  { method: 'PUT', path: ONE, needs: 'management', right: 'configure', handle: put },
+  { method: 'DELETE', path: ONE, needs: 'management', right: 'configure', handle: remove },
+  { method: 'POST', path: `${ONE}/publish`, needs: 'management', right: 'write', handle: publish },
+  { method: 'GET', path: `${ONE}/bindings/source`, needs: 'management', handle: bindingsFrom },
+  { method: 'GET', path: `${ONE}/bindings/destination`, needs: 'management', handle: bindingsTo },
+]
+
+/** The exchange's name as a path has it. */
+export function exchangeName(given: string | undefined): string {
+  return given === DEFAULT_EXCHANGE ? '' : (given ?? '')
+}
+
+function list(call: Call) {
+  const { access, vhosts } = call.broker
+  const all: VHostExchange[] = []
+  for (const { name, exchanges } of vhosts.values()) {
+    if (!access.sees(call.user, name)) continue
+    for (const exchange of exchanges.values()) all.push(new VHostExchange(exchange, name))
+  }
+  return new Listing(all, (exchange) => exchangeJson(call, exchange), true)
+}
+
+function listInVHost(call: Call) {
+  const { name, exchanges } = vhostOf(call)
+  const all = Array.from(exchanges.values(), (exchange) => new VHostExchange(exchange, name))
+  return new Listing(all, (exchange) => exchangeJson(call, exchange), true)
+}
+
+function exchangeOf(call: Call): VHostExchange {
+  const vhost = vhostOf(call)
+  const exchange = vhost.exchanges.get(exchangeName(call.params['exchange']))
+  if (exchange === undefined) throw notFound()
+  return new VHostExchange(exchange, vhost.name)
+}
+
+function one(call: Call) {
+  return { ...exchangeJson(call, exchangeOf(call)), incoming: [], outgoing: [] }
+}
+
+async function put(call: Call) {
+  const vhost = vhostOf(call)
+  const name = exchangeName(call.params['exchange'])
+  const body = call.body()
+  const declaration = {
+    name,
+    type: stringField(body, 'type', 'direct'),
+    durable: booleanField(body, 'durable', false),
+    autoDelete: booleanField(body, 'auto_delete', false),
+    internal: booleanField(body, 'internal', false),
+    arguments: jsonTable(objectField(body, 'arguments')),
+  }
+  const existed = vhost.exchanges.has(name)
+  await inSession(call, vhost, (session) => session.declareExchange(declaration))
+  return existed ? NO_CONTENT : CREATED
+}
+
+async function remove(call: Call) {
+  const { name } = exchangeOf(call)
+  const ifUnused = call.query['if-unused'] === 'true'
+  await inSession(call, vhostOf(call), (session) => session.deleteExchange(name, ifUnused))
+  return NO_CONTENT
+}
+
+async function publish(call: Call) {
+  const { name } = exchangeOf(call)
+  const body = call.body()
+  assertPresent(body, 'routing_key', 'properties', 'payload', 'payload_encoding')
+  const properties = propertiesOf(objectField(body, 'properties'))
+  if (properties.userId !== undefined && properties.userId !== call.user.name) {
+    const sentence = `user_id property set to '${properties.userId}' but authenticated user was '${call.user.name}'`
+    throw badRequest(`406 PRECONDITION_FAILED - ${sentence}`)
+  }
+  const payload = payloadOf(body['payload'], stringField(body, 'payload_encoding'))
+  const routingKey = stringField(body, 'routing_key')
+  const routed = await inSession(call, vhostOf(call), async (session) => {
+    const message = call.broker.codec.compose(name, routingKey, properties, payload)
+    const confirmation = new Confirmation()
+    const reached = session.publish(message, confirmation, 0)
+    await confirmation.of(reached, call.clock)
+    return reached > 0
+  })
+  return { routed }
+}
+
+function payloadOf(payload: unknown, encoding: string): Buffer {
+  if (typeof payload !== 'string') throw badRequest('payload_not_string')
+  if (encoding === 'string') return Buffer.from(payload, 'utf8')
+  if (encoding !== 'base64') throw badRequest(['unsupported_encoding', encoding])
+  if (!/^[a-z0-9+/\s]*={0,2}\s*$/i.test(payload)) throw badRequest(['not_base64', payload.slice(0, 100)])
+  return Buffer.from(payload, 'base64')
+}
+
+function bindingsFrom(call: Call) {
+  const { exchange, vhost } = exchangeOf(call)
+  if (exchange.name === '')
+    return new Listing([...vhostOf(call).queues.values()].map(defaultBinding), bindingJson, false)
+  const bindings = Array.from(exchange.sourceBindings.values(), (binding) => bindingTerms(binding, vhost))
+  return new Listing(bindings, bindingJson, false)
+}
+
+function bindingsTo(call: Call) {
+  const { exchange, vhost } = exchangeOf(call)
+  const bindings = Array.from(exchange.destinationBindings, (binding) => bindingTerms(binding, vhost))
+  return new Listing(bindings, bindingJson, false)
+}

@@ -1,0 +1,94 @@
+// Overview, nodes, and what clients ask to find out whom they talk to.
+import { badRequest, notFound } from '../http-error.ts'
+import { Listing } from '../listing.ts'
+import { inSession, NO_CONTENT, vhostOf, type Call, type Route } from '../route.ts'
+import { RABBITMQ_VERSION } from '../../lib/version.ts'
+import { memoryJson, nodeJson, overviewJson } from '../views/node.ts'
+import { spanOf } from '../views/stats.ts'
+
+export const overviewRoutes: readonly Route[] = [
+  { method: 'GET', path: '/api/overview', needs: 'management', handle: overviewJson },
+  { method: 'GET', path: '/api/cluster-name', needs: 'management', handle: ({ node }) => ({ name: node.name }) },
+  { method: 'GET', path: '/api/nodes', needs: 'monitoring', handle: (call) => new Listing([call], nodeJson, false) },
+  { method: 'GET', path: '/api/nodes/:node', needs: 'monitoring', handle: oneNode },
+  { method: 'GET', path: '/api/nodes/:node/memory', needs: 'monitoring', handle: memory },
+  { method: 'GET', path: '/api/nodes/:node/memory/relative', needs: 'monitoring', handle: relativeMemory },
+  { method: 'GET', path: '/api/extensions', needs: 'management', handle: () => [{ javascript: 'dispatcher.js' }] },
+  { method: 'GET', path: '/api/whoami', needs: 'management', handle: whoami },
+  { method: 'GET', path: '/api/version', needs: 'nobody', handle: () => RABBITMQ_VERSION },
+  { method: 'GET', path: '/api/feature-flags', needs: 'management', handle: () => FEATURE_FLAGS },
+  { method: 'PUT', path: '/api/feature-flags/:name/enable', needs: 'administrator', handle: enableFlag },
+  { method: 'GET', path: '/api/deprecated-features', needs: 'management', handle: () => [] },
+  { method: 'GET', path: '/api/deprecated-features/used', needs: 'management', handle: () => [] },
+  { method: 'POST', path: '/api/rebalance/queues', needs: 'administrator', handle: () => NO_CONTENT },
+  { method: 'GET', path: '/api/aliveness-test/:vhost', needs: 'management', handle: aliveness },
+]
+
+/** What RabbitMQ's tools look for; all of it holds here. */
+const FEATURE_FLAGS = [
+  ['classic_mirrored_queue_version', 'Support setting version for classic mirrored queues'],
+  ['drop_unroutable_metric', 'Count unroutable publishes to be dropped in stats'],
+  ['empty_basic_get_metric', 'Count AMQP `basic.get` on empty queues in stats'],
+  ['implicit_default_bindings', 'Default bindings are now implicit, instead of being stored in the database'],
+  ['virtual_host_metadata', 'Virtual host metadata (description, tags, etc)'],
+].map(([name, desc]) => ({
+  name: name!,
+  desc: desc!,
+  doc_url: '',
+  state: 'enabled',
+  stability: 'required',
+  require_level: 'hard',
+  experiment_level: 'unsupported',
+  callbacks: [],
+  provided_by: 'rabbit',
+}))
+
+/** Messages that the aliveness test sends through a queue of this name. */
+const ALIVENESS_QUEUE = 'aliveness-test'
+
+function oneNode(call: Call) {
+  assertThisNode(call)
+  spanOf(call.query, 'node_stats')
+  return nodeJson(call)
+}
+
+function memory(call: Call) {
+  assertThisNode(call)
+  const { rss, heapTotal } = process.memoryUsage()
+  return { memory: { ...memoryJson(), strategy: 'rss', total: { erlang: heapTotal, rss, allocated: rss } } }
+}
+
+function relativeMemory(call: Call) {
+  assertThisNode(call)
+  const { rss } = process.memoryUsage()
+  const shares = Object.entries(memoryJson()).map(([part, bytes]) => [part, Math.round((bytes / rss) * 100)] as const)
+  return { memory: { ...Object.fromEntries(shares), total: 100 } }
+}
+
+function assertThisNode(call: Call): void {
+  if (call.params['node'] !== call.node.name) throw notFound()
+}
+
+function whoami({ user }: Call) {
+  return { name: user.name, tags: user.tags, is_internal_user: true }
+}
+
+function enableFlag(call: Call) {
+  if (!FEATURE_FLAGS.some(({ name }) => name === call.params['name'])) {
+    throw badRequest(`Feature flag ${call.params['name'] ?? ''} is not known`)
+  }
+  return NO_CONTENT
+}
+
+/** Declares a queue, publishes to it and gets the message back, as RabbitMQ's does. */
+async function aliveness(call: Call) {
+  const vhost = vhostOf(call)
+  await inSession(call, vhost, (session) => {
+    const declaration = { name: ALIVENESS_QUEUE, durable: false, exclusive: false, autoDelete: false }
+    const queue = session.declareQueue({ ...declaration, arguments: new Map() })
+    const message = call.broker.codec.compose('', queue.name, {}, Buffer.from('test_message'))
+    session.publish(message, null, 0)
+    queue.get(true)
+  })
+  return { status: 'ok' }
+}

@@ -1,0 +1,261 @@
+// Queues, and getting messages from them.
+import type { Session } from '../../core/session.ts'
+import type { Entry } from '../../core/queue/entry.ts'
+import type { Queue } from '../../core/queue/queue.ts'
+import { assertPresent, booleanField, integerField, objectField, stringField } from '../body.ts'
+import { badRequest, HttpError, notFound, type JsonObject } from '../http-error.ts'
+import { jsonTable } from '../json-table.ts'
+import { payloadJson, propertiesJson } from '../message-json.ts'
+import { Listing } from '../listing.ts'
+import { CREATED, inSession, NO_CONTENT, vhostOf, type Call, type Route } from '../route.ts'
+import { moveMessages } from '../move.ts'
+import { verdictJson } from '../views/verdict.ts'
+import { consumerJson, consumersOf } from '../views/connection.ts'
+import { bindingJson, bindingTerms, defaultBinding, queueFacts, queueJson } from '../views/topology.ts'
+
+const ONE = '/api/queues/:vhost/:queue'
+
+/** Messages that one request may fetch, and bytes that their bodies may have together: all of it is in one answer. */
+const GET_COUNT_MAX = 10_000
+const GET_BYTES_MAX = 64 * 1024 * 1024
+
+/** What happens to the messages that were fetched. */
+const ACK_MODES = {
+  ack_requeue_true: { noAck: false, requeue: true },
+  reject_requeue_true: { noAck: false, requeue: true },
+  ack_requeue_false: { noAck: true, requeue: false },
+  reject_requeue_false: { noAck: false, requeue: false },
+} as const
+type AckMode = keyof typeof ACK_MODES
+
+/** What tables of queues are most often sorted by. */
+const SORT_KEYS: Readonly<Record<string, (queue: Queue) => number>> = {
+  messages: (queue) => queue.readyCount + queue.unackedCount,
+  messages_ready: (queue) => queue.readyCount,
+  messages_unacknowledged: (queue) => queue.unackedCount,
+  message_bytes: (queue) => queue.readyBytes + queue.unackedBytes,
+  consumers: (queue) => queue.consumerCount,
+}
+
+export const queueRoutes: readonly Route[] = [
+  { method: 'GET', path: '/api/queues', needs: 'management', handle: list },
+  { method: 'GET', path: '/api/queues/detailed', needs: 'management', handle: list },
+  { method: 'GET', path: '/api/queues/:vhost', needs: 'management', handle: listInVHost },
+  { method: 'GET', path: ONE, needs: 'management', handle: one },
+  { method: 'PUT', path: ONE, needs: 'management', right: 'configure', handle: put },
+  { method: 'DELETE', path: ONE, needs: 'management', right: 'configure', handle: remove },
+  { method: 'GET', path: `${ONE}/bindings`, needs: 'management', handle: bindings },
+  { method: 'DELETE', path: `${ONE}/contents`, needs: 'management', right: 'read', handle: purge },
+  { method: 'POST', path: `${ONE}/get`, needs: 'management', right: 'read', handle: get },
+  { method: 'POST', path: `${ONE}/actions`, needs: 'administrator', handle: action },
+  { method: 'GET', path: `${ONE}/unacked`, needs: 'management', handle: unacked },
+  {
+    method: 'GET',
+    path: `${ONE}/verdict`,
+    needs: 'management',
+    handle: (call) => verdictJson(call.broker, queueOf(call)),
+  },
+  { method: 'POST', path: `${ONE}/move`, needs: 'management', right: 'read', handle: move },
+]
+
+function list(call: Call) {
+  const { access, vhosts } = call.broker
+  const all: Queue[] = []
+  for (const vhost of vhosts.values()) {
+    if (access.sees(call.user, vhost.name)) for (const queue of vhost.queues.values()) all.push(queue)
+  }
+  return new Listing(all, rowOf(call), true, SORT_KEYS)
+}
+
+function listInVHost(call: Call) {
+  return new Listing(vhostOf(call).queues.values(), rowOf(call), true, SORT_KEYS)
+}
+
+function rowOf(call: Call): (queue: Queue) => JsonObject {
+  if (call.query['disable_stats'] !== 'true') return (queue) => queueJson(call, queue)
+  if (call.query['enable_queue_totals'] !== 'true') return (queue) => queueFacts(call, queue)
+  return (queue) => ({
+    ...queueFacts(call, queue),
+    messages: queue.readyCount + queue.unackedCount,
+    messages_ready: queue.readyCount,
+    messages_unacknowledged: queue.unackedCount,
+  })
+}
+
+/** The queue of the path. Throws 404. */
+function queueOf(call: Call): Queue {
+  const queue = vhostOf(call).queues.get(call.params['queue'] ?? '')
+  if (queue === undefined) throw notFound()
+  return queue
+}
+
+function one(call: Call) {
+  const queue = queueOf(call)
+  return {
+    ...queueJson(call, queue),
+    consumer_details: [...consumersOf(call.broker.connections.values())]
+      .filter(({ consumer }) => consumer.queue === queue)
+      .map((consumer) => consumerJson(call, consumer)),
+    deliveries: [],
+    incoming: [],
+  }
+}
+
+async function put(call: Call) {
+  const vhost = vhostOf(call)
+  const name = call.params['queue'] ?? ''
+  const body = call.body()
+  const args = new Map(jsonTable(objectField(body, 'arguments')))
+  const { defaultQueueType } = vhost.definition
+  if (defaultQueueType !== undefined && defaultQueueType !== 'classic' && !args.has('x-queue-type')) {
+    args.set('x-queue-type', { type: 'longstr', value: defaultQueueType })
+  }
+  const declaration = {
+    name,
+    durable: booleanField(body, 'durable', false),
+    exclusive: false,
+    autoDelete: booleanField(body, 'auto_delete', false),
+    arguments: args,
+  }
+  const existed = vhost.queues.has(name)
+  await inSession(call, vhost, (session) => session.declareQueue(declaration))
+  return existed ? NO_CONTENT : CREATED
+}
+
+async function remove(call: Call) {
+  const { name } = queueOf(call)
+  const { query } = call
+  await inSession(call, vhostOf(call), (session) =>
+    session.deleteQueue(name, query['if-unused'] === 'true', query['if-empty'] === 'true'),
+  )
+  return NO_CONTENT
+}
+
+function bindings(call: Call) {
+  const queue = queueOf(call)
+  const bound = Array.from(queue.bindings, (binding) => bindingTerms(binding, queue.vhost))
+  return new Listing([defaultBinding(queue), ...bound], bindingJson, false)
+}
+
+async function purge(call: Call) {
+  const { name } = queueOf(call)
+  await inSession(call, vhostOf(call), (session) => session.purgeQueue(name))
+  return NO_CONTENT
+}
+
+function action(call: Call): never {
+  queueOf(call)
+  throw badRequest(['unknown', call.body()['action'] ?? ''])
+}
+
+async function get(call: Call) {
+  const vhost = vhostOf(call)
+  const name = call.params['queue'] ?? ''
+  if (!vhost.queues.has(name)) throw new HttpError(404, 'not_found', 'queue_not_found')
+  const body = call.body()
+  assertPresent(body, 'ackmode', 'count', 'encoding')
+  const mode = stringField(body, 'ackmode')
+  if (!Object.hasOwn(ACK_MODES, mode)) {
+    throw badRequest(`Unsupported ackmode. Please use one of: ${Object.keys(ACK_MODES).join(', ')}.`)
+  }
+  const encoding = stringField(body, 'encoding')
+  if (encoding !== 'auto' && encoding !== 'base64') {
+    throw badRequest('Unsupported encoding. Please use auto or base64.')
+  }
+  const truncate = body['truncate'] === undefined ? Infinity : integerField(body, 'truncate')
+  const count = Math.min(integerField(body, 'count'), GET_COUNT_MAX)
+  return inSession(call, vhost, (session) =>
+    fetch(call, session, name, ACK_MODES[mode as AckMode], {
+      count,
+      encoding,
+      truncate,
+    }),
+  )
+}
+
+/** How much is fetched, and in which form. */
+interface Wanted {
+  readonly count: number
+  readonly encoding: 'auto' | 'base64'
+  /** Bytes of a body. */
+  readonly truncate: number
+}
+
+/** Fetches all of them first, so that what goes back is not fetched twice. */
+async function fetch(
+  call: Call,
+  session: Session,
+  name: string,
+  mode: (typeof ACK_MODES)[AckMode],
+  wanted: Wanted,
+): Promise<readonly JsonObject[]> {
+  const queue = session.readableQueue(name)
+  const held: Entry[] = []
+  const answer: JsonObject[] = []
+  let bytes = 0
+  try {
+    while (answer.length < wanted.count && bytes < GET_BYTES_MAX) {
+      if (queue.mustRead) await new Promise<void>((resolve) => queue.afterRead(resolve))
+      const entry = queue.get(mode.noAck)
+      if (entry === undefined) break
+      if (!mode.noAck) held.push(entry)
+      bytes += Math.min(entry.message.bodyBytes, wanted.truncate)
+      answer.push(gotJson(call, entry, queue.readyCount, wanted))
+    }
+  } finally {
+    for (const entry of held) {
+      if (mode.requeue) queue.requeue(entry)
+      else queue.reject(entry)
+    }
+    if (mode.requeue && held.length > 0) queue.serve()
+    // What was settled is to be on disk before it is answered.
+    if (!mode.requeue && answer.length > 0 && queue.durable) call.broker.durableChanges++
+  }
+  return answer
+}
+
+function gotJson(call: Call, { message, redelivered }: Entry, left: number, wanted: Wanted): JsonObject {
+  return {
+    payload_bytes: message.bodyBytes,
+    redelivered,
+    exchange: message.exchange,
+    routing_key: message.routingKey,
+    message_count: left,
+    properties: propertiesJson(call.broker.codec, message),
+    ...payloadJson(message, wanted.encoding, wanted.truncate),
+  }
+}
+
+/** Beyond RabbitMQ: every delivery of this queue that waits for an acknowledgement, and with whom. */
+function unacked(call: Call) {
+  const queue = queueOf(call)
+  const rows: JsonObject[] = []
+  for (const connection of call.broker.connections.values()) {
+    for (const channel of connection.channels) {
+      channel.eachUnacked((deliveryTag, entry, consumerTag) => {
+        if (entry.queue !== queue) return
+        rows.push({
+          delivery_tag: deliveryTag,
+          consumer_tag: consumerTag,
+          channel_details: { name: `${connection.name} (${channel.number})`, connection_name: connection.name },
+          position: entry.position,
+          redelivered: entry.redelivered,
+          payload_bytes: entry.message.bodyBytes,
+        })
+      })
+    }
+  }
+  return new Listing(rows, (row) => row, false)
+}
+
+/** Beyond RabbitMQ: moves what is ready to an exchange, and takes nothing away that has not arrived there. */
+async function move(call: Call) {
+  const { name } = queueOf(call)
+  const body = call.body()
+  assertPresent(body, 'routing_key')
+  const target = { exchange: stringField(body, 'exchange', ''), routingKey: stringField(body, 'routing_key') }
+  const count = body['count'] === undefined ? Infinity : integerField(body, 'count')
+  if (target.exchange === '' && target.routingKey === name) throw badRequest('a queue cannot be moved to itself')
+  const moved = await inSession(call, vhostOf(call), (session) => moveMessages(call, session, name, target, count))
+  return { moved }
+}

@@ -1,0 +1,150 @@
+// Connections, channels and consumers as RabbitMQ shows them.
+import type { ChannelView, ConnectionView, ConsumerView } from '../../core/clients.ts'
+import type { JsonObject } from '../http-error.ts'
+import { tableJson } from '../json-table.ts'
+import type { Call } from '../route.ts'
+import { figure, messageStats, spanOf, unlessEmpty } from './stats.ts'
+
+/** A channel with the connection that it belongs to. */
+export class OpenChannel {
+  readonly connection: ConnectionView
+  readonly channel: ChannelView
+
+  constructor(connection: ConnectionView, channel: ChannelView) {
+    this.connection = connection
+    this.channel = channel
+  }
+
+  get name(): string {
+    return `${this.connection.name} (${this.channel.number})`
+  }
+
+  get vhost(): string {
+    return this.connection.vhost
+  }
+}
+
+/** A consumer with the channel that it belongs to. */
+export class OpenConsumer {
+  readonly open: OpenChannel
+  readonly consumer: ConsumerView
+
+  constructor(open: OpenChannel, consumer: ConsumerView) {
+    this.open = open
+    this.consumer = consumer
+  }
+
+  get name(): string {
+    return this.consumer.tag
+  }
+
+  get vhost(): string {
+    return this.open.vhost
+  }
+}
+
+export function* channelsOf(connections: Iterable<ConnectionView>): Generator<OpenChannel> {
+  for (const connection of connections) {
+    for (const channel of connection.channels) yield new OpenChannel(connection, channel)
+  }
+}
+
+export function* consumersOf(connections: Iterable<ConnectionView>): Generator<OpenConsumer> {
+  for (const open of channelsOf(connections)) {
+    for (const consumer of open.channel.consumerViews) yield new OpenConsumer(open, consumer)
+  }
+}
+
+export function connectionJson(call: Call, connection: ConnectionView): JsonObject {
+  const source = { object: connection, rates: call.rates, span: spanOf(call.query, 'data_rates') }
+  const properties = tableJson(connection.clientProperties)
+  const ownName = properties['connection_name']
+  return {
+    auth_mechanism: connection.mechanism,
+    channel_max: connection.channelMax,
+    channels: connection.channelCount,
+    client_properties: properties,
+    connected_at: connection.connectedAt,
+    frame_max: connection.frameMax,
+    host: connection.host,
+    name: connection.name,
+    node: call.node.name,
+    peer_cert_issuer: null,
+    peer_cert_subject: null,
+    peer_cert_validity: null,
+    peer_host: connection.peerHost,
+    peer_port: connection.peerPort,
+    port: connection.port,
+    protocol: connection.protocol,
+    ...figure(source, 'recv_oct', 'received', connection.receivedBytes),
+    ...figure(source, 'send_oct', 'sent', connection.sentBytes),
+    recv_cnt: 0,
+    send_cnt: 0,
+    send_pend: 0,
+    ssl: connection.tls,
+    ssl_cipher: null,
+    ssl_hash: null,
+    ssl_key_exchange: null,
+    ssl_protocol: null,
+    state: connection.activity,
+    timeout: connection.heartbeatSeconds,
+    type: 'network',
+    user: connection.user,
+    user_who_performed_action: connection.user,
+    ...(typeof ownName === 'string' ? { user_provided_name: ownName } : {}),
+    vhost: connection.vhost,
+  }
+}
+
+export function channelJson(call: Call, open: OpenChannel): JsonObject {
+  const { connection, channel } = open
+  const source = { object: channel, rates: call.rates, span: spanOf(call.query, 'msg_rates') }
+  return {
+    acks_uncommitted: 0,
+    confirm: channel.confirmMode,
+    connection_details: {
+      name: connection.name,
+      peer_host: connection.peerHost,
+      peer_port: connection.peerPort,
+    },
+    consumer_count: channel.consumerCount,
+    global_prefetch_count: channel.globalPrefetch,
+    ...unlessEmpty('message_stats', messageStats(source, channel.counts, true)),
+    messages_unacknowledged: channel.unackedCount,
+    messages_uncommitted: 0,
+    messages_unconfirmed: channel.unconfirmedCount,
+    name: open.name,
+    node: call.node.name,
+    number: channel.number,
+    pending_raft_commands: 0,
+    prefetch_count: channel.consumerPrefetch,
+    state: channel.activity,
+    transactional: channel.transactional,
+    user: connection.user,
+    user_who_performed_action: connection.user,
+    vhost: connection.vhost,
+  }
+}
+
+export function consumerJson(call: Call, { open, consumer }: OpenConsumer): JsonObject {
+  const { connection, channel } = open
+  return {
+    arguments: tableJson(consumer.arguments),
+    ack_required: !consumer.noAck,
+    active: true,
+    activity_status: 'up',
+    channel_details: {
+      connection_name: connection.name,
+      name: open.name,
+      node: call.node.name,
+      number: channel.number,
+      peer_host: connection.peerHost,
+      peer_port: connection.peerPort,
+      user: connection.user,
+    },
+    consumer_tag: consumer.tag,
+    exclusive: consumer.exclusive,
+    prefetch_count: consumer.prefetch,
+    queue: { name: consumer.queue.name, vhost: consumer.queue.vhost },
+  }
+}

@@ -1,0 +1,201 @@
+// The node and the overview of everything as RabbitMQ shows them.
+import { availableParallelism } from 'node:os'
+import { getHeapStatistics } from 'node:v8'
+import { exchangeTypes } from '../../core/exchange/exchange-types.ts'
+import { RABBITMQ_VERSION } from '../../lib/version.ts'
+import type { JsonObject } from '../http-error.ts'
+import type { Call, ListenerFacts } from '../route.ts'
+import { lengths, messageStats, spanOf } from './stats.ts'
+
+const PRODUCT = 'RabbitMQ'
+
+const RETENTION = { global: [600, 3600, 28_800, 86_400], basic: [600, 3600], detailed: [600] }
+
+/** Versions as clients look for them. Erlang's is that of the RabbitMQ that is stood in for: some clients read it. */
+export function versionsJson(): JsonObject {
+  return { product_name: PRODUCT, product_version: RABBITMQ_VERSION, rabbitmq_version: RABBITMQ_VERSION }
+}
+
+export function overviewJson(call: Call): JsonObject {
+  const { broker, rates, node } = call
+  const monitor = broker.access.tagged(call.user, 'monitoring')
+  const source = { object: broker, rates, span: spanOf(call.query, 'msg_rates') }
+  const totals = rates.totals()
+  const sum = { ...source, span: spanOf(call.query, 'lengths') }
+  return {
+    management_version: RABBITMQ_VERSION,
+    rates_mode: 'basic',
+    sample_retention_policies: RETENTION,
+    exchange_types: exchangeTypesJson(),
+    ...versionsJson(),
+    leveret_version: node.version,
+    cluster_name: node.name,
+    cluster_tags: {},
+    node_tags: {},
+    erlang_version: '26.2.5',
+    erlang_full_version: `Node.js ${process.versions.node}`,
+    crypto_lib_version: `OpenSSL ${process.versions.openssl}`,
+    release_series_support_status: 'supported',
+    disable_stats: false,
+    enable_queue_totals: false,
+    is_op_policy_updating_enabled: true,
+    require_definition_json_extension: false,
+    default_queue_type: 'classic',
+    message_stats: messageStats(source, totals.counts, true),
+    churn_rates: churnJson(call),
+    queue_totals: lengths(sum, totals.ready, totals.unacked),
+    object_totals: objectTotals(call),
+    statistics_db_event_queue: 0,
+    node: node.name,
+    ...(monitor
+      ? { listeners: node.listeners.map((one) => listenerJson(call, one)), contexts: contextsJson(call) }
+      : {}),
+  }
+}
+
+export function nodeJson(call: Call): JsonObject {
+  const { broker, node } = call
+  const { limits, usedBytes, freeDiskBytes } = broker.resources
+  return {
+    partitions: [],
+    os_pid: String(process.pid),
+    fd_total: FILES_MAX,
+    fd_used: broker.connections.size,
+    sockets_total: FILES_MAX,
+    sockets_used: broker.connections.size,
+    mem_used: usedBytes,
+    mem_limit: limits.memoryBytes,
+    mem_alarm: broker.alarms.causes('memory').size > 0,
+    mem_calculation_strategy: 'rss',
+    disk_free: freeDiskBytes ?? 0,
+    disk_free_limit: limits.diskFreeBytes,
+    disk_free_alarm: broker.alarms.causes('disk').size > 0,
+    proc_total: 1_048_576,
+    proc_used: 1,
+    rates_mode: 'basic',
+    uptime: call.clock.now() - node.startedAt,
+    run_queue: 0,
+    processors: availableParallelism(),
+    exchange_types: exchangeTypesJson(),
+    auth_mechanisms: [
+      { name: 'PLAIN', description: 'SASL PLAIN authentication mechanism', enabled: true },
+      { name: 'AMQPLAIN', description: 'QPid AMQPLAIN mechanism', enabled: true },
+    ],
+    applications: [{ name: 'leveret', description: 'Leveret', version: node.version }],
+    contexts: contextsJson(call),
+    log_files: ['<stderr>'],
+    db_dir: node.dataDir ?? '',
+    config_files: [],
+    net_ticktime: 60,
+    enabled_plugins: ['rabbitmq_management', 'rabbitmq_prometheus'],
+    ...versionsJson(),
+    erlang_version: '26.2.5',
+    metrics_gc_queue_length: {},
+    cluster_links: [],
+    ra_open_file_metrics: {},
+    name: node.name,
+    type: 'disc',
+    running: true,
+    being_drained: false,
+    ...churnJson(call),
+  }
+}
+
+/** RabbitMQ's memory breakdown, as far as one process of JavaScript has such parts. */
+export function memoryJson(): { readonly [part: string]: number } {
+  const { rss, heapUsed, external } = process.memoryUsage()
+  const code = getHeapStatistics().total_heap_size_executable
+  const known = heapUsed + external
+  return {
+    connection_readers: 0,
+    connection_writers: 0,
+    connection_channels: 0,
+    connection_other: 0,
+    queue_procs: Math.max(0, heapUsed - code),
+    quorum_queue_procs: 0,
+    quorum_queue_dlx_procs: 0,
+    stream_queue_procs: 0,
+    stream_queue_replica_reader_procs: 0,
+    stream_queue_coordinator_procs: 0,
+    plugins: 0,
+    metadata_store: 0,
+    other_proc: 0,
+    metrics: 0,
+    mgmt_db: 0,
+    mnesia: 0,
+    quorum_ets: 0,
+    metadata_store_ets: 0,
+    other_ets: 0,
+    binary: external,
+    msg_index: 0,
+    code,
+    atom: 0,
+    other_system: Math.max(0, rss - known),
+    allocated_unused: 0,
+    reserved_unallocated: 0,
+  }
+}
+
+/** What Node may open is not known to it; this is what most machines allow. */
+const FILES_MAX = 1_048_576
+
+function exchangeTypesJson(): readonly JsonObject[] {
+  return Array.from(exchangeTypes.keys(), (name) => ({
+    name,
+    description: `AMQP ${name} exchange, as per the AMQP specification`,
+    enabled: true,
+  }))
+}
+
+function churnJson({ broker: { churn } }: Call): JsonObject {
+  const figures = {
+    connection_created: churn.connectionsOpened,
+    connection_closed: churn.connectionsClosed,
+    channel_created: churn.channelsOpened,
+    channel_closed: churn.channelsClosed,
+    queue_declared: churn.queuesDeclared,
+    queue_created: churn.queuesCreated,
+    queue_deleted: churn.queuesDeleted,
+  }
+  const result: Record<string, JsonObject[string]> = {}
+  for (const [name, count] of Object.entries(figures)) {
+    result[name] = count
+    result[`${name}_details`] = { rate: 0 }
+  }
+  return result
+}
+
+function objectTotals(call: Call): JsonObject {
+  const { broker, user } = call
+  const totals = { channels: 0, connections: 0, consumers: 0, exchanges: 0, queues: 0 }
+  for (const vhost of broker.vhosts.values()) {
+    if (!broker.access.sees(user, vhost.name)) continue
+    totals.exchanges += vhost.exchanges.size
+    totals.queues += vhost.queues.size
+  }
+  const all = broker.access.tagged(user, 'monitoring')
+  for (const connection of broker.connections.values()) {
+    if (!all && connection.user !== user.name) continue
+    totals.connections++
+    totals.channels += connection.channelCount
+    for (const channel of connection.channels) totals.consumers += channel.consumerCount
+  }
+  return totals
+}
+
+function listenerJson(call: Call, { protocol, address, port, tls }: ListenerFacts): JsonObject {
+  return { node: call.node.name, protocol, ip_address: address, port, socket_opts: {}, tls }
+}
+
+function contextsJson(call: Call): readonly JsonObject[] {
+  return call.node.listeners
+    .filter(({ protocol }) => protocol.startsWith('http'))
+    .map(({ protocol, address, port }) => ({
+      ssl_opts: [],
+      node: call.node.name,
+      description: protocol === 'http' ? 'RabbitMQ Management' : 'RabbitMQ Prometheus',
+      path: '/',
+      ip: address,
+      port: String(port),
+    }))
+}

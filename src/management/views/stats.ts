@@ -1,0 +1,110 @@
+// Counters as RabbitMQ shows them: the count, and beside it `<name>_details` with its rate and history.
+import type { MessageCounts } from '../../core/counts.ts'
+import type { JsonObject } from '../http-error.ts'
+import { badRequest } from '../http-error.ts'
+import type { Figure, History, Span } from '../rates.ts'
+import type { Call } from '../route.ts'
+
+type Query = Call['query']
+type Figures = Record<string, number | JsonObject>
+
+/** Samples that one request may ask for. RabbitMQ's. */
+const SAMPLES_MAX = 500
+
+/** The history that a request asks for with `<prefix>_age` and `<prefix>_incr`; null without both. Throws 400. */
+export function spanOf(query: Query, prefix: 'lengths' | 'msg_rates' | 'data_rates' | 'node_stats'): Span | null {
+  const ageSeconds = Number(query[`${prefix}_age`])
+  const stepSeconds = Number(query[`${prefix}_incr`])
+  if (!Number.isSafeInteger(ageSeconds) || !Number.isSafeInteger(stepSeconds)) return null
+  if (ageSeconds < 0 || stepSeconds <= 0 || ageSeconds / stepSeconds > SAMPLES_MAX) {
+    throw badRequest(`Sample range is invalid: ${prefix}_age ${ageSeconds}, ${prefix}_incr ${stepSeconds}`)
+  }
+  return { ageSeconds, stepSeconds }
+}
+
+/** Of which object the figures are, where they come from, and how far back they go. */
+export interface Source {
+  readonly object: object
+  readonly rates: History
+  readonly span: Span | null
+}
+
+/** `{ name: count, name_details: {...} }` for one figure. */
+export function figure(source: Source, name: string, kept: string, count: number): Figures {
+  return { [name]: count, [`${name}_details`]: details(source.rates.figure(source.object, kept, source.span)) }
+}
+
+/** Lengths: ready, unacknowledged, and both. */
+export function lengths(source: Source, ready: number, unacked: number): Figures {
+  return {
+    messages: ready + unacked,
+    messages_details: details(
+      sumOf(
+        source.rates.figure(source.object, 'ready', source.span),
+        source.rates.figure(source.object, 'unacked', source.span),
+      ),
+    ),
+    ...figure(source, 'messages_ready', 'ready', ready),
+    ...figure(source, 'messages_unacknowledged', 'unacked', unacked),
+  }
+}
+
+const DELIVERIES = [
+  ['ack', 'acknowledged'],
+  ['deliver', 'delivered'],
+  ['deliver_no_ack', 'deliveredNoAck'],
+  ['get', 'got'],
+  ['get_empty', 'getEmpty'],
+  ['get_no_ack', 'gotNoAck'],
+  ['redeliver', 'redelivered'],
+] as const
+const OF_DELIVER_GET = ['delivered', 'deliveredNoAck', 'got', 'gotNoAck'] as const
+const PUBLISHES = [
+  ['publish', 'published'],
+  ['confirm', 'confirmed'],
+  ['return_unroutable', 'returned'],
+  ['drop_unroutable', 'dropped'],
+] as const
+
+/** RabbitMQ's message_stats of a queue, channel or vhost; empty as long as nothing has happened. */
+export function messageStats(source: Source, counts: MessageCounts, publisher: boolean): Figures {
+  const stats: Figures = {}
+  if (DELIVERIES.some(([, kept]) => counts[kept] > 0)) {
+    for (const [name, kept] of DELIVERIES) Object.assign(stats, figure(source, name, kept, counts[kept]))
+    const parts = OF_DELIVER_GET.map((kept) => source.rates.figure(source.object, kept, source.span))
+    stats['deliver_get'] = OF_DELIVER_GET.reduce((sum, kept) => sum + counts[kept], 0)
+    stats['deliver_get_details'] = details(parts.reduce(sumOf))
+  }
+  const publishes = publisher ? PUBLISHES : PUBLISHES.slice(0, 1)
+  if (publishes.some(([, kept]) => counts[kept] > 0)) {
+    for (const [name, kept] of publishes) Object.assign(stats, figure(source, name, kept, counts[kept]))
+  }
+  return stats
+}
+
+/** An object that is left out as long as it is empty. */
+export function unlessEmpty(key: string, stats: Figures): JsonObject {
+  return Object.keys(stats).length === 0 ? {} : { [key]: stats }
+}
+
+function details(one: Figure | undefined): JsonObject {
+  if (one === undefined) return { rate: 0 }
+  const { rate, samples } = one
+  const [newest, oldest] = [samples[0], samples.at(-1)]
+  if (newest === undefined || oldest === undefined) return { rate }
+  const seconds = (newest.timestamp - oldest.timestamp) / 1000
+  return {
+    rate,
+    samples: samples.map(({ sample, timestamp }) => ({ sample, timestamp })),
+    avg_rate: seconds > 0 ? (newest.sample - oldest.sample) / seconds : 0,
+    avg: samples.reduce((sum, { sample }) => sum + sample, 0) / samples.length,
+  }
+}
+
+function sumOf(a: Figure | undefined, b: Figure | undefined): Figure | undefined {
+  if (a === undefined || b === undefined) return a ?? b
+  return {
+    rate: a.rate + b.rate,
+    samples: a.samples.map(({ sample, timestamp }, i) => ({ sample: sample + (b.samples[i]?.sample ?? 0), timestamp })),
+  }
+}

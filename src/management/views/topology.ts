@@ -1,0 +1,144 @@
+// Vhosts, exchanges, queues and bindings as RabbitMQ shows them.
+import { queueTypeOf } from '../../core/arguments.ts'
+import type { Binding } from '../../core/exchange/binding.ts'
+import type { Exchange } from '../../core/exchange/exchange.ts'
+import type { Queue } from '../../core/queue/queue.ts'
+import { NO_ARGUMENTS } from '../../core/value.ts'
+import type { VHost } from '../../core/vhost.ts'
+import type { JsonObject } from '../http-error.ts'
+import { tableJson } from '../json-table.ts'
+import { propertiesKey } from '../properties-key.ts'
+import type { Call } from '../route.ts'
+import { figure, lengths, messageStats, spanOf, unlessEmpty } from './stats.ts'
+
+/** An exchange with the name of its vhost, which it does not know itself. */
+export class VHostExchange {
+  readonly exchange: Exchange
+  readonly vhost: string
+
+  constructor(exchange: Exchange, vhost: string) {
+    this.exchange = exchange
+    this.vhost = vhost
+  }
+
+  get name(): string {
+    return this.exchange.name
+  }
+}
+
+export function vhostJson(call: Call, vhost: VHost): JsonObject {
+  const { description, tags, defaultQueueType, tracing, protected: kept } = vhost.definition
+  const source = { object: vhost, rates: call.rates, span: spanOf(call.query, 'lengths') }
+  const messages = { ...source, span: spanOf(call.query, 'msg_rates') }
+  const octets = { ...source, span: spanOf(call.query, 'data_rates') }
+  const totals = call.rates.totals(vhost)
+  const metadata = { description, tags, default_queue_type: defaultQueueType ?? 'classic' }
+  return {
+    cluster_state: { [call.node.name]: 'running' },
+    ...metadata,
+    ...unlessEmpty('message_stats', messageStats(messages, totals.counts, true)),
+    ...lengths(source, totals.ready, totals.unacked),
+    metadata,
+    name: vhost.name,
+    protected_from_deletion: kept ?? false,
+    ...figure(octets, 'recv_oct', 'received', totals.received),
+    ...figure(octets, 'send_oct', 'sent', totals.sent),
+    tracing: tracing ?? false,
+  }
+}
+
+export function exchangeJson(call: Call, { exchange, vhost }: VHostExchange): JsonObject {
+  const source = { object: exchange, rates: call.rates, span: spanOf(call.query, 'msg_rates') }
+  const stats =
+    exchange.publishedIn === 0
+      ? {}
+      : {
+          ...figure(source, 'publish_in', 'in', exchange.publishedIn),
+          ...figure(source, 'publish_out', 'out', exchange.publishedOut),
+        }
+  return {
+    arguments: tableJson(exchange.arguments),
+    auto_delete: exchange.autoDelete,
+    durable: exchange.durable,
+    internal: exchange.internal,
+    ...unlessEmpty('message_stats', stats),
+    name: exchange.name,
+    type: exchange.type,
+    user_who_performed_action: 'rmq-internal',
+    vhost,
+  }
+}
+
+/** What every view of a queue has, also when statistics are left out. */
+export function queueFacts(call: Call, queue: Queue): JsonObject {
+  const type = queueTypeOf(queue.arguments)
+  return {
+    arguments: { ...tableJson(queue.arguments), 'x-queue-type': type },
+    auto_delete: queue.autoDelete,
+    durable: queue.durable,
+    exclusive: queue.owner !== null,
+    name: queue.name,
+    node: call.node.name,
+    state: 'running',
+    type,
+    vhost: queue.vhost,
+  }
+}
+
+export function queueJson(call: Call, queue: Queue): JsonObject {
+  const source = { object: queue, rates: call.rates, span: spanOf(call.query, 'msg_rates') }
+  const ready = queue.readyCount
+  const unacked = queue.unackedCount
+  const capacity = ready === 0 && queue.consumerCount > 0 ? 1 : 0
+  return {
+    ...queueFacts(call, queue),
+    consumer_capacity: capacity,
+    consumer_utilisation: capacity,
+    consumers: queue.consumerCount,
+    effective_policy_definition: {},
+    exclusive_consumer_tag: queue.exclusivelyConsumed ? (queue.consumers[0]?.tag ?? null) : null,
+    message_bytes: queue.readyBytes + queue.unackedBytes,
+    message_bytes_ready: queue.readyBytes,
+    message_bytes_unacknowledged: queue.unackedBytes,
+    ...unlessEmpty('message_stats', messageStats(source, queue.counts, false)),
+    ...lengths({ ...source, span: spanOf(call.query, 'lengths') }, ready, unacked),
+    operator_policy: null,
+    policy: null,
+    single_active_consumer_tag: null,
+    storage_version: 2,
+  }
+}
+
+/** A binding; also those that every queue has with the default exchange, which are none of the core's. */
+export interface BindingTerms {
+  readonly source: string
+  readonly vhost: string
+  readonly destination: string
+  readonly destinationKind: 'queue' | 'exchange'
+  readonly routingKey: string
+  readonly arguments: Binding['arguments']
+}
+
+export function bindingTerms(binding: Binding, vhost: string): BindingTerms {
+  const { destinationKind, routingKey, arguments: args } = binding
+  const { name: destination } = binding.destination
+  return { source: binding.source.name, vhost, destination, destinationKind, routingKey, arguments: args }
+}
+
+/** RabbitMQ: every queue is bound to the default exchange by its name. */
+export function defaultBinding(queue: Queue): BindingTerms {
+  const { name, vhost } = queue
+  return { source: '', vhost, destination: name, destinationKind: 'queue', routingKey: name, arguments: NO_ARGUMENTS }
+}
+
+export function bindingJson(binding: BindingTerms): JsonObject {
+  return {
+    source: binding.source,
+    vhost: binding.vhost,
+    destination: binding.destination,
+    destination_type: binding.destinationKind,
+    routing_key: binding.routingKey,
+    arguments: tableJson(binding.arguments),
+    properties_key: propertiesKey(binding.routingKey, binding.arguments),
+  }
+}

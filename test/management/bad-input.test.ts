@@ -1,0 +1,142 @@
+// What strangers send: it is answered in the API's words, never with a mistake of ours.
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { ManualClock } from '../../src/lib/clock.ts'
+import { useApi } from '../support/api.ts'
+
+const api = useApi()
+const NAMES = [
+  'a/b',
+  '//',
+  'a b',
+  '🐇',
+  '..',
+  '%2F',
+  'a%',
+  'é',
+  'x'.repeat(255),
+  '"><script>',
+  'a\nb',
+  '+',
+  '~',
+  'a&b=c',
+]
+
+describe('names in paths', () => {
+  it.each(NAMES)('may be %j for a queue', async (name) => {
+    const path = `/api/queues/%2F/${encodeURIComponent(name)}`
+    expect((await api.put(path)).status).toBe(201)
+    const kept = name.replace('\n', '')
+    const found = await api.get(`/api/queues/%2F/${encodeURIComponent(kept)}`)
+    expect(found.body['name']).toBe(kept)
+    const location = await api.post(`/api/bindings/%2F/e/amq.topic/q/${encodeURIComponent(kept)}`, {
+      routing_key: name,
+    })
+    expect(location.status).toBe(201)
+    const binding = await api.get(`/api/bindings/%2F/e/amq.topic/q/${location.headers.get('location')}`)
+    expect(binding.body['routing_key']).toBe(name)
+    expect((await api.delete(`/api/queues/%2F/${encodeURIComponent(kept)}`)).status).toBe(204)
+  })
+
+  it.each(NAMES)('may be %j for a vhost and a user', async (name) => {
+    const vhost = `/api/vhosts/${encodeURIComponent(name)}`
+    const user = `/api/users/${encodeURIComponent(name)}`
+    expect((await api.put(vhost)).status).toBe(201)
+    expect((await api.get(vhost)).body['name']).toBe(name)
+    expect((await api.put(user, { password_hash: '', tags: '' })).status).toBe(201)
+    expect((await api.get(user)).body['name']).toBe(name)
+    expect((await api.delete(vhost)).status).toBe(204)
+    expect((await api.delete(user)).status).toBe(204)
+  })
+
+  it('are refused when they are no percent-encoded UTF-8', async () => {
+    for (const path of ['/api/queues/%', '/api/queues/%2', '/api/queues/%ff', '/api/queues/%2F/%zz']) {
+      expect([400, 404]).toContain((await api.get(path)).status)
+    }
+  })
+
+  it('are refused when they are too long', async () => {
+    expect((await api.get(`/api/queues/%2F/${'x'.repeat(5000)}`)).status).toBe(400)
+  })
+})
+
+describe('bodies', () => {
+  it.each(['{', '[]', '"{}"', '1', 'nul', '{"arguments":1}', '{"arguments":[1]}', '{"durable":1}', '{"type":1}'])(
+    'are refused when they are %s',
+    async (raw) => {
+      const { status, body } = await api.call('PUT', '/api/exchanges/%2F/never', { raw })
+      expect([status, body['error']]).toEqual([400, 'bad_request'])
+    },
+  )
+
+  it.each(['', 'null', 'undefined', ' {} '])('may be %j for an empty object', async (raw) => {
+    expect([201, 204]).toContain((await api.call('PUT', '/api/exchanges/%2F/plain', { raw })).status)
+  })
+
+  it('are refused when they nest deeply', async () => {
+    for (const depth of [100, 20_000]) {
+      const raw = `{"arguments":${'{"a":'.repeat(depth)}1${'}'.repeat(depth)}}`
+      expect((await api.call('PUT', '/api/exchanges/%2F/never', { raw })).status).toBe(400)
+    }
+  })
+
+  it('are refused when they are too large', async () => {
+    const { status, body } = await api.post('/api/bindings/%2F/e/amq.topic/q/x', { routing_key: 'x'.repeat(6000) })
+    expect([status, body['reason']]).toEqual([400, 'Exceeded HTTP request body size limit'])
+  })
+
+  it('of any shape are answered without a mistake of ours', async () => {
+    const paths = [
+      '/api/queues/%2F/any',
+      '/api/exchanges/%2F/any',
+      '/api/vhosts/any',
+      '/api/users/any',
+      '/api/permissions/%2F/guest',
+    ]
+    const keys = fc.constantFrom(
+      'arguments',
+      'durable',
+      'tags',
+      'password_hash',
+      'configure',
+      'read',
+      'write',
+      'type',
+      'description',
+    )
+    await fc.assert(
+      fc.asyncProperty(fc.constantFrom(...paths), fc.dictionary(keys, fc.jsonValue()), async (path, body) => {
+        expect((await api.put(path, body)).status).toBeLessThan(500)
+        // The rights that a run may have taken away.
+        await api.put('/api/permissions/%2F/guest', { configure: '.*', write: '.*', read: '.*' })
+      }),
+      { numRuns: 60 },
+    )
+  })
+})
+
+describe('logins', () => {
+  it('are no longer looked at after thirty wrong ones from one address, for a minute', async () => {
+    expect(api.clock).toBeInstanceOf(ManualClock)
+    const wrong = { user: 'guest', password: 'wrong' }
+    for (let i = 0; i < 30; i++) expect((await api.get('/api/whoami', wrong)).status).toBe(401)
+    expect((await api.get('/api/whoami')).status).toBe(429)
+    api.clock.advance(60_000)
+    expect((await api.get('/api/whoami')).status).toBe(200)
+  })
+
+  it.each(['Basic', 'Basic !!', 'Bearer x', 'Basic Zm9v'])('are refused with %j', async (authorization) => {
+    const { status, body } = await api.get('/api/whoami', { user: '', headers: { authorization } })
+    expect([status, body['error']]).toEqual([401, 'not_authorized'])
+  })
+})
+
+describe('answers', () => {
+  it('are JSON that no browser takes for anything else', async () => {
+    const { headers } = await api.get('/api/queues')
+    expect(headers.get('x-content-type-options')).toBe('nosniff')
+    expect(headers.get('content-type')).toBe('application/json')
+    expect(headers.get('access-control-allow-origin')).toBeNull()
+    expect((await api.get('/api/queues', { headers: { accept: 'text/html' } })).status).toBe(406)
+  })
+})
