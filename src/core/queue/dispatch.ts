@@ -2,6 +2,9 @@
 import { Fifo } from '../../lib/fifo.ts'
 import type { Consumer } from '../ports.ts'
 
+/** A line that is shorter than this is not worth sweeping. */
+const LINE_LENGTH_MIN = 16
+
 /** One consumer's place in a queue. */
 export class Subscription {
   readonly consumer: Consumer
@@ -22,7 +25,7 @@ export class Subscription {
  */
 export class Dispatch {
   readonly subscriptions = new Set<Subscription>()
-  readonly #line = new Fifo<Subscription>()
+  #line = new Fifo<Subscription>()
 
   add(subscription: Subscription): void {
     this.subscriptions.add(subscription)
@@ -32,6 +35,7 @@ export class Dispatch {
   remove(subscription: Subscription): void {
     subscription.cancelled = true
     this.subscriptions.delete(subscription)
+    if (this.#line.length > 2 * this.subscriptions.size + LINE_LENGTH_MIN) this.#sweep()
   }
 
   /** The consumer may be able to take deliveries again. */
@@ -53,5 +57,12 @@ export class Dispatch {
       this.#line.shift()
       subscription.inLine = false
     }
+  }
+
+  /** Takes those that are gone out of the line: where nothing is published, nobody else would. */
+  #sweep(): void {
+    const line = this.#line
+    this.#line = new Fifo()
+    for (let waiting = line.shift(); waiting; waiting = line.shift()) if (!waiting.cancelled) this.#line.push(waiting)
   }
 }
