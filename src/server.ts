@@ -99,7 +99,7 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
     const broker = new Broker({ store, clock, codec: amqpPropertyCodec, logger, loopbackUsers, resources })
     troubles.broker = broker
     broker.load(definitions)
-    if (broker.vhosts.size === 0) {
+    if (broker.vacant) {
       await broker.firstStart({
         user: options.defaultUser ?? 'guest',
         password: options.defaultPassword ?? 'guest',
