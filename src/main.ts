@@ -53,7 +53,7 @@ function commandLine(words: readonly string[]): Argv {
     .command('config', 'Print the settings that hold, and where each comes from', settingOptions, async (argv) => {
       process.stdout.write(effectiveDocument(await configOf(argv)))
     })
-    .command('ctl [command] [words..]', 'Ask or tell a running broker', ctlOptions, async (argv) => ctl(argv))
+    .command('ctl', 'Ask or tell a running broker', ctlOptions, async (argv) => ctl(argv))
     .command('$0', false, {}, (argv) => noCommand(argv))
     .example('$0 start', 'Listen on port 5672 and keep everything in ./data')
     .example('$0 start --data-dir /var/lib/leveret --port 5673', 'Another directory, another port')
@@ -85,12 +85,12 @@ function ctlOptions(command: Argv): Argv {
 }
 
 async function ctl(argv: Readonly<Record<string, unknown>>): Promise<void> {
-  const { words } = argv
+  // Not as positional arguments of yargs: of several words in one place it would keep the last only, as of a repeated flag.
+  const [, command = '', ...words] = commandWords(argv)
   const given = (key: string, absent: string): string => {
     const value = argv[key]
     return typeof value === 'string' ? value : absent
   }
-  const command = given('command', '')
   if (command === '') throw new ConfigError('a command is missing behind ctl; see leveret ctl --help')
   const line = {
     url: given('url', ''),
@@ -98,7 +98,7 @@ async function ctl(argv: Readonly<Record<string, unknown>>): Promise<void> {
     password: given('password', process.env['LEVERET_CTL_PASSWORD'] ?? 'guest'),
     vhost: given('vhost', ''),
     command,
-    words: Array.isArray(words) ? words.map(String) : [],
+    words,
     json: argv['json'] === true,
     ifEmpty: argv['if-empty'] === true,
     ifUnused: argv['if-unused'] === true,

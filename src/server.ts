@@ -1,4 +1,5 @@
 // Puts the parts together: store, broker, listeners. Also the entry for embedding a broker in other people's tests.
+import type { Socket } from 'node:net'
 import { hostname } from 'node:os'
 import { Connection, type AmqpContext } from './amqp/connection.ts'
 import { MESSAGE_BYTES_MAX_DEFAULT } from './amqp/limits.ts'
@@ -98,7 +99,7 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
     const broker = new Broker({ store, clock, codec: amqpPropertyCodec, logger, loopbackUsers, resources })
     troubles.broker = broker
     broker.load(definitions)
-    if (broker.vhosts.size === 0) {
+    if (broker.vacant) {
       await broker.firstStart({
         user: options.defaultUser ?? 'guest',
         password: options.defaultPassword ?? 'guest',
@@ -106,20 +107,29 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
       })
       await new Promise<void>((resolve) => store.whenDurable(resolve))
     }
-    await broker.resources.start(clock)
     const context = amqpContext(options, broker, turn)
-    const listener = await listen(options, context)
-    logger.info({ port: listener.port, dataDir: options.dataDir ?? null }, 'accepting AMQP connections')
+    await broker.resources.start(clock)
     try {
-      const management = await startManagement(options, context, listener.port)
-      return new RunningServer(context, listener, management, store, logger)
+      return await serve(options, context, logger)
     } catch (error) {
-      listener.stop()
       broker.resources.stop()
       throw error
     }
   } catch (error) {
     await store.close()
+    throw error
+  }
+}
+
+/** Opens the ports, the one for AMQP first. */
+async function serve(options: ServerOptions, context: AmqpContext, logger: Logger): Promise<Server> {
+  const listener = await listen(options, context)
+  logger.info({ port: listener.port, dataDir: options.dataDir ?? null }, 'accepting AMQP connections')
+  try {
+    const management = await startManagement(options, context, listener.port)
+    return new RunningServer(context, listener, management, context.broker.store, logger)
+  } catch (error) {
+    listener.stop()
     throw error
   }
 }
@@ -267,7 +277,10 @@ function amqpContext(options: ServerOptions, broker: Broker, turn: Turn): AmqpCo
 }
 
 function listen({ host, port = 0 }: ServerOptions, context: AmqpContext): Promise<Listener> {
-  return listening(host, port, () => Listener.listen({ host, port }, (socket) => void new Connection(socket, context)))
+  const { logger } = context.broker
+  const accept = (socket: Socket): void => void new Connection(socket, context)
+  const failed = (error: Error): void => logger.error({ err: error }, 'a connection cannot be accepted')
+  return listening(host, port, () => Listener.listen({ host, port }, accept, failed))
 }
 
 async function startManagement(

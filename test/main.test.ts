@@ -52,6 +52,16 @@ describe('the command line', () => {
     expect(help.code).toBe(0)
   })
 
+  it('passes all words behind ctl on, as they are', async () => {
+    const management = / management (\d+)/.exec(await start().firstLine())?.[1]
+    const ctl = (...words: string[]): Promise<Outcome> =>
+      outcome('ctl', ...words, '--url', `http://127.0.0.1:${management}`)
+    expect(await ctl('add_user', '007', 'secret')).toEqual({ code: 0, output: '', errors: '' })
+    const { output } = await ctl('list_users', '--json')
+    expect(JSON.parse(output)).toContainEqual(expect.objectContaining({ name: '007' }))
+    expect((await ctl('list_queues', 'name', 'messages', 'consumers')).output).toMatch(/^name +messages +consumers\n$/)
+  })
+
   it('tells its version', async () => {
     expect(await outcome('--version')).toEqual({ code: 0, output: `${VERSION}\n`, errors: '' })
   })

@@ -132,7 +132,7 @@ export class Channel implements ChannelView, TransactionHost {
 
   /** Whether a delivery can be taken now, as far as the channel and its connection go. */
   takes(noAck: boolean): boolean {
-    if (this.connection.writer.full) return false
+    if (this.connection.writer.full || !this.#open) return false
     if (noAck) return true
     const outstanding = this.#unacked.count + (this.transaction?.settledCount ?? 0)
     if (this.globalPrefetch > 0 && outstanding >= this.globalPrefetch) return false

@@ -17,7 +17,7 @@ import { DeliveryWriter } from './delivery.ts'
 import { AmqpError, atMethod, fromBrokerError } from './errors.ts'
 import { Handshake, HandshakeError } from './handshake.ts'
 import { Heartbeat, type HeartbeatPeer } from './heartbeat.ts'
-import { CLOSE_ANSWER_MS_MAX, INITIAL_FRAME_BYTES_MAX, SILENT_CLOSE_MS } from './limits.ts'
+import { CLOSE_ANSWER_MS_MAX, INITIAL_FRAME_BYTES_MAX, SILENT_CLOSE_MS, UNREAD_BYTES_MAX } from './limits.ts'
 import type { Peer } from './mechanisms.ts'
 import { connectionMethods } from './methods/connection.ts'
 import { FrameReader, type FrameSink } from './wire/frame-reader.ts'
@@ -122,6 +122,8 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
   #publishing = false
   #publishedInChunk = false
   #blocked = false
+  /** Whether the client must read before it is read from. */
+  #choked = false
 
   constructor(socket: Socket, context: AmqpContext) {
     this.context = context
@@ -258,7 +260,7 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
 
   /** Takes no deliveries any more: the connection is about to be closed. */
   stopDelivering(): void {
-    this.writer.full = true
+    this.writer.stayFull()
   }
 
   /** Answers connection.close and ends. */
@@ -355,6 +357,19 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
       this.#outOfStep(error)
     }
     if (this.#publishedInChunk) this.#paced()
+    if (this.writer.unsentBytes > UNREAD_BYTES_MAX) this.#choke()
+  }
+
+  /** The answers to what the client asks are memory: one that does not read them is not asked for more. */
+  #choke(): void {
+    if (this.#choked || !this.running) return
+    this.#choked = true
+    this.#reader.hold()
+  }
+
+  #unchoke(): void {
+    if (this.#choked) this.#reader.release()
+    this.#choked = false
   }
 
   #readProtocolHeader(chunk: Buffer): void {
@@ -525,6 +540,8 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
   }
 
   #endChannels(): void {
+    // What goes back from one channel must not go out through the next, which is about to end as well.
+    this.stopDelivering()
     for (const channel of this.#channels.values()) {
       channel.close()
       this.#session?.channelClosed()
@@ -536,6 +553,7 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
     // Nobody would say when the alarm is clear, and the answer to a close must be read.
     if (this.#blocked) this.#reader.release()
     this.#blocked = false
+    this.#unchoke()
   }
 
   #closed(): void {
@@ -548,6 +566,7 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
   }
 
   #drained(): void {
+    this.#unchoke()
     for (const channel of this.#channels.values()) channel.resumeConsumers()
   }
 

@@ -15,6 +15,12 @@ export const INITIAL_FRAME_BYTES_MAX = 8192
 /** A client may not ask for frames smaller than this (AMQP 0-9-1 §4.2.3; RabbitMQ 4.1 wants 8192, older clients 4096). */
 export const FRAME_BYTES_MIN = 4096
 
+/**
+ * What may wait for a client before nothing more is read from it. Deliveries stop long before, so this is a client that
+ * asks and does not read the answers.
+ */
+export const UNREAD_BYTES_MAX = 16 * 1024 * 1024
+
 /** How long a refused or mistaken client waits for its socket to close, in milliseconds. RabbitMQ's silent close. */
 export const SILENT_CLOSE_MS = 3000
 

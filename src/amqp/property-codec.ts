@@ -56,6 +56,16 @@ export const amqpPropertyCodec: MessageCodec = {
   },
 }
 
+function readable(properties: Buffer): boolean {
+  try {
+    scan.scan(properties, 0, properties.length)
+    return true
+  } catch (error) {
+    if (error instanceof WireError) return false
+    throw error
+  }
+}
+
 function encoded(properties: MessageProperties): Buffer {
   try {
     return encodeProperties(properties)
@@ -69,14 +79,4 @@ function expirationMs(text: string): number {
   const value = parseExpiration(text)
   if (typeof value === 'number') return value
   throw new BrokerError('precondition-failed', value.message, { cause: value })
-}
-
-function readable(properties: Buffer): boolean {
-  try {
-    scan.scan(properties, 0, properties.length)
-    return true
-  } catch (error) {
-    if (error instanceof WireError) return false
-    throw error
-  }
 }

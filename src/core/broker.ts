@@ -93,10 +93,18 @@ export class Broker implements VHostContext {
     }
   }
 
-  /** Makes the first vhost and the first user, who may do everything in it. */
+  /** Whether the store held neither vhosts nor users. RabbitMQ: only then are the defaults made. */
+  get vacant(): boolean {
+    return this.vhosts.size === 0 && this.access.users.next().done === true
+  }
+
+  /**
+   * Makes the first vhost and the first user, who may do everything in it. The three are enlisted in one turn, so that
+   * they come into one batch: a vhost without a user would never be taken for a first start again.
+   */
   async firstStart(defaults: FirstStart): Promise<void> {
-    this.createVHost(defaults.vhost, 'Default virtual host')
     await this.access.putUser(defaults.user, { password: defaults.password }, ['administrator'])
+    this.createVHost(defaults.vhost, 'Default virtual host')
     this.access.putPermission(defaults.user, defaults.vhost, { configure: '.*', write: '.*', read: '.*' })
   }
 

@@ -83,7 +83,7 @@ export class ManagementServer {
     const server = new ManagementServer(options)
     server.#rates.start()
     try {
-      await listen(server.#app, options)
+      await server.#listen(server.#app, options)
     } catch (error) {
       server.#rates.stop()
       throw error
@@ -103,8 +103,14 @@ export class ManagementServer {
   /** Serves metrics on a port of their own. Rejects with Node's system error. */
   async listenForScrapes(options: ScrapeOptions): Promise<void> {
     const app = this.#application(metricsRoutes('nobody'))
-    await listen(app, options)
+    await this.#listen(app, options)
     this.#scraped = app
+  }
+
+  async #listen(app: FastifyInstance, options: ScrapeOptions): Promise<void> {
+    await listen(app, options)
+    const { logger } = this.#management.broker
+    app.server.on('error', (error) => logger.error({ err: error }, 'a connection to the HTTP API cannot be accepted'))
   }
 
   async close(): Promise<void> {

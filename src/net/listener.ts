@@ -17,8 +17,15 @@ export class Listener {
     this.#server = server
   }
 
-  /** Starts to listen. Rejects with Node's system error (EADDRINUSE, EACCES, EADDRNOTAVAIL ...). */
-  static async listen(options: ListenOptions, accept: (socket: Socket) => void): Promise<Listener> {
+  /**
+   * Starts to listen. Rejects with Node's system error (EADDRINUSE, EACCES, EADDRNOTAVAIL ...). Once it listens, `failed`
+   * is told when a connection cannot be accepted, as when the process has no file descriptor left; it goes on listening.
+   */
+  static async listen(
+    options: ListenOptions,
+    accept: (socket: Socket) => void,
+    failed: (error: Error) => void,
+  ): Promise<Listener> {
     const server = createServer({ noDelay: true }, accept)
     if (options.host !== undefined) {
       await listening(server, options.host, options.port)
@@ -32,6 +39,7 @@ export class Listener {
         await listening(server, '0.0.0.0', options.port)
       }
     }
+    server.on('error', failed)
     return new Listener(server)
   }
 

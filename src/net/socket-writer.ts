@@ -30,7 +30,7 @@ const NO_SLAB = Buffer.alloc(0)
 export class SocketWriter implements TurnTask {
   buffer: Buffer = NO_SLAB
   position = 0
-  /** Whether so much waits for the peer that no deliveries should be added. */
+  /** Whether so much waits, for the peer or to be released, that no deliveries should be added. */
   full = false
   /** Bytes handed to the socket since it was opened. */
   sentBytes = 0
@@ -38,22 +38,33 @@ export class SocketWriter implements TurnTask {
   readonly #socket: Socket
   readonly #turn: Turn
   readonly #slabs: SlabPool
+  readonly #drained: () => void
   #enlisted = false
   #holds = 0
   #held: Buffer[] = []
+  #heldBytes = 0
+  #staysFull = false
   #ending = false
   #ended = false
 
-  /** `drained` is called when a socket that was `full` no longer is. */
+  /** `drained` is called when a writer that was `full` no longer is. */
   constructor(socket: Socket, turn: Turn, slabs: SlabPool, drained: () => void) {
     this.#socket = socket
     this.#turn = turn
     this.#slabs = slabs
-    socket.on('drain', () => {
-      if (!this.full) return
-      this.full = false
-      drained()
-    })
+    this.#drained = drained
+    socket.on('drain', () => this.#madeRoom())
+  }
+
+  /** Bytes that wait: for the peer to read, or to be released. */
+  get unsentBytes(): number {
+    return this.#socket.writableLength + this.#heldBytes
+  }
+
+  /** Stays `full` from here on, however much the peer reads. */
+  stayFull(): void {
+    this.full = true
+    this.#staysFull = true
   }
 
   /** Sees to it that `bytes` contiguous bytes can be written at `position`. */
@@ -80,9 +91,11 @@ export class SocketWriter implements TurnTask {
     if (this.#holds === 0 || --this.#holds > 0) return
     const held = this.#held
     this.#held = []
+    this.#heldBytes = 0
     for (const bytes of held) this.#send(bytes)
     this.flush()
     if (this.#ending) this.end()
+    else if (!this.#socket.writableNeedDrain) this.#madeRoom()
   }
 
   /** Sends what has been gathered now. */
@@ -123,7 +136,7 @@ export class SocketWriter implements TurnTask {
     }
     if (this.#holds > 0 && !beforeHold) {
       // A copy: what is held back is little, and the slab is in demand.
-      this.#held.push(Buffer.from(slab.subarray(0, bytes)))
+      this.#keep(Buffer.from(slab.subarray(0, bytes)))
       this.#slabs.give(slab)
       return
     }
@@ -139,12 +152,25 @@ export class SocketWriter implements TurnTask {
 
   #send(bytes: Buffer): void {
     if (this.#holds > 0) {
-      this.#held.push(bytes)
+      this.#keep(bytes)
       return
     }
     if (this.#ended || this.#socket.destroyed) return
     this.sentBytes += bytes.length
     this.#socket.write(bytes)
     if (this.#socket.writableLength > UNSENT_BYTES_MAX) this.full = true
+  }
+
+  #keep(bytes: Buffer): void {
+    this.#held.push(bytes)
+    this.#heldBytes += bytes.length
+    if (this.#heldBytes > UNSENT_BYTES_MAX) this.full = true
+  }
+
+  /** The socket has taken all that it was given. */
+  #madeRoom(): void {
+    if (!this.full || this.#staysFull || this.#heldBytes > UNSENT_BYTES_MAX) return
+    this.full = false
+    this.#drained()
   }
 }

@@ -1,9 +1,13 @@
 // Listening: where, and when it cannot be done.
 import { once } from 'node:events'
-import { connect, type Socket } from 'node:net'
+import { connect, Server, type Socket } from 'node:net'
 import { networkInterfaces } from 'node:os'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { Listener } from '../../src/net/listener.ts'
+
+const neverFails = (error: Error): never => {
+  throw error
+}
 
 interface Listening {
   readonly listener: Listener
@@ -15,10 +19,14 @@ interface Listening {
 async function listen(host?: string): Promise<Listening> {
   const accepted: Socket[] = []
   let wake = (): void => undefined
-  const listener = await Listener.listen({ host, port: 0 }, (socket) => {
-    accepted.push(socket)
-    wake()
-  })
+  const listener = await Listener.listen(
+    { host, port: 0 },
+    (socket) => {
+      accepted.push(socket)
+      wake()
+    },
+    neverFails,
+  )
   onTestFinished(() => {
     listener.stop()
     for (const socket of accepted) socket.destroy()
@@ -63,10 +71,27 @@ describe('a listener', () => {
 
   it("passes the system's reason on when it cannot listen", async () => {
     const { listener } = await listen('127.0.0.1')
-    const taken = Listener.listen({ host: '127.0.0.1', port: listener.port }, () => undefined)
+    const taken = Listener.listen({ host: '127.0.0.1', port: listener.port }, () => undefined, neverFails)
     await expect(taken).rejects.toMatchObject({ code: 'EADDRINUSE' })
-    const elsewhere = Listener.listen({ host: '192.0.2.1', port: 0 }, () => undefined)
+    const elsewhere = Listener.listen({ host: '192.0.2.1', port: 0 }, () => undefined, neverFails)
     await expect(elsewhere).rejects.toMatchObject({ code: 'EADDRNOTAVAIL' })
+  })
+
+  it('says that a connection could not be accepted, and goes on listening', async () => {
+    const begun = vi.spyOn(Server.prototype, 'listen')
+    onTestFinished(() => begun.mockRestore())
+    const failed = vi.fn<(error: Error) => void>()
+    let accept = (_socket: Socket): void => undefined
+    const listener = await Listener.listen({ host: '127.0.0.1', port: 0 }, (socket) => accept(socket), failed)
+    onTestFinished(() => listener.stop())
+    const error = new Error('accept EMFILE')
+    // As Node does when the process has no file descriptor left.
+    ;(begun.mock.contexts[0] as Server).emit('error', error)
+    expect(failed).toHaveBeenCalledExactlyOnceWith(error)
+    const accepted = new Promise<Socket>((resolve) => (accept = resolve))
+    const socket = connect(listener.port, '127.0.0.1')
+    ;(await accepted).destroy()
+    socket.destroy()
   })
 
   it('accepts nobody more once it is stopped, and leaves alone who is there', async () => {

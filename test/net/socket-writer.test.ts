@@ -228,6 +228,38 @@ describe('a socket writer that is held', () => {
     expect(String(await receiver.all())).toBe('ab')
   })
 
+  it('is full when much is kept back, and says so when it is not', async () => {
+    const { writer, drained } = await bench()
+    writer.hold()
+    const piece = pattern(10_000)
+    for (let kept = 0; kept <= UNSENT_BYTES_MAX; kept += piece.length) {
+      expect(writer.full).toBe(false)
+      put(writer, piece)
+      writer.flush()
+    }
+    expect(writer.full).toBe(true)
+    expect(writer.unsentBytes).toBeGreaterThan(UNSENT_BYTES_MAX)
+    expect(drained).not.toHaveBeenCalled()
+    writer.release()
+    await vi.waitUntil(() => !writer.full)
+    expect(writer.unsentBytes).toBe(0)
+    expect(drained).toHaveBeenCalledOnce()
+  })
+
+  it('stays full while much is kept back, although the peer has read all that it was sent', async () => {
+    const { writer, near, far, drained } = await bench()
+    far.pause()
+    fill(writer)
+    writer.hold()
+    writer.reference(pattern(UNSENT_BYTES_MAX + 1))
+    far.resume()
+    await once(near, 'drain')
+    expect(writer.full).toBe(true)
+    writer.release()
+    await vi.waitUntil(() => !writer.full)
+    expect(drained).toHaveBeenCalledOnce()
+  })
+
   it('keeps nothing back for a socket that is gone', async () => {
     const { writer, near, writes } = await bench()
     writer.hold()
@@ -240,6 +272,17 @@ describe('a socket writer that is held', () => {
 })
 
 describe('the end of a socket writer', () => {
+  it('may be prepared by having it stay full, whatever the peer reads', async () => {
+    const { writer, near, far, drained } = await bench()
+    far.pause()
+    fill(writer)
+    writer.stayFull()
+    far.resume()
+    await once(near, 'drain')
+    expect(writer.full).toBe(true)
+    expect(drained).not.toHaveBeenCalled()
+  })
+
   it('comes behind what was written, and is the last', async () => {
     const { writer, receiver, writes } = await bench()
     put(writer, 'last words')
@@ -296,14 +339,17 @@ describe('a peer that reads slowly', () => {
     expect(drained).not.toHaveBeenCalled()
   })
 
-  it('is handed what was held back, and then counts as full if that is much', async () => {
-    const { writer, far } = await bench()
+  it('is handed what was held back, and then still counts as full if that is much', async () => {
+    const { writer, near, far, drained } = await bench()
     far.pause()
     writer.hold()
-    const body = pattern(16 * 1024 * 1024)
-    writer.reference(body)
-    expect(writer.full).toBe(false)
+    writer.reference(pattern(16 * 1024 * 1024))
     writer.release()
     expect(writer.full).toBe(true)
+    expect(drained).not.toHaveBeenCalled()
+    far.resume()
+    await once(near, 'drain')
+    expect(writer.full).toBe(false)
+    expect(drained).toHaveBeenCalledOnce()
   })
 })

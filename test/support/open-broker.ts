@@ -56,6 +56,9 @@ export class OpenBroker {
     this.#listener = await Listener.listen(
       { host: '127.0.0.1', port: 0 },
       (socket) => void new Connection(socket, context),
+      (error) => {
+        throw error
+      },
     )
   }
 

@@ -2,6 +2,9 @@
 import { Fifo } from '../../lib/fifo.ts'
 import type { Consumer } from '../ports.ts'
 
+/** A line that is shorter than this is not worth sweeping. */
+const LINE_LENGTH_MIN = 16
+
 /** One consumer's place in a queue. */
 export class Subscription {
   readonly consumer: Consumer
@@ -58,6 +61,8 @@ export class Dispatch {
   remove(subscription: Subscription): boolean {
     subscription.cancelled = true
     this.subscriptions.delete(subscription)
+    const line = this.#lines === null ? this.#line : this.#lineOf(subscription.priority)
+    if (line.length > 2 * this.subscriptions.size + LINE_LENGTH_MIN) sweep(line)
     if (this.#active !== subscription) return false
     this.#active = this.#successor()
     if (this.#active === null) return false
@@ -114,5 +119,13 @@ function nextIn(line: Fifo<Subscription>): Consumer | undefined {
     }
     line.shift()
     subscription.inLine = false
+  }
+}
+
+/** Takes those that are gone out of a line: where nothing is published, nobody else would. */
+function sweep(line: Fifo<Subscription>): void {
+  for (let left = line.length; left > 0; left--) {
+    const waiting = line.shift()!
+    if (!waiting.cancelled) line.push(waiting)
   }
 }

@@ -1,7 +1,12 @@
 // Whose turn it is: fair among those that are ready, and no trouble with those that are not.
-import { describe, expect, it } from 'vitest'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { describe, expect, it, vi } from 'vitest'
 import type { Consumer } from '../../../src/core/ports.ts'
 import { Dispatch, Subscription } from '../../../src/core/queue/dispatch.ts'
+
+setFlagsFromString('--expose-gc')
+const collectGarbage = runInNewContext('gc') as () => void
 
 /** A consumer that is ready when it is told to be, and counts how often it was asked. */
 class Asked implements Consumer {
@@ -100,6 +105,24 @@ describe('the consumers of a queue', () => {
     const bench = new Bench('ab')
     for (let i = 0; i < 5; i++) bench.dispatch.resume(bench.subscriptions[0]!)
     expect(bench.turns(4)).toBe('abab')
+  })
+
+  it('are forgotten once they are removed, where nothing is published and one that is ready stays', async () => {
+    const { dispatch } = new Bench('a')
+    const gone = new FinalizationRegistry<string>((tag) => collected.add(tag))
+    const collected = new Set<string>()
+    for (let i = 0; i < 200; i++) {
+      const consumer = new Asked(`gone ${i}`)
+      gone.register(consumer, consumer.tag)
+      const subscription = new Subscription(consumer, false)
+      dispatch.add(subscription)
+      dispatch.remove(subscription)
+    }
+    await vi.waitUntil(() => {
+      collectGarbage()
+      return collected.size >= 150
+    })
+    expect(dispatch.next()?.tag).toBe('a')
   })
 
   it('have no turn any more once they are removed, wherever they stood', () => {

@@ -1,0 +1,54 @@
+// A broker before and after its first start.
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { amqpPropertyCodec } from '../../src/amqp/property-codec.ts'
+import { Broker } from '../../src/core/broker.ts'
+import { ManualClock } from '../../src/lib/clock.ts'
+import { silentLogger } from '../../src/lib/log.ts'
+import { Turn } from '../../src/lib/turn.ts'
+import { MemoryStore } from '../../src/store/memory/memory-store.ts'
+
+function emptyBroker(): Broker {
+  const clock = new ManualClock()
+  const readings = { residentBytes: () => 0, freeDiskBytes: () => Promise.resolve(null) }
+  return new Broker({
+    store: new MemoryStore({ turn: new Turn(), clock }),
+    clock,
+    codec: amqpPropertyCodec,
+    logger: silentLogger,
+    resources: { limits: { memoryBytes: 0, diskFreeBytes: 0 }, readings },
+  })
+}
+
+const DEFAULTS = { user: 'guest', password: 'guest', vhost: '/' }
+
+describe('the first start', () => {
+  it('enlists vhost, user and permission in one turn, so that a crash leaves all of them or none', async () => {
+    const broker = emptyBroker()
+    let turn = 0
+    const count = (): void => {
+      turn++
+      next = setImmediate(count)
+    }
+    let next = setImmediate(count)
+    onTestFinished(() => clearImmediate(next))
+    const turns = new Map<string, number>()
+    const save = vi.spyOn(broker.store, 'save').mockImplementation(({ kind }) => void turns.set(kind, turn))
+    await broker.firstStart(DEFAULTS)
+    expect(save).toHaveBeenCalledTimes(3)
+    expect([...turns.keys()].toSorted()).toEqual(['permission', 'user', 'vhost'])
+    expect(new Set(turns.values()).size).toBe(1)
+  })
+
+  it('is not that of a broker that has a vhost or a user, whatever became of the other', async () => {
+    const broker = emptyBroker()
+    expect(broker.vacant).toBe(true)
+    await broker.firstStart(DEFAULTS)
+    expect(broker.vacant).toBe(false)
+    broker.deleteVHost('/')
+    expect(broker.vacant).toBe(false)
+    broker.access.deleteUser('guest')
+    expect(broker.vacant).toBe(true)
+    broker.createVHost('other', '')
+    expect(broker.vacant).toBe(false)
+  })
+})
