@@ -174,8 +174,8 @@ class RunningServer implements Server {
       if (connection.running) connection.close(ReplyCode.connectionForced, text, 0)
       else connection.destroy()
     }
-    this.#context.broker.resources.stop()
     await this.#goodbyes()
+    this.#context.broker.stop()
     await this.#store.close()
     this.#logger.info({}, 'stopped')
   }

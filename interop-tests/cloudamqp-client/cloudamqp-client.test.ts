@@ -2,7 +2,7 @@
 import { AMQPClient, AMQPSession } from '@cloudamqp/amqp-client'
 import type { AMQPChannel, AMQPMessage, AMQPSessionOptions } from '@cloudamqp/amqp-client'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { needsOwnBroker, notBuiltYet, useBroker } from '../support/broker.ts'
+import { needsOwnBroker, useBroker } from '../support/broker.ts'
 import { Inbox } from '../support/inbox.ts'
 import { exchangeName, queueName } from '../support/names.ts'
 
@@ -204,8 +204,7 @@ describe('a channel of @cloudamqp/amqp-client', () => {
     expect((await errors.next()).message).toContain(`NOT_IMPLEMENTED - ${reason}`)
   })
 
-  it('publishes and acknowledges in transactions', async (context) => {
-    notBuiltYet(context, 'transactions')
+  it('publishes and acknowledges in transactions', async () => {
     const { client } = await connectTo()
     const channel = await client.channel()
     const other = await client.channel()
@@ -224,8 +223,7 @@ describe('a channel of @cloudamqp/amqp-client', () => {
     expect(await other.queueDelete(name)).toEqual({ messageCount: 0 })
   })
 
-  it('is closed when it wants confirms beside transactions', async (context) => {
-    notBuiltYet(context, 'transactions')
+  it('is closed when it wants confirms beside transactions', async () => {
     const channel = await openChannel()
     await channel.txSelect()
     await expect(channel.confirmSelect()).rejects.toThrow(
@@ -286,8 +284,7 @@ describe('a session of @cloudamqp/amqp-client', () => {
     expect((await queue.get({ noAck: true }))?.bodyString()).toBe('fine')
   })
 
-  it('calls and serves by direct reply-to', async (context) => {
-    notBuiltYet(context, 'direct reply-to')
+  it('calls and serves by direct reply-to', async () => {
     const session = await openSession()
     const queue = queueName()
     const server = await session.rpcServer(queue, (message) => `${message.bodyString()}, world`)

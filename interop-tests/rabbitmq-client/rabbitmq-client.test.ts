@@ -2,7 +2,7 @@
 import { Connection, ConsumerStatus } from 'rabbitmq-client'
 import type { AsyncMessage, ConnectionOptions, ReturnedMessage } from 'rabbitmq-client'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { needsOwnBroker, notBuiltYet, useBroker } from '../support/broker.ts'
+import { needsOwnBroker, useBroker } from '../support/broker.ts'
 import { nextEvent } from '../support/event.ts'
 import { Inbox } from '../support/inbox.ts'
 import { exchangeName, queueName } from '../support/names.ts'
@@ -270,8 +270,7 @@ describe('a consumer of rabbitmq-client', () => {
 })
 
 describe('transactions of rabbitmq-client', () => {
-  it('deliver at their commit and forget at their rollback', async (context) => {
-    notBuiltYet(context, 'transactions')
+  it('deliver at their commit and forget at their rollback', async () => {
     const { rabbit } = connectTo()
     const channel = await rabbit.acquire()
     const { queue } = await channel.queueDeclare({ queue: '', exclusive: true })
@@ -286,8 +285,7 @@ describe('transactions of rabbitmq-client', () => {
 })
 
 describe('an RPC client of rabbitmq-client', () => {
-  it('gets its answers by direct reply-to', async (context) => {
-    notBuiltYet(context, 'direct reply-to')
+  it('gets its answers by direct reply-to', async () => {
     const { rabbit } = connectTo()
     const queue = queueName()
     const server = rabbit.createConsumer({ queue, queueOptions: { autoDelete: true } }, async (request, reply) => {

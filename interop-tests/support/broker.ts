@@ -77,11 +77,6 @@ export function differsElsewhere(context: TestContext, reason: string): void {
   context.skip(externalUrl !== undefined, reason)
 }
 
-/** Skips a test of a feature that RabbitMQ has and Leveret does not have yet; it runs on an external broker only. */
-export function notBuiltYet(context: TestContext, feature: string): void {
-  context.skip(externalUrl === undefined, `${feature} is not built yet`)
-}
-
 class OwnBroker implements Broker {
   readonly port: number
   readonly url: string

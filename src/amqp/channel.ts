@@ -1,10 +1,13 @@
 // One channel of a connection: its state, its consumers and what is out with them.
+import { BrokerError } from '../core/errors.ts'
+import { NO_KEYS } from '../core/exchange/exchange.ts'
 import type { ChannelView } from '../core/clients.ts'
 import { MessageCounts } from '../core/counts.ts'
 import type { Entry } from '../core/queue/entry.ts'
 import type { Message } from '../core/message.ts'
 import type { Queue } from '../core/queue/queue.ts'
-import type { Session } from '../core/session.ts'
+import type { Publisher } from '../core/ports.ts'
+import type { Delivered, Destinations, Session } from '../core/session.ts'
 import { TIGHT_UNACKED_MAX } from '../core/limits.ts'
 import type { Confirms } from './confirms.ts'
 import type { Connection } from './connection.ts'
@@ -12,8 +15,10 @@ import type { ChannelConsumer } from './consumer.ts'
 import { ContentAssembly } from './content-assembly.ts'
 import { AmqpError, atMethod, replyText } from './errors.ts'
 import { channelMethods } from './methods/channel-methods.ts'
-import { Unacked } from './unacked.ts'
-import { dispatchChannel, Method, ReplyCode, writeBasicCancel } from './wire/generated.ts'
+import { Transaction, type Settlement, type TransactionHost } from './transaction.ts'
+import { addressReply, takeCopies } from './publish-properties.ts'
+import { Unacked, type UnackedVisitor } from './unacked.ts'
+import { dispatchChannel, Method, ReplyCode, writeBasicCancel, writeTxCommitOk } from './wire/generated.ts'
 
 /** AMQP's name for "no such route" in basic.return. */
 const NO_ROUTE = 'NO_ROUTE'
@@ -22,13 +27,12 @@ const NO_ROUTE = 'NO_ROUTE'
  * One channel. Owns delivery tags and what is unacknowledged. A channel that was closed by the server swallows what
  * comes until the client has answered (`closing`).
  */
-export class Channel implements ChannelView {
+export class Channel implements ChannelView, TransactionHost {
   readonly number: number
   readonly connection: Connection
   readonly session: Session
   readonly consumers = new Map<string, ChannelConsumer>()
   readonly counts = new MessageCounts()
-  readonly transactional = false
   /** The last queue that was declared here: what an empty queue name stands for (AMQP 0-9-1, queue.declare). */
   lastQueue = ''
   /** The prefetch of consumers that start from now on (RabbitMQ: basic.qos, global = false). */
@@ -36,8 +40,11 @@ export class Channel implements ChannelView {
   /** The prefetch of all consumers together (RabbitMQ: basic.qos, global = true). */
   globalPrefetch = 0
   confirms: Confirms | null = null
+  /** What waits for tx.commit, since tx.select. */
+  transaction: Transaction | null = null
   closing = false
 
+  #replyQueue: Queue | null = null
   readonly #content: ContentAssembly
   readonly #unacked = new Unacked()
   #nextDeliveryTag = 1
@@ -83,6 +90,7 @@ export class Channel implements ChannelView {
   method(buffer: Buffer, start: number, end: number): void {
     if (this.#content.busy) throw this.#content.interrupted()
     const method = buffer.readUInt32BE(start)
+    if (this.transaction?.pending) this.#assertNotCommitting(method)
     try {
       if (!dispatchChannel(channelMethods, this, buffer, start, end)) {
         throw new AmqpError('connection', ReplyCode.commandInvalid, 'unimplemented method', method)
@@ -102,6 +110,21 @@ export class Channel implements ChannelView {
     if (message !== null) this.#publish(message)
   }
 
+  get transactional(): boolean {
+    return this.transaction !== null
+  }
+
+  /** Where direct replies to this channel are published, while it consumes them. */
+  get replyQueue(): Queue | null {
+    return this.#replyQueue === null || this.#replyQueue.deleted ? null : this.#replyQueue
+  }
+
+  /** The channel is about to consume direct replies. */
+  startReplies(): Queue {
+    this.#replyQueue = this.session.consumeReplies()
+    return this.#replyQueue
+  }
+
   /** basic.publish: its content follows. */
   beginPublish(exchange: string, routingKey: string, mandatory: boolean): void {
     this.#content.begin(exchange, routingKey, mandatory)
@@ -111,7 +134,7 @@ export class Channel implements ChannelView {
   takes(noAck: boolean): boolean {
     if (this.connection.writer.full || !this.#open) return false
     if (noAck) return true
-    const outstanding = this.#unacked.count
+    const outstanding = this.#unacked.count + (this.transaction?.settledCount ?? 0)
     if (this.globalPrefetch > 0 && outstanding >= this.globalPrefetch) return false
     return outstanding < TIGHT_UNACKED_MAX || !this.#tight()
   }
@@ -128,8 +151,9 @@ export class Channel implements ChannelView {
       this.#unacked.add(tag, entry, consumer)
     }
     const { deliveries } = this.connection
-    if (!deliveries.fits(entry.message)) this.#cannotDeliver(entry.message)
-    else deliveries.deliver(this.number, consumer.tagBytes, tag, entry.redelivered, entry.message)
+    const message = entry.presented
+    if (!deliveries.fits(message)) this.#cannotDeliver(message)
+    else deliveries.deliver(this.number, consumer.tagBytes, tag, entry.redelivered, message)
   }
 
   /** Answers basic.get with a message. */
@@ -140,34 +164,90 @@ export class Channel implements ChannelView {
     else this.counts.got++
     if (!noAck) this.#unacked.add(tag, entry, null)
     const { deliveries } = this.connection
-    if (!deliveries.fits(entry.message)) this.#cannotDeliver(entry.message)
-    else deliveries.getOk(this.number, tag, entry.redelivered, entry.message, messageCount)
+    const message = entry.presented
+    if (!deliveries.fits(message)) this.#cannotDeliver(message)
+    else deliveries.getOk(this.number, tag, entry.redelivered, message, messageCount)
   }
 
   /** basic.ack. Throws AmqpError 406 when the tag is not outstanding. */
   acknowledge(tag: number | bigint, multiple: boolean): void {
+    if (this.transaction !== null) {
+      this.#settleLater(this.transaction, tag, multiple, acknowledgeEntry)
+      return
+    }
     const before = this.#unacked.count
     this.#take(tag, multiple, acknowledgeEntry)
     this.counts.acknowledged += before - this.#unacked.count
     this.#returnCredit()
   }
 
-  /** basic.nack and basic.reject. Throws AmqpError 406 when the tag is not outstanding. */
-  reject(tag: number | bigint, multiple: boolean, requeue: boolean): void {
-    if (!requeue) {
+  /** basic.nack and basic.reject; `failed` tells a rejection from giving back (RabbitMQ 4.3). Throws AmqpError 406 when the tag is not outstanding. */
+  reject(tag: number | bigint, multiple: boolean, requeue: boolean, failed: boolean): void {
+    if (this.transaction !== null) {
+      const settlement = requeue ? (failed ? requeueFailed : requeueGivenBack) : rejectEntry
+      this.#settleLater(this.transaction, tag, multiple, settlement)
+    } else if (requeue) {
+      this.#requeue(tag, multiple, failed)
+    } else {
       this.#take(tag, multiple, rejectEntry)
       this.#returnCredit()
-      return
     }
-    const queues = new Set<Queue>()
-    this.#take(tag, multiple, (entry, consumer) => requeueEntry(entry, consumer, queues))
-    this.#returnCredit()
-    for (const queue of queues) queue.serve()
   }
 
-  /** basic.recover: everything that is outstanding goes back to its queue. */
+  /** basic.recover: everything that is outstanding goes back to its queue. It is no part of transactions. */
   recover(): void {
-    this.reject(0, true, true)
+    this.#requeue(0, true, false)
+  }
+
+  /** tx.select. From now on publishes, acknowledgements and rejections wait for tx.commit. */
+  beginTransactions(): void {
+    this.transaction ??= new Transaction(this)
+  }
+
+  /** tx.commit. Everything is enlisted at once; tx.commit-ok follows when it is safe, and any other method after that. */
+  commit(transaction: Transaction): void {
+    const settled = transaction.settledCount
+    this.connection.durably(() => {
+      // What acknowledgements change must be on disk before anything is answered, as with any other command.
+      if (settled > 0) this.connection.context.broker.durableChanges++
+      transaction.commit()
+    })
+    if (settled > 0) this.#returnCredit()
+  }
+
+  /** tx.rollback. What was settled is outstanding again; it is not redelivered by itself. */
+  rollback(transaction: Transaction): void {
+    this.#unacked.restore(transaction.rollback())
+  }
+
+  #requeue(tag: number | bigint, multiple: boolean, failed: boolean): void {
+    const queues = new Set<Queue>()
+    this.#take(tag, multiple, (entry, consumer) => requeueEntry(entry, consumer, queues, failed))
+    this.#returnCredit()
+    for (const queue of queues) queue.takenBack()
+  }
+
+  /** What a commit delivers. Part of TransactionHost, as are the next two. */
+  deliverCommitted(message: Message, destinations: Destinations, publisher: Publisher): Delivered {
+    return this.session.deliver(message, destinations, publisher, 0)
+  }
+
+  unroutable(message: Message): void {
+    this.counts.returned++
+    const { deliveries } = this.connection
+    if (!deliveries.fits(message)) this.#cannotDeliver(message)
+    else deliveries.returned(this.number, ReplyCode.noRoute, NO_ROUTE, message)
+  }
+
+  committed(refused: boolean): void {
+    if (!this.#open || this.closing) return
+    if (!refused) {
+      writeTxCommitOk(this.connection.writer, this.number)
+      return
+    }
+    const { preconditionFailed } = ReplyCode
+    const error = new AmqpError('channel', preconditionFailed, 'partial tx completion', Method.txCommit)
+    this.connection.channelFailed(this, error)
   }
 
   /** The queue has ended the subscription: the client hears of it if it can (RabbitMQ: consumer_cancel_notify). */
@@ -192,37 +272,48 @@ export class Channel implements ChannelView {
     this.session.vhost.channelClosed(this.counts)
     this.#content.abandon()
     this.confirms?.close()
+    if (this.transaction !== null) this.rollback(this.transaction)
     const queues = new Set<Queue>()
     // Back first: the end of the last consumer may delete its queue.
-    this.#unacked.take(0, true, (entry, consumer) => requeueEntry(entry, consumer, queues))
+    this.#unacked.take(0, true, (entry, consumer) => requeueEntry(entry, consumer, queues, true))
     const consumers = [...this.consumers.values()]
     this.consumers.clear()
     for (const consumer of consumers) consumer.stop()
-    for (const queue of queues) queue.serve()
+    // Usually it went with its consumer; not if that was refused.
+    if (this.replyQueue !== null) this.session.endReplies(this.replyQueue)
+    for (const queue of queues) queue.takenBack()
   }
 
   #publish(message: Message): void {
     const content = this.#content
-    if (content.fault !== null || content.userId !== null) this.#checkProperties(message)
-    const { confirms, counts } = this
-    counts.published++
-    const sequence = confirms === null ? 0 : confirms.begin()
-    let reached: number
+    this.counts.published++
     try {
-      reached = this.session.publish(message, confirms, sequence)
+      const copies = content.special ? this.#checkProperties(message) : NO_KEYS
+      if (this.transaction === null) this.#publishNow(message, copies)
+      else this.transaction.publish(message, this.session.destinations(message, copies), content.mandatory)
     } catch (error) {
       throw atMethod(error, Method.basicPublish)
     }
-    if (reached === 0) {
-      if (content.mandatory) counts.returned++
-      else counts.dropped++
-    }
-    if (reached === 0 && content.mandatory) {
-      const { deliveries } = this.connection
-      if (!deliveries.fits(message)) this.#cannotDeliver(message)
-      else deliveries.returned(this.number, ReplyCode.noRoute, NO_ROUTE, message)
-    }
+  }
+
+  #publishNow(message: Message, copies: readonly string[]): void {
+    const { session, confirms, counts } = this
+    const sequence = confirms === null ? 0 : confirms.begin()
+    const reached =
+      copies === NO_KEYS
+        ? session.publish(message, confirms, sequence)
+        : session.publishCopies(message, copies, confirms, sequence)
+    // RabbitMQ: a message that is delayed has reached nobody yet, and is returned although it is delivered later.
+    if (this.#content.mandatory && session.unrouted) this.unroutable(message)
+    else if (reached === 0) counts.dropped++
     if (confirms !== null) confirms.finish(sequence, reached)
+  }
+
+  /** RabbitMQ: while a commit is under way the channel may only be closed. */
+  #assertNotCommitting(method: number): void {
+    if (method === Method.channelClose) return
+    const sentence = "unexpected command while processing 'tx.commit'"
+    throw new AmqpError('connection', ReplyCode.channelError, sentence, method)
   }
 
   /** Whether memory is short, so that no more unacknowledged messages are let out; asks to be told when it is not. */
@@ -248,17 +339,23 @@ export class Channel implements ChannelView {
     queueMicrotask(() => this.connection.close(ReplyCode.frameError, replyText(ReplyCode.frameError, sentence), 0))
   }
 
-  /** RabbitMQ: what is wrong with the exchange comes before the expiration, and that before the user-id. */
-  #checkProperties(message: Message): void {
-    const { userId, fault: expiration } = this.#content
-    const fault = expiration ?? this.#userIdFault(userId!)
-    if (fault === null) return
-    try {
-      this.session.publishableExchange(message.exchange)
-    } catch (error) {
-      throw atMethod(error, Method.basicPublish)
+  /**
+   * Does what properties ask for, and returns the further routing keys among it. RabbitMQ: what is wrong with the
+   * exchange comes before the reply-to, that before expiration, CC and BCC, and the user-id is last.
+   */
+  #checkProperties(message: Message): readonly string[] {
+    const { userId, fault: expiration, directReply, copied } = this.#content
+    const userIdFault = userId === null ? null : this.#userIdFault(userId)
+    if (expiration === null && userIdFault === null && !directReply && !copied) return NO_KEYS
+    this.session.publishableExchange(message.exchange)
+    if (directReply) {
+      if (this.replyQueue === null) throw new BrokerError('precondition-failed', 'fast reply consumer does not exist')
+      addressReply(message, this.replyQueue.name)
     }
-    throw fault
+    if (expiration !== null) throw expiration
+    const copies = copied ? takeCopies(message) : NO_KEYS
+    if (userIdFault !== null) throw userIdFault
+    return copies
   }
 
   /** RabbitMQ: validated user-id. */
@@ -269,11 +366,11 @@ export class Channel implements ChannelView {
     return new AmqpError('channel', ReplyCode.preconditionFailed, sentence, Method.basicPublish)
   }
 
-  #take(
-    tag: number | bigint,
-    multiple: boolean,
-    visit: (entry: Entry, consumer: ChannelConsumer | null) => void,
-  ): void {
+  #settleLater(transaction: Transaction, tag: number | bigint, multiple: boolean, settlement: Settlement): void {
+    this.#take(tag, multiple, (entry, consumer, each) => transaction.settle(each, entry, consumer, settlement))
+  }
+
+  #take(tag: number | bigint, multiple: boolean, visit: UnackedVisitor): void {
     if (typeof tag === 'number' && this.#unacked.take(tag, multiple, visit)) return
     throw new AmqpError('channel', ReplyCode.preconditionFailed, `unknown delivery tag ${tag}`)
   }
@@ -298,10 +395,23 @@ function rejectEntry(entry: Entry, consumer: ChannelConsumer | null): void {
   entry.queue.reject(entry)
 }
 
-function requeueEntry(entry: Entry, consumer: ChannelConsumer | null, queues: Set<Queue>): void {
+function requeueEntry(entry: Entry, consumer: ChannelConsumer | null, queues: Set<Queue>, failed: boolean): void {
   giveBack(consumer)
-  entry.queue.requeue(entry)
+  entry.queue.requeue(entry, failed)
   queues.add(entry.queue)
+}
+
+/** A rejection that is committed, and what is given back likewise. */
+function requeueFailed(entry: Entry, consumer: ChannelConsumer | null): void {
+  giveBack(consumer)
+  entry.queue.requeue(entry, true)
+  entry.queue.takenBack()
+}
+
+function requeueGivenBack(entry: Entry, consumer: ChannelConsumer | null): void {
+  giveBack(consumer)
+  entry.queue.requeue(entry, false)
+  entry.queue.takenBack()
 }
 
 function giveBack(consumer: ChannelConsumer | null): void {

@@ -14,7 +14,7 @@ import { Channel } from './channel.ts'
 import { AmqpConnectionView } from './connection-view.ts'
 import { contentUnexpected } from './content-assembly.ts'
 import { DeliveryWriter } from './delivery.ts'
-import { AmqpError, fromBrokerError } from './errors.ts'
+import { AmqpError, atMethod, fromBrokerError } from './errors.ts'
 import { Handshake, HandshakeError } from './handshake.ts'
 import { Heartbeat, type HeartbeatPeer } from './heartbeat.ts'
 import { CLOSE_ANSWER_MS_MAX, INITIAL_FRAME_BYTES_MAX, SILENT_CLOSE_MS, UNREAD_BYTES_MAX } from './limits.ts'
@@ -187,7 +187,7 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
       else if (channel.closing) this.#whileClosing(channel, buffer, start, end)
       else channel.method(buffer, start, end)
     } catch (error) {
-      this.#channelFailed(channel, error)
+      this.channelFailed(channel, error)
     }
     this.#inMethod = false
     if (this.#afterReply.length > 0) this.#replied()
@@ -199,7 +199,7 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
       if (channel === null) this.#contentUnasked(number)
       else if (!channel.closing) channel.header(buffer, start, end)
     } catch (error) {
-      this.#channelFailed(channel, error)
+      this.channelFailed(channel, error)
     }
     this.#publishedInChunk = true
   }
@@ -210,7 +210,7 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
       if (channel === null) this.#contentUnasked(number)
       else if (!channel.closing) channel.body(buffer, start, end)
     } catch (error) {
-      this.#channelFailed(channel, error)
+      this.channelFailed(channel, error)
     }
   }
 
@@ -314,7 +314,7 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
 
   /** The channel's number is free again. */
   channelClosed(channel: Channel): void {
-    this.#channels.delete(channel.number)
+    if (this.#channels.delete(channel.number)) this.#session?.channelClosed()
     if (this.#lastChannel === channel) this.#lastChannel = null
   }
 
@@ -462,6 +462,11 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
       // RabbitMQ: its reader refuses the channel, and names no method.
       throw new AmqpError('connection', ReplyCode.notAllowed, sentence)
     }
+    try {
+      this.#session.channelOpened()
+    } catch (error) {
+      throw atMethod(error, method)
+    }
     this.#channels.set(number, new Channel(number, this, this.#session))
     this.context.broker.churn.channelsOpened++
     writeChannelOpenOk(this.writer, number)
@@ -491,7 +496,7 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
   }
 
   /** An error of the channel closes it; any other closes the connection. */
-  #channelFailed(channel: Channel | null, error: unknown): void {
+  channelFailed(channel: Channel | null, error: unknown): void {
     if (channel !== null && error instanceof AmqpError && error.scope === 'channel') this.#closeChannel(channel, error)
     else this.#failed(error)
   }
@@ -537,7 +542,10 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
   #endChannels(): void {
     // What goes back from one channel must not go out through the next, which is about to end as well.
     this.stopDelivering()
-    for (const channel of this.#channels.values()) channel.close()
+    for (const channel of this.#channels.values()) {
+      channel.close()
+      this.#session?.channelClosed()
+    }
     this.#channels.clear()
     this.#lastChannel = null
     this.#session?.close()

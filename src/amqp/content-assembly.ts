@@ -2,6 +2,7 @@
 import { Message } from '../core/message.ts'
 import { AmqpError } from './errors.ts'
 import { CONTENT_BYTES_MAX, EXPIRATION_MS_MAX } from './limits.ts'
+import { asksForReplies, mayHaveCopies } from './publish-properties.ts'
 import { Method, ReplyCode } from './wire/generated.ts'
 import { headerBodySize, headerClass, headerWeight, PropertyScan } from './wire/properties.ts'
 import { decodeText } from './wire/text.ts'
@@ -30,6 +31,11 @@ export class ContentAssembly {
   headers = false
   /** The property user-id; null when there is none. */
   userId: string | null = null
+  /** Whether the reply-to asks for direct replies, and whether the headers may have a CC or a BCC. */
+  directReply = false
+  copied = false
+  /** Whether any of these four asks for something: most messages do not. */
+  special = false
   /** What is wrong with the properties, if anything. RabbitMQ looks at exchange and rights first. */
   fault: AmqpError | null = null
 
@@ -156,11 +162,17 @@ export class ContentAssembly {
     this.headers = scan.headersStart >= 0
     this.userId = scan.userIdStart < 0 ? null : decodeText(buffer, scan.userIdStart, scan.userIdEnd)
     this.expirationMs = -1
+    this.directReply = scan.replyToStart >= 0 && asksForReplies(buffer, scan.replyToStart, scan.replyToEnd)
+    this.copied = scan.headersStart >= 0 && mayHaveCopies(buffer, scan.headersStart, scan.headersEnd)
+    this.special = this.userId !== null || this.directReply || this.copied
     this.fault = null
     if (scan.expirationStart < 0) return
     const expiration = parseExpiration(decodeText(buffer, scan.expirationStart, scan.expirationEnd))
     if (typeof expiration === 'number') this.expirationMs = expiration
-    else this.fault = expiration
+    else {
+      this.fault = expiration
+      this.special = true
+    }
   }
 
   #gather(buffer: Buffer, start: number, end: number): void {

@@ -1,7 +1,8 @@
 // From the protocol header to connection.open-ok: who the client is, what is agreed, where it goes.
+import type { Session } from '../core/session.ts'
 import type { User } from '../core/access.ts'
 import type { Connection, ClientCapabilities } from './connection.ts'
-import { AmqpError, replyText } from './errors.ts'
+import { AmqpError, atMethod, replyText } from './errors.ts'
 import { FRAME_BYTES_MIN } from './limits.ts'
 import { MECHANISMS, type Claim, type Mechanism } from './mechanisms.ts'
 import { serverProperties } from './server-properties.ts'
@@ -91,12 +92,13 @@ export class Handshake {
     if (connection.state !== 'opening') throw this.#unexpected(Method.connectionOpen)
     const { broker } = connection.context
     const user = this.#user!
-    const vhost = broker.vhosts.get(vhostName)
-    if (vhost === undefined) throw notAllowed(`vhost ${vhostName} not found`)
-    if (!broker.access.mayOpen(user.name, vhostName)) {
-      throw notAllowed(`access to vhost '${vhostName}' refused for user '${user.name}'`)
+    let session: Session
+    try {
+      session = broker.openSession(user, broker.admit(user, vhostName))
+    } catch (error) {
+      throw atMethod(error, Method.connectionOpen)
     }
-    connection.opened(broker.openSession(user, vhost))
+    connection.opened(session)
     writeConnectionOpenOk(connection.writer, 0)
     const { address, port } = connection.peer
     broker.logger.info({ peer: `${address}:${port}`, user: user.name, vhost: vhostName }, 'connection opened')
@@ -169,8 +171,4 @@ function capabilities(properties: FieldTable): ClientCapabilities {
     consumerCancelNotify: claims('consumer_cancel_notify'),
     connectionBlocked: claims('connection.blocked'),
   }
-}
-
-function notAllowed(sentence: string): AmqpError {
-  return new AmqpError('connection', ReplyCode.notAllowed, sentence, Method.connectionOpen)
 }

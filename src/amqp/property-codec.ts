@@ -5,7 +5,8 @@ import type { MessageCodec, MessageProperties } from '../core/ports.ts'
 import { parseExpiration } from './content-assembly.ts'
 import { NO_ARGUMENTS, type FieldTable } from '../core/value.ts'
 import { readTable } from './wire/field-table.ts'
-import { decodeProperties, encodeProperties, PropertyScan } from './wire/properties.ts'
+import { decodeProperties, encodeProperties, PropertyScan, type BasicProperties } from './wire/properties.ts'
+import { WireError } from './wire/wire-error.ts'
 
 const scan = new PropertyScan()
 
@@ -16,6 +17,28 @@ export const amqpPropertyCodec: MessageCodec = {
     scan.scan(message.properties, message.propertiesStart, message.propertiesEnd)
     return scan.headersStart < 0 ? NO_ARGUMENTS : readTable(message.properties, scan.headersStart, scan.headersEnd)
   },
+
+  property(message: Message, name: 'correlation_id' | 'message_id' | 'timestamp'): string | null {
+    const properties = decodeProperties(message.properties, message.propertiesStart, message.propertiesEnd)
+    switch (name) {
+      case 'correlation_id':
+        return properties.correlationId ?? null
+      case 'message_id':
+        return properties.messageId ?? null
+      case 'timestamp':
+        return properties.timestamp === undefined ? null : String(properties.timestamp)
+    }
+  },
+
+  rewritten(message: Message, headers: FieldTable, keepExpiration: boolean): Buffer {
+    const own = decodeProperties(message.properties, message.propertiesStart, message.propertiesEnd)
+    const { expiration, ...others } = own
+    const properties: BasicProperties = keepExpiration || expiration === undefined ? own : others
+    const bytes = encodeProperties({ ...properties, headers })
+    // Headers that were as large as they may be stay as they were: a message must always be readable.
+    return readable(bytes) ? bytes : encodeProperties(properties)
+  },
+
   /** @throws WireError 502 when the properties are malformed */
   properties(message: Message): MessageProperties {
     return decodeProperties(message.properties, message.propertiesStart, message.propertiesEnd)
@@ -31,6 +54,16 @@ export const amqpPropertyCodec: MessageCodec = {
     }
     return new Message(exchange, routingKey, facts, bytes, 0, bytes.length, body, 0, body.length, true)
   },
+}
+
+function readable(properties: Buffer): boolean {
+  try {
+    scan.scan(properties, 0, properties.length)
+    return true
+  } catch (error) {
+    if (error instanceof WireError) return false
+    throw error
+  }
 }
 
 function encoded(properties: MessageProperties): Buffer {

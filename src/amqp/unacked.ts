@@ -1,6 +1,10 @@
 // The deliveries of a channel that wait for an acknowledgement, in order of their tags.
 import type { Entry } from '../core/queue/entry.ts'
 import type { ChannelConsumer } from './consumer.ts'
+import type { SettledDelivery } from './transaction.ts'
+
+/** Sees a delivery that was taken out. */
+export type UnackedVisitor = (entry: Entry, consumer: ChannelConsumer | null, tag: number) => void
 
 const COMPACT_FROM = 1024
 
@@ -36,7 +40,7 @@ export class Unacked {
    * Takes out one delivery, or all up to its tag. Returns false when the tag is not outstanding (nothing is taken
    * then). Tag 0 with `multiple` stands for all (AMQP 0-9-1, basic.ack).
    */
-  take(tag: number, multiple: boolean, visit: (entry: Entry, consumer: ChannelConsumer | null) => void): boolean {
+  take(tag: number, multiple: boolean, visit: UnackedVisitor): boolean {
     if (multiple && tag === 0) {
       this.#takeUpTo(this.#tags.length - 1, visit)
       return true
@@ -54,8 +58,16 @@ export class Unacked {
     this.#live--
     if (index === this.#head) this.#advance()
     else if (this.#live < (this.#tags.length - this.#head) >> 1) this.#compact()
-    visit(entry, consumer)
+    visit(entry, consumer, tag)
     return true
+  }
+
+  /** Puts deliveries back that were taken out: their tags are outstanding again, in their order. */
+  restore(deliveries: readonly SettledDelivery[]): void {
+    const all: Pick<SettledDelivery, 'tag' | 'entry' | 'consumer'>[] = [...deliveries]
+    this.take(0, true, (entry, consumer, tag) => all.push({ tag, entry, consumer }))
+    all.sort((a, b) => a.tag - b.tag)
+    for (const { tag, entry, consumer } of all) this.add(tag, entry, consumer)
   }
 
   /** Visits what is outstanding, oldest first. */
@@ -81,7 +93,7 @@ export class Unacked {
     return -1
   }
 
-  #takeUpTo(last: number, visit: (entry: Entry, consumer: ChannelConsumer | null) => void): void {
+  #takeUpTo(last: number, visit: UnackedVisitor): void {
     for (let i = this.#head; i <= last; i++) {
       const entry = this.#entries[i]!
       if (entry === null) continue
@@ -89,7 +101,7 @@ export class Unacked {
       this.#entries[i] = null
       this.#consumers[i] = null
       this.#live--
-      visit(entry, consumer)
+      visit(entry, consumer, this.#tags[i]!)
     }
     this.#head = Math.max(this.#head, last + 1)
     this.#advance()

@@ -14,7 +14,7 @@ import {
   type Password,
 } from './access/password.ts'
 import { RecentLogins } from './access/recent-logins.ts'
-import type { Definition, PermissionDefinition, UserDefinition } from './definitions.ts'
+import type { Definition, PermissionDefinition, TopicPermissionDefinition, UserDefinition } from './definitions.ts'
 import { BrokerError } from './errors.ts'
 import type { Store } from './ports.ts'
 
@@ -51,6 +51,8 @@ export interface AccessOptions {
   /** Users that may log in from this machine only. */
   readonly loopbackUsers?: readonly string[]
   readonly logger?: Logger
+  /** Told when a user is deleted. */
+  readonly userDeleted?: (name: string) => void
 }
 
 const LOOPBACK_USERS: readonly string[] = ['guest']
@@ -65,14 +67,24 @@ interface Grant {
   readonly read: Pattern
 }
 
+/** A topic permission with its patterns ready for use. */
+interface TopicGrant {
+  readonly definition: TopicPermissionDefinition
+  readonly write: Pattern
+  readonly read: Pattern
+}
+
 /** Owns users and permissions, keeps them in the store, and decides. Front ends and sessions only ask. */
 export class Access {
   readonly #store: Pick<Store, 'save' | 'remove'>
   readonly #logger: Logger
   readonly #loopbackUsers: ReadonlySet<string>
+  readonly #userDeleted: (name: string) => void
   readonly #users = new Map<string, UserDefinition>()
   /** By user, then by vhost. */
   readonly #grants = new Map<string, Map<string, Grant>>()
+  /** By user, vhost and exchange. */
+  readonly #topicGrants = new Map<string, TopicGrant>()
   readonly #recent: RecentLogins<UserDefinition>
   readonly #hashing = new Gate(HASHES_AT_ONCE)
   /** Verifications under way, so that a thousand connections of one client cost one. */
@@ -83,6 +95,7 @@ export class Access {
     this.#store = options.store
     this.#logger = options.logger ?? silentLogger
     this.#loopbackUsers = new Set(options.loopbackUsers ?? LOOPBACK_USERS)
+    this.#userDeleted = options.userDeleted ?? (() => undefined)
     this.#recent = new RecentLogins(options.clock)
   }
 
@@ -112,6 +125,7 @@ export class Access {
     for (const definition of definitions) {
       if (definition.kind === 'user') this.#users.set(definition.name, definition)
       else if (definition.kind === 'permission') this.#permit(definition)
+      else if (definition.kind === 'topic-permission') this.#permitTopic(definition)
     }
     this.#version++
   }
@@ -165,6 +179,20 @@ export class Access {
     )
   }
 
+  /**
+   * Throws `access-refused` when a topic permission of the user for this exchange says that they may not publish with
+   * this key, or bind by it. Without one they may (RabbitMQ).
+   */
+  checkTopic(user: string, vhost: string, exchange: string, right: 'write' | 'read', routingKey: string): void {
+    if (this.#topicGrants.size === 0) return
+    const grant = this.#topicGrants.get(topicKey(user, vhost, exchange))
+    if (grant === undefined || grant[right].test(routingKey)) return
+    throw new BrokerError(
+      'access-refused',
+      `${right} access to topic '${routingKey}' in exchange '${exchange}' in vhost '${vhost}' refused for user '${user}'`,
+    )
+  }
+
   /** As `check`, but any of the three rights will do: what RabbitMQ (4.3.1) asks of a passive declaration. */
   checkAny(user: string, vhost: string, kind: ResourceKind, name: string): void {
     if (this.allowed(user, vhost, kind, name, 'write') || this.allowed(user, vhost, kind, name, 'read')) return
@@ -189,8 +217,12 @@ export class Access {
     const definition = this.#users.get(name)
     if (!definition) return false
     for (const vhost of [...(this.#grants.get(name)?.keys() ?? [])]) this.deletePermission(name, vhost)
+    for (const topic of [...this.topicPermissions()]) {
+      if (topic.user === name) this.deleteTopicPermission(name, topic.vhost)
+    }
     this.#users.delete(name)
     this.#store.remove(definition)
+    this.#userDeleted(name)
     this.#version++
     return true
   }
@@ -221,9 +253,41 @@ export class Access {
     return true
   }
 
+  *topicPermissions(): Generator<TopicPermissionDefinition> {
+    for (const { definition } of this.#topicGrants.values()) yield definition
+  }
+
+  /**
+   * Says with which routing keys the user may publish to a topic exchange, and bind to it.
+   *
+   * @throws BrokerError not-found: no such user; precondition-failed: a pattern that cannot be used
+   */
+  putTopicPermission(user: string, vhost: string, exchange: string, rights: Pick<Rights, 'write' | 'read'>): void {
+    if (!this.#users.has(user)) throw new BrokerError('not-found', `no user '${user}'`)
+    const { write, read } = rights
+    const definition: TopicPermissionDefinition = { kind: 'topic-permission', user, vhost, exchange, write, read }
+    this.#permitTopic(definition)
+    this.#store.save(definition)
+    this.#version++
+  }
+
+  /** Takes a topic permission away; without an exchange, all that the user has in the vhost. Returns whether there was one. */
+  deleteTopicPermission(user: string, vhost: string, exchange?: string): boolean {
+    const found = [...this.topicPermissions()].filter(
+      (one) => one.user === user && one.vhost === vhost && (exchange === undefined || one.exchange === exchange),
+    )
+    for (const definition of found) {
+      this.#topicGrants.delete(topicKey(user, vhost, definition.exchange))
+      this.#store.remove(definition)
+    }
+    if (found.length > 0) this.#version++
+    return found.length > 0
+  }
+
   /** A vhost was deleted: nobody has rights there any more. */
   vhostDeleted(vhost: string): void {
     for (const user of [...this.#grants.keys()]) this.deletePermission(user, vhost)
+    for (const user of this.#users.keys()) this.deleteTopicPermission(user, vhost)
   }
 
   /** Why this login is refused; null when it is not. */
@@ -271,6 +335,13 @@ export class Access {
     return this.#grants.get(user)?.get(vhost)
   }
 
+  #permitTopic(definition: TopicPermissionDefinition): void {
+    const write = compile('write', expanded(definition.write, definition))
+    const read = compile('read', expanded(definition.read, definition))
+    const { user, vhost, exchange } = definition
+    this.#topicGrants.set(topicKey(user, vhost, exchange), { definition, write, read })
+  }
+
   #permit(definition: PermissionDefinition): void {
     const grant: Grant = {
       definition,
@@ -282,6 +353,16 @@ export class Access {
     if (grants) grants.set(definition.vhost, grant)
     else this.#grants.set(definition.user, new Map([[definition.vhost, grant]]))
   }
+}
+
+function topicKey(user: string, vhost: string, exchange: string): string {
+  return JSON.stringify([user, vhost, exchange])
+}
+
+/** What stands for `{username}` and `{vhost}` is taken letter by letter, whatever is in it. */
+function expanded(source: string, { user, vhost }: TopicPermissionDefinition): string {
+  const literal = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|]/g, String.raw`\$&`)
+  return source.replaceAll('{username}', () => literal(user)).replaceAll('{vhost}', () => literal(vhost))
 }
 
 /** RabbitMQ: permissions know the default exchange, whose name is empty, as amq.default. */

@@ -9,6 +9,8 @@ import type { Definition, VHostDefinition } from './definitions.ts'
 import { BrokerError } from './errors.ts'
 import { InputWindow } from './input-window.ts'
 import { Pace } from './pace.ts'
+import { Policies } from './policies.ts'
+import { Quotas } from './quotas.ts'
 import type { MessageCodec, Store } from './ports.ts'
 import { Resources, type ResourceLimits, type ResourceReadings } from './resources.ts'
 import { Session } from './session.ts'
@@ -38,6 +40,8 @@ export class Broker implements VHostContext {
   readonly codec: MessageCodec
   readonly logger: Logger
   readonly access: Access
+  readonly policies: Policies
+  readonly quotas: Quotas
   readonly alarms = new Alarms()
   readonly pace: Pace
   readonly resources: Resources
@@ -60,10 +64,13 @@ export class Broker implements VHostContext {
     this.pace = new Pace(options.clock, options.store)
     const { limits, readings } = options.resources
     this.resources = new Resources(limits, readings, this.alarms, options.logger)
+    this.policies = new Policies(this, (vhost) => this.vhosts.get(vhost)?.policiesChanged())
+    this.quotas = new Quotas(this)
     this.access = new Access({
       store: this,
       clock: options.clock,
       logger: options.logger,
+      userDeleted: (name) => this.quotas.userDeleted(name),
       ...(options.loopbackUsers ? { loopbackUsers: options.loopbackUsers } : {}),
     })
   }
@@ -76,6 +83,8 @@ export class Broker implements VHostContext {
   /** Takes over what the store held. Bindings need their ends, so the order is by kind. */
   load(definitions: readonly Definition[]): void {
     this.access.load(definitions)
+    this.policies.load(definitions)
+    this.quotas.load(definitions)
     for (const definition of definitions) if (definition.kind === 'vhost') this.#addVHost(definition)
     for (const kind of ['exchange', 'queue', 'binding'] as const) {
       for (const definition of definitions) {
@@ -105,15 +114,34 @@ export class Broker implements VHostContext {
     return this.#addVHost(definition)
   }
 
-  /** Lets a user into a vhost that exists and that they have a permission in. */
+  /**
+   * The vhost of this name, which the user may open.
+   * @throws BrokerError not-allowed: no such vhost, a limit is reached, or the user has no permission in it
+   */
+  admit(user: User, vhostName: string): VHost {
+    const vhost = this.vhosts.get(vhostName)
+    if (vhost === undefined) throw new BrokerError('not-allowed', `vhost ${vhostName} not found`)
+    this.quotas.checkConnection(user.name, vhostName)
+    if (this.access.mayOpen(user.name, vhostName)) return vhost
+    throw new BrokerError('not-allowed', `access to vhost '${vhostName}' refused for user '${user.name}'`)
+  }
+
+  /** Lets a user into a vhost that they may open. */
   openSession(user: User, vhost: VHost): Session {
     const session = new Session(this, user, vhost)
     this.sessions.add(session)
+    this.quotas.connectionOpened(user.name, vhost.name)
     return session
   }
 
   sessionClosed(session: Session): void {
-    this.sessions.delete(session)
+    if (this.sessions.delete(session)) this.quotas.connectionClosed(session.user.name, session.vhost.name)
+  }
+
+  /** The broker ends: nothing more happens by itself, so that the store can be closed. */
+  stop(): void {
+    this.resources.stop()
+    for (const vhost of this.vhosts.values()) for (const queue of vhost.queues.values()) queue.stop()
   }
 
   connectionOpened(connection: ConnectionView): void {
@@ -149,6 +177,8 @@ export class Broker implements VHostContext {
     }
     vhost.delete()
     this.access.vhostDeleted(name)
+    this.policies.vhostDeleted(name)
+    this.quotas.vhostDeleted(name)
     this.remove(vhost.definition)
     this.topologyChanged()
   }

@@ -1,4 +1,5 @@
 // What is declared and survives a restart, as plain records.
+import type { PolicyValues } from './policy-values.ts'
 import type { FieldTable } from './value.ts'
 
 export interface VHostDefinition {
@@ -41,6 +42,8 @@ export interface ExchangeDefinition {
   readonly autoDelete: boolean
   readonly internal: boolean
   readonly arguments: FieldTable
+  /** The id of its delay log in the store, if messages wait before it. */
+  readonly delays?: number
 }
 
 export interface QueueDefinition {
@@ -50,6 +53,13 @@ export interface QueueDefinition {
   readonly autoDelete: boolean
   readonly arguments: FieldTable
   /** The id of the queue's log in the store. */
+  readonly log: number
+  /** The ids of the logs of its other priorities, where it has such. */
+  readonly levels?: readonly LevelDefinition[]
+}
+
+export interface LevelDefinition {
+  readonly priority: number
   readonly log: number
 }
 
@@ -63,8 +73,55 @@ export interface BindingDefinition {
   readonly arguments: FieldTable
 }
 
+export interface TopicPermissionDefinition {
+  readonly kind: 'topic-permission'
+  readonly user: string
+  readonly vhost: string
+  readonly exchange: string
+  /** Regular expressions over routing keys, in which `{username}` and `{vhost}` stand for these. */
+  readonly write: string
+  readonly read: string
+}
+
+export interface PolicyDefinition {
+  readonly kind: 'policy'
+  readonly vhost: string
+  readonly name: string
+  /** Whether it is an operator's: those limit what users' policies and arguments ask for. */
+  readonly operator: boolean
+  /** A regular expression over names, unanchored. */
+  readonly pattern: string
+  readonly applyTo: 'all' | 'queues' | 'exchanges' | 'classic_queues' | 'quorum_queues' | 'streams'
+  readonly priority: number
+  readonly definition: PolicyValues
+}
+
+/** Limits; what is absent or negative sets none. */
+export interface VHostLimitsDefinition {
+  readonly kind: 'vhost-limits'
+  readonly vhost: string
+  readonly maxConnections?: number
+  readonly maxQueues?: number
+}
+
+export interface UserLimitsDefinition {
+  readonly kind: 'user-limits'
+  readonly user: string
+  readonly maxConnections?: number
+  readonly maxChannels?: number
+}
+
 export type Definition =
-  VHostDefinition | UserDefinition | PermissionDefinition | ExchangeDefinition | QueueDefinition | BindingDefinition
+  | VHostDefinition
+  | UserDefinition
+  | PermissionDefinition
+  | TopicPermissionDefinition
+  | PolicyDefinition
+  | VHostLimitsDefinition
+  | UserLimitsDefinition
+  | ExchangeDefinition
+  | QueueDefinition
+  | BindingDefinition
 
 /** What identifies a definition among those of its kind; the same identity again replaces it. */
 export function definitionIdentity(definition: Definition): readonly (string | FieldTable)[] {
@@ -74,6 +131,14 @@ export function definitionIdentity(definition: Definition): readonly (string | F
       return [definition.name]
     case 'permission':
       return [definition.vhost, definition.user]
+    case 'topic-permission':
+      return [definition.vhost, definition.user, definition.exchange]
+    case 'policy':
+      return [definition.vhost, definition.name, definition.operator ? 'operator' : 'user']
+    case 'vhost-limits':
+      return [definition.vhost]
+    case 'user-limits':
+      return [definition.user]
     case 'exchange':
     case 'queue':
       return [definition.vhost, definition.name]

@@ -30,6 +30,15 @@ export const PACE_DELIVERIES_MIN = 16
 /** What may wait to be written before publishers wait for the disk. Some commits' worth, on a slow disk too. */
 export const STORE_PENDING_BYTES_MAX = 16 * 1024 * 1024
 
+/** Messages that expire in one go. More that are due at the same time wait for the next turn: a few milliseconds each. */
+export const EXPIRED_AT_ONCE = 1000
+
+/** How often the same page is read to look for what has expired in it, at the most, in milliseconds. */
+export const EXPIRY_READ_MS = 250
+
+/** The longest time that a timer can be set to, in milliseconds. */
+export const TIMER_MS_MAX = 2 ** 31 - 1
+
 /** How often memory is looked at, in milliseconds: a fast publisher fills some hundred megabytes in a second. */
 export const MEMORY_CHECK_MS = 200
 

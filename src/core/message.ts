@@ -12,6 +12,17 @@ export interface MessageFacts {
   readonly headers: boolean
 }
 
+/** What is known of earlier deaths of a message (see queue/dead-letter). The numbers are part of the store's format. */
+export const Deaths = {
+  /** None. Whatever stands in its header x-death is its publisher's. */
+  none: 0,
+  /** Its header x-death is the broker's own. */
+  recorded: 1,
+  /** The same, and it has been given another routing key: its header CC says no longer where it goes. */
+  readdressed: 2,
+} as const
+export type Deaths = (typeof Deaths)[keyof typeof Deaths]
+
 /**
  * One published message. Shared by all the queues that it reached.
  *
@@ -25,6 +36,7 @@ export class Message {
   readonly priority: number
   readonly expirationMs: number
   readonly headers: boolean
+  deaths: Deaths = Deaths.none
   /** AMQP 0-9-1 property flags and property values, as in a content header (§4.2.6.1), without class, weight and size. */
   properties: Buffer
   propertiesStart: number

@@ -33,8 +33,18 @@ export interface StoredMessage {
   readonly message: Message
   /** Whether it may have been handed to somebody before. */
   readonly redelivered: boolean
-  /** Milliseconds since 1970 when the store took it: its expiration counts from there. */
+  /** Milliseconds since 1970 when the store took it. */
   readonly storedAt: number
+  /** Milliseconds since 1970 when it expires, as its queue had reckoned; Infinity for never. */
+  readonly deadline: number
+  /** What was last told of it with `attempted`. */
+  readonly attempts?: Attempts
+}
+
+/** How often a message was tried in vain: see EntryDetails. */
+export interface Attempts {
+  readonly deliveryCount: number
+  readonly acquiredCount: number
 }
 
 /** Stored messages that cannot be read any more, because their bytes are damaged. */
@@ -46,6 +56,14 @@ export interface LostMessages {
   readonly last: number
   readonly count: number
   readonly error: Error
+}
+
+/** A range of positions in a log, both included, and when the first of the messages in it expires. */
+export interface ExpiringStretch {
+  readonly first: number
+  readonly last: number
+  /** Milliseconds since 1970, or earlier than that message's time if it is not there any more. */
+  readonly deadline: number
 }
 
 /** What is known of a log without reading its messages. */
@@ -65,6 +83,8 @@ export interface QueueLog {
   readonly id: number
   /** What the log held when it was opened. */
   readonly recovered: LogSummary
+  /** Where in it messages expire, as far as that was known when it was opened. */
+  readonly recoveredDeadlines: readonly ExpiringStretch[]
   /** What was appended below this position is on disk, and can be read back. */
   readonly durableBelow: number
   /**
@@ -76,6 +96,8 @@ export interface QueueLog {
   settle(entry: Entry): void
   /** The message at this position was handed to somebody: after a restart it counts as redelivered. */
   delivered(position: number): void
+  /** Keeps with a message how often it was tried, until it is settled. */
+  attempted(position: number, attempts: Attempts): void
   /**
    * Reads the messages that are stored and not settled, from position `from` on and below `below`, about one page of
    * them, in order. An empty answer means that there are none.
@@ -83,6 +105,42 @@ export interface QueueLog {
   read(from: number, below: number): Promise<readonly StoredMessage[]>
   /** Settles, without reading them, all the stored messages from position `from` on and below `below`. */
   discard(from: number, below: number): void
+  /** Deletes the log with everything in it. What waited to be stored counts as accepted. */
+  drop(): void
+}
+
+/** A message that waits for its time. */
+export interface DelayedMessage {
+  /** Milliseconds since 1970 at which it is to go on. */
+  readonly due: number
+  /** Grows with each: of those that are due at the same time the first goes first. */
+  readonly order: number
+  readonly message: Message
+  /** The routing keys that it has beside its own. */
+  readonly copies: readonly string[]
+}
+
+/** What a delay log answers. */
+export interface DueMessages {
+  readonly messages: readonly DelayedMessage[]
+  /** When the next one is due; Infinity when there is none. */
+  readonly next: number
+}
+
+/** The durable record of what waits before one exchange. */
+export interface DelayLog {
+  readonly id: number
+  /** Messages that wait. */
+  readonly count: number
+  /** Enlists a message for the next batch; `publisher` is told when it is on disk. The message's bytes are its own. */
+  append(message: Message, copies: readonly string[], due: number, publisher: Publisher | null, sequence: number): void
+  /**
+   * Reads those that are on disk and due at `now`, in their order, some hundreds of them at the most. What was settled
+   * is read again until that is on disk.
+   */
+  due(now: number): Promise<DueMessages>
+  /** The message has gone on. */
+  settle(delayed: DelayedMessage): void
   /** Deletes the log with everything in it. What waited to be stored counts as accepted. */
   drop(): void
 }
@@ -99,6 +157,11 @@ export interface Store {
   log(id?: number): QueueLog
   /** Makes a log for what need not survive a restart: when the store is opened again it is gone. */
   spill(): QueueLog
+  /**
+   * Opens the delay log with this id, or makes a new one when none is given; one that is not `durable` is gone when the
+   * store is opened again. `stored` is told when a message can be read, with the time at which it is due.
+   */
+  delays(stored: (due: number) => void, durable: boolean, id?: number): DelayLog
   /** Calls back once everything that has been enlisted so far is on disk; at once when nothing waits. */
   whenDurable(callback: () => void): void
   /** Writes what waits and closes. */
@@ -136,8 +199,16 @@ export interface MessageProperties {
 }
 
 /** Reads what the front end's encoding keeps in a message's properties. */
-export interface PropertyCodec {
+export interface HeaderReader {
   headers(message: Message): FieldTable
+  /** A property that exchanges can hash, as text; null when the message has none. */
+  property(message: Message, name: 'correlation_id' | 'message_id' | 'timestamp'): string | null
+}
+
+/** Also writes it. */
+export interface PropertyCodec extends HeaderReader {
+  /** The message's properties with other headers; also without its expiration, unless that is kept. */
+  rewritten(message: Message, headers: FieldTable, keepExpiration: boolean): Buffer
 }
 
 /** Reads and writes whole messages in the front end's encoding, for those that have one of their own. */

@@ -10,15 +10,17 @@ import {
   validateQueueArguments,
   validateQueueProperties,
 } from './arguments.ts'
+import { integerOf } from './arguments/same-value.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './errors.ts'
 import { assertExchangeType } from './exchange/exchange-types.ts'
-import { route, type Exchange } from './exchange/exchange.ts'
-import { Routes } from './exchange/routes.ts'
+import { NO_KEYS, route, type Exchange } from './exchange/exchange.ts'
+import { Routes, type Detour } from './exchange/routes.ts'
 import type { Message } from './message.ts'
 import type { Consumer, Publisher } from './ports.ts'
 import type { Subscription } from './queue/dispatch.ts'
 import type { Queue, QueueOwner } from './queue/queue.ts'
+import { namesReplyQueue, REPLY_TO } from './reply-to.ts'
 import type { FieldTable } from './value.ts'
 import type { BindingTerms, VHost } from './vhost.ts'
 
@@ -31,6 +33,9 @@ export interface QueueDeclaration {
   readonly arguments: FieldTable
 }
 
+/** What a declaration answers. */
+export type QueueState = Pick<Queue, 'name' | 'readyCount' | 'consumerCount'>
+
 /** How an exchange is to be declared. */
 export interface ExchangeDeclaration {
   readonly name: string
@@ -39,6 +44,20 @@ export interface ExchangeDeclaration {
   readonly autoDelete: boolean
   readonly internal: boolean
   readonly arguments: FieldTable
+}
+
+/** Where a message goes that is delivered later. */
+export interface Destinations {
+  readonly queues: readonly Queue[]
+  /** Those that keep it for later still. */
+  readonly detours: readonly Detour[]
+  readonly copies: readonly string[]
+}
+
+/** What became of such a message. */
+export interface Delivered {
+  readonly reached: number
+  readonly answers: number
 }
 
 const RESERVED_PREFIX = 'amq.'
@@ -72,7 +91,7 @@ export class Session implements QueueOwner {
   }
 
   /**
-   * Routes a message to the queues and returns how many it reached. `publisher` is told of each of them.
+   * Routes a message to the queues and returns how many took it, or keep it for later. `publisher` is told of each.
    * @throws BrokerError not-found (no such exchange), access-refused (no right, or an internal exchange)
    */
   publish(message: Message, publisher: Publisher | null, sequence: number): number {
@@ -83,23 +102,45 @@ export class Session implements QueueOwner {
       this.#routedVersion !== this.#broker.version ||
       !routes.repeatable
     ) {
-      this.#route(message)
+      this.#route(message, NO_KEYS)
     }
-    const queues = routes.queues
-    const reached = routes.length
-    const exchange = this.#routedExchange!
-    exchange.publishedIn++
-    exchange.publishedOut += reached
-    const { counts } = this.vhost
-    counts.published++
-    counts.routed += reached
-    this.#broker.sizes.observe(message.bodyEnd - message.bodyStart)
-    for (let i = 0; i < reached; i++) {
-      const queue = queues[i]!
+    return this.#hand(message, NO_KEYS, publisher, sequence)
+  }
+
+  /** Whether the last publish reached no queue yet: it is kept for later, or was for nobody. */
+  get unrouted(): boolean {
+    return this.#routes.length === 0
+  }
+
+  /** The same for a message that goes to further routing keys beside its own (RabbitMQ: CC and BCC). */
+  publishCopies(message: Message, keys: readonly string[], publisher: Publisher | null, sequence: number): number {
+    this.#route(message, keys)
+    return this.#hand(message, keys, publisher, sequence)
+  }
+
+  /** Where a message goes that is not to be delivered yet, with the same checks. */
+  destinations(message: Message, keys: readonly string[]): Destinations {
+    const routes = this.#routes
+    this.#route(message, keys)
+    const queues = routes.queues.slice(0, routes.length)
+    return { queues, detours: routes.detours.slice(0, routes.detourCount), copies: keys }
+  }
+
+  /**
+   * Delivers a message to where it was routed before, but for queues that are gone. Returns how many are left, and how
+   * often the publisher is told.
+   */
+  deliver(message: Message, destinations: Destinations, publisher: Publisher, sequence: number): Delivered {
+    let reached = 0
+    for (const queue of destinations.queues) {
+      if (queue.deleted) continue
+      reached++
       queue.publish(message, publisher, sequence)
       if (queue.overrun) this.#overrun = queue
     }
-    return reached
+    this.#count(message, reached)
+    for (const detour of destinations.detours) detour.take(message, destinations.copies, publisher, sequence)
+    return { reached, answers: reached + destinations.detours.length }
   }
 
   /**
@@ -182,6 +223,7 @@ export class Session implements QueueOwner {
       if ((existing.owner !== null) !== declaration.exclusive) throw this.#locked(existing)
       const durable = existing.owner !== null ? existing.durable : declaration.durable
       assertQueueEquivalent(existing, { ...declaration, durable }, this.vhost.name)
+      existing.redeclared()
       this.#broker.churn.queuesDeclared++
       return existing
     }
@@ -196,6 +238,7 @@ export class Session implements QueueOwner {
       throw new BrokerError('precondition-failed', sentence)
     }
     validateQueueProperties(name, this.vhost.name, declaration, declaration.exclusive)
+    this.#broker.quotas.checkQueue(this.vhost.name, name, this.vhost.queues.size)
     const queue = this.vhost.addQueue({
       name,
       // RabbitMQ 4: a queue that goes with its connection has nothing to survive for.
@@ -213,7 +256,9 @@ export class Session implements QueueOwner {
   checkQueue(rawName: string): Queue {
     const name = cleaned(rawName)
     this.#access.checkAny(this.user.name, this.vhost.name, 'queue', name)
-    return this.#usableQueue(name)
+    const queue = this.#usableQueue(name)
+    queue.redeclared()
+    return queue
   }
 
   /** queue.delete. Returns how many messages were ready; 0 for a queue that does not exist. */
@@ -264,7 +309,26 @@ export class Session implements QueueOwner {
     this.vhost.unbind(terms)
   }
 
-  /** The queue of a basic.get or basic.consume. */
+  /**
+   * The queue of a basic.get. RabbitMQ: a quorum queue with a single active consumer gives to nobody else, and direct
+   * replies are not got at all.
+   */
+  gettableQueue(name: string): Queue {
+    if (name === REPLY_TO || namesReplyQueue(name)) {
+      const sentence = `basic.get not supported by volatile queue '${name}' in vhost '${this.vhost.name}'`
+      throw new BrokerError('not-implemented', sentence)
+    }
+    const queue = this.readableQueue(name)
+    const { type, singleActiveConsumer } = queue.rules
+    if (type === 'classic' || !singleActiveConsumer) return queue
+    throw new BrokerError(
+      'resource-locked',
+      `cannot obtain access to locked queue '${queue.name}' in vhost '${this.vhost.name}'. ` +
+        'basic.get operations are not supported by quorum queues with single active consumer',
+    )
+  }
+
+  /** The queue of a basic.consume. */
   readableQueue(name: string): Queue {
     this.#check('queue', name, 'read')
     return this.#usableQueue(name)
@@ -273,11 +337,48 @@ export class Session implements QueueOwner {
   /** basic.consume. The caller calls `queue.serve` when the client knows of its consumer. */
   consume(queue: Queue, consumer: Consumer, exclusive: boolean, args: FieldTable): Subscription {
     validateConsumerArguments(queue, this.vhost.name, args)
-    if (queue.exclusivelyConsumed || (exclusive && queue.consumerCount > 0)) {
+    const { type, singleActiveConsumer } = queue.rules
+    // RabbitMQ: a quorum queue has no exclusive consumers; beside a single active one there can be none.
+    const alone = exclusive && type === 'classic'
+    if (queue.exclusivelyConsumed || (alone && (singleActiveConsumer || queue.consumerCount > 0))) {
       const sentence = `queue '${queue.name}' in vhost '${this.vhost.name}' in exclusive use`
       throw new BrokerError('access-refused', sentence)
     }
-    return queue.subscribe(consumer, exclusive)
+    const priority = args.get('x-priority')
+    return queue.subscribe(consumer, alone, priority === undefined ? 0 : Number(integerOf(priority)))
+  }
+
+  /** Consumes direct replies, for which no right is needed. Returns the queue that they are published to. */
+  consumeReplies(): Queue {
+    return this.vhost.addReplyQueue()
+  }
+
+  /**
+   * What a declaration of a queue for direct replies finds, however it is declared (RabbitMQ); null for any other queue.
+   * @throws BrokerError not-found when its consumer is gone
+   */
+  replyQueueState(name: string): QueueState | null {
+    if (name === REPLY_TO) return { name, readyCount: 0, consumerCount: 1 }
+    if (!namesReplyQueue(name)) return null
+    return this.vhost.replyQueues.get(name) ?? this.vhost.queue(name)
+  }
+
+  /** There is nobody to consume them. */
+  endReplies(queue: Queue): void {
+    this.vhost.queueUnused(queue)
+  }
+
+  /**
+   * The client opens a channel.
+   * @throws BrokerError not-allowed when its user may not have another
+   */
+  channelOpened(): void {
+    this.#broker.quotas.checkChannel(this.user.name)
+    this.#broker.quotas.channelOpened(this.user.name)
+  }
+
+  channelClosed(): void {
+    this.#broker.quotas.channelClosed(this.user.name)
   }
 
   queueDeleted(queue: Queue): void {
@@ -292,26 +393,57 @@ export class Session implements QueueOwner {
     this.#broker.sessionClosed(this)
   }
 
-  #route(message: Message): void {
-    const version = this.#broker.version
-    if (message.exchange !== this.#routedName || this.#routedVersion !== version || this.#routedExchange === null) {
-      this.#routedExchange = null
-      // Should this fail, nothing that was looked up before holds any more.
-      this.#routedVersion = -1
-      this.#routedExchange = this.publishableExchange(message.exchange)
-      this.#routedName = message.exchange
-      this.#routedVersion = version
+  #hand(message: Message, copies: readonly string[], publisher: Publisher | null, sequence: number): number {
+    const routes = this.#routes
+    const queues = routes.queues
+    const reached = routes.length
+    const exchange = this.#routedExchange!
+    exchange.publishedIn++
+    exchange.publishedOut += reached
+    this.#count(message, reached)
+    for (let i = 0; i < reached; i++) {
+      const queue = queues[i]!
+      queue.publish(message, publisher, sequence)
+      if (queue.overrun) this.#overrun = queue
+    }
+    if (routes.detourCount === 0) return reached
+    for (let i = 0; i < routes.detourCount; i++) routes.detours[i]!.take(message, copies, publisher, sequence)
+    return reached + routes.detourCount
+  }
+
+  #count(message: Message, reached: number): void {
+    const { counts } = this.vhost
+    counts.published++
+    counts.routed += reached
+    this.#broker.sizes.observe(message.bodyEnd - message.bodyStart)
+  }
+
+  #route(message: Message, keys: readonly string[]): void {
+    const exchange = this.#publishable(message.exchange)
+    if (exchange.type === 'topic') {
+      this.#checkTopic(exchange.name, 'write', message.routingKey)
+      for (const key of keys) this.#checkTopic(exchange.name, 'write', key)
     }
     this.#routedKey = message.routingKey
     const routes = this.#routes
     routes.begin()
-    if (message.exchange === '') {
-      // Every queue is bound to the default exchange by its name (AMQP 0-9-1 §2.1.2.4).
-      const queue = this.vhost.queues.get(message.routingKey)
-      if (queue !== undefined) routes.add(queue)
-      return
-    }
-    route(this.#routedExchange, message, routes, this.#exchangeByName)
+    route(exchange, message, routes, this.#exchangeByName, keys)
+    if (keys.length > 0) routes.repeatable = false
+  }
+
+  /** The exchange of a publish, looked up and checked again only when something has changed. */
+  #publishable(name: string): Exchange {
+    const version = this.#broker.version
+    const known = this.#routedExchange
+    if (known !== null && name === this.#routedName && this.#routedVersion === version) return known
+    this.#routedExchange = null
+    // Should this fail, nothing that was looked up before holds any more.
+    this.#routedVersion = -1
+    const exchange = this.publishableExchange(name)
+    this.#routedExchange = exchange
+    this.#routedName = name
+    this.#routedVersion = version
+    return exchange
   }
 
   readonly #exchangeByName = (name: string): Exchange | undefined => this.vhost.exchanges.get(name)
@@ -321,10 +453,19 @@ export class Session implements QueueOwner {
   }
 
   #checkBinding(terms: BindingTerms): void {
+    if (terms.destinationKind === 'queue' && namesReplyQueue(terms.destination)) {
+      throw new BrokerError('access-refused', 'cannot bind or unbind to a volatile (direct reply-to) queue')
+    }
     this.#check(terms.destinationKind, terms.destination, 'write')
     this.#refuseDefaultExchange(terms.source)
     if (terms.destinationKind === 'exchange') this.#refuseDefaultExchange(terms.destination)
     this.#check('exchange', terms.source, 'read')
+    const source = this.vhost.exchanges.get(terms.source)
+    if (source?.type === 'topic') this.#checkTopic(source.name, 'read', terms.routingKey)
+  }
+
+  #checkTopic(exchange: string, right: 'write' | 'read', routingKey: string): void {
+    this.#access.checkTopic(this.user.name, this.vhost.name, exchange, right, routingKey)
   }
 
   #usableQueue(name: string): Queue {

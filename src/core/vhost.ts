@@ -1,9 +1,11 @@
 // A virtual host: its exchanges, its queues and the bindings between them.
+import type { Clock } from '../lib/clock.ts'
 import type { Logger } from '../lib/log.ts'
 import type {
   BindingDefinition,
   Definition,
   ExchangeDefinition,
+  LevelDefinition,
   QueueDefinition,
   VHostDefinition,
 } from './definitions.ts'
@@ -11,19 +13,29 @@ import { MessageCounts, type Churn } from './counts.ts'
 import { BrokerError } from './errors.ts'
 import { Binding, bindingIdentity } from './exchange/binding.ts'
 import { createExchange } from './exchange/exchange-types.ts'
-import { DirectExchange } from './exchange/direct.ts'
-import type { Exchange, ExchangeProperties } from './exchange/exchange.ts'
+import { DefaultExchange } from './exchange/default.ts'
+import { DelayedExchange } from './exchange/delayed.ts'
+import { Delays } from './exchange/delays.ts'
+import { NO_KEYS, route, type Exchange, type ExchangeProperties } from './exchange/exchange.ts'
+import { Routes } from './exchange/routes.ts'
 import type { InputWindow } from './input-window.ts'
-import type { PropertyCodec, QueueLog, Store } from './ports.ts'
+import type { Message } from './message.ts'
+import type { DelayedMessage, DelayLog, PropertyCodec, QueueLog, Store } from './ports.ts'
+import { DeadLetters, type DeathReason } from './queue/dead-letter.ts'
 import { Queue, type QueueContext, type QueueProperties } from './queue/queue.ts'
+import { queueRules } from './queue/rules.ts'
+import type { Effective, Policies } from './policies.ts'
+import { replyQueueName } from './reply-to.ts'
 import { NO_ARGUMENTS, type FieldTable } from './value.ts'
 
 /** What a vhost needs from the broker. */
 export interface VHostContext {
-  readonly store: Pick<Store, 'log' | 'spill'>
+  readonly store: Pick<Store, 'log' | 'spill' | 'delays' | 'whenDurable'>
   /** Whether the process is short of memory. */
   readonly memoryTight: boolean
   readonly codec: PropertyCodec
+  readonly policies: Pick<Policies, 'effective'>
+  readonly clock: Clock
   readonly window: InputWindow
   readonly logger: Logger
   readonly churn: Churn
@@ -64,36 +76,49 @@ export class VHost implements QueueContext {
   readonly counts = new MessageCounts()
   readonly exchanges = new Map<string, Exchange>()
   readonly queues = new Map<string, Queue>()
+  /** What direct replies are delivered through: reached by the default exchange and by nothing else. */
+  readonly replyQueues = new Map<string, Queue>()
   readonly window: InputWindow
   readonly #context: VHostContext
+  readonly #deadLetters: DeadLetters
 
   constructor(definition: VHostDefinition, context: VHostContext) {
     this.name = definition.name
     this.definition = definition
     this.window = context.window
     this.#context = context
+    this.#deadLetters = new DeadLetters(this, context)
     for (const [name, type, internal] of PREDECLARED) {
       this.#addExchange(name, { type, durable: true, autoDelete: false, internal, arguments: NO_ARGUMENTS })
     }
-    const properties = { type: 'direct', durable: true, autoDelete: false, internal: false, arguments: NO_ARGUMENTS }
-    this.exchanges.set('', new DirectExchange('', properties))
+    this.exchanges.set('', new DefaultExchange((queue) => this.queues.get(queue) ?? this.replyQueues.get(queue)))
   }
 
   /** Puts back what the store held. Bindings come after the exchanges and queues that they join. */
   restore(definition: ExchangeDefinition | QueueDefinition | BindingDefinition): void {
     switch (definition.kind) {
       case 'exchange':
-        this.#addExchange(definition.name, { ...definition, durable: true })
+        this.#addExchange(definition.name, { ...definition, durable: true }, definition.delays)
         return
       case 'queue':
-        this.queues.set(
-          definition.name,
-          new Queue({ ...definition, durable: true, owner: null }, this.#context.store.log(definition.log), this),
-        )
+        this.#restoreQueue(definition)
         return
       case 'binding':
         this.#restoreBinding(definition)
     }
+  }
+
+  /** What holds for a queue or an exchange by its arguments and the policies. */
+  effective(subject: Queue | Exchange): Effective {
+    const kind = subject instanceof Queue ? 'queue' : 'exchange'
+    return this.#context.policies.effective(this.name, { kind, name: subject.name, arguments: subject.arguments })
+  }
+
+  /** Policies are others than before: what is here goes by them at once. */
+  policiesChanged(): void {
+    for (const queue of [...this.queues.values()]) queue.applyRules(queueRules(this.effective(queue).arguments))
+    for (const exchange of this.exchanges.values()) this.#applyPolicies(exchange)
+    this.#context.topologyChanged()
   }
 
   /** @throws BrokerError not-found */
@@ -122,6 +147,7 @@ export class VHost implements QueueContext {
   deleteExchange(exchange: Exchange): void {
     if (this.exchanges.get(exchange.name) !== exchange) return
     this.exchanges.delete(exchange.name)
+    if (exchange instanceof DelayedExchange) exchange.delays?.drop()
     if (exchange.durable) this.#context.remove(this.#exchangeDefinition(exchange))
     for (const binding of exchange.sourceBindings.values()) this.#dropBinding(binding)
     for (const binding of [...exchange.destinationBindings]) {
@@ -134,7 +160,7 @@ export class VHost implements QueueContext {
   /** Adds a queue that does not exist yet. */
   addQueue(properties: Omit<QueueProperties, 'vhost'>): Queue {
     const log = properties.durable ? this.#context.store.log() : null
-    const queue = new Queue({ ...properties, vhost: this.name }, log, this)
+    const queue = this.#governed(new Queue({ ...properties, vhost: this.name }, log, this))
     this.queues.set(queue.name, queue)
     if (queue.durable) this.#context.save(this.#queueDefinition(queue))
     this.#context.churn.queuesCreated++
@@ -159,6 +185,15 @@ export class VHost implements QueueContext {
     return count
   }
 
+  /** Adds a queue for direct replies. It goes with its one consumer. */
+  addReplyQueue(): Queue {
+    const properties = { durable: false, owner: null, autoDelete: true, arguments: NO_ARGUMENTS }
+    const queue = new Queue({ ...properties, name: replyQueueName(), vhost: this.name }, null, this)
+    this.replyQueues.set(queue.name, queue)
+    this.#context.topologyChanged()
+    return queue
+  }
+
   /** Adds a binding; the same again changes nothing. Both ends exist. */
   bind(source: Exchange, destination: Queue | Exchange, routingKey: string, args: FieldTable): void {
     const binding = new Binding(source, destination, routingKey, args)
@@ -166,6 +201,7 @@ export class VHost implements QueueContext {
     binding.queue?.bindings.add(binding)
     if (this.#durable(binding)) this.#context.save(this.#bindingDefinition(binding))
     this.#context.topologyChanged()
+    for (const message of source.history) this.#replay(message, destination)
   }
 
   /** Removes a binding; one that does not exist (or whose ends do not) is no error (RabbitMQ since 3.2). */
@@ -180,6 +216,14 @@ export class VHost implements QueueContext {
     this.#dropBinding(binding)
     this.#autoDelete(source)
     this.#context.topologyChanged()
+  }
+
+  get clock(): Clock {
+    return this.#context.clock
+  }
+
+  get codec(): PropertyCodec {
+    return this.#context.codec
   }
 
   /** A channel has closed: what it counted goes on in the vhost's. */
@@ -207,8 +251,25 @@ export class VHost implements QueueContext {
     return this.#context.store.spill()
   }
 
+  levelLog(): QueueLog {
+    return this.#context.store.log()
+  }
+
+  levelsChanged(queue: Queue): void {
+    this.#context.save(this.#queueDefinition(queue))
+  }
+
+  deadLetter(queue: Queue, message: Message, reason: DeathReason): void {
+    this.#deadLetters.add(queue, message, reason)
+  }
+
   queueUnused(queue: Queue): void {
-    this.deleteQueue(queue)
+    if (!this.replyQueues.delete(queue.name)) {
+      this.deleteQueue(queue)
+      return
+    }
+    this.#context.topologyChanged()
+    queue.delete('queue-deleted')
   }
 
   queueReadFailed(queue: Queue, error: unknown): void {
@@ -216,6 +277,27 @@ export class VHost implements QueueContext {
       { vhost: this.name, queue: queue.name, err: error },
       'a page of the queue cannot be read',
     )
+  }
+
+  /** Delivers a message that has waited before an exchange. */
+  #release(exchange: DelayedExchange, delayed: DelayedMessage): void {
+    const { message, copies } = delayed
+    const routes = new Routes()
+    routes.begin()
+    exchange.release(delayed, () => route(exchange, message, routes, (name) => this.exchanges.get(name), copies))
+    deliver(routes, message, copies)
+  }
+
+  /** Gives a message that was published before to a destination that has come since. */
+  #replay(message: Message, destination: Queue | Exchange): void {
+    if (destination instanceof Queue) {
+      destination.publish(message, null, 0)
+      return
+    }
+    const routes = new Routes()
+    routes.begin()
+    route(destination, message, routes, (name) => this.exchanges.get(name))
+    deliver(routes, message, NO_KEYS)
   }
 
   /** What a queue counted goes on in the vhost's, but for what was published, which the vhost counts once itself. */
@@ -237,10 +319,39 @@ export class VHost implements QueueContext {
     if (exchange.autoDelete && exchange.sourceBindings.size === 0) this.deleteExchange(exchange)
   }
 
-  #addExchange(name: string, properties: ExchangeProperties): Exchange {
+  #applyPolicies(exchange: Exchange): void {
+    // RabbitMQ: the default exchange has no alternate.
+    if (exchange.name === '') return
+    const alternate = this.effective(exchange).arguments.get('alternate-exchange')
+    exchange.alternate = alternate?.type === 'longstr' ? alternate.value : null
+  }
+
+  /** A new queue goes by the policies from the start. */
+  #governed(queue: Queue): Queue {
+    const { policy, operatorPolicy, arguments: args } = this.effective(queue)
+    if (policy !== null || operatorPolicy !== null) queue.applyRules(queueRules(args))
+    return queue
+  }
+
+  #addExchange(name: string, properties: ExchangeProperties, delays?: number): Exchange {
     const exchange = createExchange(name, properties, this.#context.codec)
+    if (exchange instanceof DelayedExchange) {
+      const open = (stored: (due: number) => void): DelayLog =>
+        this.#context.store.delays(stored, exchange.durable, delays)
+      exchange.delays = new Delays(open, this.#context, (delayed) => this.#release(exchange, delayed))
+    }
+    this.#applyPolicies(exchange)
     this.exchanges.set(name, exchange)
     return exchange
+  }
+
+  #restoreQueue(definition: QueueDefinition): void {
+    const { store } = this.#context
+    const levels = new Map<number, QueueLog>()
+    for (const { priority, log } of definition.levels ?? []) levels.set(priority, store.log(log))
+    const properties = { ...definition, durable: true, owner: null }
+    const queue = new Queue(properties, store.log(definition.log), this, levels)
+    this.queues.set(definition.name, this.#governed(queue))
   }
 
   #restoreBinding(definition: BindingDefinition): void {
@@ -259,12 +370,32 @@ export class VHost implements QueueContext {
 
   #exchangeDefinition(exchange: Exchange): Definition {
     const { name, type, autoDelete, internal, arguments: args } = exchange
-    return { kind: 'exchange', vhost: this.name, name, type, autoDelete, internal, arguments: args }
+    const definition = {
+      kind: 'exchange',
+      vhost: this.name,
+      name,
+      type,
+      autoDelete,
+      internal,
+      arguments: args,
+    } as const
+    if (!(exchange instanceof DelayedExchange)) return definition
+    return { ...definition, delays: exchange.delays!.id }
   }
 
   #queueDefinition(queue: Queue): Definition {
     const { name, autoDelete, arguments: args } = queue
-    return { kind: 'queue', vhost: this.name, name, autoDelete, arguments: args, log: queue.log!.id }
+    const levels: LevelDefinition[] = []
+    for (const [priority, log] of queue.levelLogs) if (log !== queue.log) levels.push({ priority, log: log.id })
+    const definition = {
+      kind: 'queue' as const,
+      vhost: this.name,
+      name,
+      autoDelete,
+      arguments: args,
+      log: queue.log!.id,
+    }
+    return levels.length === 0 ? definition : { ...definition, levels }
   }
 
   #bindingDefinition(binding: Binding): Definition {
@@ -278,4 +409,10 @@ export class VHost implements QueueContext {
       arguments: binding.arguments,
     }
   }
+}
+
+/** Gives a message that no client is waiting for to all that it was routed to. */
+function deliver(routes: Routes, message: Message, copies: readonly string[]): void {
+  for (let i = 0; i < routes.length; i++) routes.queues[i]!.publish(message, null, 0)
+  for (let i = 0; i < routes.detourCount; i++) routes.detours[i]!.take(message, copies, null, 0)
 }

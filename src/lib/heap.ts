@@ -1,12 +1,12 @@
-// A binary heap: the smallest first.
+// A binary heap: the first in order comes out first.
 
-/** Items by a number of theirs, the smallest first; those with equal numbers in no particular order. */
+/** Items in the order that `before` states; equal ones in no particular order. */
 export class Heap<T> {
   readonly #items: T[] = []
-  readonly #rank: (item: T) => number
+  readonly #before: (a: T, b: T) => boolean
 
-  constructor(rank: (item: T) => number) {
-    this.#rank = rank
+  constructor(before: (a: T, b: T) => boolean) {
+    this.#before = before
   }
 
   get length(): number {
@@ -19,11 +19,10 @@ export class Heap<T> {
 
   push(item: T): void {
     const items = this.#items
-    const rank = this.#rank(item)
     let index = items.push(item) - 1
     while (index > 0) {
       const parent = (index - 1) >> 1
-      if (this.#rank(items[parent]!) <= rank) break
+      if (!this.#before(item, items[parent]!)) break
       items[index] = items[parent]!
       index = parent
     }
@@ -35,18 +34,23 @@ export class Heap<T> {
     const first = items[0]
     const last = items.pop()
     if (items.length === 0 || last === undefined) return first
-    const rank = this.#rank(last)
     let index = 0
     for (;;) {
       let child = index * 2 + 1
       if (child >= items.length) break
-      if (child + 1 < items.length && this.#rank(items[child + 1]!) < this.#rank(items[child]!)) child++
-      if (this.#rank(items[child]!) >= rank) break
+      if (child + 1 < items.length && this.#before(items[child + 1]!, items[child]!)) child++
+      if (!this.#before(items[child]!, last)) break
       items[index] = items[child]!
       index = child
     }
     items[index] = last
     return first
+  }
+
+  /** Takes out all items but those that `keep` says yes to. */
+  retain(keep: (item: T) => boolean): void {
+    const items = this.#items.splice(0)
+    for (const item of items) if (keep(item)) this.push(item)
   }
 
   clear(): void {

@@ -1,8 +1,9 @@
 // What every store keeps to, whatever is under it. Each implementation's test file calls this and adds its own.
 import { describe, expect, it } from 'vitest'
 import type { Definition } from '../../src/core/definitions.ts'
-import type { Store } from '../../src/core/ports.ts'
-import { Stored } from '../../src/core/queue/entry.ts'
+import type { DueMessages, Store } from '../../src/core/ports.ts'
+import { Deaths } from '../../src/core/message.ts'
+import { EntryDetails, Stored } from '../../src/core/queue/entry.ts'
 import { NO_ARGUMENTS, type FieldTable } from '../../src/core/value.ts'
 import {
   EVERYTHING,
@@ -31,6 +32,7 @@ export interface StoreHarness {
 }
 
 export function storeContract(harness: StoreHarness): void {
+  delayContract(harness)
   describe('acceptance', () => {
     it('tells the publisher of an appended entry once it is stored, and not within append', async () => {
       const { store } = await harness.open()
@@ -473,6 +475,56 @@ function keepingContract(open: StoreHarness['open'], reopen: (store: Store) => P
       expect(found.map(({ redelivered }) => redelivered)).toEqual([true, false])
     })
 
+    it('knows how often messages were tried, until they are settled', async () => {
+      const { store } = await open()
+      const log = store.log()
+      const entries = appendAll(log, range(0, 6))
+      for (const entry of entries) {
+        if (entry.position === 3) await durable(store)
+        log.attempted(entry.position, { deliveryCount: entry.position, acquiredCount: 300 })
+      }
+      log.attempted(2, { deliveryCount: 7, acquiredCount: 400 })
+      log.settle(entries[1]!)
+      log.discard(4, 5)
+      const first = await reopen(store)
+      const found = await readAll(first.store.log(log.id))
+      expect(
+        found.map(({ position, attempts }) => [position, attempts?.deliveryCount, attempts?.acquiredCount]),
+      ).toEqual([
+        [0, 0, 300],
+        [2, 7, 400],
+        [3, 3, 300],
+        [5, 5, 300],
+      ])
+      first.store.log(log.id).drop()
+      const second = await reopen(first.store)
+      expect(await readAll(second.store.log(log.id))).toEqual([])
+    })
+
+    it('knows when messages expire, and which have died before', async () => {
+      const { store } = await open()
+      const log = store.log()
+      const [mortal, dead, both] = [entryOf(0, { expirationMs: 5 }), entryOf(1), entryOf(2)]
+      for (const [entry, deadline] of [
+        [mortal, 2_000_000_000_000],
+        [both, 1_900_000_000_000],
+      ] as const) {
+        entry.details = new EntryDetails()
+        entry.details.deadline = deadline
+      }
+      for (const entry of [dead, both]) entry.message.deaths = Deaths.readdressed
+      for (const entry of [mortal, dead, both, entryOf(3)]) log.append(entry, null, 0)
+      const again = (await reopen(store)).store.log(log.id)
+      const found = await readAll(again)
+      expect(found.map(({ deadline, message }) => [deadline, message.deaths, message.expirationMs])).toEqual([
+        [2_000_000_000_000, Deaths.none, 5],
+        [Infinity, Deaths.readdressed, -1],
+        [1_900_000_000_000, Deaths.readdressed, -1],
+        [Infinity, Deaths.none, -1],
+      ])
+      expect(again.recoveredDeadlines).toEqual([{ first: 0, last: 3, deadline: 1_900_000_000_000 }])
+    })
+
     it('does not have what was discarded or dropped, and gives no id again', async () => {
       const { store } = await open()
       const [discarded, dropped] = [store.log(), store.log()]
@@ -515,6 +567,53 @@ function keepingContract(open: StoreHarness['open'], reopen: (store: Store) => P
       const again = (await reopen(store)).store.log(log.id)
       expect(positionsOf(await readAll(again))).toEqual([...range(0, 700)])
       expect((await readAll(again)).map(bodyOf)).toEqual([...range(0, 700)].map((i) => `body ${i}`))
+    })
+  })
+}
+
+function delayContract(harness: StoreHarness): void {
+  describe('a delay log', () => {
+    const bodies = (due: DueMessages): string[] => due.messages.map(bodyOf)
+
+    it('gives back what is due, in the order of its time, and says when the next is', async () => {
+      const { store } = await harness.open()
+      const stored: number[] = []
+      const log = store.delays((due) => stored.push(due), true)
+      const publisher = new NotingPublisher()
+      for (const [index, due] of [300, 100, 200, 100].entries()) {
+        const { message } = entryOf(index, { body: `${due} ${index}`, headers: true, priority: 3, expirationMs: 50 })
+        log.append(message, index === 0 ? ['copy'] : [], due, publisher, index)
+      }
+      expect(log.count).toBe(4)
+      await durable(store)
+      expect(publisher.acceptances).toEqual([0, 1, 2, 3])
+      expect(Math.min(...stored)).toBe(100)
+      const first = await log.due(200)
+      expect(bodies(first)).toEqual(['100 1', '100 3', '200 2'])
+      expect(first.next).toBe(300)
+      for (const delayed of first.messages) log.settle(delayed)
+      await durable(store)
+      expect(log.count).toBe(1)
+      const rest = await log.due(1000)
+      expect(bodies(rest)).toEqual(['300 0'])
+      expect(rest.next).toBe(Infinity)
+      expect(rest.messages[0]).toMatchObject({ due: 300, copies: ['copy'] })
+      expect(rest.messages[0]!.message).toMatchObject({ headers: true, priority: 3, expirationMs: 50, routingKey: 'q' })
+    })
+
+    it.skipIf(harness.reopen === null)('holds what it held when the store is opened again', async () => {
+      const { store } = await harness.open()
+      const [kept, transient, dropped] = [true, false, true].map((durably) => store.delays(() => undefined, durably))
+      for (const log of [kept!, transient!, dropped!]) log.append(entryOf(0).message, [], 100, null, 0)
+      await durable(store)
+      dropped!.drop()
+      const { store: again } = await harness.reopen!(store)
+      expect(again.delays(() => undefined, true, kept!.id).count).toBe(1)
+      expect(bodies(await again.delays(() => undefined, true, kept!.id).due(100))).toEqual(['body 0'])
+      for (const log of [transient!, dropped!]) {
+        const reopened = again.delays(() => undefined, true, log.id)
+        expect(reopened.count).toBe(0)
+      }
     })
   })
 }

@@ -8,7 +8,7 @@ describe('a heap', () => {
     const steps = fc.array(fc.oneof({ weight: 3, arbitrary: fc.integer({ min: 0, max: 50 }) }, fc.constant(null)))
     fc.assert(
       fc.property(steps, (all) => {
-        const heap = new Heap<{ rank: number }>((item) => item.rank)
+        const heap = new Heap<{ rank: number }>((a, b) => a.rank < b.rank)
         const sorted: number[] = []
         for (const rank of all) {
           if (rank !== null) {
@@ -26,7 +26,7 @@ describe('a heap', () => {
   })
 
   it('is empty once it is cleared', () => {
-    const heap = new Heap<number>((item) => item)
+    const heap = new Heap<number>((a, b) => a < b)
     for (const item of [3, 1, 2]) heap.push(item)
     heap.clear()
     expect([heap.length, heap.peek(), heap.pop()]).toEqual([0, undefined, undefined])

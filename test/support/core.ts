@@ -1,6 +1,7 @@
 // Small makings for tests of the core.
 import type { ExchangeProperties } from '../../src/core/exchange/exchange.ts'
 import { InputWindow } from '../../src/core/input-window.ts'
+import { ManualClock } from '../../src/lib/clock.ts'
 import { Message } from '../../src/core/message.ts'
 import { Queue } from '../../src/core/queue/queue.ts'
 import { NO_ARGUMENTS, type FieldTable, type FieldValue } from '../../src/core/value.ts'
@@ -36,11 +37,18 @@ export function signedint(value: number): FieldValue {
 /** A queue to route to: transient, and without consumers. */
 export function queueNamed(name: string): Queue {
   const context = {
+    clock: new ManualClock(),
+    codec: { headers: () => NO_ARGUMENTS, property: () => null, rewritten: () => NO_BYTES },
     window: new InputWindow(),
     memoryTight: false,
     spillLog: () => {
       throw new Error('a queue that is only routed to spills nothing')
     },
+    levelLog: () => {
+      throw new Error('a queue that is only routed to has no priorities')
+    },
+    levelsChanged: () => undefined,
+    deadLetter: () => undefined,
     queueUnused: () => undefined,
     queueReadFailed: () => undefined,
   }

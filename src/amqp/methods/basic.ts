@@ -1,4 +1,6 @@
 // The basic class: consuming, getting, publishing and acknowledging.
+import { BrokerError } from '../../core/errors.ts'
+import { REPLY_TO } from '../../core/reply-to.ts'
 import { generatedName } from '../../core/session.ts'
 import type { Channel } from '../channel.ts'
 import { ChannelConsumer } from '../consumer.ts'
@@ -42,11 +44,11 @@ export const basicMethods: BasicMethods = {
   },
 
   basicNack(channel, deliveryTag, multiple, requeue) {
-    channel.reject(deliveryTag, multiple, requeue)
+    channel.reject(deliveryTag, multiple, requeue, false)
   },
 
   basicReject(channel, deliveryTag, requeue) {
-    channel.reject(deliveryTag, false, requeue)
+    channel.reject(deliveryTag, false, requeue, true)
   },
 
   basicQos(channel, prefetchSize, prefetchCount, global) {
@@ -67,7 +69,7 @@ export const basicMethods: BasicMethods = {
       const sentence = `attempt to reuse consumer tag '${givenTag}'`
       throw new AmqpError('connection', ReplyCode.notAllowed, sentence, Method.basicConsume)
     }
-    const source = session.readableQueue(queueName(channel, queue))
+    const source = queue === REPLY_TO ? replySource(channel, noAck) : session.readableQueue(queueName(channel, queue))
     const tag = givenTag === '' ? generatedName('amq.ctag-') : givenTag
     const consumer = new ChannelConsumer(channel, source, tag, { noAck, exclusive, arguments: args })
     consumer.started(session.consume(source, consumer, exclusive, args))
@@ -89,7 +91,7 @@ export const basicMethods: BasicMethods = {
   },
 
   basicGet(channel, queue, noAck) {
-    const source = channel.session.readableQueue(queueName(channel, queue))
+    const source = channel.session.gettableQueue(queueName(channel, queue))
     if (!source.mustRead) {
       get(channel, source, noAck)
       return
@@ -110,6 +112,13 @@ export const basicMethods: BasicMethods = {
   basicRecoverAsync(channel, requeue) {
     recover(channel, requeue, Method.basicRecoverAsync)
   },
+}
+
+/** Where the direct replies of a channel come from. RabbitMQ: one consumer of them a channel, and nothing to acknowledge. */
+function replySource(channel: Channel, noAck: boolean): Queue {
+  if (channel.replyQueue !== null) throw new BrokerError('precondition-failed', 'reply consumer already set')
+  if (!noAck) throw new BrokerError('precondition-failed', 'reply consumer cannot acknowledge')
+  return channel.startReplies()
 }
 
 function get(channel: Channel, queue: Queue, noAck: boolean): void {

@@ -29,9 +29,14 @@ export const queueMethods: QueueMethods = {
   queueDeclare(channel, queue, passive, durable, exclusive, autoDelete, nowait, args) {
     const { session, connection } = channel
     // RabbitMQ: in a passive declare the empty name does not mean the queue declared last.
-    const declared = passive
-      ? session.checkQueue(queue)
-      : connection.durably(() => session.declareQueue({ name: queue, durable, exclusive, autoDelete, arguments: args }))
+    const replies = session.replyQueueState(queue)
+    const declared =
+      replies ??
+      (passive
+        ? session.checkQueue(queue)
+        : connection.durably(() =>
+            session.declareQueue({ name: queue, durable, exclusive, autoDelete, arguments: args }),
+          ))
     channel.lastQueue = declared.name
     if (nowait) return
     writeQueueDeclareOk(connection.writer, channel.number, declared.name, declared.readyCount, declared.consumerCount)

@@ -70,6 +70,11 @@ export abstract class Exchange {
     return binding
   }
 
+  /** Messages that a new binding gets at once, in their order. */
+  get history(): readonly Message[] {
+    return NO_MESSAGES
+  }
+
   /** Adds to `routes` where a message with this routing key goes from here, one step far. */
   abstract match(message: Message, routingKey: string, routes: Routes): void
 
@@ -80,16 +85,23 @@ export abstract class Exchange {
   protected abstract detach(binding: Binding): void
 }
 
+const NO_MESSAGES: readonly Message[] = []
+
+/** What most messages have beside their own routing key. */
+export const NO_KEYS: readonly string[] = []
+
 /**
  * Routes a message through an exchange and all that it leads to: adds to `routes`, which the caller has begun. Each
  * exchange is passed once, so cycles end. An exchange that matched nothing at all, neither queue nor exchange, hands
- * over to its alternate; one that `lookup` does not know is ignored.
+ * over to its alternate; one that `lookup` does not know is ignored. `copies` are further routing keys, by which the
+ * message goes too (RabbitMQ: sender-selected distribution).
  */
 export function route(
   exchange: Exchange,
   message: Message,
   routes: Routes,
   lookup: (name: string) => Exchange | undefined,
+  copies: readonly string[] = NO_KEYS,
 ): void {
   let next = routes.exchangeCount
   routes.addExchange(exchange)
@@ -97,6 +109,7 @@ export function route(
     const current = routes.exchanges[next++]!
     routes.matched = false
     current.match(message, message.routingKey, routes)
+    for (let i = 0; i < copies.length; i++) current.match(message, copies[i]!, routes)
     if (routes.matched || current.alternate === null) continue
     const alternate = lookup(current.alternate)
     if (alternate !== undefined) routes.addExchange(alternate)

@@ -3,7 +3,7 @@ import { renderTerm } from '../arguments/render.ts'
 import { sameValue } from '../arguments/same-value.ts'
 import { BrokerError } from '../errors.ts'
 import type { Message } from '../message.ts'
-import type { PropertyCodec } from '../ports.ts'
+import type { HeaderReader } from '../ports.ts'
 import { NO_ARGUMENTS, type FieldTable, type FieldValue } from '../value.ts'
 import type { Binding } from './binding.ts'
 import { Exchange, type ExchangeProperties } from './exchange.ts'
@@ -18,10 +18,10 @@ interface HeaderRule {
 
 /** Routes to the bindings whose arguments the message's headers match (AMQP 0-9-1 §3.1.3.4, with RabbitMQ's x-match). */
 export class HeadersExchange extends Exchange {
-  readonly #codec: PropertyCodec
+  readonly #codec: Pick<HeaderReader, 'headers'>
   readonly #rules = new Map<Binding, HeaderRule>()
 
-  constructor(name: string, properties: ExchangeProperties, codec: PropertyCodec) {
+  constructor(name: string, properties: ExchangeProperties, codec: Pick<HeaderReader, 'headers'>) {
     super(name, properties)
     this.#codec = codec
   }

@@ -1,7 +1,15 @@
 // The result of routing one message, reused for the next.
+import type { Message } from '../message.ts'
+import type { Publisher } from '../ports.ts'
 import type { Queue } from '../queue/queue.ts'
 import type { Binding } from './binding.ts'
 import type { Exchange } from './exchange.ts'
+
+/** Takes a message aside, and lets it go on later. */
+export interface Detour {
+  /** Keeps the message; `publisher` is told when it is safe. `copies` are the routing keys beside its own. */
+  take(message: Message, copies: readonly string[], publisher: Publisher | null, sequence: number): void
+}
 
 /** Above this many queues the array is given back after use, so that one great fan-out does not keep them all. */
 const KEPT_LENGTH = 1024
@@ -22,6 +30,9 @@ export class Routes {
   /** The exchanges that were reached, in order: those not yet routed through are the work that is left. */
   exchanges: Exchange[] = []
   exchangeCount = 0
+  /** Those that keep the message for later. */
+  detours: Detour[] = []
+  detourCount = 0
   /** Set by whatever is added, also when it was there before: tells a match without destinations from others. */
   matched = false
   /** Whether a message with the same routing key would go the same way, as long as no binding changes. */
@@ -34,6 +45,7 @@ export class Routes {
     if (this.exchangeCount > KEPT_LENGTH) this.exchanges = []
     this.length = 0
     this.exchangeCount = 0
+    this.detourCount = 0
     this.matched = false
     this.repeatable = true
     this.#generation = ++lastGeneration
@@ -45,6 +57,13 @@ export class Routes {
     if (queue.routeMark === this.#generation) return
     queue.routeMark = this.#generation
     this.queues[this.length++] = queue
+  }
+
+  /** Adds one that keeps the message, unless it is there: it is asked for each of the message's keys in turn. */
+  addDetour(detour: Detour): void {
+    this.matched = true
+    for (let i = 0; i < this.detourCount; i++) if (this.detours[i] === detour) return
+    this.detours[this.detourCount++] = detour
   }
 
   /** Adds an exchange to be routed through, unless it was reached before. */

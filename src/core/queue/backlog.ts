@@ -9,8 +9,11 @@ import {
   TIGHT_DIVISOR,
 } from '../limits.ts'
 import type { QueueLog, StoredMessage } from '../ports.ts'
-import { Stored, type Entry } from './entry.ts'
+import { EntryState, Stored, type Entry } from './entry.ts'
 import { Gap, type GapOwner } from './gap.ts'
+
+/** Entries that were removed, below which nothing is done about them. */
+const REMOVED_MIN = 64
 
 /** What a backlog needs from its queue. */
 export interface BacklogHost {
@@ -20,7 +23,9 @@ export interface BacklogHost {
   spillLog(): QueueLog
   /** Makes the entry of a message that was read back. */
   restored(stored: StoredMessage): Entry
-  /** Messages that were on disk can be taken now. */
+  /** A message expired that was on disk only. The backlog holds it no longer. */
+  expiredUnread(entry: Entry): void
+  /** Messages that were on disk can be taken now, or some of them have expired. */
   backlogRead(): void
   /** A page could not be read. It is tried again when messages are next asked for. */
   backlogUnreadable(error: unknown): void
@@ -48,13 +53,15 @@ export class Backlog implements GapOwner {
   /** The queue's own log, for what survives a restart; null for a transient queue. */
   readonly #stored: Gap | null
   #spilled: Gap | null = null
-  readonly #returned = new Heap<Entry>((entry) => entry.position)
+  readonly #returned = new Heap<Entry>((a, b) => a.position < b.position)
   #head = new Fifo<Entry>()
   #tail = new Fifo<Entry>()
   #headBytes = 0
   #tailBytes = 0
   /** After a head that could not be split: how large it must be before that is tried again. */
   #splitAbove = 0
+  /** Entries that were removed from where they stood: settled, and skipped when their turn comes. */
+  #removed = 0
   #afterRead: (() => void)[] = []
 
   constructor(log: QueueLog | null, host: BacklogHost) {
@@ -87,12 +94,20 @@ export class Backlog implements GapOwner {
 
   /** Whether the next message is in memory. If not, or nearly not, it is being read from here on. */
   get available(): boolean {
+    if (this.#removed > 0) this.#skipRemoved()
     if (this.#headBytes < QUEUE_READ_AHEAD_BYTES && !this.#gapless) this.#read()
     return this.#returned.length > 0 || this.#head.length > 0
   }
 
+  /** The next message, if it is in memory. */
+  peek(): Entry | undefined {
+    if (this.#removed > 0) this.#skipRemoved()
+    return this.#returned.peek() ?? this.#head.peek()
+  }
+
   /** Takes the next message, if it is in memory. */
   take(): Entry | undefined {
+    if (this.#removed > 0) this.#skipRemoved()
     let entry = this.#returned.pop()
     if (entry === undefined) {
       entry = this.#head.shift()
@@ -103,8 +118,27 @@ export class Backlog implements GapOwner {
     return entry
   }
 
+  /** Takes a message out, wherever it stands. It counts as settled from here on. */
+  remove(entry: Entry): void {
+    this.#count(entry, -1)
+    entry.state = EntryState.settled
+    this.#removed++
+    if (this.#removed > REMOVED_MIN && this.#removed > this.count) this.#sweep()
+  }
+
+  /** When the first of the messages that are on disk only expires; Infinity when none does. */
+  get storedDeadline(): number {
+    return Math.min(this.#stored?.deadline ?? Infinity, this.#spilled?.deadline ?? Infinity)
+  }
+
+  /** Has the messages read that are on disk only and have expired; `expiredUnread` follows for each. */
+  expireStored(now: number): void {
+    for (const gap of this.#gaps) if (gap.deadline <= now) gap.expire(now)
+  }
+
   /** Empties the backlog; `settle` is called for each message that is in memory, the logs are told of the others. */
   clear(settle: (entry: Entry) => void): void {
+    this.#sweep()
     for (let entry = this.#returned.pop(); entry; entry = this.#returned.pop()) settle(entry)
     const parts = [this.#head, this.#tail]
     for (const gap of this.#gaps) parts.push(gap.discard())
@@ -139,6 +173,11 @@ export class Backlog implements GapOwner {
     entry.stored = Stored.written
     entry.spilled = gap === this.#spilled
     return entry
+  }
+
+  expiredUnread(entry: Entry): void {
+    this.#count(entry, -1)
+    this.#host.expiredUnread(entry)
   }
 
   gapRead(error: unknown): void {
@@ -207,7 +246,10 @@ export class Backlog implements GapOwner {
     this.#headBytes -= tailBytes
     this.#tail = tail
     this.#tailBytes = tailBytes
-    for (let i = 0; i < tail.length; i++) this.#spillCounted(tail.at(i)!)
+    for (let i = 0; i < tail.length; i++) {
+      const entry = tail.at(i)!
+      if (entry.state === EntryState.ready) this.#spillCounted(entry)
+    }
     this.#pageOut()
     this.#splitAbove = 0
     if (!this.#gapless) return
@@ -227,12 +269,44 @@ export class Backlog implements GapOwner {
     while (this.#tailBytes > QUEUE_RESIDENT_BYTES / 2) {
       const entry = this.#tail.peek()
       if (entry === undefined) return
-      const gap = entry.spilled ? this.#spilled! : this.#stored!
-      if (entry.position >= gap.log.durableBelow) return
-      gap.add(entry.position, entry.message.bodyBytes)
+      if (entry.state === EntryState.ready) {
+        const gap = entry.spilled ? this.#spilled! : this.#stored!
+        if (entry.position >= gap.log.durableBelow) return
+        gap.add(entry.position, entry.message.bodyBytes, entry.details?.deadline ?? Infinity)
+        // Whoever still knows this entry has no business with it: it comes back as another one.
+        if (entry.details !== null) entry.state = EntryState.settled
+      } else this.#removed--
       this.#tail.shift()
       this.#tailBytes -= footprint(entry)
     }
+  }
+
+  #skipRemoved(): void {
+    while (this.#returned.peek()?.state === EntryState.settled) {
+      this.#returned.pop()
+      this.#removed--
+    }
+    while (this.#head.peek()?.state === EntryState.settled) {
+      this.#headBytes -= footprint(this.#head.shift()!)
+      this.#removed--
+    }
+  }
+
+  /** Lets go of the entries that were removed. */
+  #sweep(): void {
+    if (this.#removed === 0) return
+    this.#returned.retain((entry) => entry.state === EntryState.ready)
+    const parts = [this.#head, this.#tail]
+    for (const gap of this.#gaps) parts.push(gap.loaded)
+    for (const part of parts) {
+      for (let left = part.length; left > 0; left--) {
+        const entry = part.shift()!
+        if (entry.state === EntryState.ready) part.push(entry)
+        else if (part === this.#head) this.#headBytes -= footprint(entry)
+        else if (part === this.#tail) this.#tailBytes -= footprint(entry)
+      }
+    }
+    this.#removed = 0
   }
 
   /** Reads the page that the head needs next: of the gap that begins first. */

@@ -9,60 +9,123 @@ const LINE_LENGTH_MIN = 16
 export class Subscription {
   readonly consumer: Consumer
   readonly exclusive: boolean
+  /** Those of a higher priority are served first (RabbitMQ: x-priority). */
+  readonly priority: number
   /** Whether it stands in line for deliveries. Kept by Dispatch. */
   inLine = false
   cancelled = false
 
-  constructor(consumer: Consumer, exclusive: boolean) {
+  constructor(consumer: Consumer, exclusive: boolean, priority = 0) {
     this.consumer = consumer
     this.exclusive = exclusive
+    this.priority = priority
   }
+}
+
+/** Those of one priority that may be ready. */
+interface Line {
+  readonly priority: number
+  readonly waiting: Fifo<Subscription>
 }
 
 /**
  * The consumers of a queue. Those that may be ready stand in a line; one that turns out not to be leaves it, and comes
  * back when it says so (`resume`). So neither the idle nor the busy ones cost anything when a message is published.
+ * There is one line as long as all have the ordinary priority, and then one for each priority.
  */
 export class Dispatch {
   readonly subscriptions = new Set<Subscription>()
-  #line = new Fifo<Subscription>()
+  readonly #line = new Fifo<Subscription>()
+  /** All lines, the highest priority first; null while there is one. */
+  #lines: Line[] | null = null
+  /** RabbitMQ: single active consumer. The others wait until it is gone. */
+  readonly #single: boolean
+  #active: Subscription | null = null
+
+  constructor(single = false) {
+    this.#single = single
+  }
+
+  /** Whether this one may get deliveries as far as the others are concerned. */
+  active(subscription: Subscription): boolean {
+    return !this.#single || subscription === this.#active
+  }
 
   add(subscription: Subscription): void {
     this.subscriptions.add(subscription)
+    if (this.#single) this.#active ??= subscription
     this.resume(subscription)
   }
 
-  remove(subscription: Subscription): void {
+  /** Returns whether another one has taken its place, and may be ready. */
+  remove(subscription: Subscription): boolean {
     subscription.cancelled = true
     this.subscriptions.delete(subscription)
-    if (this.#line.length > 2 * this.subscriptions.size + LINE_LENGTH_MIN) this.#sweep()
+    const line = this.#lines === null ? this.#line : this.#lineOf(subscription.priority)
+    if (line.length > 2 * this.subscriptions.size + LINE_LENGTH_MIN) sweep(line)
+    if (this.#active !== subscription) return false
+    this.#active = this.#successor()
+    if (this.#active === null) return false
+    this.resume(this.#active)
+    return true
   }
 
   /** The consumer may be able to take deliveries again. */
   resume(subscription: Subscription): void {
     if (subscription.inLine || subscription.cancelled) return
+    if (this.#single && subscription !== this.#active) return
     subscription.inLine = true
-    this.#line.push(subscription)
+    if (this.#lines === null && subscription.priority === 0) this.#line.push(subscription)
+    else this.#lineOf(subscription.priority).push(subscription)
   }
 
-  /** The consumer whose turn it is, or undefined when none is ready. It goes to the end of the line. */
+  /** The consumer whose turn it is, or undefined when none is ready. It goes to the end of its line. */
   next(): Consumer | undefined {
-    for (;;) {
-      const subscription = this.#line.peek()
-      if (subscription === undefined) return undefined
-      if (!subscription.cancelled && subscription.consumer.ready) {
-        if (this.#line.length > 1) this.#line.push(this.#line.shift()!)
-        return subscription.consumer
-      }
-      this.#line.shift()
-      subscription.inLine = false
+    if (this.#lines === null) return nextIn(this.#line)
+    for (const { waiting } of this.#lines) {
+      const consumer = nextIn(waiting)
+      if (consumer !== undefined) return consumer
     }
+    return undefined
   }
 
-  /** Takes those that are gone out of the line: where nothing is published, nobody else would. */
-  #sweep(): void {
-    const line = this.#line
-    this.#line = new Fifo()
-    for (let waiting = line.shift(); waiting; waiting = line.shift()) if (!waiting.cancelled) this.#line.push(waiting)
+  /** Who has waited longest of those of the highest priority. */
+  #successor(): Subscription | null {
+    let best: Subscription | null = null
+    for (const subscription of this.subscriptions) {
+      if (best === null || subscription.priority > best.priority) best = subscription
+    }
+    return best
+  }
+
+  #lineOf(priority: number): Fifo<Subscription> {
+    const lines = (this.#lines ??= [{ priority: 0, waiting: this.#line }])
+    let line = lines.find((other) => other.priority === priority)
+    if (line === undefined) {
+      lines.push((line = { priority, waiting: new Fifo() }))
+      lines.sort((a, b) => b.priority - a.priority)
+    }
+    return line.waiting
+  }
+}
+
+function nextIn(line: Fifo<Subscription>): Consumer | undefined {
+  for (;;) {
+    const subscription = line.peek()
+    if (subscription === undefined) return undefined
+    if (!subscription.cancelled && subscription.consumer.ready) {
+      if (line.length > 1) line.push(line.shift()!)
+      return subscription.consumer
+    }
+    line.shift()
+    subscription.inLine = false
+  }
+}
+
+/** Takes those that are gone out of a line: where nothing is published, nobody else would. */
+function sweep(line: Fifo<Subscription>): void {
+  for (let left = line.length; left > 0; left--) {
+    const waiting = line.shift()!
+    if (!waiting.cancelled) line.push(waiting)
   }
 }

@@ -17,6 +17,19 @@ export const Stored = {
 } as const
 export type Stored = (typeof Stored)[keyof typeof Stored]
 
+/** What only some entries have: those that expire, and those of queues that count their deliveries. */
+export class EntryDetails {
+  /** Milliseconds since 1970 when it expires; Infinity for never. */
+  deadline = Infinity
+  /** Whether it stands among the deadlines of its queue. Kept by Expiry. */
+  watched = false
+  /** Deliveries that failed, and deliveries that ended without an acknowledgement. Kept by queues that count. */
+  deliveryCount = 0
+  acquiredCount = 0
+  /** The message with these counts in its headers, once there are any. */
+  presented: Message | null = null
+}
+
 /** One message in one queue. The queue owns its order and state; the store owns `stored` and `slot`. */
 export class Entry {
   readonly queue: Queue
@@ -30,10 +43,16 @@ export class Entry {
   slot = -1
   /** Whether it is kept in the log for what need not survive, rather than in the queue's own. */
   spilled = false
+  details: EntryDetails | null = null
 
   constructor(queue: Queue, message: Message, position: number) {
     this.queue = queue
     this.message = message
     this.position = position
+  }
+
+  /** The message as consumers are to see it. */
+  get presented(): Message {
+    return this.details === null ? this.message : (this.details.presented ?? this.message)
   }
 }

@@ -1,11 +1,15 @@
 // The part of a backlog that is in a log only, and what has been read of it.
 import { Fifo } from '../../lib/fifo.ts'
+import { EXPIRY_READ_MS } from '../limits.ts'
 import type { QueueLog, StoredMessage } from '../ports.ts'
 import type { Entry } from './entry.ts'
+import { StoredDeadlines } from './stored-deadlines.ts'
 
 /** What a gap does with what it has read. */
 export interface GapOwner {
   restored(gap: Gap, stored: StoredMessage): Entry
+  /** A message expired before it was read; the gap counts it no longer. */
+  expiredUnread(entry: Entry): void
   /** A page has arrived, or could not be read; the owner decides what is read next. */
   gapRead(error: unknown): void
 }
@@ -30,6 +34,7 @@ export class Gap {
   count: number
   bytes: number
   readonly loaded = new Fifo<Entry>()
+  readonly #deadlines = new StoredDeadlines()
 
   readonly #owner: GapOwner
   #reading = false
@@ -43,6 +48,7 @@ export class Gap {
     this.below = log.recovered.next
     this.count = log.recovered.count
     this.bytes = log.recovered.bodyBytes
+    for (const stretch of log.recoveredDeadlines) this.#deadlines.put(stretch)
   }
 
   /** Everything of this log that stands before this position has been read. */
@@ -55,8 +61,9 @@ export class Gap {
   }
 
   /** Takes in a message that was in memory, and is in the log. */
-  add(position: number, bodyBytes: number): void {
+  add(position: number, bodyBytes: number, deadline: number): void {
     if (this.count === 0) this.from = position
+    if (deadline !== Infinity) this.#deadlines.note(position, deadline, this.from)
     this.count++
     this.bytes += bodyBytes
     this.below = position + 1
@@ -77,11 +84,57 @@ export class Gap {
     )
   }
 
+  /** When the first of the messages that are still to be read expires; Infinity when none does, or one looks already. */
+  get deadline(): number {
+    return this.count === 0 || this.#reading ? Infinity : this.#deadlines.next(this.from)
+  }
+
+  /** Reads what holds the earliest deadline, and tells the owner of all that have expired by `now`. */
+  expire(now: number): void {
+    const stretch = this.#deadlines.take(this.from)
+    const first = Math.max(stretch.first, this.from)
+    this.#reading = true
+    const generation = this.#generation
+    this.log.read(first, Math.min(stretch.last + 1, this.below)).then(
+      (messages) => this.#expireSome(messages, now, generation === this.#generation ? stretch.last : -1),
+      (error: unknown) => {
+        this.#reading = false
+        this.#deadlines.put({ ...stretch, deadline: now + EXPIRY_READ_MS })
+        this.#owner.gapRead(error)
+      },
+    )
+  }
+
+  /** Takes what was read up to position `last`; -1 when it is not wanted any more. */
+  #expireSome(messages: readonly StoredMessage[], now: number, last: number): void {
+    this.#reading = false
+    if (last >= 0) this.#giveUpExpired(messages, now, last)
+    this.#owner.gapRead(null)
+  }
+
+  #giveUpExpired(messages: readonly StoredMessage[], now: number, last: number): void {
+    let next = Infinity
+    for (const stored of messages) {
+      if (stored.deadline > now) {
+        next = Math.min(next, stored.deadline)
+        continue
+      }
+      this.count--
+      this.bytes -= stored.message.bodyBytes
+      this.#owner.expiredUnread(this.#owner.restored(this, stored))
+    }
+    const read = messages.at(-1)?.position ?? last
+    const first = messages[0]?.position ?? last
+    if (next !== Infinity) this.#deadlines.put({ first, last: read, deadline: Math.max(next, now + EXPIRY_READ_MS) })
+    if (read < last) this.#deadlines.put({ first: read + 1, last, deadline: now })
+  }
+
   /** Forgets what it holds, and settles it in the log unread. Returns the entries that had been read. */
   discard(): Fifo<Entry> {
     if (this.count > 0) this.log.discard(this.from, this.below)
     this.count = 0
     this.bytes = 0
+    this.#deadlines.clear()
     this.abandon()
     return this.loaded
   }

@@ -1,14 +1,22 @@
 // A queue: its messages in order, what is out with consumers, and who is next.
+import type { Clock } from '../../lib/clock.ts'
 import { MessageCounts } from '../counts.ts'
 import type { Binding } from '../exchange/binding.ts'
 import type { InputWindow } from '../input-window.ts'
 import { PACE_DELIVERIES_MIN, QUEUE_OVERRUN_BYTES } from '../limits.ts'
 import type { Message } from '../message.ts'
-import type { CancelReason, Consumer, Publisher, QueueLog, StoredMessage } from '../ports.ts'
+import type { Attempts, CancelReason, Consumer, PropertyCodec, Publisher, QueueLog, StoredMessage } from '../ports.ts'
 import type { FieldTable } from '../value.ts'
-import { Backlog, type BacklogHost } from './backlog.ts'
+import { presentedMessage } from './attempts.ts'
+import { Backlog } from './backlog.ts'
+import type { DeathReason } from './dead-letter.ts'
 import { Dispatch, Subscription } from './dispatch.ts'
-import { Entry, EntryState, Stored } from './entry.ts'
+import { Entry, EntryDetails, EntryState, Stored } from './entry.ts'
+import { Expiry, type ExpiryHost } from './expiry.ts'
+import { Idleness } from './idleness.ts'
+import { PriorityBacklog, type LevelHost } from './priority-backlog.ts'
+import { Retries, retryDelayMs } from './retries.ts'
+import { queueRules, rulePublishes, waitMs, type QueueRules } from './rules.ts'
 
 /** Who an exclusive queue belongs to: nobody else may use it, and it goes with them. */
 export interface QueueOwner {
@@ -28,19 +36,32 @@ export interface QueueProperties {
 
 /** What a queue needs from the broker around it. */
 export interface QueueContext {
+  readonly clock: Clock
+  readonly codec: PropertyCodec
   readonly window: InputWindow
   /** Whether the process is short of memory. */
   readonly memoryTight: boolean
   /** A log for messages that need not survive a restart. */
   spillLog(): QueueLog
-  /** The last consumer of an auto-delete queue went. */
+  /** A log for a priority that a queue uses for the first time. */
+  levelLog(): QueueLog
+  /** The queue has another log, which is to be remembered. */
+  levelsChanged(queue: Queue): void
+  /** The queue gives a message up, and has an exchange for such. */
+  deadLetter(queue: Queue, message: Message, reason: DeathReason): void
+  /** The last consumer of an auto-delete queue went, or nobody has used the queue for the time of its x-expires. */
   queueUnused(queue: Queue): void
   /** A page could not be read. The queue tries again when it is next asked for messages. */
   queueReadFailed(queue: Queue, error: unknown): void
 }
 
+/** The logs of a queue's priorities, by priority. */
+type LevelLogs = ReadonlyMap<number, QueueLog>
+
+const NO_LEVELS: LevelLogs = new Map()
+
 /** One queue. Owns the entries, their order and their states; the log owns what is on disk of them. */
-export class Queue implements BacklogHost {
+export class Queue implements LevelHost, ExpiryHost {
   readonly name: string
   readonly vhost: string
   readonly durable: boolean
@@ -58,15 +79,26 @@ export class Queue implements BacklogHost {
   readonly counts = new MessageCounts()
 
   readonly #context: QueueContext
-  readonly #dispatch = new Dispatch()
-  readonly #backlog: Backlog
+  #rules: QueueRules
+  /** Whether a publish must look at the rules at all. */
+  #ruled = false
+  readonly #dispatch: Dispatch
+  readonly #backlog: Backlog | PriorityBacklog
+  readonly #levels: PriorityBacklog | null
+  readonly #levelLogs: Map<number, QueueLog>
+  /** The deadlines of messages, once there were any. */
+  #expiry: Expiry | null = null
+  #idleness: Idleness | null = null
+  #retries: Retries | null = null
+  /** RabbitMQ: a quorum queue keeps everything, whatever its delivery mode. */
+  readonly #storesAll: boolean
   #nextPosition: number
   #unackedCount = 0
   #unackedBytes = 0
   #hadConsumer = false
   #keepsUp = true
 
-  constructor(properties: QueueProperties, log: QueueLog | null, context: QueueContext) {
+  constructor(properties: QueueProperties, log: QueueLog | null, context: QueueContext, levels = NO_LEVELS) {
     this.name = properties.name
     this.vhost = properties.vhost
     this.durable = properties.durable
@@ -75,8 +107,34 @@ export class Queue implements BacklogHost {
     this.arguments = properties.arguments
     this.log = log
     this.#context = context
-    this.#backlog = new Backlog(log, this)
-    this.#nextPosition = log?.recovered.next ?? 0
+    this.#rules = queueRules(properties.arguments)
+    this.#storesAll = this.#rules.type === 'quorum'
+    this.#levelLogs = new Map(levels)
+    if (log !== null) this.#levelLogs.set(0, log)
+    const { priorityMax, singleActiveConsumer } = this.#rules
+    this.#levels = priorityMax > 0 ? new PriorityBacklog(priorityMax, this.#levelLogs, this) : null
+    this.#backlog = this.#levels ?? new Backlog(log, this)
+    this.#dispatch = new Dispatch(singleActiveConsumer)
+    this.#nextPosition = 0
+    for (const { recovered } of this.#levelLogs.values()) {
+      this.#nextPosition = Math.max(this.#nextPosition, recovered.next)
+    }
+    this.#ruled = rulePublishes(this.#rules)
+    this.#timeIdleness()
+    if (this.storedDeadline < Infinity) this.#mortality().arm()
+  }
+
+  /** What holds for the queue now. */
+  get rules(): QueueRules {
+    return this.#rules
+  }
+
+  /** Other rules hold from now on, also for the messages that are here (RabbitMQ: policies). */
+  applyRules(rules: QueueRules): void {
+    this.#rules = rules
+    this.#ruled = rulePublishes(rules)
+    this.#timeIdleness()
+    this.#dropSurplus()
   }
 
   /** Messages that wait to be delivered. */
@@ -92,6 +150,11 @@ export class Queue implements BacklogHost {
   /** Messages that were delivered and are neither acknowledged nor requeued. */
   get unackedCount(): number {
     return this.#unackedCount
+  }
+
+  /** Messages that were given back and wait before they are ready again. */
+  get delayedCount(): number {
+    return this.#retries?.count ?? 0
   }
 
   /** The bodies of those, in bytes. */
@@ -139,8 +202,12 @@ export class Queue implements BacklogHost {
    */
   publish(message: Message, publisher: Publisher | null, sequence: number): void {
     this.counts.published++
+    if (this.#ruled || message.expirationMs >= 0) {
+      this.#publishByRules(message, publisher, sequence)
+      return
+    }
     const entry = new Entry(this, message, this.#nextPosition++)
-    if (message.persistent && this.log !== null) this.log.append(entry, publisher, sequence)
+    if ((message.persistent || this.#storesAll) && this.log !== null) this.log.append(entry, publisher, sequence)
     else if (publisher !== null) publisher.accepted(sequence)
     if (this.#backlog.count === 0) {
       const consumer = this.#dispatch.next()
@@ -153,6 +220,38 @@ export class Queue implements BacklogHost {
     this.#backlog.push(entry)
   }
 
+  /** The same in a queue that may not take everything, or not for ever. */
+  #publishByRules(message: Message, publisher: Publisher | null, sequence: number): void {
+    const rules = this.#rules
+    const { overflow } = rules
+    if (overflow !== 'drop-head' && this.#overflows(message)) {
+      if (overflow === 'reject-publish-dlx') this.#bury(message, 'maxlen')
+      publisher?.refused(sequence)
+      return
+    }
+    const entry = new Entry(this, message, this.#nextPosition++)
+    const ttlMs = waitMs(rules, message.expirationMs)
+    if (ttlMs >= 0) this.#detailsOf(entry).deadline = this.#context.clock.now() + ttlMs
+    const stored = message.persistent || this.#storesAll
+    const log = this.#levels === null || !stored ? this.log : this.#levels.logFor(message)
+    if (stored && log !== null) log.append(entry, publisher, sequence)
+    else if (publisher !== null) publisher.accepted(sequence)
+    const consumer = this.#backlog.count === 0 ? this.#dispatch.next() : undefined
+    if (consumer !== undefined) {
+      this.#deliver(consumer, entry)
+      return
+    }
+    if (ttlMs === 0) {
+      // RabbitMQ: with no time to wait a message is delivered at once or never.
+      this.#giveUp(entry, 'expired')
+      return
+    }
+    if (!message.owned) this.#context.window.watch(entry)
+    this.#backlog.push(entry)
+    if (ttlMs > 0) this.#mortality().watch(entry)
+    this.#dropSurplus()
+  }
+
   /** The message was dealt with. */
   acknowledge(entry: Entry): void {
     if (entry.state !== EntryState.unacked) return
@@ -162,8 +261,12 @@ export class Queue implements BacklogHost {
     this.#settle(entry)
   }
 
-  /** The message goes back to its place in the queue. The caller calls `serve` when all of them are back. */
-  requeue(entry: Entry): void {
+  /**
+   * The message goes back to its place in the queue. `failed`: it was rejected, or lost with its channel, and not just
+   * given back; that is what counts for a delivery limit (RabbitMQ 4.3). The caller calls `takenBack` when all of them
+   * are.
+   */
+  requeue(entry: Entry, failed = false): void {
     if (entry.state !== EntryState.unacked) return
     this.#unackedCount--
     this.#unackedBytes -= entry.message.bodyBytes
@@ -172,8 +275,38 @@ export class Queue implements BacklogHost {
       return
     }
     entry.redelivered = true
+    if (this.#rules.countsDeliveries && this.#heldBack(entry, failed)) return
+    this.#takeBack(entry)
+  }
+
+  #takeBack(entry: Entry): void {
     entry.state = EntryState.ready
     this.#backlog.giveBack(entry)
+    if (entry.details !== null) this.#expiry?.watch(entry)
+  }
+
+  /** Counts a delivery that came to nothing. Returns whether the message does not come back, or not yet. */
+  #heldBack(entry: Entry, failed: boolean): boolean {
+    const details = this.#detailsOf(entry)
+    details.acquiredCount++
+    if (failed) details.deliveryCount++
+    if (details.deliveryCount > this.#rules.deliveryLimit) {
+      this.#giveUp(entry, 'delivery_limit')
+      return true
+    }
+    details.presented = presentedMessage(entry.message, details, this.#context.codec)
+    if (entry.stored !== Stored.no && !entry.spilled) this.#backlog.logOf(entry).attempted(entry.position, details)
+    const attempts = failed ? details.deliveryCount : details.acquiredCount
+    const delayMs = retryDelayMs(this.#rules, failed, attempts)
+    if (delayMs <= 0) return false
+    this.#retries ??= new Retries(this.#context.clock, this.#retriesDue)
+    this.#retries.add(entry, delayMs)
+    return true
+  }
+
+  readonly #retriesDue = (entries: readonly Entry[]): void => {
+    for (const entry of entries) this.#takeBack(entry)
+    this.takenBack()
   }
 
   /** The consumer will not take the message, and it is not to come back. */
@@ -182,20 +315,23 @@ export class Queue implements BacklogHost {
     this.#unackedCount--
     this.#unackedBytes -= entry.message.bodyBytes
     this.counts.rejected++
-    this.#settle(entry)
+    this.#giveUp(entry, 'rejected')
   }
 
   /** Adds a consumer. The caller calls `serve` once the subscription is confirmed to the client. */
-  subscribe(consumer: Consumer, exclusive: boolean): Subscription {
-    const subscription = new Subscription(consumer, exclusive)
+  subscribe(consumer: Consumer, exclusive: boolean, priority = 0): Subscription {
+    const subscription = new Subscription(consumer, exclusive, priority)
     this.#hadConsumer = true
+    this.#idleness?.used()
     this.#dispatch.add(subscription)
     return subscription
   }
 
   /** Removes a consumer. What it has not acknowledged stays with the channel. */
   unsubscribe(subscription: Subscription): void {
-    this.#dispatch.remove(subscription)
+    const succeeded = this.#dispatch.remove(subscription)
+    this.#idleness?.used()
+    if (succeeded) this.serve()
     if (this.autoDelete && this.#hadConsumer && this.consumerCount === 0 && !this.deleted) {
       this.#context.queueUnused(this)
     }
@@ -208,11 +344,18 @@ export class Queue implements BacklogHost {
     if (this.#backlog.count > 0) this.serve()
   }
 
+  /** Messages that were requeued are all back: they are delivered, or dropped if the queue has grown too long. */
+  takenBack(): void {
+    this.serve()
+    if (this.#ruled) this.#dropSurplus()
+  }
+
   /** Delivers what waits, for as long as a consumer is ready and the messages are in memory. */
   serve(): void {
     const backlog = this.#backlog
     while (backlog.count > 0 && !this.deleted) {
       if (!backlog.available) return
+      if (this.#expiry !== null && this.#headExpired()) continue
       const consumer = this.#dispatch.next()
       if (consumer === undefined) return
       this.#deliver(consumer, backlog.take()!)
@@ -231,9 +374,12 @@ export class Queue implements BacklogHost {
 
   /** Takes the next message out, as basic.get does. Undefined when none is ready, or one must be read first. */
   get(noAck: boolean): Entry | undefined {
-    if (this.#backlog.count === 0) this.counts.getEmpty++
-    if (this.#backlog.count === 0 || !this.#backlog.available) return undefined
-    const entry = this.#backlog.take()!
+    this.#idleness?.used()
+    const backlog = this.#backlog
+    while (this.#expiry !== null && backlog.count > 0 && backlog.available && this.#headExpired());
+    if (backlog.count === 0) this.counts.getEmpty++
+    if (backlog.count === 0 || !backlog.available) return undefined
+    const entry = backlog.take()!
     if (noAck) this.counts.gotNoAck++
     else this.counts.got++
     this.#handOut(entry, noAck)
@@ -250,12 +396,20 @@ export class Queue implements BacklogHost {
   /** Ends the queue: its consumers are cancelled, its messages gone. What is out with consumers may still be acked. */
   delete(reason: CancelReason): void {
     this.deleted = true
+    this.stop()
     this.#backlog.drop()
     const subscriptions = [...this.#dispatch.subscriptions]
     for (const subscription of subscriptions) this.#dispatch.remove(subscription)
     this.log?.drop()
     this.owner?.queueDeleted(this)
     for (const subscription of subscriptions) subscription.consumer.cancelled(reason)
+  }
+
+  /** Nothing happens by itself from here on: the queue goes, or the broker stops. */
+  stop(): void {
+    this.#expiry?.stop()
+    this.#idleness?.stop()
+    this.#retries?.stop()
   }
 
   get memoryTight(): boolean {
@@ -266,18 +420,114 @@ export class Queue implements BacklogHost {
     return this.#context.spillLog()
   }
 
+  /** The logs of its priorities, by priority; the lowest is the queue's own. */
+  get levelLogs(): LevelLogs {
+    return this.#levelLogs
+  }
+
+  levelLog(priority: number): QueueLog | null {
+    if (this.log === null) return null
+    const log = this.#context.levelLog()
+    this.#levelLogs.set(priority, log)
+    this.#context.levelsChanged(this)
+    return log
+  }
+
   restored(stored: StoredMessage): Entry {
     const entry = new Entry(this, stored.message, stored.position)
     entry.redelivered = stored.redelivered
+    if (this.#rules.countsDeliveries && stored.redelivered) this.#recall(entry, stored.attempts)
+    if (stored.deadline !== Infinity) {
+      this.#detailsOf(entry).deadline = stored.deadline
+      this.#mortality().watch(entry)
+    }
     return entry
   }
 
+  /** What was out when the broker ended, and nothing is known of, has failed once. */
+  #recall(entry: Entry, attempts: Attempts = { deliveryCount: 1, acquiredCount: 1 }): void {
+    const details = this.#detailsOf(entry)
+    details.deliveryCount = attempts.deliveryCount
+    details.acquiredCount = attempts.acquiredCount
+    details.presented = presentedMessage(entry.message, details, this.#context.codec)
+  }
+
+  get storedDeadline(): number {
+    return this.#backlog.storedDeadline
+  }
+
+  expireStored(now: number): void {
+    this.#backlog.expireStored(now)
+  }
+
+  expired(entry: Entry): void {
+    this.#backlog.remove(entry)
+    this.#giveUp(entry, 'expired')
+  }
+
+  expiredUnread(entry: Entry): void {
+    this.#giveUp(entry, 'expired')
+  }
+
+  /** Somebody has declared the queue again, which counts as a use of it (RabbitMQ: of a classic one). */
+  redeclared(): void {
+    if (this.#rules.type === 'classic') this.#idleness?.used()
+  }
+
+  idle(): void {
+    this.#context.queueUnused(this)
+  }
+
   backlogRead(): void {
+    this.#expiry?.arm()
     this.serve()
+    if (this.#ruled) this.#dropSurplus()
   }
 
   backlogUnreadable(error: unknown): void {
+    this.#expiry?.arm()
     this.#context.queueReadFailed(this, error)
+  }
+
+  /** Whether the queue would be too long with this message. RabbitMQ asks that even if a consumer could take it. */
+  #overflows(message: Message): boolean {
+    const { maxLength, maxLengthBytes } = this.#rules
+    const { count, bytes } = this.#backlog
+    return count + 1 > maxLength || bytes + message.bodyBytes > maxLengthBytes
+  }
+
+  /** RabbitMQ: drop-head. What is too much goes from the front, as far as it is in memory; the rest when it is read. */
+  #dropSurplus(): void {
+    const { maxLength, maxLengthBytes, overflow } = this.#rules
+    if (overflow !== 'drop-head') return
+    const backlog = this.#backlog
+    while (backlog.count > maxLength || backlog.bytes > maxLengthBytes) {
+      if (backlog.count === 0 || !backlog.available) return
+      this.#giveUp(backlog.take()!, 'maxlen')
+    }
+  }
+
+  #timeIdleness(): void {
+    const { expiresMs } = this.#rules
+    if (this.#idleness !== null && this.#idleness.expiresMs === expiresMs) return
+    this.#idleness?.stop()
+    this.#idleness = expiresMs < 0 ? null : new Idleness(expiresMs, this.#context.clock, this)
+  }
+
+  #mortality(): Expiry {
+    return (this.#expiry ??= new Expiry(this.#context.clock, this))
+  }
+
+  #detailsOf(entry: Entry): EntryDetails {
+    return (entry.details ??= new EntryDetails())
+  }
+
+  /** Gives up the next message if its time has passed, though its timer was not yet heard. */
+  #headExpired(): boolean {
+    const entry = this.#backlog.peek()!
+    if (!this.#expiry!.due(entry)) return false
+    this.#giveUp(this.#backlog.take()!, 'expired')
+    return true
   }
 
   #deliver(consumer: Consumer, entry: Entry): void {
@@ -297,8 +547,18 @@ export class Queue implements BacklogHost {
     entry.state = EntryState.unacked
     this.#unackedCount++
     this.#unackedBytes += entry.message.bodyBytes
-    if (entry.stored !== Stored.no && !entry.spilled) this.log!.delivered(entry.position)
+    if (entry.stored !== Stored.no && !entry.spilled) this.#backlog.logOf(entry).delivered(entry.position)
     if (!entry.message.owned) this.#context.window.watch(entry)
+  }
+
+  /** Settles a message that nobody will have, and hands it over to the dead-letter exchange: one batch, one fact. */
+  #giveUp(entry: Entry, reason: DeathReason): void {
+    this.#settle(entry)
+    this.#bury(entry.message, reason)
+  }
+
+  #bury(message: Message, reason: DeathReason): void {
+    if (this.#rules.deadLetterExchange !== null && !this.deleted) this.#context.deadLetter(this, message, reason)
   }
 
   #settle(entry: Entry): void {

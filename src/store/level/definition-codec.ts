@@ -14,6 +14,10 @@ const DEFINITION_KINDS: { readonly [K in Definition['kind']]: number } = {
   exchange: 4,
   queue: 5,
   binding: 6,
+  'topic-permission': 7,
+  policy: 8,
+  'vhost-limits': 9,
+  'user-limits': 10,
 }
 
 /** The key of a definition: the same identity has the same key, whatever the order of arguments was. */

@@ -10,9 +10,12 @@
 //     u8      priority, if any                     varint  bytes of further fields, if any, and these
 //     varint  expiration in ms, if any             properties, body
 //     texts   exchange and routing key, unless as before
+//
+// Further fields are the number of the body, if that is kept elsewhere, then an octet that tells which others there are,
+// and these in the order of its bits.
 import { crc32 } from 'node:zlib'
 import type { MessageFacts } from '../../core/message.ts'
-import { Message } from '../../core/message.ts'
+import { Deaths, Message } from '../../core/message.ts'
 import type { StoredMessage } from '../../core/ports.ts'
 import type { Entry } from '../../core/queue/entry.ts'
 import { Stored } from '../../core/queue/entry.ts'
@@ -40,8 +43,17 @@ const Flag = {
   bodyElsewhere: 0x80,
 } as const
 
-/** The most that an entry takes beside its texts, properties and body. */
+/** The further fields of an entry, as bits. Their numbers are part of the format. */
+const Further = {
+  /** When it expires, in milliseconds since 1970. */
+  deadline: 0x01,
+  /** One octet: what is known of the message's deaths. */
+  deaths: 0x02,
+} as const
+
+/** The most that an entry takes beside its texts, properties, body and further fields, and the most that those take. */
 const ENTRY_BYTES_MAX = 2 + 8 + 8 + 8 + 8
+const FURTHER_BYTES_MAX = 1 + 8 + 1 + 8 + 1
 
 /** What was written last: mostly the next message has the same route. */
 const route = { exchange: '', routingKey: '', bytes: Buffer.of(0, 0) }
@@ -91,6 +103,7 @@ export function packFragment(
     const message = entry.message
     size += ENTRY_BYTES_MAX + message.propertiesBytes
     if (!sharesBody(message)) size += message.bodyBytes
+    if (hasFurther(entry)) size += FURTHER_BYTES_MAX
     if (count === 0 || message.exchange !== exchange || message.routingKey !== routingKey) {
       exchange = message.exchange
       routingKey = message.routingKey
@@ -148,14 +161,16 @@ function putEntries(
     if (sameRoute) flags |= Flag.sameRoute
     if (entry.redelivered) flags |= Flag.redelivered
     const shared = sharesBody(message)
-    if (shared) flags |= Flag.bodyElsewhere | Flag.further
+    if (shared) flags |= Flag.bodyElsewhere
+    const further = hasFurther(entry)
+    if (further) flags |= Flag.further
     at = putVarint(bytes, at, previous < 0 ? 0 : position - previous)
     previous = position
     bytes[at++] = flags
     if (message.priority !== 0) bytes[at++] = message.priority
     if (expirationMs >= 0) {
       at = putVarint(bytes, at, expirationMs)
-      page.expires(now + expirationMs)
+      if (!further) page.expires(now + expirationMs)
     }
     if (!sameRoute) {
       exchange = message.exchange
@@ -166,7 +181,7 @@ function putEntries(
     const bodyBytes = message.bodyEnd - message.bodyStart
     at = putVarint(bytes, at, message.propertiesEnd - message.propertiesStart)
     at = putVarint(bytes, at, bodyBytes)
-    if (shared) at = putFurther(bytes, at, share(message, position))
+    if (further) at = putFurther(bytes, at, entry, shared ? share(message, position) : 0, page)
     const propertiesStart = at
     at = putBytes(bytes, at, message.properties, message.propertiesStart, message.propertiesEnd)
     if (!shared) {
@@ -180,11 +195,33 @@ function putEntries(
   return at
 }
 
-/** Writes the further fields, of which there is one: the number of the body. */
-function putFurther(target: Buffer, at: number, body: number): number {
-  const end = putVarint(target, at + 1, body)
-  target[at] = end - at - 1
-  return end
+/** Whether there is more to say of an entry than of most. */
+function hasFurther(entry: Entry): boolean {
+  const { details, message } = entry
+  return details !== null || message.deaths !== Deaths.none || sharesBody(message)
+}
+
+/** Writes the further fields: the number of the body, if that is elsewhere, and then what else there is. */
+function putFurther(bytes: Buffer, start: number, entry: Entry, body: number, page: Page): number {
+  const { deaths } = entry.message
+  const deadline = entry.details?.deadline ?? Infinity
+  // The length is known at the end, and takes one octet.
+  let at = start + 1
+  if (body !== 0) at = putVarint(bytes, at, body)
+  let which = 0
+  const whichAt = at++
+  if (deadline !== Infinity) {
+    which |= Further.deadline
+    at = putVarint(bytes, at, deadline)
+    page.expires(deadline)
+  }
+  if (deaths !== Deaths.none) {
+    which |= Further.deaths
+    bytes[at++] = deaths
+  }
+  bytes[whichAt] = which
+  bytes[start] = at - start - 1
+  return at
 }
 
 /** Copies bytes: few of them in a loop, for a call into the engine costs as much as some dozens. */
@@ -269,26 +306,43 @@ function unpackEntries(bytes: Buffer, at: number, end: number, wanted: Wanted, f
     }
     const propertiesBytes = reader.varint()
     const bodyBytes = reader.varint()
-    const furtherEnd = flags & Flag.further ? reader.varint() + reader.at : reader.at
-    const sharedBody = flags & Flag.bodyElsewhere ? reader.varint() : 0
-    reader.skip(furtherEnd - reader.at)
-    const start = reader.skip(sharedBody === 0 ? propertiesBytes + bodyBytes : propertiesBytes)
+    further.body = 0
+    further.deadline = Infinity
+    further.deaths = Deaths.none
+    if (flags & Flag.further) readFurther(reader, (flags & Flag.bodyElsewhere) !== 0)
+    if (further.deadline === Infinity && facts.expirationMs >= 0) further.deadline = storedAt + facts.expirationMs
+    const shared = further.body !== 0
+    const start = reader.skip(shared ? propertiesBytes : propertiesBytes + bodyBytes)
     if (!wanted.wants(position)) continue
     const bodyStart = start + propertiesBytes
     const bodyEnd = bodyStart + bodyBytes
-    const message =
-      sharedBody === 0
-        ? new Message(exchange, routingKey, facts, bytes, start, bodyStart, bytes, bodyStart, bodyEnd, true)
-        : new Message(exchange, routingKey, facts, bytes, start, bodyStart, NO_BODY, 0, bodyBytes, true)
-    message.sharedBody = sharedBody
+    const message = shared
+      ? new Message(exchange, routingKey, facts, bytes, start, bodyStart, NO_BODY, 0, bodyBytes, true)
+      : new Message(exchange, routingKey, facts, bytes, start, bodyStart, bytes, bodyStart, bodyEnd, true)
+    message.sharedBody = further.body
+    message.deaths = further.deaths
     const redelivered = (flags & Flag.redelivered) !== 0 || wanted.redelivered(position)
-    found.push({ position, message, redelivered, storedAt })
+    found.push({ position, message, redelivered, storedAt, deadline: further.deadline })
   }
   return position
 }
 
 /** Stands for a body that is still to be read. */
 const NO_BODY = Buffer.alloc(0)
+
+/** The further fields of the entry that is being read. */
+const further: { body: number; deadline: number; deaths: Deaths } = { body: 0, deadline: Infinity, deaths: Deaths.none }
+
+/** Reads the fields that are known. What a later version has put behind them is stepped over. */
+function readFurther(reader: RecordReader, bodyElsewhere: boolean): void {
+  const length = reader.varint()
+  const end = reader.at + length
+  if (bodyElsewhere) further.body = reader.varint()
+  const which = reader.at < end ? reader.byte() : 0
+  if (which & Further.deadline) further.deadline = reader.varint()
+  if (which & Further.deaths) further.deaths = reader.byte() as Deaths
+  reader.skip(end - reader.at)
+}
 
 const EVERYTHING: Wanted = { wants: () => true, redelivered: () => false }
 
@@ -299,9 +353,9 @@ export function scanFragments(page: Page, values: readonly Buffer[]): void {
     unpackFragments(value, page.last + 1, EVERYTHING, found)
     if (found.length === 0) continue
     page.beginFragment(found[0]!.position)
-    for (const { position, message, storedAt } of found) {
+    for (const { position, message, deadline } of found) {
       page.add(position, message.bodyBytes)
-      if (message.expirationMs >= 0) page.expires(storedAt + message.expirationMs)
+      if (deadline !== Infinity) page.expires(deadline)
     }
     page.bytes += value.length
   }

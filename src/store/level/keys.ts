@@ -15,10 +15,18 @@ export const Kind = {
   index: 0x21,
   /** Log, position → the end of a range whose pages are being deleted. */
   erasure: 0x22,
+  /** Log, position → how often the message there was tried. */
+  attempts: 0x23,
   /** Log, position of the first entry → entries. */
   fragment: 0x30,
   /** Log, position of the first entry → bytes that were found damaged, kept for whoever can read them. */
   setAside: 0x31,
+  /** Delay log → what is known of it. */
+  delayLog: 0x40,
+  /** Delay log, time at which it is due, order → a message that waits. */
+  delayed: 0x41,
+  /** The same, for one that was found damaged. */
+  delayedAside: 0x42,
   /** Number of a body → the body, which several entries have in common. */
   body: 0x32,
   /** Number of a body, log, position → nothing: the entry there has this body. */

@@ -1,13 +1,13 @@
 // One queue's log in the database: what waits for a batch, and how far positions and deliveries went.
-import type { LogSummary, Publisher, QueueLog, StoredMessage } from '../../core/ports.ts'
+import type { Attempts, ExpiringStretch, LogSummary, Publisher, QueueLog, StoredMessage } from '../../core/ports.ts'
 import type { Entry } from '../../core/queue/entry.ts'
 import { Stored } from '../../core/queue/entry.ts'
 import type { Batch, BatchMember } from './committer.ts'
-import { Kind, logKey } from './keys.ts'
+import { Kind, logKey, positionKey } from './keys.ts'
 import type { PageOwner, StoreContext } from './log-pages.ts'
 import { LogPages } from './log-pages.ts'
 import type { Page } from './page.ts'
-import { encodeLogRecord } from './records.ts'
+import { encodeAttempts, encodeLogRecord } from './records.ts'
 import { DELIVERED_AHEAD_MAX, DELIVERED_SUSTAINED, ENTRY_BYTES, NEXT_AHEAD, PAGE_ENTRIES } from './tuning.ts'
 
 /** What the database holds of a log when it is opened. */
@@ -15,6 +15,8 @@ export interface RecoveredLog {
   readonly pages: Page[]
   /** The positions at which damaged bytes are kept. */
   readonly aside: number[]
+  /** How often messages were tried, by position. */
+  readonly attempts: Map<number, Attempts>
   /** Above every position that the pages do not tell of. */
   next: number
   deliveredBelow: number
@@ -38,6 +40,7 @@ function entryBytes(entry: Entry): number {
 export class LevelLog implements QueueLog, BatchMember, PageOwner {
   readonly id: number
   readonly recovered: LogSummary
+  readonly recoveredDeadlines: readonly ExpiringStretch[]
   readonly #context: StoreContext
   readonly #pages: LogPages
 
@@ -64,6 +67,10 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
   #lastSerial = 0
   #ahead = 0
 
+  /** How often messages were tried, by position. Most logs know nothing of that. */
+  #attempts: Map<number, Attempts> | null
+  /** The positions of which that is to be written, or deleted. */
+  readonly #attemptsChanged = new Set<number>()
   /** The bodies that entries have elsewhere, by position. Most logs have none. */
   #bodies: Map<number, number> | null
 
@@ -76,6 +83,7 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
     this.id = id
     this.#context = context
     this.#pages = new LogPages(id, context, this, recovered.pages, recovered.aside)
+    this.#attempts = recovered.attempts.size > 0 ? recovered.attempts : null
     this.#bodies = recovered.bodies
     this.#deliveredBelow = recovered.deliveredBelow
     this.#recordDelivered = recovered.deliveredBelow
@@ -83,6 +91,9 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
     this.#recordNext = recovered.next
     this.#storedBelow = Math.max(recovered.next, recovered.deliveredBelow, last === undefined ? 0 : last.last + 1)
     this.#durableBelow = this.#storedBelow
+    this.recoveredDeadlines = recovered.pages
+      .filter((page) => page.expiresFirst > 0)
+      .map((page) => ({ first: page.first, last: page.last, deadline: page.expiresFirst }))
     const first = this.#pages.first()
     this.recovered = {
       count: recovered.pages.reduce((sum, page) => sum + page.live, 0),
@@ -113,6 +124,7 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
   }
 
   settle(entry: Entry): void {
+    if (this.#attempts !== null) this.#forgetAttempts(entry.position)
     if (entry.stored === Stored.written) {
       entry.stored = Stored.no
       if (this.#dropped) return
@@ -128,16 +140,34 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
     if (position < this.#storedBelow && position >= this.#recordDelivered - (this.#ahead >> 1)) this.enlist()
   }
 
+  attempted(position: number, attempts: Attempts): void {
+    if (this.#dropped) return
+    const { deliveryCount, acquiredCount } = attempts
+    this.#attempts ??= new Map()
+    this.#attempts.set(position, { deliveryCount, acquiredCount })
+    this.#attemptsChanged.add(position)
+    this.enlist()
+  }
+
   async read(from: number, below: number): Promise<readonly StoredMessage[]> {
     if (this.#dropped) return []
     const found = await this.#pages.read(from, below)
-    return found.length > 0 ? found : this.#readPending(from, below)
+    const all = found.length > 0 ? found : this.#readPending(from, below)
+    const known = this.#attempts
+    if (known === null) return all
+    return all.map((stored) => {
+      const attempts = known.get(stored.position)
+      return attempts === undefined ? stored : { ...stored, attempts }
+    })
   }
 
   discard(from: number, below: number): void {
     if (this.#dropped) return
     for (const entry of this.#entries) {
       if (entry !== null && entry.position >= from && entry.position < below) this.#strike(entry)
+    }
+    for (const position of this.#attempts?.keys() ?? []) {
+      if (position >= from && position < below) this.#forgetAttempts(position)
     }
     this.#pages.discard(from, Math.min(below, this.#storedBelow))
     for (const position of this.#bodies?.keys() ?? []) {
@@ -148,6 +178,7 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
   drop(): void {
     if (this.#dropped) return
     for (const entry of this.#entries) if (entry !== null) this.#strike(entry)
+    for (const position of this.#attempts?.keys() ?? []) this.#forgetAttempts(position)
     this.#dropped = true
     for (const position of this.#bodies?.keys() ?? []) this.#releaseBody(position)
     this.enlist()
@@ -163,6 +194,7 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
   contribute(batch: Batch): void {
     this.#enlisted = false
     if (this.#entries.length > 0) this.#store(batch)
+    if (this.#attemptsChanged.size > 0) this.#writeAttempts(batch)
     if (this.#dropped) {
       this.#pages.drop(batch)
       batch.del(logKey(Kind.log, this.id))
@@ -197,6 +229,22 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
 
   wasDelivered(position: number): boolean {
     return position < this.#deliveredBelow
+  }
+
+  #forgetAttempts(position: number): void {
+    if (!this.#attempts!.delete(position)) return
+    this.#attemptsChanged.add(position)
+    this.enlist()
+  }
+
+  #writeAttempts(batch: Batch): void {
+    for (const position of this.#attemptsChanged) {
+      const attempts = this.#attempts?.get(position)
+      const key = positionKey(Kind.attempts, this.id, position)
+      if (attempts === undefined) batch.del(key)
+      else batch.put(key, encodeAttempts(attempts))
+    }
+    this.#attemptsChanged.clear()
   }
 
   /** Takes an entry out of what waits: it is accepted without having been written. */
@@ -266,7 +314,9 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
     for (const entry of this.#entries) {
       if (entry === null || entry.position < from || entry.position >= below) continue
       const redelivered = entry.redelivered || this.wasDelivered(entry.position)
-      found.push({ position: entry.position, message: entry.message, redelivered, storedAt: this.#context.now() })
+      const deadline = entry.details?.deadline ?? Infinity
+      const storedAt = this.#context.now()
+      found.push({ position: entry.position, message: entry.message, redelivered, storedAt, deadline })
       if (found.length === PAGE_ENTRIES) break
     }
     return found

@@ -1,6 +1,6 @@
 // The store on LevelDB: definitions, and a paged log for each queue, all in one database, so that one batch is one fact.
 import type { Definition } from '../../core/definitions.ts'
-import type { LostMessages, QueueLog, Store, StoreMonitor } from '../../core/ports.ts'
+import type { DelayLog, LostMessages, QueueLog, Store, StoreMonitor } from '../../core/ports.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { systemClock } from '../../lib/clock.ts'
 import type { Turn } from '../../lib/turn.ts'
@@ -9,6 +9,7 @@ import { DamagedRecordError } from './bytes.ts'
 import { Committer } from './committer.ts'
 import type { Database, DatabaseFactory } from './database.ts'
 import { StoreOpenError, levelDatabase, openDatabase, prepareDirectory } from './database.ts'
+import { LevelDelayLog } from './delay-log.ts'
 import { definitionKey, encodeDefinition } from './definition-codec.ts'
 import { Eraser } from './eraser.ts'
 import { Kind, kindKey } from './keys.ts'
@@ -17,7 +18,7 @@ import { LevelLog } from './level-log.ts'
 import type { StoreContext } from './log-pages.ts'
 import type { Recovered } from './recovery.ts'
 import { FORMAT, checkFormat, emptyLog, recover } from './recovery.ts'
-import { encodeNumber } from './records.ts'
+import { encodeNumber, type DelayRecord } from './records.ts'
 import type { LevelTuning } from './tuning.ts'
 
 /** Logs from this id on hold what need not survive: they are deleted when the store is opened. */
@@ -45,6 +46,7 @@ export class LevelStore implements Store {
   /** Logs that were found and not asked for yet. */
   readonly #recovered: Map<number, RecoveredLog>
   readonly #logs: Map<number, LevelLog>
+  readonly #delayLogs: Map<number, DelayRecord>
   #nextLog: number
   #nextSpill: number
 
@@ -52,6 +54,7 @@ export class LevelStore implements Store {
     this.#context = context
     this.#logs = logs
     this.#recovered = recovered.logs
+    this.#delayLogs = recovered.delayLogs
     this.#nextLog = recovered.nextLog
     this.#nextSpill = SPILL_FIRST
     // What was spilled before the last end is nobody's any more.
@@ -64,6 +67,12 @@ export class LevelStore implements Store {
       for (const { from, pages } of erasures) context.eraser.add({ log: id, pages, record: from })
       // Its pages are still there: the id is not given again before the next start.
       this.#nextSpill = Math.max(this.#nextSpill, id + 1)
+    }
+    for (const [id, record] of recovered.delayLogs) {
+      if (id < SPILL_FIRST && !record.dropped) continue
+      this.#delayLogs.delete(id)
+      this.#nextSpill = Math.max(this.#nextSpill, id + 1)
+      void new LevelDelayLog(id, context, { ...record, dropped: true }, () => undefined).erase()
     }
     if (context.eraser.waiting || context.bodies.waiting) context.committer.schedule()
   }
@@ -108,14 +117,7 @@ export class LevelStore implements Store {
   }
 
   log(id?: number): QueueLog {
-    if (id === undefined) {
-      id = this.#nextLog++
-      this.#context.committer.change({
-        type: 'put',
-        key: kindKey(Kind.nextLog),
-        value: encodeNumber(this.#nextLog),
-      })
-    }
+    id ??= this.#newId()
     let log = this.#logs.get(id)
     if (log === undefined) {
       const recovered = this.#recovered.get(id) ?? emptyLog()
@@ -129,6 +131,13 @@ export class LevelStore implements Store {
     return this.log(this.#nextSpill++)
   }
 
+  delays(stored: (due: number) => void, durable: boolean, id?: number): DelayLog {
+    const known = id ?? (durable ? this.#newId() : this.#nextSpill++)
+    const record = this.#delayLogs.get(known) ?? { count: 0, next: 0, dropped: false }
+    this.#delayLogs.delete(known)
+    return new LevelDelayLog(known, this.#context, record, stored)
+  }
+
   whenDurable(callback: () => void): void {
     this.#context.committer.whenDurable(callback)
   }
@@ -138,6 +147,13 @@ export class LevelStore implements Store {
     this.#context.eraser.close()
     for (const log of this.#logs.values()) log.close()
     await this.#context.committer.close()
+  }
+
+  /** An id that no log has had. */
+  #newId(): number {
+    const id = this.#nextLog++
+    this.#context.committer.change({ type: 'put', key: kindKey(Kind.nextLog), value: encodeNumber(this.#nextLog) })
+    return id
   }
 }
 

@@ -1,5 +1,6 @@
 // The values of the small records beside the pages. Each begins with a CRC-32 of what follows and a version.
 import { crc32 } from 'node:zlib'
+import type { Attempts } from '../../core/ports.ts'
 import { DamagedRecordError, RecordReader, putVarint } from './bytes.ts'
 import { Page } from './page.ts'
 
@@ -24,6 +25,34 @@ export function encodeLogRecord(record: LogRecord): Buffer {
 export function decodeLogRecord(value: Buffer): LogRecord {
   const reader = new RecordReader(unseal(value))
   return { next: reader.varint(), deliveredBelow: reader.varint() }
+}
+
+/** What is known of a delay log. */
+export interface DelayRecord {
+  readonly count: number
+  /** Above the order of every message that was ever in it. */
+  readonly next: number
+  /** Its messages are being deleted. */
+  readonly dropped: boolean
+}
+
+export function encodeDelayRecord(record: DelayRecord): Buffer {
+  const at = putVarint(scratch, putVarint(scratch, HEADER_BYTES, record.count), record.next)
+  return taken(putVarint(scratch, at, record.dropped ? 1 : 0))
+}
+
+export function decodeDelayRecord(value: Buffer): DelayRecord {
+  const reader = new RecordReader(unseal(value))
+  return { count: reader.varint(), next: reader.varint(), dropped: reader.varint() === 1 }
+}
+
+export function encodeAttempts(attempts: Attempts): Buffer {
+  return taken(putVarint(scratch, putVarint(scratch, HEADER_BYTES, attempts.deliveryCount), attempts.acquiredCount))
+}
+
+export function decodeAttempts(value: Buffer): Attempts {
+  const reader = new RecordReader(unseal(value))
+  return { deliveryCount: reader.varint(), acquiredCount: reader.varint() }
 }
 
 /** The number in a record that holds only that. */

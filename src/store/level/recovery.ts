@@ -9,7 +9,14 @@ import type { BodyReference } from './bodies.ts'
 import { Kind, POSITION_MAX, kindEnd, kindKey, logOfKey, positionKey, positionOfKey, referenceOfKey } from './keys.ts'
 import type { RecoveredLog } from './level-log.ts'
 import { Page } from './page.ts'
-import { decodeIndexRecord, decodeLogRecord, decodeNumber } from './records.ts'
+import {
+  decodeAttempts,
+  decodeDelayRecord,
+  decodeIndexRecord,
+  decodeLogRecord,
+  decodeNumber,
+  type DelayRecord,
+} from './records.ts'
 
 /** The version of the format that this broker writes. Older ones are read; newer ones are refused. */
 export const FORMAT = 1
@@ -28,13 +35,14 @@ export interface Recovered {
   readonly definitions: Definition[]
   readonly logs: Map<number, RecoveredLog>
   readonly erasures: Map<number, UnfinishedErasure[]>
+  readonly delayLogs: Map<number, DelayRecord>
   readonly nextLog: number
   readonly bodies: { readonly live: BodyReference[]; readonly dead: BodyReference[] }
 }
 
 /** A log that nothing is known of. */
 export function emptyLog(): RecoveredLog {
-  return { pages: [], aside: [], next: 0, deliveredBelow: 0, bodies: null }
+  return { pages: [], aside: [], attempts: new Map(), next: 0, deliveredBelow: 0, bodies: null }
 }
 
 /**
@@ -69,6 +77,7 @@ export async function recover(database: Database): Promise<Recovered> {
     definitions,
     logs: new Map(),
     erasures: new Map(),
+    delayLogs: new Map(),
     nextLog: nextLog === undefined ? 1 : decodeNumber(nextLog),
     bodies: { live: [], dead: [] },
   }
@@ -80,8 +89,12 @@ export async function recover(database: Database): Promise<Recovered> {
       recovered.erasures.set(id, erasures)
     }
   }
+  for await (const found of recordsOf(database, Kind.delayLog)) {
+    for (const [key, value] of found) recovered.delayLogs.set(logOfKey(key), decodeDelayRecord(value))
+  }
   await recoverPages(database, recovered)
   await recoverLogs(database, recovered)
+  await recoverAttempts(database, recovered)
   await recoverBodies(database, recovered.logs, recovered.bodies)
   for await (const found of recordsOf(database, Kind.setAside)) {
     for (const [key] of found) logOf(recovered, logOfKey(key)).aside.push(positionOfKey(key))
@@ -101,6 +114,16 @@ async function recoverPages(database: Database, recovered: Recovered): Promise<v
     }
   }
   for (const { log, first } of damaged) await rebuildPage(database, recovered, log, first)
+}
+
+/** A count that is damaged is lost: its message counts as one that has failed once. */
+async function recoverAttempts(database: Database, recovered: Recovered): Promise<void> {
+  for await (const found of recordsOf(database, Kind.attempts)) {
+    for (const [key, value] of found) {
+      const attempts = undamaged(() => decodeAttempts(value))
+      if (attempts !== null) logOf(recovered, logOfKey(key)).attempts.set(positionOfKey(key), attempts)
+    }
+  }
 }
 
 async function recoverLogs(database: Database, recovered: Recovered): Promise<void> {

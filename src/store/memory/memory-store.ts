@@ -1,12 +1,21 @@
 // The store without a disk: for tests of what lies above, and for brokers whose messages need not survive them.
 import type { Definition } from '../../core/definitions.ts'
-import type { LogSummary, Publisher, QueueLog, Store, StoredMessage } from '../../core/ports.ts'
+import type {
+  DelayLog,
+  ExpiringStretch,
+  LogSummary,
+  Publisher,
+  QueueLog,
+  Store,
+  StoredMessage,
+} from '../../core/ports.ts'
 import type { Entry } from '../../core/queue/entry.ts'
 import { Stored } from '../../core/queue/entry.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { systemClock } from '../../lib/clock.ts'
 import type { Turn, TurnTask } from '../../lib/turn.ts'
 import { Stage } from '../../lib/turn.ts'
+import { MemoryDelayLog } from './memory-delay-log.ts'
 
 export interface MemoryStoreOptions {
   readonly turn: Turn
@@ -19,7 +28,7 @@ export class MemoryStore implements Store, TurnTask {
   readonly #clock: Clock
   readonly #logs = new Map<number, MemoryLog>()
   #nextLog = 1
-  readonly #waiting: MemoryLog[] = []
+  readonly #waiting: { commit(now: number): void }[] = []
   #changed = false
   #enlisted = false
   readonly #waiters: (() => void)[] = []
@@ -63,6 +72,13 @@ export class MemoryStore implements Store, TurnTask {
     return this.log()
   }
 
+  delays(stored: (due: number) => void): DelayLog {
+    return new MemoryDelayLog(this.#nextLog++, stored, (log) => {
+      this.#waiting.push(log)
+      this.#enlist()
+    })
+  }
+
   whenDurable(callback: () => void): void {
     if (this.#changed || this.#waiting.length > 0) this.#waiters.push(callback)
     else callback()
@@ -97,6 +113,7 @@ interface Kept {
 class MemoryLog implements QueueLog {
   readonly id: number
   readonly recovered: LogSummary = { count: 0, bodyBytes: 0, first: 0, next: 0 }
+  readonly recoveredDeadlines: readonly ExpiringStretch[] = []
   readonly #clock: Clock
   readonly #enlist: (log: MemoryLog) => void
   #entries: (Entry | null)[] = []
@@ -141,12 +158,17 @@ class MemoryLog implements QueueLog {
     if (position >= this.#deliveredBelow) this.#deliveredBelow = position + 1
   }
 
+  /** An entry that is kept brings its counts along. */
+  attempted(): void {}
+
   read(from: number, below: number): Promise<readonly StoredMessage[]> {
     const found: StoredMessage[] = []
     for (const { entry, storedAt } of this.#all()) {
       if (entry.position < from || entry.position >= below) continue
       const redelivered = entry.redelivered || entry.position < this.#deliveredBelow
-      found.push({ position: entry.position, message: entry.message, redelivered, storedAt })
+      const deadline = entry.details?.deadline ?? Infinity
+      const attempts = entry.details === null ? {} : { attempts: entry.details }
+      found.push({ position: entry.position, message: entry.message, redelivered, storedAt, deadline, ...attempts })
       if (found.length === READ_MAX) break
     }
     return Promise.resolve(found)

@@ -9,7 +9,7 @@ import { exchangeProperties, longstr, messageOf, queueNamed, signedint, table } 
 
 /** Headers of the one message that these tests send. */
 const headers = table({ colour: longstr('red') })
-const codec: PropertyCodec = { headers: () => headers }
+const codec: PropertyCodec = { headers: () => headers, property: () => null, rewritten: () => Buffer.alloc(2) }
 
 function exchangeOf(type: string): Exchange {
   return createExchange('x', exchangeProperties(type), codec)

@@ -15,7 +15,14 @@ class Topology {
 
   exchange(name: string, type = 'direct', alternate?: string): this {
     const args = alternate === undefined ? NO_ARGUMENTS : table({ 'alternate-exchange': longstr(alternate) })
-    this.exchanges.set(name, createExchange(name, exchangeProperties(type, args), { headers: () => NO_ARGUMENTS }))
+    this.exchanges.set(
+      name,
+      createExchange(name, exchangeProperties(type, args), {
+        headers: () => NO_ARGUMENTS,
+        property: () => null,
+        rewritten: () => Buffer.alloc(2),
+      }),
+    )
     return this
   }
 

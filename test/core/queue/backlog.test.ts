@@ -1,9 +1,10 @@
 // A backlog over logs that answer when the test says so. Ten bytes a message; limits small enough to count.
+import fc from 'fast-check'
 import { describe, expect, it, vi } from 'vitest'
 import { Message } from '../../../src/core/message.ts'
-import type { LogSummary, Publisher, QueueLog, StoredMessage } from '../../../src/core/ports.ts'
+import type { ExpiringStretch, LogSummary, Publisher, QueueLog, StoredMessage } from '../../../src/core/ports.ts'
 import { Backlog, type BacklogHost } from '../../../src/core/queue/backlog.ts'
-import { Entry, EntryState, Stored } from '../../../src/core/queue/entry.ts'
+import { Entry, EntryDetails, EntryState, Stored } from '../../../src/core/queue/entry.ts'
 import { queueNamed } from '../../support/core.ts'
 
 const MESSAGE_BYTES = 10
@@ -36,8 +37,10 @@ interface Reading {
 class FakeLog implements QueueLog {
   readonly id = 1
   readonly recovered: LogSummary
+  readonly recoveredDeadlines: ExpiringStretch[] = []
   durableBelow = 0
   readonly stored = new Map<number, Message>()
+  readonly deadlines = new Map<number, number>()
   readonly readings: Reading[] = []
   readonly discards: [number, number][] = []
   dropped = false
@@ -66,10 +69,15 @@ class FakeLog implements QueueLog {
   /** What was appended is on disk. */
   commit(): void {
     for (const entry of this.#pending.splice(0)) {
+      if (entry.details !== null) this.deadlines.set(entry.position, entry.details.deadline)
       entry.stored = Stored.written
       this.stored.set(entry.position, entry.message)
       this.durableBelow = entry.position + 1
     }
+  }
+
+  attempted(): void {
+    throw new Error('a backlog tries nothing')
   }
 
   delivered(): void {
@@ -98,7 +106,13 @@ class FakeLog implements QueueLog {
     else if (answer === 'nothing') resolve([])
     else
       resolve(
-        positions.map((position) => ({ position, message: this.stored.get(position)!, redelivered, storedAt: 0 })),
+        positions.map((position) => ({
+          position,
+          message: this.stored.get(position)!,
+          redelivered,
+          storedAt: 0,
+          deadline: this.deadlines.get(position) ?? Infinity,
+        })),
       )
     await settled()
   }
@@ -118,6 +132,7 @@ class Bench implements BacklogHost {
   /** Entries that were made of what was read. */
   restorations = 0
   reads = 0
+  readonly expired: number[] = []
   #next: number
 
   constructor(log: FakeLog | null = new FakeLog()) {
@@ -132,7 +147,13 @@ class Bench implements BacklogHost {
 
   restored(stored: StoredMessage): Entry {
     this.restorations++
-    return new Entry(queue, stored.message, stored.position)
+    const entry = new Entry(queue, stored.message, stored.position)
+    if (stored.deadline !== Infinity) mortal(entry, stored.deadline)
+    return entry
+  }
+
+  expiredUnread(entry: Entry): void {
+    this.expired.push(this.#settle(entry))
   }
 
   backlogRead(): void {
@@ -146,12 +167,20 @@ class Bench implements BacklogHost {
   }
 
   /** Pushes messages: a letter for each, `p` for persistent and `t` for transient ones. */
-  push(kinds: string): void {
-    for (const kind of kinds) {
+  push(kinds: string, deadline = Infinity): Entry[] {
+    return Array.from(kinds, (kind) => {
       const entry = new Entry(queue, messageOf(kind === 'p'), this.#next++)
+      if (deadline !== Infinity) mortal(entry, deadline)
       if (kind === 'p' && this.log !== null) this.log.append(entry, null)
       this.backlog.push(entry)
-    }
+      return entry
+    })
+  }
+
+  /** Takes an entry out of the middle. */
+  remove(entry: Entry): void {
+    this.backlog.remove(entry)
+    this.#settle(entry)
   }
 
   commit(): void {
@@ -186,6 +215,11 @@ class Bench implements BacklogHost {
     if (entry.stored !== Stored.no) this.backlog.logOf(entry).settle(entry)
     return entry.position
   }
+}
+
+function mortal(entry: Entry, deadline: number): void {
+  entry.details = new EntryDetails()
+  entry.details.deadline = deadline
 }
 
 function span(from: number, below: number): number[] {
@@ -429,7 +463,13 @@ describe('a purge', () => {
     }
     expect(bench.take()).toEqual(span(50, 60))
     expect(bench.log!.readings).toEqual([read])
-    const late = [0, 1].map((position) => ({ position, message: messageOf(true), redelivered: false, storedAt: 0 }))
+    const late = [0, 1].map((position) => ({
+      position,
+      message: messageOf(true),
+      redelivered: false,
+      storedAt: 0,
+      deadline: Infinity,
+    }))
     bench.log!.readings.shift()
     read.resolve(late)
     await settled()
@@ -477,5 +517,112 @@ describe('a page that cannot be read', () => {
     expect(bench.state).toEqual({ count: 30, bytes: 300, transientBytes: 0 })
     expect(await bench.drain()).toEqual(span(20, 50))
     expect(bench.state).toEqual(EMPTY)
+  })
+})
+
+describe('entries that are removed from where they stand', () => {
+  it('are skipped, in memory and on disk, and counted no longer', async () => {
+    const kinds = fc.array(fc.constantFrom('p', 't'), { maxLength: 150 })
+    const steps = fc.array(fc.record({ kinds, removals: fc.array(fc.nat()), takes: fc.nat(20), commit: fc.boolean() }))
+    await fc.assert(
+      fc.asyncProperty(steps, async (all) => {
+        const bench = new Bench()
+        const expected = new Set<number>()
+        const entries: Entry[] = []
+        const taken: number[] = []
+        for (const step of all) {
+          for (const entry of bench.push(step.kinds.join(''))) {
+            entries.push(entry)
+            expected.add(entry.position)
+          }
+          for (const removal of step.removals) {
+            // What was dropped from memory is not the entry that it was: a queue never removes such a one.
+            const entry = entries[removal % (entries.length || 1)]
+            if (entry === undefined || entry.state !== EntryState.ready || !expected.has(entry.position)) continue
+            if (entry.stored !== Stored.no) continue
+            bench.remove(entry)
+            expected.delete(entry.position)
+          }
+          if (step.commit) bench.commit()
+          for (const position of bench.take(step.takes)) {
+            taken.push(position)
+            expected.delete(position)
+          }
+          expect(bench.backlog.count).toBe(expected.size)
+          expect(bench.backlog.bytes).toBe(expected.size * MESSAGE_BYTES)
+        }
+        bench.commit()
+        const rest = [...expected]
+        expect(await bench.drain()).toEqual(rest)
+        expect(bench.state).toEqual({ count: 0, bytes: 0, transientBytes: 0 })
+        expect(taken).toEqual(taken.toSorted((a, b) => a - b))
+      }),
+      { numRuns: 300 },
+    )
+  })
+
+  it('do not hold on to memory: as many as are left at the most', () => {
+    const bench = new Bench(null)
+    const entries = bench.push('t'.repeat(60))
+    for (const entry of entries.slice(1)) bench.remove(entry)
+    expect(bench.take()).toEqual([0])
+    for (const entry of bench.push('t'.repeat(59)).slice(1)) bench.remove(entry)
+    bench.backlog.clear(() => undefined)
+    expect(bench.state).toEqual({ count: 0, bytes: 0, transientBytes: 0 })
+    bench.push('tt')
+    expect(bench.take().length).toBe(2)
+  })
+})
+
+describe('messages that expire on disk', () => {
+  /** A backlog of a head, ten stored messages that expire at 1000 and 2000 in turns, and a tail. */
+  async function paged(): Promise<Bench> {
+    const bench = new Bench()
+    for (let i = 0; i < 30; i++) {
+      bench.push('p', i % 2 === 0 ? 1000 : 2000)
+      bench.commit()
+    }
+    bench.push('pp')
+    expect(bench.backlog.storedDeadline).toBe(1000)
+    await settled()
+    return bench
+  }
+
+  it('are read when the first of them is due, and told of one by one', async () => {
+    const bench = await paged()
+    const before = bench.backlog.count
+    bench.backlog.expireStored(1000)
+    expect(bench.backlog.storedDeadline).toBe(Infinity)
+    for (let rounds = 0; bench.log!.readings.length > 0 && rounds < 20; rounds++) {
+      await bench.log!.answer()
+      if (bench.backlog.storedDeadline <= 1000) bench.backlog.expireStored(1000)
+    }
+    expect(bench.expired.length).toBeGreaterThan(0)
+    expect(bench.expired.every((position) => position % 2 === 0)).toBe(true)
+    expect(bench.backlog.count).toBe(before - bench.expired.length)
+    expect(bench.backlog.storedDeadline).toBe(2000)
+    const gone = new Set(bench.expired)
+    expect(await bench.drain()).toEqual(span(0, 32).filter((position) => !gone.has(position)))
+  })
+
+  it('are looked for again, a little later, when they could not be read', async () => {
+    const bench = await paged()
+    bench.backlog.expireStored(1000)
+    await bench.log!.answer(new Error('no disk'))
+    expect(bench.troubles.length).toBe(1)
+    expect(bench.backlog.storedDeadline).toBe(1250)
+    expect(await bench.drain()).toEqual(span(0, 32))
+  })
+
+  it('are known of a log that was opened again', () => {
+    const log = new FakeLog(span(0, 10))
+    log.recoveredDeadlines.push({ first: 0, last: 4, deadline: 500 }, { first: 5, last: 9, deadline: 300 })
+    expect(new Bench(log).backlog.storedDeadline).toBe(300)
+  })
+
+  it('are forgotten with everything else', async () => {
+    const bench = await paged()
+    bench.backlog.clear(() => undefined)
+    expect(bench.backlog.storedDeadline).toBe(Infinity)
   })
 })

@@ -38,14 +38,16 @@ class Asked implements Consumer {
 }
 
 class Bench {
-  readonly dispatch = new Dispatch()
+  readonly dispatch: Dispatch
   readonly consumers: Asked[] = []
   readonly subscriptions: Subscription[] = []
 
-  constructor(tags: string) {
-    for (const tag of tags) {
+  /** A consumer for each letter, with the priority that stands at its place. */
+  constructor(tags: string, { single = false, priorities = [] as readonly number[] } = {}) {
+    this.dispatch = new Dispatch(single)
+    for (const [index, tag] of Array.from(tags).entries()) {
       const consumer = new Asked(tag)
-      const subscription = new Subscription(consumer, false)
+      const subscription = new Subscription(consumer, false, priorities[index] ?? 0)
       this.consumers.push(consumer)
       this.subscriptions.push(subscription)
       this.dispatch.add(subscription)
@@ -133,5 +135,45 @@ describe('the consumers of a queue', () => {
     for (const index of [1, 3]) bench.dispatch.resume(bench.subscriptions[index]!)
     expect(bench.turns(4)).toBe('caca')
     expect([...bench.dispatch.subscriptions]).toEqual([bench.subscriptions[0], bench.subscriptions[2]])
+  })
+})
+
+describe('priorities of consumers', () => {
+  it('have the highest served first, in turns among equals, and the others when those are full', () => {
+    const bench = new Bench('abcde', { priorities: [0, 5, -1, 5, 0] })
+    expect(bench.turns(4)).toBe('bdbd')
+    bench.consumers[1]!.ready = false
+    expect(bench.turns(2)).toBe('dd')
+    bench.consumers[3]!.ready = false
+    expect(bench.turns(4)).toBe('aeae')
+    bench.consumers[0]!.ready = false
+    bench.consumers[4]!.ready = false
+    expect(bench.turns(2)).toBe('cc')
+    bench.consumers[1]!.ready = true
+    bench.dispatch.resume(bench.subscriptions[1]!)
+    expect(bench.turns(2)).toBe('bb')
+  })
+})
+
+describe('a single active consumer', () => {
+  it('is the first that came; the others get nothing, even if it is full', () => {
+    const bench = new Bench('abc', { single: true })
+    expect(bench.turns(3)).toBe('aaa')
+    bench.consumers[0]!.ready = false
+    for (const subscription of bench.subscriptions) bench.dispatch.resume(subscription)
+    expect(bench.turns(2)).toBe('--')
+  })
+
+  it('is followed by the one of the highest priority, or who has waited longest', () => {
+    const bench = new Bench('abcd', { single: true, priorities: [0, 0, 3, 3] })
+    expect(bench.dispatch.remove(bench.subscriptions[1]!)).toBe(false)
+    expect(bench.turns(1)).toBe('a')
+    expect(bench.dispatch.remove(bench.subscriptions[0]!)).toBe(true)
+    expect(bench.turns(2)).toBe('cc')
+    expect(bench.subscriptions.map((each) => bench.dispatch.active(each))).toEqual([false, false, true, false])
+    bench.dispatch.remove(bench.subscriptions[2]!)
+    expect(bench.turns(1)).toBe('d')
+    expect(bench.dispatch.remove(bench.subscriptions[3]!)).toBe(false)
+    expect(bench.turns(1)).toBe('-')
   })
 })

@@ -1,0 +1,121 @@
+// The messages that wait for their time before an exchange: in the store, in the order in which they fall due.
+import type { Clock, Timer } from '../../lib/clock.ts'
+import type { Logger } from '../../lib/log.ts'
+import type { Message } from '../message.ts'
+import type { DelayedMessage, DelayLog, Publisher, Store } from '../ports.ts'
+
+/** The longest time that a timer is set for: those of Node end at 2^31 milliseconds. */
+const TIMER_MS_MAX = 24 * 60 * 60 * 1000
+
+/** How long to wait after the store could not be read. */
+const RETRY_MS = 1000
+
+export interface DelaysContext {
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly store: Pick<Store, 'whenDurable'>
+}
+
+/** One exchange's waiting messages. One timer for all of them: it is set for the first. */
+export class Delays {
+  readonly #log: DelayLog
+  readonly #context: DelaysContext
+  readonly #release: (delayed: DelayedMessage) => void
+  #timer: Timer | null = null
+  /** When the timer runs out; Infinity when none is set. */
+  #wakesAt = Infinity
+  #reading = false
+  /** The earliest of what was stored while the log was being read. */
+  #storedMeanwhile = Infinity
+  #dropped = false
+
+  /** `open` opens the log, and is given what is to be told of each message that can be read from it. */
+  constructor(
+    open: (stored: (due: number) => void) => DelayLog,
+    context: DelaysContext,
+    release: (delayed: DelayedMessage) => void,
+  ) {
+    this.#context = context
+    this.#release = release
+    this.#log = open((due) => this.#stored(due))
+    if (this.#log.count > 0) this.#wake(context.clock.now())
+  }
+
+  /** The id of the log in the store. */
+  get id(): number {
+    return this.#log.id
+  }
+
+  /** The messages that wait. */
+  get count(): number {
+    return this.#log.count
+  }
+
+  /** Keeps a message for so long. The publisher is told when it is on disk. */
+  add(
+    message: Message,
+    copies: readonly string[],
+    delayMs: number,
+    publisher: Publisher | null,
+    sequence: number,
+  ): void {
+    this.#log.append(message, copies, this.#context.clock.now() + delayMs, publisher, sequence)
+  }
+
+  /** Forgets them all. */
+  drop(): void {
+    this.#dropped = true
+    this.#timer?.cancel()
+    this.#log.drop()
+  }
+
+  #stored(due: number): void {
+    if (this.#reading) this.#storedMeanwhile = Math.min(this.#storedMeanwhile, due)
+    else this.#wake(due)
+  }
+
+  /** Sees to it that the log is read at this time, or earlier. */
+  #wake(at: number): void {
+    if (this.#dropped || at >= this.#wakesAt) return
+    this.#timer?.cancel()
+    const delayMs = at - this.#context.clock.now()
+    if (delayMs <= 0) {
+      this.#woken()
+      return
+    }
+    this.#wakesAt = at
+    this.#timer = this.#context.clock.after(Math.min(delayMs, TIMER_MS_MAX), () => this.#woken())
+  }
+
+  #woken(): void {
+    this.#timer = null
+    this.#wakesAt = Infinity
+    void this.#read()
+  }
+
+  async #read(): Promise<void> {
+    this.#reading = true
+    try {
+      const { messages, next } = await this.#log.due(this.#context.clock.now())
+      if (this.#dropped) return
+      // They leave the log and reach their queues in one turn, and so in one batch.
+      for (const delayed of messages) {
+        this.#log.settle(delayed)
+        this.#release(delayed)
+      }
+      if (messages.length === 0) this.#done(next)
+      // What was taken out is still to be read until that is on disk.
+      else this.#context.store.whenDurable(() => this.#done(next))
+    } catch (error) {
+      this.#context.logger.error({ err: error }, 'delayed messages cannot be read')
+      this.#done(this.#context.clock.now() + RETRY_MS)
+    }
+  }
+
+  #done(next: number): void {
+    const at = Math.min(next, this.#storedMeanwhile)
+    this.#reading = false
+    this.#storedMeanwhile = Infinity
+    if (at < Infinity) this.#wake(at)
+  }
+}

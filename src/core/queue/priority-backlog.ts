@@ -1,0 +1,139 @@
+// The ready messages of a queue with priorities: a backlog for each level that is in use, the highest first.
+import { Backlog, type BacklogHost } from './backlog.ts'
+import type { QueueLog } from '../ports.ts'
+import type { Message } from '../message.ts'
+import type { Entry } from './entry.ts'
+
+/** What levels need from their queue beside what a backlog does. */
+export interface LevelHost extends BacklogHost {
+  /** Makes the log of a level that is used for the first time; null in a queue that does not survive a restart. */
+  levelLog(level: number): QueueLog | null
+}
+
+interface Level {
+  readonly priority: number
+  readonly log: QueueLog | null
+  readonly backlog: Backlog
+}
+
+/**
+ * Behaves as one backlog. Each level has a log of its own: reading back what was paged out, and recovering, is for each
+ * level what it is for a queue without priorities. RabbitMQ: strict levels, first in first out within each.
+ */
+export class PriorityBacklog {
+  readonly #host: LevelHost
+  readonly #priorityMax: number
+  /** Those in use, the highest first: few, however many there may be. */
+  readonly #levels: Level[] = []
+
+  /** `logs` has the logs of the levels that are known, by priority. */
+  constructor(priorityMax: number, logs: ReadonlyMap<number, QueueLog>, host: LevelHost) {
+    this.#priorityMax = priorityMax
+    this.#host = host
+    for (const [priority, log] of logs) this.#add(priority, log)
+  }
+
+  get count(): number {
+    let count = 0
+    for (let i = 0; i < this.#levels.length; i++) count += this.#levels[i]!.backlog.count
+    return count
+  }
+
+  get bytes(): number {
+    let bytes = 0
+    for (const { backlog } of this.#levels) bytes += backlog.bytes
+    return bytes
+  }
+
+  get transientBytes(): number {
+    let bytes = 0
+    for (let i = 0; i < this.#levels.length; i++) bytes += this.#levels[i]!.backlog.transientBytes
+    return bytes
+  }
+
+  /** The log that a message which survives a restart belongs to. */
+  logFor(message: Message): QueueLog | null {
+    return this.#levelOf(message).log
+  }
+
+  logOf(entry: Entry): QueueLog {
+    return this.#levelOf(entry.message).backlog.logOf(entry)
+  }
+
+  push(entry: Entry): void {
+    this.#levelOf(entry.message).backlog.push(entry)
+  }
+
+  giveBack(entry: Entry): void {
+    this.#levelOf(entry.message).backlog.giveBack(entry)
+  }
+
+  remove(entry: Entry): void {
+    this.#levelOf(entry.message).backlog.remove(entry)
+  }
+
+  /** Whether the next message is in memory. One of a lower level does not go before it. */
+  get available(): boolean {
+    return this.#first()?.available ?? false
+  }
+
+  peek(): Entry | undefined {
+    return this.#first()?.peek()
+  }
+
+  take(): Entry | undefined {
+    return this.#first()?.take()
+  }
+
+  clear(settle: (entry: Entry) => void): void {
+    for (const { backlog } of this.#levels) backlog.clear(settle)
+  }
+
+  /** The queue is gone. */
+  drop(): void {
+    for (const { backlog, log } of this.#levels) {
+      backlog.drop()
+      log?.drop()
+    }
+  }
+
+  afterRead(callback: () => void): void {
+    const first = this.#first()
+    if (first === undefined) callback()
+    else first.afterRead(callback)
+  }
+
+  get storedDeadline(): number {
+    let first = Infinity
+    for (const { backlog } of this.#levels) first = Math.min(first, backlog.storedDeadline)
+    return first
+  }
+
+  expireStored(now: number): void {
+    for (const { backlog } of this.#levels) backlog.expireStored(now)
+  }
+
+  #first(): Backlog | undefined {
+    for (let i = 0; i < this.#levels.length; i++) {
+      const { backlog } = this.#levels[i]!
+      if (backlog.count > 0) return backlog
+    }
+    return undefined
+  }
+
+  #levelOf(message: Message): Level {
+    const priority = Math.min(message.priority, this.#priorityMax)
+    for (let i = 0; i < this.#levels.length; i++) {
+      const level = this.#levels[i]!
+      if (level.priority === priority) return level
+    }
+    return this.#add(priority, this.#host.levelLog(priority))
+  }
+
+  #add(priority: number, log: QueueLog | null): Level {
+    const level = { priority, log, backlog: new Backlog(log, this.#host) }
+    const index = this.#levels.findIndex((other) => other.priority < priority)
+    this.#levels.splice(index < 0 ? this.#levels.length : index, 0, level)
+    return level
+  }
+}

@@ -1,0 +1,91 @@
+// What a queue does beside keeping messages in order: its arguments, read once. A policy may replace them at any time.
+import { queueTypeOf } from '../arguments.ts'
+import { integerOf } from '../arguments/same-value.ts'
+import type { FieldTable } from '../value.ts'
+
+/** What happens to a publish that would make the queue too long. */
+export type Overflow = 'drop-head' | 'reject-publish' | 'reject-publish-dlx'
+
+/** The values that hold for a queue. Numbers that set no limit are Infinity; milliseconds that are not set are -1. */
+export interface QueueRules {
+  readonly type: 'classic' | 'quorum'
+  /** Ready messages, and the bytes of their bodies. */
+  readonly maxLength: number
+  readonly maxLengthBytes: number
+  readonly overflow: Overflow
+  /** Where messages go that the queue gives up; null: nowhere. The empty name is the default exchange. */
+  readonly deadLetterExchange: string | null
+  /** With which key; null: with their own. */
+  readonly deadLetterRoutingKey: string | null
+  /** How long a message may wait, and how long the queue itself may be without any use. */
+  readonly messageTtlMs: number
+  readonly expiresMs: number
+  /** The highest priority that messages may have here; what is above counts as that. 0: they have none. */
+  readonly priorityMax: number
+  /** Whether one consumer gets everything and the others wait until it is gone. */
+  readonly singleActiveConsumer: boolean
+  /** Whether deliveries that fail are counted, and told in headers. */
+  readonly countsDeliveries: boolean
+  /** How many may fail before the queue gives the message up; Infinity: any number. */
+  readonly deliveryLimit: number
+  /** Which messages that come back wait before they are delivered again, and how long. */
+  readonly delayedRetry: DelayedRetry
+  readonly retryMinMs: number
+  readonly retryMaxMs: number
+}
+
+/** Failed ones were rejected, or lost with their channel; returned ones were given back with basic.nack. */
+export type DelayedRetry = 'disabled' | 'all' | 'failed' | 'returned'
+
+/** RabbitMQ 4: of quorum queues. */
+const DELIVERY_LIMIT_DEFAULT = 20
+
+/** The rules that a queue's arguments ask for. The arguments are valid. */
+export function queueRules(args: FieldTable): QueueRules {
+  const type = queueTypeOf(args) === 'quorum' ? 'quorum' : 'classic'
+  // LavinMQ: to give the shortest wait is to ask for retries.
+  const retriesByDefault = args.has('x-delayed-retry-min') ? 'all' : 'disabled'
+  const delayedRetry = (text(args, 'x-delayed-retry-type') ?? retriesByDefault) as DelayedRetry
+  const limited = type === 'quorum' || delayedRetry !== 'disabled'
+  const deliveryLimit = number(args, 'x-delivery-limit', limited ? DELIVERY_LIMIT_DEFAULT : -1)
+  return {
+    type,
+    maxLength: number(args, 'x-max-length', Infinity),
+    maxLengthBytes: number(args, 'x-max-length-bytes', Infinity),
+    overflow: (text(args, 'x-overflow') ?? 'drop-head') as Overflow,
+    deadLetterExchange: text(args, 'x-dead-letter-exchange'),
+    deadLetterRoutingKey: text(args, 'x-dead-letter-routing-key'),
+    messageTtlMs: number(args, 'x-message-ttl', -1),
+    expiresMs: number(args, 'x-expires', -1),
+    priorityMax: number(args, 'x-max-priority', 0),
+    countsDeliveries: limited || args.has('x-delivery-limit'),
+    deliveryLimit: deliveryLimit < 0 ? Infinity : deliveryLimit,
+    delayedRetry,
+    retryMinMs: number(args, 'x-delayed-retry-min', 0),
+    retryMaxMs: number(args, 'x-delayed-retry-max', Infinity),
+    singleActiveConsumer: args.get('x-single-active-consumer')?.value === true,
+  }
+}
+
+/** Whether a publish must look at the rules at all. */
+export function rulePublishes(rules: QueueRules): boolean {
+  const { maxLength, maxLengthBytes, messageTtlMs, priorityMax } = rules
+  return maxLength < Infinity || maxLengthBytes < Infinity || messageTtlMs >= 0 || priorityMax > 0
+}
+
+/** How long a message with this expiration (-1 for none) may wait: the shorter of its time and the queue's; or -1. */
+export function waitMs(rules: QueueRules, expirationMs: number): number {
+  if (rules.messageTtlMs < 0 || expirationMs < 0) return Math.max(rules.messageTtlMs, expirationMs)
+  return Math.min(rules.messageTtlMs, expirationMs)
+}
+
+function number(args: FieldTable, key: string, absent: number): number {
+  const value = args.get(key)
+  const integer = value === undefined ? undefined : integerOf(value)
+  return integer === undefined ? absent : Number(integer)
+}
+
+function text(args: FieldTable, key: string): string | null {
+  const value = args.get(key)
+  return value?.type === 'longstr' ? value.value : null
+}

@@ -1,0 +1,140 @@
+// Limits that operators set for a vhost or a user, and what they are counted against.
+import type { Definition, UserLimitsDefinition, VHostLimitsDefinition } from './definitions.ts'
+import { BrokerError } from './errors.ts'
+
+interface Keeper {
+  save(definition: Definition): void
+  remove(definition: Definition): void
+}
+
+/** How many there may be; what is absent or negative sets no limit (RabbitMQ). */
+export type VHostLimits = Pick<VHostLimitsDefinition, 'maxConnections' | 'maxQueues'>
+export type UserLimits = Pick<UserLimitsDefinition, 'maxConnections' | 'maxChannels'>
+
+/** Owns limits and counts. Sentences are RabbitMQ's. */
+export class Quotas {
+  readonly #keeper: Keeper
+  readonly #vhosts = new Map<string, VHostLimitsDefinition>()
+  readonly #users = new Map<string, UserLimitsDefinition>()
+  readonly #connectionsByVHost = new Counter()
+  readonly #connectionsByUser = new Counter()
+  readonly #channelsByUser = new Counter()
+
+  constructor(keeper: Keeper) {
+    this.#keeper = keeper
+  }
+
+  /** Takes over what the store held. */
+  load(definitions: Iterable<Definition>): void {
+    for (const definition of definitions) {
+      if (definition.kind === 'vhost-limits') this.#vhosts.set(definition.vhost, definition)
+      else if (definition.kind === 'user-limits') this.#users.set(definition.user, definition)
+    }
+  }
+
+  get vhostLimits(): Iterable<VHostLimitsDefinition> {
+    return this.#vhosts.values()
+  }
+
+  get userLimits(): Iterable<UserLimitsDefinition> {
+    return this.#users.values()
+  }
+
+  /** Sets the limits of a vhost in place of those that it had; none are left when none are given. */
+  limitVHost(vhost: string, limits: VHostLimits): void {
+    const definition: VHostLimitsDefinition = { kind: 'vhost-limits', vhost, ...limits }
+    if (Object.keys(limits).length > 0) {
+      this.#vhosts.set(vhost, definition)
+      this.#keeper.save(definition)
+    } else if (this.#vhosts.delete(vhost)) this.#keeper.remove(definition)
+  }
+
+  /** The same for a user. */
+  limitUser(user: string, limits: UserLimits): void {
+    const definition: UserLimitsDefinition = { kind: 'user-limits', user, ...limits }
+    if (Object.keys(limits).length > 0) {
+      this.#users.set(user, definition)
+      this.#keeper.save(definition)
+    } else if (this.#users.delete(user)) this.#keeper.remove(definition)
+  }
+
+  /** Connections that are open in a vhost. */
+  connectionsIn(vhost: string): number {
+    return this.#connectionsByVHost.count(vhost)
+  }
+
+  /** @throws BrokerError not-allowed when the vhost or the user has as many connections as it may have */
+  checkConnection(user: string, vhost: string): void {
+    const inVHost = limit(this.#vhosts.get(vhost)?.maxConnections)
+    if (this.#connectionsByVHost.count(vhost) >= inVHost) {
+      const sentence = `access to vhost '${vhost}' refused for user '${user}': connection limit (${inVHost}) is reached`
+      throw new BrokerError('not-allowed', sentence)
+    }
+    const ofUser = limit(this.#users.get(user)?.maxConnections)
+    if (this.#connectionsByUser.count(user) >= ofUser) {
+      const sentence = `connection refused for user '${user}': user connection limit (${ofUser}) is reached`
+      throw new BrokerError('not-allowed', sentence)
+    }
+  }
+
+  /** @throws BrokerError not-allowed when the user has as many channels as they may have */
+  checkChannel(user: string): void {
+    const max = limit(this.#users.get(user)?.maxChannels)
+    if (this.#channelsByUser.count(user) < max) return
+    const sentence = `number of channels opened for user '${user}' has reached the maximum allowed user limit of ${max}`
+    throw new BrokerError('not-allowed', sentence)
+  }
+
+  /** @throws BrokerError precondition-failed when the vhost has as many queues as it may have */
+  checkQueue(vhost: string, queue: string, queues: number): void {
+    const max = limit(this.#vhosts.get(vhost)?.maxQueues)
+    if (queues < max) return
+    const sentence = `cannot declare queue '${queue}': queue limit in vhost '${vhost}' (${max}) is reached`
+    throw new BrokerError('precondition-failed', sentence)
+  }
+
+  connectionOpened(user: string, vhost: string): void {
+    this.#connectionsByVHost.add(vhost, 1)
+    this.#connectionsByUser.add(user, 1)
+  }
+
+  connectionClosed(user: string, vhost: string): void {
+    this.#connectionsByVHost.add(vhost, -1)
+    this.#connectionsByUser.add(user, -1)
+  }
+
+  channelOpened(user: string): void {
+    this.#channelsByUser.add(user, 1)
+  }
+
+  channelClosed(user: string): void {
+    this.#channelsByUser.add(user, -1)
+  }
+
+  vhostDeleted(vhost: string): void {
+    this.limitVHost(vhost, {})
+  }
+
+  userDeleted(user: string): void {
+    this.limitUser(user, {})
+  }
+}
+
+/** How many of something there are, by name. Names without any are forgotten. */
+class Counter {
+  readonly #counts = new Map<string, number>()
+
+  count(name: string): number {
+    return this.#counts.get(name) ?? 0
+  }
+
+  add(name: string, change: number): void {
+    const count = this.count(name) + change
+    if (count === 0) this.#counts.delete(name)
+    else this.#counts.set(name, count)
+  }
+}
+
+function limit(value: number | undefined): number {
+  return value === undefined || value < 0 ? Infinity : value
+}

@@ -1,0 +1,113 @@
+// Limits of vhosts and users, and topic permissions.
+import { describe, it } from 'vitest'
+import { useOpenBroker } from '../support/open-broker.ts'
+
+const open = useOpenBroker()
+
+describe('a vhost', () => {
+  it('takes no more connections than it may have', async () => {
+    open.broker.quotas.limitVHost('/', { maxConnections: 1 })
+    const first = await open.connect()
+    const text = "NOT_ALLOWED - access to vhost '/' refused for user 'guest': connection limit (1) is reached"
+    await (await open.knock()).expectConnectionClose(530, text, 'connection.open')
+    await first.close()
+    await (await open.connect()).close()
+  })
+
+  it('takes none when its limit is 0, and any number when it is negative', async () => {
+    open.broker.quotas.limitVHost('/', { maxConnections: 0 })
+    const text = "NOT_ALLOWED - access to vhost '/' refused for user 'guest': connection limit (0) is reached"
+    await (await open.knock()).expectConnectionClose(530, text, 'connection.open')
+    open.broker.quotas.limitVHost('/', { maxConnections: -1 })
+    await open.connect()
+  })
+
+  it('has no more queues than it may have', async () => {
+    open.broker.quotas.limitVHost('/', { maxQueues: 1 })
+    const channel = await open.channel()
+    await channel.queue('one', { exclusive: true })
+    await channel.queue('one', { exclusive: true })
+    channel.send('queue.declare', { queue: 'two' })
+    const text = "PRECONDITION_FAILED - cannot declare queue 'two': queue limit in vhost '/' (1) is reached"
+    await channel.expectChannelClose(406, text, 'queue.declare')
+  })
+})
+
+describe('a user', () => {
+  it('has no more connections than they may have', async () => {
+    await open.user('ann')
+    open.broker.quotas.limitUser('ann', { maxConnections: 1 })
+    await open.connect({ user: 'ann', password: 'ann' })
+    await open.connect()
+    const text = "NOT_ALLOWED - connection refused for user 'ann': user connection limit (1) is reached"
+    const refused = await open.knock({ user: 'ann', password: 'ann' })
+    await refused.expectConnectionClose(530, text, 'connection.open')
+  })
+
+  it('has no more channels than they may have, over all connections', async () => {
+    await open.user('ann')
+    open.broker.quotas.limitUser('ann', { maxChannels: 2 })
+    const first = await open.channel({ user: 'ann', password: 'ann' })
+    const second = await open.channel({ user: 'ann', password: 'ann' })
+    await first.close()
+    await second.client.openChannel(2)
+    first.client.send('connection.close', { 'reply-code': 200 })
+    const third = await open.connect({ user: 'ann', password: 'ann' })
+    third.sendOn(1, 'channel.open')
+    const text =
+      "NOT_ALLOWED - number of channels opened for user 'ann' has reached the maximum allowed user limit of 2"
+    await third.expectConnectionClose(530, text, 'channel.open')
+  })
+})
+
+describe('a topic permission', () => {
+  const refused = (right: string, key: string): string =>
+    `ACCESS_REFUSED - ${right} access to topic '${key}' in exchange 'amq.topic' in vhost '/' refused for user 'ann'`
+
+  async function limited(): ReturnType<typeof open.channel> {
+    await open.user('ann')
+    open.broker.access.putTopicPermission('ann', '/', 'amq.topic', { write: '^{username}\\.', read: '^news\\.' })
+    const channel = await open.channel({ user: 'ann', password: 'ann' })
+    await channel.queue('q')
+    return channel
+  }
+
+  it('says with which keys may be published', async () => {
+    const channel = await limited()
+    await channel.bind('q', 'amq.topic', 'news.#')
+    channel.publish({ exchange: 'amq.topic', 'routing-key': 'ann.mine' })
+    channel.publish({ exchange: 'amq.direct', 'routing-key': 'bob.his' })
+    await channel.expectNothing()
+    channel.publish({ exchange: 'amq.topic', 'routing-key': 'bob.his' })
+    await channel.expectChannelClose(403, refused('write', 'bob.his'), 'basic.publish')
+  })
+
+  it('is asked about copies, too', async () => {
+    const channel = await limited()
+    channel.publish({ exchange: 'amq.topic', 'routing-key': 'ann.mine' }, '', { headers: { BCC: ['bob.his'] } })
+    await channel.expectChannelClose(403, refused('write', 'bob.his'), 'basic.publish')
+  })
+
+  it.each(['queue.bind', 'queue.unbind'])('says by which keys %s may be', async (method) => {
+    const channel = await limited()
+    channel.send(method, { queue: 'q', exchange: 'amq.topic', 'routing-key': 'secret.#' })
+    await channel.expectChannelClose(403, refused('read', 'secret.#'), method)
+  })
+
+  it('takes effect on a publisher that is at it', async () => {
+    await open.user('ann')
+    const channel = await open.channel({ user: 'ann', password: 'ann' })
+    channel.publish({ exchange: 'amq.topic', 'routing-key': 'k' })
+    await channel.expectNothing()
+    open.broker.access.putTopicPermission('ann', '/', 'amq.topic', { write: '^$', read: '' })
+    channel.publish({ exchange: 'amq.topic', 'routing-key': 'k' })
+    await channel.expectChannelClose(403, refused('write', 'k'), 'basic.publish')
+  })
+
+  it('is gone when it is deleted', async () => {
+    const channel = await limited()
+    open.broker.access.deleteTopicPermission('ann', '/')
+    channel.publish({ exchange: 'amq.topic', 'routing-key': 'anything' })
+    await channel.expectNothing()
+  })
+})

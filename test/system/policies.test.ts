@@ -1,0 +1,113 @@
+// Policies and operator policies: what holds for queues and exchanges, at once.
+import { describe, expect, it } from 'vitest'
+import type { PolicyDefinition } from '../../src/core/definitions.ts'
+import type { PolicyValues } from '../../src/core/policy-values.ts'
+import { useOpenBroker } from '../support/open-broker.ts'
+import type { RawChannel } from '../support/raw-client.ts'
+
+const open = useOpenBroker()
+
+function policy(definition: PolicyValues, rest: Partial<PolicyDefinition> = {}): void {
+  const name = rest.operator ? 'limits' : 'rules'
+  open.broker.policies.put({
+    kind: 'policy',
+    vhost: '/',
+    name,
+    operator: false,
+    pattern: '^q',
+    applyTo: 'all',
+    priority: 0,
+    definition,
+    ...rest,
+  })
+}
+
+async function fill(channel: RawChannel, queue: string, count: number): Promise<void> {
+  for (let i = 0; i < count; i++) channel.publish({ 'routing-key': queue }, String(i))
+  await channel.expectNothing()
+}
+
+async function ready(channel: RawChannel, queue: string): Promise<number> {
+  return Number((await channel.call('queue.declare', { queue, passive: true }))['message-count'])
+}
+
+describe('a policy', () => {
+  it('takes effect at once on a queue that exists, and ends when it is deleted', async () => {
+    const channel = await open.channel()
+    await channel.queue('q')
+    await fill(channel, 'q', 10)
+    policy({ 'max-length': 3 })
+    expect(await ready(channel, 'q')).toBe(3)
+    expect((await channel.get('q', true)).body.toString()).toBe('7')
+    expect(open.broker.policies.delete('/', 'rules', false)).toBe(true)
+    await fill(channel, 'q', 10)
+    expect(await ready(channel, 'q')).toBe(12)
+  })
+
+  it('holds for queues that come later, and leaves other names alone', async () => {
+    policy({ 'max-length': 3 }, { pattern: '^q' })
+    const channel = await open.channel()
+    for (const queue of ['q', 'other']) {
+      await channel.queue(queue)
+      await fill(channel, queue, 5)
+    }
+    expect([await ready(channel, 'q'), await ready(channel, 'other')]).toEqual([3, 5])
+  })
+
+  it('gives an exchange its alternate, unless its argument does', async () => {
+    const channel = await open.channel()
+    await channel.queue('rest')
+    await channel.exchange('qx', 'direct')
+    await channel.bind('rest', 'amq.fanout')
+    channel.publish({ exchange: 'qx', 'routing-key': 'a' }, 'lost')
+    await channel.expectNothing()
+    policy({ 'alternate-exchange': 'amq.fanout' })
+    channel.publish({ exchange: 'qx', 'routing-key': 'a' }, 'kept')
+    expect((await channel.get('rest', true)).body.toString()).toBe('kept')
+    await channel.exchange('qy', 'direct', { arguments: { 'alternate-exchange': 'nowhere' } })
+    channel.publish({ exchange: 'qy', mandatory: true }, 'm')
+    await channel.expectReturn({ 'reply-code': 312 }, 'm')
+  })
+
+  it('plays no part in what a redeclaration must repeat', async () => {
+    policy({ 'message-ttl': 1000 })
+    const channel = await open.channel()
+    await channel.queue('q')
+    await channel.queue('q')
+  })
+
+  it('of the highest priority is the one that applies', async () => {
+    const channel = await open.channel()
+    await channel.queue('q')
+    policy({ 'max-length': 5 }, { name: 'low', priority: 1 })
+    policy({ 'max-length': 2 }, { name: 'high', priority: 7 })
+    await fill(channel, 'q', 10)
+    expect(await ready(channel, 'q')).toBe(2)
+    expect(open.broker.vhosts.get('/')!.effective(open.broker.vhosts.get('/')!.queue('q'))).toMatchObject({
+      policy: 'high',
+      operatorPolicy: null,
+      definition: { 'max-length': 2 },
+    })
+  })
+})
+
+describe('an operator policy', () => {
+  it('limits what a policy allows', async () => {
+    const channel = await open.channel()
+    await channel.queue('q')
+    policy({ 'max-length': 5, overflow: 'reject-publish' })
+    policy({ 'max-length': 2, overflow: 'drop-head' }, { operator: true, applyTo: 'queues' })
+    await fill(channel, 'q', 10)
+    expect(await ready(channel, 'q')).toBe(2)
+    expect((await channel.get('q', true)).body.toString()).toBe('8')
+  })
+
+  it('limits what an argument allows, and not the other way round', async () => {
+    const channel = await open.channel()
+    policy({ 'max-length': 4 }, { operator: true })
+    await channel.queue('q1', { arguments: { 'x-max-length': 2 } })
+    await channel.queue('q2', { arguments: { 'x-max-length': 9 } })
+    for (const queue of ['q1', 'q2']) await fill(channel, queue, 10)
+    expect([await ready(channel, 'q1'), await ready(channel, 'q2')]).toEqual([2, 4])
+  })
+})

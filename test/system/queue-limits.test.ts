@@ -1,0 +1,124 @@
+// Queues that may not grow beyond a length: what is dropped, what is refused, and who hears of it.
+import { describe, expect, it } from 'vitest'
+import { useBroker } from '../support/broker.ts'
+import type { Table } from '../support/field-values.ts'
+import type { RawChannel } from '../support/raw-client.ts'
+
+const broker = useBroker()
+
+async function limited(args: Table): Promise<RawChannel> {
+  const channel = await broker.channel()
+  await channel.queue('q', { arguments: args })
+  await channel.call('confirm.select')
+  return channel
+}
+
+/** Publishes one message after the other and returns what the broker said of each. */
+async function outcomes(channel: RawChannel, ...bodies: string[]): Promise<string[]> {
+  const methods: string[] = []
+  for (const body of bodies) {
+    channel.publish({ 'routing-key': 'q' }, body)
+    methods.push((await channel.client.nextOn(channel.number)).method)
+  }
+  return methods
+}
+
+/** Gets until the queue is empty. */
+async function drained(channel: RawChannel): Promise<string[]> {
+  const bodies: string[] = []
+  for (;;) {
+    channel.send('basic.get', { queue: 'q', 'no-ack': true })
+    const { method, content } = await channel.client.nextOn(channel.number)
+    if (method === 'basic.get-empty') return bodies
+    bodies.push(content!.body.toString())
+  }
+}
+
+describe('drop-head', () => {
+  it('drops the oldest ready message for each that is too many, and acknowledges all', async () => {
+    const channel = await limited({ 'x-max-length': 2 })
+    expect(await outcomes(channel, 'a', 'b', 'c', 'd')).toEqual(Array(4).fill('basic.ack'))
+    expect(await drained(channel)).toEqual(['c', 'd'])
+  })
+
+  it('drops as many as the bytes of the bodies ask for', async () => {
+    const channel = await limited({ 'x-max-length-bytes': 10, 'x-overflow': 'drop-head' })
+    await outcomes(channel, '1234', '5678', '12')
+    await channel.call('queue.declare', { queue: 'q', passive: true }, { 'message-count': 3 })
+    await outcomes(channel, '123456789')
+    expect(await drained(channel)).toEqual(['123456789'])
+  })
+
+  it('drops a message that is larger than the whole queue may be', async () => {
+    const channel = await limited({ 'x-max-length-bytes': 3 })
+    expect(await outcomes(channel, '1234')).toEqual(['basic.ack'])
+    expect(await drained(channel)).toEqual([])
+  })
+
+  it('counts ready messages only, and looks again when others come back', async () => {
+    const channel = await limited({ 'x-max-length': 2 })
+    await outcomes(channel, 'a', 'b')
+    const { tag } = await channel.get('q')
+    await channel.get('q')
+    await outcomes(channel, 'c', 'd')
+    await channel.call('queue.declare', { queue: 'q', passive: true }, { 'message-count': 2 })
+    channel.send('basic.nack', { 'delivery-tag': tag + 1, multiple: true, requeue: true })
+    expect(await drained(channel)).toEqual(['c', 'd'])
+  })
+
+  it('passes messages to a consumer that is ready, and keeps none, when the length is zero', async () => {
+    const channel = await limited({ 'x-max-length': 0 })
+    await outcomes(channel, 'lost')
+    await channel.consume('q', { 'no-ack': true })
+    channel.publish({ 'routing-key': 'q' }, 'taken')
+    await channel.expectDeliver({}, 'taken')
+    await channel.expect('basic.ack')
+  })
+})
+
+describe.each(['reject-publish', 'reject-publish-dlx'])('%s', (overflow) => {
+  it('refuses what is too many, and takes more when there is room', async () => {
+    const channel = await limited({ 'x-max-length': 2, 'x-overflow': overflow })
+    expect(await outcomes(channel, 'a', 'b', 'c')).toEqual(['basic.ack', 'basic.ack', 'basic.nack'])
+    await channel.get('q', true)
+    expect(await outcomes(channel, 'd', 'e')).toEqual(['basic.ack', 'basic.nack'])
+    expect(await drained(channel)).toEqual(['b', 'd'])
+  })
+
+  it('refuses a message whose body is too large, and takes a smaller one', async () => {
+    const channel = await limited({ 'x-max-length-bytes': 5, 'x-overflow': overflow })
+    expect(await outcomes(channel, '123', '456', '45', '')).toEqual([
+      'basic.ack',
+      'basic.nack',
+      'basic.ack',
+      'basic.ack',
+    ])
+  })
+
+  it('says nothing without confirms', async () => {
+    const channel = await broker.channel()
+    await channel.queue('q', { arguments: { 'x-max-length': 0, 'x-overflow': overflow } })
+    channel.publish({ 'routing-key': 'q' }, 'gone')
+    await channel.expectNothing()
+    expect(await drained(channel)).toEqual([])
+  })
+
+  it('is one refusal for the message, whatever other queues say', async () => {
+    const channel = await limited({ 'x-max-length': 0, 'x-overflow': overflow })
+    await channel.queue('other')
+    for (const queue of ['q', 'other']) await channel.bind(queue, 'amq.fanout')
+    channel.publish({ exchange: 'amq.fanout' }, 'm', { 'delivery-mode': 2 })
+    await channel.expect('basic.nack', { 'delivery-tag': 1, multiple: false, requeue: true })
+    expect((await channel.get('other', true)).body.toString()).toBe('m')
+    await channel.expectNothing()
+  })
+
+  it('lets requeued messages make the queue longer than it may be', async () => {
+    const channel = await limited({ 'x-max-length': 1, 'x-overflow': overflow })
+    await outcomes(channel, 'a')
+    const { tag } = await channel.get('q')
+    await outcomes(channel, 'b')
+    channel.send('basic.reject', { 'delivery-tag': tag, requeue: true })
+    expect(await drained(channel)).toEqual(['a', 'b'])
+  })
+})

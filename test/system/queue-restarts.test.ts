@@ -1,0 +1,183 @@
+// What queues with rules remember over a restart: deadlines, deaths and limits.
+import { afterEach, expect, it, onTestFinished } from 'vitest'
+import { ManualClock } from '../../src/lib/clock.ts'
+import { startServer, type Server } from '../../src/server.ts'
+import type { Table } from '../support/field-values.ts'
+import { RawClient, type RawChannel } from '../support/raw-client.ts'
+import { temporaryDirectory } from '../support/store.ts'
+
+const PERSISTENT = { 'delivery-mode': 2 }
+const clients: RawClient[] = []
+
+afterEach(() => {
+  for (const client of clients.splice(0)) client.drop()
+})
+
+/** A broker on disk that can be stopped and started again. */
+class Restarting {
+  readonly clock = new ManualClock()
+  readonly #dataDir: string
+  #server: Server | null = null
+
+  private constructor(dataDir: string) {
+    this.#dataDir = dataDir
+  }
+
+  static async start(): Promise<Restarting> {
+    const broker = new Restarting(await temporaryDirectory())
+    onTestFinished(() => broker.stop())
+    await broker.restart()
+    return broker
+  }
+
+  async stop(): Promise<void> {
+    await this.#server?.close()
+    this.#server = null
+  }
+
+  /** Stops, lets time pass, starts again. */
+  async restart(passingMs = 0): Promise<void> {
+    for (const client of clients.splice(0)) await client.close()
+    await this.stop()
+    this.clock.advance(passingMs)
+    this.#server = await startServer({ dataDir: this.#dataDir, host: '127.0.0.1', port: 0, clock: this.clock })
+  }
+
+  async channel(): Promise<RawChannel> {
+    const client = await RawClient.open(this.#server!.ports.amqp)
+    clients.push(client)
+    return client.openChannel()
+  }
+}
+
+async function publish(channel: RawChannel, queue: string, body: string, properties = {}): Promise<void> {
+  await channel.call('confirm.select')
+  channel.publish({ 'routing-key': queue }, body, { ...PERSISTENT, ...properties })
+  await channel.expect('basic.ack')
+}
+
+async function ready(channel: RawChannel, queue: string): Promise<number> {
+  return Number((await channel.call('queue.declare', { queue, passive: true }))['message-count'])
+}
+
+async function bodies(channel: RawChannel, queue: string): Promise<string[]> {
+  const found: string[] = []
+  for (let left = await ready(channel, queue); left > 0; left--) {
+    found.push((await channel.get(queue, true)).body.toString())
+  }
+  return found
+}
+
+/** Asks until the queue holds so many: what expires on disk must be read first. */
+async function awaitReady(channel: RawChannel, queue: string, count: number): Promise<void> {
+  await expect.poll(() => ready(channel, queue), { interval: 5, timeout: 4000 }).toBe(count)
+}
+
+it('keeps the deadline that a message had before', async () => {
+  const broker = await Restarting.start()
+  let channel = await broker.channel()
+  await channel.queue('dead', { durable: true })
+  const buried = { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': 'dead' }
+  await channel.queue('q', { durable: true, arguments: { 'x-message-ttl': 10_000, ...buried } })
+  await channel.queue('plain', { durable: true, arguments: buried })
+  await publish(channel, 'q', 'early')
+  await publish(channel, 'plain', 'stays')
+  await publish(channel, 'plain', 'goes', { expiration: '12000' })
+  broker.clock.advance(5000)
+  await publish(channel, 'q', 'late')
+
+  await broker.restart(4000)
+  channel = await broker.channel()
+  expect([await ready(channel, 'q'), await ready(channel, 'plain')]).toEqual([2, 2])
+  broker.clock.advance(1000)
+  await awaitReady(channel, 'dead', 1)
+  broker.clock.advance(2000)
+  await awaitReady(channel, 'dead', 2)
+  expect(await bodies(channel, 'dead')).toEqual(['early', 'goes'])
+  expect(await bodies(channel, 'plain')).toEqual(['stays'])
+  expect(await bodies(channel, 'q')).toEqual(['late'])
+})
+
+it('gives up what has expired while it was stopped, and delivers none of it', async () => {
+  const broker = await Restarting.start()
+  let channel = await broker.channel()
+  await channel.queue('dead', { durable: true })
+  const buried = { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': 'dead' }
+  await channel.queue('q', { durable: true, arguments: buried })
+  for (let i = 0; i < 20; i++) await publish(channel, 'q', `m${i}`, i % 2 === 0 ? { expiration: '1000' } : {})
+  await broker.restart(1000)
+  channel = await broker.channel()
+  broker.clock.advance(0)
+  await awaitReady(channel, 'dead', 10)
+  expect(await bodies(channel, 'q')).toEqual(Array.from({ length: 10 }, (_, i) => `m${2 * i + 1}`))
+  expect(await bodies(channel, 'dead')).toEqual(Array.from({ length: 10 }, (_, i) => `m${2 * i}`))
+})
+
+it('knows that the history of a dead letter is its own', async () => {
+  const broker = await Restarting.start()
+  let channel = await broker.channel()
+  await channel.queue('q', { durable: true, arguments: { 'x-dead-letter-exchange': '' } })
+  await publish(channel, 'q', 'm')
+  for (let i = 0; i < 3; i++) {
+    const { tag } = await channel.get('q')
+    channel.send('basic.reject', { 'delivery-tag': tag })
+    await ready(channel, 'q')
+    await broker.restart()
+    channel = await broker.channel()
+  }
+  const { properties } = await channel.get('q')
+  const [death, ...others] = (properties.headers as Table)['x-death'] as readonly Table[]
+  expect(others).toEqual([])
+  expect(death).toMatchObject({ count: 3n, reason: 'rejected', queue: 'q' })
+})
+
+it('drops what is too much as soon as it has read it', async () => {
+  const broker = await Restarting.start()
+  let channel = await broker.channel()
+  await channel.queue('q', { durable: true, arguments: { 'x-max-length': 3 } })
+  for (const body of ['a', 'b', 'c']) await publish(channel, 'q', body)
+  await broker.restart()
+  channel = await broker.channel()
+  await publish(channel, 'q', 'd')
+  await awaitReady(channel, 'q', 3)
+  expect(await bodies(channel, 'q')).toEqual(['b', 'c', 'd'])
+})
+
+it('keeps priorities, the order within them, and what is of which', async () => {
+  const broker = await Restarting.start()
+  let channel = await broker.channel()
+  await channel.queue('q', { durable: true, arguments: { 'x-max-priority': 9 } })
+  for (const priority of [1, 9, 0, 5, 9, 1]) await publish(channel, 'q', `${priority}`, { priority })
+  await broker.restart()
+  channel = await broker.channel()
+  expect(await ready(channel, 'q')).toBe(6)
+  await publish(channel, 'q', '9 again', { priority: 9 })
+  await publish(channel, 'q', '7', { priority: 7 })
+  const { tag } = await channel.get('q')
+  channel.send('basic.reject', { 'delivery-tag': tag, requeue: true })
+  await ready(channel, 'q')
+  await broker.restart()
+  channel = await broker.channel()
+  expect(await bodies(channel, 'q')).toEqual(['9', '9', '9 again', '7', '5', '1', '1', '0'])
+  await broker.restart()
+  expect(await ready(await broker.channel(), 'q')).toBe(0)
+})
+
+it('keeps how often messages were tried, those of quorum queues whatever their delivery mode', async () => {
+  const broker = await Restarting.start()
+  let channel = await broker.channel()
+  await channel.queue('q', { durable: true, arguments: { 'x-queue-type': 'quorum', 'x-delivery-limit': 3 } })
+  await publish(channel, 'q', 'a', { 'delivery-mode': 1 })
+  await publish(channel, 'q', 'b')
+  for (const count of [undefined, 1n, 2n, 3n]) {
+    const { tag, properties } = await channel.get('q')
+    const headers = (properties.headers ?? {}) as Table
+    expect([headers['x-delivery-count'], headers['x-acquired-count']]).toEqual([count, count])
+    if (count !== 1n) channel.send('basic.reject', { 'delivery-tag': tag, requeue: true })
+    await ready(channel, 'q')
+    // What is out when the broker stops comes back with its channel, and counts as well.
+    await broker.restart()
+    channel = await broker.channel()
+  }
+  expect(await bodies(channel, 'q')).toEqual(['b'])
+})
