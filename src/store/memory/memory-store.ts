@@ -62,7 +62,8 @@ export class MemoryStore implements Store, TurnTask {
         this.#waiting.push(member)
         this.#enlist()
       }
-      this.#logs.set(known, (log = new MemoryLog(known, this.#clock, enlist)))
+      const dropped = (): void => void this.#logs.delete(known)
+      this.#logs.set(known, (log = new MemoryLog(known, this.#clock, enlist, dropped)))
     }
     return log
   }
@@ -116,6 +117,7 @@ class MemoryLog implements QueueLog {
   readonly recoveredDeadlines: readonly ExpiringStretch[] = []
   readonly #clock: Clock
   readonly #enlist: (log: MemoryLog) => void
+  readonly #forget: () => void
   #entries: (Entry | null)[] = []
   #publishers: (Publisher | null)[] = []
   #sequences: number[] = []
@@ -125,7 +127,8 @@ class MemoryLog implements QueueLog {
   #deliveredBelow = 0
   #dropped = false
 
-  constructor(id: number, clock: Clock, enlist: (log: MemoryLog) => void) {
+  constructor(id: number, clock: Clock, enlist: (log: MemoryLog) => void, dropped: () => void) {
+    this.#forget = dropped
     this.id = id
     this.#clock = clock
     this.#enlist = enlist
@@ -181,6 +184,7 @@ class MemoryLog implements QueueLog {
   drop(): void {
     this.discard(0, Number.MAX_SAFE_INTEGER)
     this.#dropped = true
+    this.#forget()
   }
 
   /** The end of the turn: what waits is kept and accepted. */
