@@ -1,11 +1,11 @@
-// Nothing confirmed is lost, whenever the broker is killed. LEVERET_CRASH_CYCLES and LEVERET_CRASH_SEED make the run
+// Nothing confirmed is lost, whenever the broker is killed. TEST_CRASH_CYCLES and TEST_CRASH_SEED make the run
 // longer, or the same again; test/crash/run-ledger.ts does so by hand.
 import { expect, it } from 'vitest'
 import { CrashRun, type CrashRunOptions } from './ledger/crash-run.ts'
 import { summaryOf } from './ledger/summary.ts'
 
-const cycles = Number(process.env['LEVERET_CRASH_CYCLES'] ?? 3)
-const seed = Number(process.env['LEVERET_CRASH_SEED'] ?? Date.now() % 2 ** 31)
+const cycles = Number(process.env['TEST_CRASH_CYCLES'] ?? 3)
+const seed = Number(process.env['TEST_CRASH_SEED'] ?? Date.now() % 2 ** 31)
 
 it(
   `keeps what was confirmed, and nothing that was acknowledged, over ${cycles} ends under load`,

@@ -18,9 +18,9 @@ import type { FoundState } from './store-model.ts'
 import { StoreProgram } from './store-program.ts'
 
 const RUNS = 2
-const CUTS = Number(process.env['LEVERET_POWER_CUTS'] ?? 100)
-/** `LEVERET_POWER_CUT_DIRECTORIES=none` shows what LevelDB takes for granted. */
-const PROMISES = (process.env['LEVERET_POWER_CUT_DIRECTORIES']?.split(',') ?? [
+const CUTS = Number(process.env['TEST_POWER_CUTS'] ?? 100)
+/** `TEST_POWER_CUT_DIRECTORIES=none` shows what LevelDB takes for granted. */
+const PROMISES = (process.env['TEST_POWER_CUT_DIRECTORIES']?.split(',') ?? [
   'journal',
   'own name',
 ]) as readonly DirectoryPromise[]

@@ -1,11 +1,11 @@
-// The seeds that a test of chance runs through. LEVERET_SEEDS makes them more, LEVERET_SEED is one alone.
+// The seeds that a test of chance runs through. TEST_SEEDS makes them more, TEST_SEED is one alone.
 import { Random } from './random.ts'
 
 /** So many seeds, or what the environment asks for. */
 export function seeds(count: number): readonly number[] {
-  const one = process.env['LEVERET_SEED']
+  const one = process.env['TEST_SEED']
   if (one !== undefined) return [Number(one)]
-  const many = Number(process.env['LEVERET_SEEDS'] ?? count)
+  const many = Number(process.env['TEST_SEEDS'] ?? count)
   return Array.from({ length: many }, (_, i) => i + 1)
 }
 
@@ -15,6 +15,6 @@ export async function withSeed(seed: number, run: (random: Random) => void | Pro
     await run(new Random(seed))
   } catch (error) {
     const { message, stack } = error as Error
-    throw new Error(`with LEVERET_SEED=${seed}: ${message}\n${stack}`, { cause: error })
+    throw new Error(`with TEST_SEED=${seed}: ${message}\n${stack}`, { cause: error })
   }
 }

@@ -1,6 +1,6 @@
 // Sessions that went wrong on their way: valid ones with bits flipped, frames lost, doubled, swapped and made up. The
-// broker must go on serving, say nothing that cannot be read, and forget them. LEVERET_FUZZ_SEED and
-// LEVERET_FUZZ_SESSIONS choose others than the usual ones; a failure names its seed.
+// broker must go on serving, say nothing that cannot be read, and forget them. TEST_FUZZ_SEED and
+// TEST_FUZZ_SESSIONS choose others than the usual ones; a failure names its seed.
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { describe, expect } from 'vitest'
@@ -11,8 +11,8 @@ import { uint } from '../support/field-values.ts'
 import { Random } from '../support/random.ts'
 import { CAPABILITIES, frame, RawClient } from '../support/raw-client.ts'
 
-const SEED = Number(process.env.LEVERET_FUZZ_SEED ?? 20_261_123)
-const SESSIONS = Number(process.env.LEVERET_FUZZ_SESSIONS ?? 800)
+const SEED = Number(process.env.TEST_FUZZ_SEED ?? 20_261_123)
+const SESSIONS = Number(process.env.TEST_FUZZ_SESSIONS ?? 800)
 const WARM_UP = 150
 const CHECKED_EVERY = 40
 const GROWTH_BYTES_MAX = 24 * 1024 * 1024

@@ -6,7 +6,7 @@ import { commands } from './model/commands.ts'
 import { World } from './model/world.ts'
 
 /** How many programs are run, and the seed of a failure that is to be seen again. */
-const { LEVERET_MODEL_RUNS = '300', LEVERET_MODEL_SEED } = process.env
+const { TEST_MODEL_RUNS = '300', TEST_MODEL_SEED } = process.env
 
 // Limits at which a handful of messages has a head, a gap and a tail, and several pages.
 vi.mock('../../../src/core/limits.ts', async (original) => ({
@@ -37,14 +37,14 @@ describe('queues', () => {
     'lose nothing, invent nothing and keep their order, whatever happens and whenever the broker ends',
     { timeout: 600_000 },
     async () => {
-      const seed = LEVERET_MODEL_SEED === undefined ? {} : { seed: Number(LEVERET_MODEL_SEED) }
+      const seed = TEST_MODEL_SEED === undefined ? {} : { seed: Number(TEST_MODEL_SEED) }
       await fc.assert(
         fc.asyncProperty(commands(100), async (program) => {
           const world = await World.start()
           await fc.asyncModelRun(() => ({ model: {}, real: world }), program)
           await world.finish()
         }),
-        { numRuns: Number(LEVERET_MODEL_RUNS), ...seed },
+        { numRuns: Number(TEST_MODEL_RUNS), ...seed },
       )
     },
   )
