@@ -1,8 +1,10 @@
 // Large bodies that several logs have in common: each is stored once, beside the references that keep it.
 import type { Message } from '../../core/message.ts'
 import type { StoredMessage } from '../../core/ports.ts'
+import { DamagedRecordError } from './bytes.ts'
 import type { BackgroundWork, Batch } from './committer.ts'
 import { bodyKey, bodyReferenceKey } from './keys.ts'
+import { seal, unseal } from './records.ts'
 import { RELEASE_SLICE, SHARED_BODY_BYTES } from './tuning.ts'
 
 /** One log's claim to a body. */
@@ -58,7 +60,7 @@ export class Bodies implements BackgroundWork {
     if (body === 0 || !this.#references.has(body)) {
       body = this.#nextBody++
       message.sharedBody = body
-      batch.put(bodyKey(body), Buffer.from(message.body.subarray(message.bodyStart, message.bodyEnd)))
+      batch.put(bodyKey(body), seal(message.body.subarray(message.bodyStart, message.bodyEnd)))
     }
     batch.put(bodyReferenceKey({ body, log, position }), NOTHING)
     this.#count(body)
@@ -99,6 +101,13 @@ export class Bodies implements BackgroundWork {
 }
 
 const NOTHING = Buffer.alloc(0)
+/** The body of so many bytes that a value holds. Throws DamagedRecordError when it is not what was written. */
+export function decodeBody(value: Buffer | undefined, bodyBytes: number): Buffer {
+  if (value === undefined) throw new DamagedRecordError('a body is missing')
+  const body = unseal(value)
+  if (body.length !== bodyBytes) throw new DamagedRecordError('a body has the wrong length')
+  return body
+}
 
 /** The keys of the bodies that these messages have elsewhere, one for each message that has. */
 export function bodiesOf(messages: readonly StoredMessage[]): StoredMessage[] {

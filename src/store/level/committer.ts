@@ -82,6 +82,7 @@ export class Committer implements TurnTask {
   #readable = true
   readonly #readers: (() => void)[] = []
   #closing: { attempts: number; reject: (error: Error) => void } | null = null
+  #closed = false
 
   constructor(database: Database, turn: Turn, clock: Clock, monitor: StoreMonitor) {
     this.#database = database
@@ -143,7 +144,8 @@ export class Committer implements TurnTask {
 
   runStage(): void {
     this.#enlisted = false
-    if (this.#batch === null) this.#start()
+    // What comes when the database is closed, such as a page that was being merged, is not worth a word.
+    if (this.#batch === null && !this.#closed) this.#start()
   }
 
   /**
@@ -163,6 +165,7 @@ export class Committer implements TurnTask {
     try {
       await drained
     } finally {
+      this.#closed = true
       this.#readable = true
       for (const reader of this.#readers.splice(0)) reader()
       await this.#database.close()

@@ -4,6 +4,7 @@ import { dirname, resolve } from 'node:path'
 import { Level } from 'level'
 import type { Journals } from './level-files.ts'
 import { hasRoom, keepDamaged, orphanedFile, readJournals, syncDirectory, undoCreation } from './level-files.ts'
+import { checkTables, type TableFaults } from './table-check.ts'
 import type { LevelTuning } from './tuning.ts'
 import { CHAINED_AVERAGE_BYTES_MAX, CHAINED_BYTES_MAX, LEVEL_TUNING } from './tuning.ts'
 
@@ -48,6 +49,8 @@ export function levelDatabase(tuning: LevelTuning = {}, damaged: (damage: Error)
 
 function ignore(): void {}
 
+const NO_FAULTS: TableFaults = { broken: null, damaged: [] }
+
 class LevelDatabase implements Database {
   readonly #location: string
   readonly #tuning: LevelTuning
@@ -72,8 +75,14 @@ class LevelDatabase implements Database {
     if (orphan !== null) {
       throw new StoreOpenError(`The store in ${this.#location} is damaged: there is ${orphan}, but no file CURRENT.`)
     }
+    // What is opened again was written by this process: there the tables need not be looked through.
+    const faults = this.#opened === null ? await checkTables(this.#location) : NO_FAULTS
+    if (faults.broken !== null) {
+      throw new StoreOpenError(`The store in ${this.#location} is damaged: ${faults.broken}.`)
+    }
     await this.#openLevel(journals)
     try {
+      for (const fault of faults.damaged) this.#damaged(new Error(fault))
       for (const damage of await keepDamaged(this.#location, journals)) this.#damaged(damage)
       await syncDirectory(this.#location)
     } catch (error) {
@@ -201,7 +210,8 @@ export async function openDatabase(location: string, factory: DatabaseFactory): 
 
 function openingSentence(location: string, error: Error): string {
   const cause = error.cause as (Error & { code?: string }) | undefined
-  const detail = cause?.message ?? error.message
+  // What is damaged may be a name, with anything in it.
+  const detail = (cause?.message ?? error.message).replace(/\p{Cc}/gu, '?')
   if (cause?.code === 'LEVEL_LOCKED') return `The data directory ${location} is in use by another broker.`
   if (/no space left|disk quota/i.test(detail)) return `The store in ${location} cannot be opened: the disk is full.`
   if (/permission denied|read-only/i.test(detail)) return `The data directory ${location} is not writable.`

@@ -55,7 +55,7 @@ export class LevelStore implements Store {
     this.#logs = logs
     this.#recovered = recovered.logs
     this.#delayLogs = recovered.delayLogs
-    this.#nextLog = recovered.nextLog
+    this.#nextLog = nextIdOf(recovered)
     this.#nextSpill = SPILL_FIRST
     // What was spilled before the last end is nobody's any more.
     for (const id of [...recovered.logs.keys()]) {
@@ -155,6 +155,20 @@ export class LevelStore implements Store {
     this.#context.committer.change({ type: 'put', key: kindKey(Kind.nextLog), value: encodeNumber(this.#nextLog) })
     return id
   }
+}
+
+/** Above every id that is in use, also when the record that says so was damaged: two queues never share a log. */
+function nextIdOf({ nextLog, logs, delayLogs, erasures, definitions }: Recovered): number {
+  let next = nextLog
+  for (const ids of [logs.keys(), delayLogs.keys(), erasures.keys()]) {
+    for (const id of ids) if (id < SPILL_FIRST) next = Math.max(next, id + 1)
+  }
+  for (const definition of definitions) {
+    if (definition.kind === 'exchange') next = Math.max(next, (definition.delays ?? 0) + 1)
+    if (definition.kind !== 'queue') continue
+    for (const { log } of [definition, ...(definition.levels ?? [])]) next = Math.max(next, log + 1)
+  }
+  return next
 }
 
 function storeContext(

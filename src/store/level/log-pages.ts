@@ -2,7 +2,7 @@
 import type { LostMessages, StoredMessage } from '../../core/ports.ts'
 import type { Entry } from '../../core/queue/entry.ts'
 import { DamagedRecordError } from './bytes.ts'
-import { type Bodies, bodiesOf } from './bodies.ts'
+import { type Bodies, bodiesOf, decodeBody } from './bodies.ts'
 import type { Batch, Committer } from './committer.ts'
 import type { Database } from './database.ts'
 import type { Eraser } from './eraser.ts'
@@ -248,19 +248,18 @@ export class LogPages {
     if (bodiless.length > 0) await this.#readBodies(page, bodiless, found)
   }
 
-  /** Reads the bodies that are kept apart. An entry whose body is missing is lost. */
+  /** Reads the bodies that are kept apart. An entry whose body is missing or damaged is lost. */
   async #readBodies(page: Page, bodiless: readonly StoredMessage[], found: StoredMessage[]): Promise<void> {
     const bodies = await this.#values(bodiless.map(({ message }) => bodyKey(message.sharedBody)))
     bodiless.forEach((stored, i) => {
-      const body = bodies[i]
       const { message, position } = stored
-      if (body?.length === message.bodyBytes) {
-        message.body = body
-        return
+      try {
+        message.body = decodeBody(bodies[i], message.bodyBytes)
+      } catch (error) {
+        if (!(error instanceof DamagedRecordError)) throw error
+        found.splice(found.indexOf(stored), 1)
+        if (!page.settled(position)) this.#damagedEntries(page, position, position, error)
       }
-      found.splice(found.indexOf(stored), 1)
-      const error = new DamagedRecordError('a body is missing')
-      if (!page.settled(position)) this.#damagedEntries(page, position, position, error)
     })
   }
 
