@@ -3,54 +3,49 @@
 // last synced, the last write torn, and the directory without what was not synced of it. A store must open on each of
 // these disks, with everything that was confirmed by then.
 import { execFileSync, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import { Turn } from '../../src/lib/turn.ts'
 import { LevelStore } from '../../src/store/level/level-store.ts'
 import { type DirectoryPromise, JournalledDirectory, readFiles, writeFiles } from './power-cut-journal.ts'
 import { type Mark, SMALL_TABLES, failingMonitor, modelAfter, parseMark } from './power-cut-marks.ts'
 import type { Random } from './random.ts'
+import { scratchDirectory } from './scratch.ts'
 import { seeds, withSeed } from './seeds.ts'
 import type { FoundState } from './store-model.ts'
 import { StoreProgram } from './store-program.ts'
 
-const RUNS = 2
-const CUTS = Number(process.env['TEST_POWER_CUTS'] ?? 100)
+const SHIM = 'power-cut.so'
+/** Each run is a process that is watched, and another one that goes on from what a power cut left of it. */
+const RUNS = seeds(2, 'TEST_POWER_CUT_RUNS')
+const CUTS = Number(process.env['TEST_POWER_CUTS'] ?? 80)
 /** `TEST_POWER_CUT_DIRECTORIES=none` shows what LevelDB takes for granted. */
 const PROMISES = (process.env['TEST_POWER_CUT_DIRECTORIES']?.split(',') ?? [
   'journal',
   'own name',
 ]) as readonly DirectoryPromise[]
 
-// Where syncing costs nothing, if there is such a place.
-const home = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'leveret-power-cut-'))
-const shim = join(home, 'power-cut.so')
 const why = process.platform !== 'linux' ? 'only on Linux' : compiles() ? '' : 'there is no C compiler that works'
-
-beforeAll(() => {
-  if (why === '') compile(join(import.meta.dirname, 'power-cut.c'), shim)
-})
-afterAll(() => rmSync(home, { recursive: true, force: true }))
 
 it.skipIf(why !== '')(
   `opens with everything that was confirmed after a power cut at any moment${why && ` (skipped: ${why})`}`,
   async () => {
+    const home = scratchDirectory()
+    compile(join(import.meta.dirname, 'power-cut.c'), join(home, SHIM))
     const tally = { cuts: 0, messages: 0 }
-    for (const seed of seeds(RUNS)) await withSeed(seed, (random) => generations(random, tally))
+    for (const seed of RUNS) await withSeed(seed, (random) => generations(home, random, tally))
     expect(tally.cuts).toBeGreaterThanOrEqual(CUTS)
     expect(tally.messages).toBeGreaterThan(0)
   },
-  60_000 + seeds(RUNS).length * 60_000,
+  60_000 + RUNS.length * 60_000,
 )
 
 /** Whether something quite small can be compiled. */
 function compiles(): boolean {
-  const source = join(home, 'smallest.c')
-  writeFileSync(source, '#include <stdio.h>\nint main(void) { return 0; }\n')
-  return spawnSync('cc', ['-o', join(home, 'smallest'), source]).status === 0
+  const input = '#include <stdio.h>\nint main(void) { return 0; }\n'
+  return spawnSync('cc', ['-x', 'c', '-', '-o', '/dev/null'], { input }).status === 0
 }
 
 function compile(source: string, library: string): void {
@@ -63,11 +58,11 @@ interface Tally {
 }
 
 /** A store that starts from nothing, and then one that starts from what a power cut left of it. */
-async function generations(random: Random, tally: Tally): Promise<void> {
+async function generations(home: string, random: Random, tally: Tally): Promise<void> {
   let disk = new Map<string, Buffer>()
   let marks: readonly Mark[] = []
   for (const turns of [200, 60]) {
-    const directory = runChild(random, disk, turns)
+    const directory = runChild(home, random, disk, turns)
     const cuts = Array.from({ length: CUTS }, () => random.int(0, directory.length)).toSorted((a, b) => a - b)
     const noted = [...marks]
     let next = disk
@@ -76,7 +71,12 @@ async function generations(random: Random, tally: Tally): Promise<void> {
       const promise = random.pick(PROMISES)
       const crashed = directory.crashed(random, promise)
       for (const line of directory.takeMarks()) noted.push(parseMark(line))
-      const found = await expectOpens(crashed, noted, `cut ${cut} of ${directory.length}, ${promise}`)
+      const found = await expectOpens(
+        join(home, 'image'),
+        crashed,
+        noted,
+        `cut ${cut} of ${directory.length}, ${promise}`,
+      )
       tally.cuts++
       for (const { messages } of found.logs.values()) tally.messages += messages.size
       if (!random.chance(0.1)) continue
@@ -88,7 +88,7 @@ async function generations(random: Random, tally: Tally): Promise<void> {
 }
 
 /** Runs a program on a disk and returns what it did. */
-function runChild(random: Random, disk: ReadonlyMap<string, Buffer>, turns: number): JournalledDirectory {
+function runChild(home: string, random: Random, disk: ReadonlyMap<string, Buffer>, turns: number): JournalledDirectory {
   const directory = join(home, 'data')
   const journal = join(home, 'journal')
   rmSync(directory, { recursive: true, force: true })
@@ -97,7 +97,12 @@ function runChild(random: Random, disk: ReadonlyMap<string, Buffer>, turns: numb
   writeFiles(directory, disk)
   const script = join(import.meta.dirname, 'power-cut-child.ts')
   const words = ['--import', 'tsx', script, directory, String(random.int(1, 1_000_000)), '2', String(turns)]
-  const env = { ...process.env, LD_PRELOAD: shim, POWER_CUT_DIRECTORY: directory, POWER_CUT_JOURNAL: journal }
+  const env = {
+    ...process.env,
+    LD_PRELOAD: join(home, SHIM),
+    POWER_CUT_DIRECTORY: directory,
+    POWER_CUT_JOURNAL: journal,
+  }
   execFileSync(process.execPath, words, { env, stdio: ['ignore', 'ignore', 'pipe'] })
   const bytes = readFileSync(journal)
   const complete = new JournalledDirectory(bytes, disk)
@@ -109,11 +114,11 @@ function runChild(random: Random, disk: ReadonlyMap<string, Buffer>, turns: numb
 
 /** A store opens on the disk, and holds what it was promised to. */
 async function expectOpens(
+  location: string,
   disk: ReadonlyMap<string, Buffer>,
   marks: readonly Mark[],
   where: string,
 ): Promise<FoundState> {
-  const location = join(home, 'image')
   rmSync(location, { recursive: true, force: true })
   writeFiles(location, disk)
   try {

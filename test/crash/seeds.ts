@@ -1,11 +1,11 @@
-// The seeds that a test of chance runs through. TEST_SEEDS makes them more, TEST_SEED is one alone.
+// The seeds that a test of chance runs through. TEST_SEED is one alone; how many they are another variable says.
 import { Random } from './random.ts'
 
 /** So many seeds, or what the environment asks for. */
-export function seeds(count: number): readonly number[] {
+export function seeds(count: number, variable = 'TEST_SEEDS'): readonly number[] {
   const one = process.env['TEST_SEED']
   if (one !== undefined) return [Number(one)]
-  const many = Number(process.env['TEST_SEEDS'] ?? count)
+  const many = Number(process.env[variable] ?? count)
   return Array.from({ length: many }, (_, i) => i + 1)
 }
 

@@ -1,8 +1,10 @@
 // What is done to a store at random: appends, settles, deliveries, definitions, discards, drops and spills.
 import type { Definition } from '../../src/core/definitions.ts'
+import type { Message } from '../../src/core/message.ts'
 import type { Publisher, QueueLog, Store, StoredMessage } from '../../src/core/ports.ts'
 import { Entry, Stored } from '../../src/core/queue/entry.ts'
 import { NO_ARGUMENTS } from '../../src/core/value.ts'
+import { queueNamed } from '../support/core.ts'
 import { bodyOf, entryOf, propertiesOf, readAll } from '../support/store.ts'
 import type { Random } from './random.ts'
 import type { FoundLog, FoundMessage, FoundState, StoreEvent } from './store-model.ts'
@@ -25,6 +27,7 @@ const SHAPES: readonly Shape[] = [
 ]
 
 const LOGS_MAX = 5
+const queue = queueNamed('q')
 const VHOSTS = 3
 
 interface OpenLog {
@@ -39,6 +42,7 @@ export class StoreProgram {
   readonly #store: Store
   readonly #random: Random
   readonly #emit: (event: StoreEvent) => void
+  readonly #damaged: boolean
   readonly #logs = new Map<number, OpenLog>()
   readonly #vhosts = new Map<string, number>()
   readonly #spills: OpenLog[] = []
@@ -56,10 +60,12 @@ export class StoreProgram {
     },
   }
 
-  constructor(store: Store, random: Random, emit: (event: StoreEvent) => void) {
+  /** `damaged`: the store may hold less than it counted. */
+  constructor(store: Store, random: Random, emit: (event: StoreEvent) => void, damaged = false) {
     this.#store = store
     this.#random = random
     this.#emit = emit
+    this.#damaged = damaged
   }
 
   /** Takes over what the store held. Returns it, after having looked at every byte. */
@@ -95,6 +101,14 @@ export class StoreProgram {
     this.#emit({ kind: 'turn' })
   }
 
+  /** Adds messages, and nothing else, so that there are many. */
+  pile(): void {
+    if (this.#logs.size === 0) this.#make()
+    this.#append(this.#random.pick([...this.#logs.values()]))
+    this.#turns++
+    this.#emit({ kind: 'turn' })
+  }
+
   /** Settles everything, and forgets every definition. */
   empty(): void {
     for (const id of [...this.#logs.keys()]) this.#drop(id)
@@ -122,26 +136,17 @@ export class StoreProgram {
     const log = this.#store.log(id)
     const messages = new Map<number, FoundMessage>()
     const entries = new Map<number, Entry>()
-    let bodyBytes = 0
     for (const found of await readAll(log)) {
       expectIntact(id, found)
       const { position, message, redelivered } = found
-      if (position >= log.recovered.next) throw new Error(`log ${id} goes on below its message ${position}`)
-      if (messages.size === 0 && position !== log.recovered.first) {
-        throw new Error(`log ${id} begins at ${position} instead of ${log.recovered.first}`)
-      }
-      const entry = entryOf(position, { body: '' })
-      const restored = new Entry(entry.queue, message, position)
-      restored.stored = Stored.written
-      restored.redelivered = redelivered
-      entries.set(position, restored)
+      const entry = new Entry(queue, message, position)
+      entry.stored = Stored.written
+      entry.redelivered = redelivered
+      entries.set(position, entry)
       messages.set(position, { size: message.bodyBytes, redelivered })
-      bodyBytes += message.bodyBytes
     }
-    const { count, next } = log.recovered
-    if (count !== messages.size) throw new Error(`log ${id} counted ${count} messages and held ${messages.size}`)
-    if (count === 0 && log.recovered.bodyBytes !== 0) throw new Error(`log ${id} is empty and has bytes`)
-    this.#logs.set(id, { log, shape: this.#random.pick(SHAPES), entries, next })
+    if (!this.#damaged) expectCounted(log, messages)
+    this.#logs.set(id, { log, shape: this.#random.pick(SHAPES), entries, next: log.recovered.next })
     return messages
   }
 
@@ -173,26 +178,38 @@ export class StoreProgram {
   }
 
   #appendOne(open: OpenLog, size: number, noted = true): void {
-    const { log, entries, shape } = open
+    const position = this.#place(open)
+    this.#enlist(open, position, messageFor([labelOf(open.log.id, position)], size), noted)
+  }
+
+  /** One message goes to all logs, which have the body of a large one in common. */
+  #fanOut(): void {
+    const size = this.#random.chance(0.5) ? this.#random.int(5_000, 20_000) : this.#random.int(0, 100)
+    const places = Array.from(this.#logs.values(), (open) => ({ open, position: this.#place(open) }))
+    const message = messageFor(
+      places.map(({ open, position }) => labelOf(open.log.id, position)),
+      size,
+    )
+    for (const { open, position } of places) this.#enlist(open, position, message)
+  }
+
+  /** The position of the next message. Transient messages take positions too, and are not stored. */
+  #place(open: OpenLog): number {
     const position = open.next
-    // Transient messages take positions too, and are not stored.
-    open.next += this.#random.chance(0.1) ? shape.step + this.#random.skewed(1, 100) : shape.step
-    const entry = entryOf(position, {
-      body: bodyFor(log.id, position, size),
-      properties: propertiesFor(log.id, position),
-    })
+    open.next += this.#random.chance(0.1) ? open.shape.step + this.#random.skewed(1, 100) : open.shape.step
+    return position
+  }
+
+  #enlist({ log, entries }: OpenLog, position: number, message: Message, noted = true): void {
+    const entry = new Entry(queue, message, position)
     entry.redelivered = this.#random.chance(0.05)
     entries.set(position, entry)
     if (noted) {
-      this.#emit({ kind: 'append', log: log.id, position, size, redelivered: entry.redelivered })
+      const { redelivered } = entry
+      this.#emit({ kind: 'append', log: log.id, position, size: message.bodyBytes, redelivered })
       this.#published.set(++this.#sequence, { log: log.id, entry })
       log.append(entry, this.#publisher, this.#sequence)
     } else log.append(entry, null, 0)
-  }
-
-  #fanOut(): void {
-    const size = this.#random.skewed(0, 10_000)
-    for (const open of this.#logs.values()) this.#appendOne(open, size)
   }
 
   #settleSome(): void {
@@ -308,22 +325,39 @@ function definitionOf(name: string, value: string): Definition {
   return { kind: 'queue', vhost: '/', name, autoDelete: false, arguments: NO_ARGUMENTS, log: Number(value) }
 }
 
-/** Bytes that say where they belong, to their end. */
-function bodyFor(log: number, position: number, size: number): Buffer {
-  return Buffer.alloc(size, `${log}:${position}|`, 'latin1')
+/** The one place that a message belongs to; it may have several. */
+function labelOf(log: number, position: number): string {
+  return `${log}:${position}`
 }
 
-function propertiesFor(log: number, position: number): string {
-  return `properties of ${log}:${position}`
+/** A message whose bytes say where they belong, to their end. */
+function messageFor(labels: readonly string[], size: number): Message {
+  const properties = labels.join()
+  return entryOf(0, { body: bodyFor(properties, size), properties }).message
+}
+
+function bodyFor(properties: string, size: number): Buffer {
+  return Buffer.alloc(size, `${properties}|`, 'latin1')
 }
 
 function expectIntact(log: number, found: StoredMessage): void {
   const { position, message } = found
-  const expected = bodyFor(log, position, message.bodyBytes)
-  if (bodyOf(found) !== expected.toString('latin1')) throw new Error(`log ${log}: the body of ${position} is another`)
-  if (propertiesOf(found) !== propertiesFor(log, position)) {
-    throw new Error(`log ${log}: the properties of ${position} are others`)
+  const properties = propertiesOf(found)
+  if (!properties.split(',').includes(labelOf(log, position))) {
+    throw new Error(`log ${log}: ${position} is a message with the properties ${properties}`)
   }
+  if (bodyOf(found) !== bodyFor(properties, message.bodyBytes).toString('latin1')) {
+    throw new Error(`log ${log}: the body of ${position} is another`)
+  }
+}
+
+function expectCounted({ id, recovered }: QueueLog, messages: ReadonlyMap<number, FoundMessage>): void {
+  const { count, bodyBytes, first, next } = recovered
+  if (count !== messages.size) throw new Error(`log ${id} counted ${count} messages and held ${messages.size}`)
+  const positions = [...messages.keys()]
+  if ((positions[0] ?? first) !== first) throw new Error(`log ${id} begins at ${positions[0]} instead of ${first}`)
+  if ((positions.at(-1) ?? -1) >= next) throw new Error(`log ${id} goes on at ${next} below its last message`)
+  if (count === 0 && bodyBytes !== 0) throw new Error(`log ${id} is empty and has bytes`)
 }
 
 async function expectEmpty(log: QueueLog): Promise<void> {
