@@ -22,6 +22,13 @@ export function smallFileSystem(mebibytes: number): string {
   return mount(['-t', 'tmpfs', '-o', `size=${mebibytes}m`, 'leveret'])
 }
 
+/** Another view of a directory, in which nothing can be written. */
+export function readOnlyView(directory: string): string {
+  const place = mount(['--bind', directory])
+  execFileSync('mount', ['-o', 'remount,ro,bind', place])
+  return place
+}
+
 function mount(words: readonly string[]): string {
   const place = mkdtempSync(join(tmpdir(), 'leveret-mount-'))
   execFileSync('mount', [...words, place])
