@@ -346,11 +346,13 @@ function readFurther(reader: RecordReader, bodyElsewhere: boolean): void {
 
 const EVERYTHING: Wanted = { wants: () => true, redelivered: () => false }
 
-/** Makes a page of what its fragments hold, for a page whose index record was lost. */
-export function scanFragments(page: Page, values: readonly Buffer[]): void {
+/** Makes a page of what its fragments hold, for a page whose index record was lost. Returns what is damaged of them. */
+export function scanFragments(page: Page, values: readonly Buffer[]): readonly Error[] {
+  const damages: Error[] = []
   for (const value of values) {
     const found: StoredMessage[] = []
-    unpackFragments(value, page.last + 1, EVERYTHING, found)
+    const damage = unpackFragments(value, page.last + 1, EVERYTHING, found)
+    if (damage !== null) damages.push(damage.error)
     if (found.length === 0) continue
     page.beginFragment(found[0]!.position)
     for (const { position, message, deadline } of found) {
@@ -359,4 +361,5 @@ export function scanFragments(page: Page, values: readonly Buffer[]): void {
     }
     page.bytes += value.length
   }
+  return damages
 }

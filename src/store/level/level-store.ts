@@ -97,6 +97,7 @@ export class LevelStore implements Store {
       await database.close()
       throw openingError(location, error as Error)
     }
+    for (const damage of recovered.damage) monitor.damageFound?.(damage)
     const logs = new Map<number, LevelLog>()
     const bodies = new Bodies(recovered.bodies)
     const context = storeContext(database, turn, clock, monitor, bodies, (id) => logs.delete(id))

@@ -38,6 +38,8 @@ export interface Recovered {
   readonly delayLogs: Map<number, DelayRecord>
   readonly nextLog: number
   readonly bodies: { readonly live: BodyReference[]; readonly dead: BodyReference[] }
+  /** What was made anew or left out, because records were damaged. */
+  readonly damage: Error[]
 }
 
 /** A log that nothing is known of. */
@@ -80,6 +82,7 @@ export async function recover(database: Database): Promise<Recovered> {
     delayLogs: new Map(),
     nextLog: nextLog === undefined ? 1 : decodeNumber(nextLog),
     bodies: { live: [], dead: [] },
+    damage: [],
   }
   for await (const found of recordsOf(database, Kind.erasure)) {
     for (const [key, value] of found) {
@@ -122,6 +125,7 @@ async function recoverAttempts(database: Database, recovered: Recovered): Promis
     for (const [key, value] of found) {
       const attempts = undamaged(() => decodeAttempts(value))
       if (attempts !== null) logOf(recovered, logOfKey(key)).attempts.set(positionOfKey(key), attempts)
+      else recovered.damage.push(new Error(`a count of attempts in log ${logOfKey(key)} is damaged and left out`))
     }
   }
 }
@@ -131,6 +135,8 @@ async function recoverLogs(database: Database, recovered: Recovered): Promise<vo
     for (const [key, value] of found) {
       const log = logOf(recovered, logOfKey(key))
       const record = undamaged(() => decodeLogRecord(value))
+      if (record === null)
+        recovered.damage.push(new Error(`the record of log ${logOfKey(key)} is damaged and made anew`))
       log.next = record?.next ?? 0
       // Nobody knows what was delivered: then anything may have been.
       log.deliveredBelow = record?.deliveredBelow ?? (log.pages.at(-1)?.last ?? -1) + 1
@@ -209,8 +215,10 @@ async function rebuildPage(database: Database, recovered: Recovered, id: number,
   for await (const found of records(database, { gte: positionKey(Kind.fragment, id, first), lt: end })) {
     for (const [, value] of found) values.push(value)
   }
-  scanFragments(page, values)
+  const damage = scanFragments(page, values)
   if (page.live > 0) addPage(recovered, id, page)
+  const what = `the index record of ${first} in log ${id} was damaged and is made anew from ${page.live} messages`
+  recovered.damage.push(new Error(what), ...damage)
 }
 
 function recordsOf(database: Database, kind: Kind): AsyncGenerator<[Buffer, Buffer][]> {

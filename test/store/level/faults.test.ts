@@ -22,6 +22,7 @@ import {
 class NotingMonitor implements StoreMonitor {
   readonly told: string[] = []
   readonly lost: LostMessages[] = []
+  readonly damage: string[] = []
 
   storeFailed(error: Error): void {
     this.told.push(`failed: ${error.message}`)
@@ -33,6 +34,10 @@ class NotingMonitor implements StoreMonitor {
 
   messagesLost(lost: LostMessages): void {
     this.lost.push(lost)
+  }
+
+  damageFound(damage: Error): void {
+    this.damage.push(damage.message)
   }
 }
 
@@ -286,6 +291,10 @@ describe('damage', () => {
     expect(log.recovered).toMatchObject({ count: 1_536, first: 0, next: 1_536 })
     expect(positionsOf(await readAll(log))).toEqual([...range(0, 1_536)])
     expect((await readAll(log)).map(bodyOf)).toEqual([...range(0, 1_536)].map((i) => `body ${i}`))
+    expect(monitor.damage).toEqual([
+      `the index record of 512 in log ${id} was damaged and is made anew from 512 messages`,
+      `the record of log ${id} is damaged and made anew`,
+    ])
     expect(monitor.lost).toEqual([])
   })
 
