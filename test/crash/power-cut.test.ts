@@ -63,11 +63,13 @@ async function generations(home: string, random: Random, tally: Tally): Promise<
   let marks: readonly Mark[] = []
   for (const turns of [200, 60]) {
     const directory = runChild(home, random, disk, turns)
-    const cuts = Array.from({ length: CUTS }, () => random.int(0, directory.length)).toSorted((a, b) => a - b)
+    // A database is made, or opened, in few steps, and each of them matters.
+    const cut = () => random.int(0, random.chance(0.2) ? 50 : directory.length)
+    const cuts = Array.from({ length: CUTS }, cut).toSorted((a, b) => a - b)
     const noted = [...marks]
     let next = disk
-    for (const cut of cuts) {
-      directory.advance(cut)
+    for (const at of cuts) {
+      directory.advance(at)
       const promise = random.pick(PROMISES)
       const crashed = directory.crashed(random, promise)
       for (const line of directory.takeMarks()) noted.push(parseMark(line))
@@ -75,7 +77,7 @@ async function generations(home: string, random: Random, tally: Tally): Promise<
         join(home, 'image'),
         crashed,
         noted,
-        `cut ${cut} of ${directory.length}, ${promise}`,
+        `cut ${at} of ${directory.length}, ${promise}`,
       )
       tally.cuts++
       for (const { messages } of found.logs.values()) tally.messages += messages.size
