@@ -256,7 +256,9 @@ export class Queue implements LevelHost, ExpiryHost {
       return
     }
     if (overflow !== 'drop-head' && this.#overflows(message)) {
-      if (overflow === 'reject-publish-dlx') this.#bury(message, 'maxlen')
+      if (overflow === 'reject-publish-dlx' && rules.deadLetterExchange !== null) {
+        this.#context.deadLetter(this, message, 'maxlen')
+      }
       this.#context.refused(message)
       publisher?.refused(sequence)
       return
@@ -619,17 +621,24 @@ export class Queue implements LevelHost, ExpiryHost {
 
   /** Settles a message that nobody will have, and hands it over to the dead-letter exchange: one batch, one fact. */
   #giveUp(entry: Entry, reason: DeathReason): void {
-    this.#settle(entry)
-    this.#bury(entry.message, reason)
-  }
-
-  #bury(message: Message, reason: DeathReason): void {
-    if (this.#rules.deadLetterExchange !== null && !this.deleted) this.#context.deadLetter(this, message, reason)
+    if (this.#rules.deadLetterExchange === null || this.deleted) {
+      this.#settle(entry)
+      return
+    }
+    entry.state = EntryState.settled
+    if (entry.stored !== Stored.no) this.#backlog.logOf(entry).supersede(entry)
+    this.#deduplication?.left(entry)
+    this.#context.deadLetter(this, entry.message, reason)
   }
 
   #settle(entry: Entry): void {
     entry.state = EntryState.settled
-    if (entry.stored !== Stored.no && !this.deleted) this.#backlog.logOf(entry).settle(entry)
-    if (this.#deduplication !== null) this.#deduplication.left(entry)
+    const deduplication = this.#deduplication
+    if (entry.stored !== Stored.no && !this.deleted) {
+      // What is remembered of a message is in its batch: that is what its publisher waits for then.
+      if (deduplication === null) this.#backlog.logOf(entry).settle(entry)
+      else this.#backlog.logOf(entry).supersede(entry)
+    }
+    if (deduplication !== null) deduplication.left(entry)
   }
 }
