@@ -1,5 +1,6 @@
 // What queues with rules remember over a restart: deadlines, deaths and limits.
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
+import { encodeMethod, type FieldsInput } from '../support/codec.ts'
 import type { Table } from '../support/field-values.ts'
 import type { RawChannel } from '../support/raw-client.ts'
 import { Restarting } from '../support/restarting.ts'
@@ -135,4 +136,66 @@ it('keeps how often messages were tried, those of quorum queues whatever their d
     channel = await broker.channel()
   }
   expect(await bodies(channel, 'q')).toEqual(['b'])
+})
+
+describe('basic.get from a queue that is on disk', () => {
+  /** Methods in one piece, so that the broker has all of them before it has read anything from disk. */
+  function together(methods: readonly (readonly [method: string, fields: FieldsInput])[]): Buffer {
+    return Buffer.concat(
+      methods.flatMap(([method, fields]) => {
+        const payload = encodeMethod(method, fields)
+        const head = Buffer.of(1, 0, 1, 0, 0, 0, 0)
+        head.writeUInt32BE(payload.length, 3)
+        return [head, payload, Buffer.of(0xce)]
+      }),
+    )
+  }
+
+  async function filled(count: number, properties: (i: number) => object): Promise<Restarting> {
+    const broker = await Restarting.start()
+    const channel = await broker.channel()
+    await channel.queue('q', { durable: true })
+    await channel.call('confirm.select')
+    for (let i = 0; i < count; i++) {
+      channel.publish({ 'routing-key': 'q' }, `m${i}`, { ...PERSISTENT, ...properties(i) })
+    }
+    for (let tag = 0; tag < count;) tag = Number((await channel.expect('basic.ack'))['delivery-tag'])
+    return broker
+  }
+
+  it('has its turn before a consumer that would take all that is read', async () => {
+    const broker = await filled(600, () => ({}))
+    await broker.restart()
+    const channel = await broker.channel()
+    await channel.client.bytes(
+      together([
+        ['basic.consume', { queue: 'q', 'consumer-tag': 'c', 'no-ack': true, nowait: true }],
+        ['basic.get', { queue: 'q', 'no-ack': true }],
+      ]),
+    )
+    await channel.expectGetOk({ 'message-count': 599 }, 'm0')
+    for (let i = 1; i < 600; i++) await channel.expectDeliver({}, `m${i}`)
+  })
+
+  it('goes on to the next page when all of one has expired', async () => {
+    const broker = await filled(600, (i) => (i < 580 ? { expiration: '1000' } : {}))
+    await broker.restart(1000)
+    const channel = await broker.channel()
+    channel.send('basic.get', { queue: 'q', 'no-ack': true })
+    await channel.expectGetOk({ 'message-count': 19 }, 'm580')
+  })
+
+  it('is answered before what was asked for behind it', async () => {
+    const broker = await filled(1, () => ({}))
+    await broker.restart()
+    const channel = await broker.channel()
+    await channel.client.bytes(
+      together([
+        ['basic.get', { queue: 'q' }],
+        ['queue.delete', { queue: 'q' }],
+      ]),
+    )
+    await channel.expectGetOk({}, 'm0')
+    await channel.expect('queue.delete-ok')
+  })
 })

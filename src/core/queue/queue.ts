@@ -397,17 +397,21 @@ export class Queue implements LevelHost, ExpiryHost {
     }
   }
 
-  /** Whether the next message must be read from disk before it can be had. */
-  get mustRead(): boolean {
-    return this.#backlog.count > 0 && !this.#backlog.available
+  /** Whether `get` can answer: the next message is in memory, or there is none. */
+  get gettable(): boolean {
+    return this.deleted || this.#backlog.count === 0 || this.#backlog.available
   }
 
-  /** Calls back when the page that is being read has arrived (or could not be read). */
-  afterRead(callback: () => void): void {
-    this.#backlog.afterRead(callback)
+  /**
+   * Calls back when `get` can answer, at once or later; with false when the next message cannot be read. Whoever is
+   * called back comes before the consumers, but even so `get` may find that all that was read has expired.
+   */
+  whenGettable(callback: (gettable: boolean) => void): void {
+    if (this.gettable) callback(true)
+    else this.#backlog.afterRead((read) => (read ? this.whenGettable(callback) : callback(false)))
   }
 
-  /** Takes the next message out, as basic.get does. Undefined when none is ready, or one must be read first. */
+  /** Takes the next message out, as basic.get does. Undefined when none is ready, or it is not gettable. */
   get(noAck: boolean): Entry | undefined {
     this.#idleness?.used()
     const backlog = this.#backlog
@@ -419,6 +423,15 @@ export class Queue implements LevelHost, ExpiryHost {
     else this.counts.got++
     this.#handOut(entry, noAck)
     return entry
+  }
+
+  /** The same for whoever can wait. Undefined when none is ready, or it cannot be read. */
+  async getSoon(noAck: boolean): Promise<Entry | undefined> {
+    for (;;) {
+      const gettable = await new Promise<boolean>((resolve) => this.whenGettable(resolve))
+      const entry = this.get(noAck)
+      if (entry !== undefined || !gettable || this.gettable) return entry
+    }
   }
 
   /** Drops everything that is ready. Returns how many messages that were. */
