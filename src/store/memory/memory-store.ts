@@ -3,6 +3,7 @@ import type { Definition } from '../../core/definitions.ts'
 import type {
   DelayLog,
   ExpiringStretch,
+  IdLog,
   LogSummary,
   Publisher,
   QueueLog,
@@ -16,6 +17,7 @@ import { systemClock } from '../../lib/clock.ts'
 import type { Turn, TurnTask } from '../../lib/turn.ts'
 import { Stage } from '../../lib/turn.ts'
 import { MemoryDelayLog } from './memory-delay-log.ts'
+import { MemoryIdLog } from './memory-id-log.ts'
 
 export interface MemoryStoreOptions {
   readonly turn: Turn
@@ -75,6 +77,13 @@ export class MemoryStore implements Store, TurnTask {
 
   delays(stored: (due: number) => void): DelayLog {
     return new MemoryDelayLog(this.#nextLog++, stored, (log) => {
+      this.#waiting.push(log)
+      this.#enlist()
+    })
+  }
+
+  ids(): IdLog {
+    return new MemoryIdLog(this.#nextLog++, (log) => {
       this.#waiting.push(log)
       this.#enlist()
     })
