@@ -47,6 +47,10 @@ export interface AmqpOptions {
   readonly heartbeatSeconds: number
   readonly messageBytesMax: number
   readonly handshakeTimeoutMs: number
+  /** Milliseconds that a delivery may wait for its acknowledgement where nothing else is said; 0: for ever. */
+  readonly consumerTimeoutMs: number
+  /** Whether one that waits longer ends the channel, rather than its consumer. */
+  readonly consumerTimeoutCloses: boolean
   readonly version: string
   readonly clusterName: string
 }
