@@ -53,6 +53,7 @@ export function queueNamed(name: string): Queue {
     logsChanged: () => undefined,
     refused: () => undefined,
     deadLetter: () => undefined,
+    deadLetterSurely: () => undefined,
     queueUnused: () => undefined,
     queueReadFailed: () => undefined,
   }
