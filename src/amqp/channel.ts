@@ -70,6 +70,14 @@ export class Channel implements ChannelView, TransactionHost {
     return this.#unacked.count
   }
 
+  get firstUnackedTag(): number {
+    return this.#unacked.first ?? this.#nextDeliveryTag
+  }
+
+  get nextDeliveryTag(): number {
+    return this.#nextDeliveryTag
+  }
+
   get unconfirmedCount(): number {
     return this.confirms?.outstanding ?? 0
   }

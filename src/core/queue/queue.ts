@@ -1,6 +1,6 @@
 // A queue: its messages in order, what is out with consumers, and who is next.
 import type { Clock } from '../../lib/clock.ts'
-import { MessageCounts } from '../counts.ts'
+import { MessageCounts, type DeathCounts, type DeathReason } from '../counts.ts'
 import type { Binding } from '../exchange/binding.ts'
 import type { InputWindow } from '../input-window.ts'
 import { PACE_DELIVERIES_MIN, QUEUE_OVERRUN_BYTES } from '../limits.ts'
@@ -9,7 +9,6 @@ import type { Attempts, CancelReason, Consumer, PropertyCodec, Publisher, QueueL
 import type { FieldTable } from '../value.ts'
 import { presentedMessage } from './attempts.ts'
 import { Backlog } from './backlog.ts'
-import type { DeathReason } from './dead-letter.ts'
 import { Dispatch, Subscription } from './dispatch.ts'
 import { Entry, EntryDetails, EntryState, Stored } from './entry.ts'
 import { Expiry, type ExpiryHost } from './expiry.ts'
@@ -47,6 +46,8 @@ export interface QueueContext {
   levelLog(): QueueLog
   /** The queue has another log, which is to be remembered. */
   levelsChanged(queue: Queue): void
+  /** What queues of a type gave up. */
+  deaths(queueType: string): DeathCounts
   /** The queue gives a message up, and has an exchange for such. */
   deadLetter(queue: Queue, message: Message, reason: DeathReason): void
   /** The last consumer of an auto-delete queue went, or nobody has used the queue for the time of its x-expires. */
@@ -80,6 +81,7 @@ export class Queue implements LevelHost, ExpiryHost {
 
   readonly #context: QueueContext
   #rules: QueueRules
+  readonly #deaths: DeathCounts
   /** Whether a publish must look at the rules at all. */
   #ruled = false
   readonly #dispatch: Dispatch
@@ -93,6 +95,8 @@ export class Queue implements LevelHost, ExpiryHost {
   /** RabbitMQ: a quorum queue keeps everything, whatever its delivery mode. */
   readonly #storesAll: boolean
   #nextPosition: number
+  /** Below this position messages were here before the broker started. */
+  readonly recoveredBelow: number
   #unackedCount = 0
   #unackedBytes = 0
   #hadConsumer = false
@@ -108,6 +112,7 @@ export class Queue implements LevelHost, ExpiryHost {
     this.log = log
     this.#context = context
     this.#rules = queueRules(properties.arguments)
+    this.#deaths = context.deaths(this.#rules.type)
     this.#storesAll = this.#rules.type === 'quorum'
     this.#levelLogs = new Map(levels)
     if (log !== null) this.#levelLogs.set(0, log)
@@ -119,6 +124,7 @@ export class Queue implements LevelHost, ExpiryHost {
     for (const { recovered } of this.#levelLogs.values()) {
       this.#nextPosition = Math.max(this.#nextPosition, recovered.next)
     }
+    this.recoveredBelow = this.#nextPosition
     this.#ruled = rulePublishes(this.#rules)
     this.#timeIdleness()
     if (this.storedDeadline < Infinity) this.#mortality().arm()
@@ -160,6 +166,21 @@ export class Queue implements LevelHost, ExpiryHost {
   /** The bodies of those, in bytes. */
   get unackedBytes(): number {
     return this.#unackedBytes
+  }
+
+  /** The position of the oldest ready message; Infinity when none is ready. */
+  get firstPosition(): number {
+    return this.#backlog.firstPosition
+  }
+
+  /** The position that the next message will have. */
+  get nextPosition(): number {
+    return this.#nextPosition
+  }
+
+  /** What the messages that are in memory cost there, about, in bytes. */
+  get residentBytes(): number {
+    return this.#backlog.residentBytes + this.#unackedBytes
   }
 
   get consumerCount(): number {
@@ -558,7 +579,13 @@ export class Queue implements LevelHost, ExpiryHost {
   }
 
   #bury(message: Message, reason: DeathReason): void {
-    if (this.#rules.deadLetterExchange !== null && !this.deleted) this.#context.deadLetter(this, message, reason)
+    if (this.deleted) return
+    if (this.#rules.deadLetterExchange === null) {
+      this.#deaths.dropped[reason]++
+      return
+    }
+    this.#deaths.lettered[reason]++
+    this.#context.deadLetter(this, message, reason)
   }
 
   #settle(entry: Entry): void {
