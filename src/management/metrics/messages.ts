@@ -17,6 +17,7 @@ type Counted = readonly [name: string, what: string, read: (counts: MessageCount
 const INCOMING: readonly Counted[] = [
   ['routed', 'routed to queues or streams', ({ routed }) => routed],
   ['confirmed', 'confirmed to publishers', ({ confirmed }) => confirmed],
+  ['deduplicated', 'not taken, because they were duplicates', ({ deduplicated }) => deduplicated],
   ['unroutable_dropped', 'published as non-mandatory into an exchange and dropped', ({ dropped }) => dropped],
   ['unroutable_returned', 'published as mandatory into an exchange and returned', ({ returned }) => returned],
 ]
