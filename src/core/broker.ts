@@ -9,6 +9,7 @@ import type { Definition, VHostDefinition } from './definitions.ts'
 import { BrokerError } from './errors.ts'
 import { InputWindow } from './input-window.ts'
 import { Pace } from './pace.ts'
+import { PublishRates } from './publish-rates.ts'
 import { Policies } from './policies.ts'
 import { Quotas } from './quotas.ts'
 import { RecentErrors } from './recent-errors.ts'
@@ -45,6 +46,7 @@ export class Broker implements VHostContext {
   readonly quotas: Quotas
   readonly alarms = new Alarms()
   readonly pace: Pace
+  readonly rates: PublishRates
   readonly resources: Resources
   readonly window = new InputWindow()
   readonly vhosts = new Map<string, VHost>()
@@ -73,7 +75,8 @@ export class Broker implements VHostContext {
     const { limits, readings } = options.resources
     this.resources = new Resources(limits, readings, this.alarms, options.logger)
     this.policies = new Policies(this, (vhost) => this.vhosts.get(vhost)?.policiesChanged())
-    this.quotas = new Quotas(this)
+    this.rates = new PublishRates(options.clock)
+    this.quotas = new Quotas(this, this.rates)
     this.access = new Access({
       store: this,
       clock: options.clock,

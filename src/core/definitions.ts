@@ -106,6 +106,9 @@ export interface VHostLimitsDefinition {
   readonly vhost: string
   readonly maxConnections?: number
   readonly maxQueues?: number
+  /** Messages, and bytes of their bodies, that may be published in a second. */
+  readonly maxPublishRate?: number
+  readonly maxPublishByteRate?: number
 }
 
 export interface UserLimitsDefinition {
@@ -113,6 +116,9 @@ export interface UserLimitsDefinition {
   readonly user: string
   readonly maxConnections?: number
   readonly maxChannels?: number
+  /** Messages, and bytes of their bodies, that may be published in a second. */
+  readonly maxPublishRate?: number
+  readonly maxPublishByteRate?: number
 }
 
 export type Definition =
