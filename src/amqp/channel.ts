@@ -82,10 +82,6 @@ export class Channel implements ChannelView, TransactionHost, DeliveryHolder {
     return this.#unacked.first ?? this.#nextDeliveryTag
   }
 
-  get nextDeliveryTag(): number {
-    return this.#nextDeliveryTag
-  }
-
   get unconfirmedCount(): number {
     return this.confirms?.outstanding ?? 0
   }
