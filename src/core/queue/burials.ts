@@ -1,7 +1,7 @@
 // Dead letters that nobody takes yet, of queues that are to deliver them at least once.
 import type { Clock, Timer } from '../../lib/clock.ts'
 import { DEAD_LETTERS_AT_ONCE, DEAD_LETTER_RETRY_MS } from '../limits.ts'
-import type { DeathReason } from './dead-letter.ts'
+import type { DeathReason } from '../counts.ts'
 import type { Entry } from './entry.ts'
 
 interface Waiting {

@@ -1,6 +1,6 @@
 // A queue: its messages in order, what is out with consumers, and who is next.
 import type { Clock } from '../../lib/clock.ts'
-import { MessageCounts } from '../counts.ts'
+import { MessageCounts, type DeathCounts, type DeathReason } from '../counts.ts'
 import { QueueDeduplication } from '../deduplication/queue-deduplication.ts'
 import type { Binding } from '../exchange/binding.ts'
 import type { InputWindow } from '../input-window.ts'
@@ -20,7 +20,6 @@ import type { FieldTable } from '../value.ts'
 import { presentedMessage } from './attempts.ts'
 import { Backlog } from './backlog.ts'
 import { Burials } from './burials.ts'
-import type { DeathReason } from './dead-letter.ts'
 import { Dispatch, Subscription } from './dispatch.ts'
 import { Entry, EntryDetails, EntryState, Stored } from './entry.ts'
 import { Expiry, type ExpiryHost } from './expiry.ts'
@@ -62,6 +61,8 @@ export interface QueueContext {
   logsChanged(queue: Queue): void
   /** The queue has refused a message. */
   refused(message: Message): void
+  /** What queues of a type gave up. */
+  deaths(queueType: string): DeathCounts
   /** The queue gives a message up, and has an exchange for such. */
   deadLetter(queue: Queue, message: Message, reason: DeathReason): void
   /** The same for a message that is not to be lost: `queue.buried` follows, in this turn. */
@@ -97,6 +98,7 @@ export class Queue implements LevelHost, ExpiryHost {
 
   readonly #context: QueueContext
   #rules: QueueRules
+  readonly #deaths: DeathCounts
   /** Whether a publish must look at the rules at all. */
   #ruled = false
   readonly #dispatch: Dispatch
@@ -115,6 +117,8 @@ export class Queue implements LevelHost, ExpiryHost {
   /** RabbitMQ: a quorum queue keeps everything, whatever its delivery mode. */
   readonly #storesAll: boolean
   #nextPosition: number
+  /** Below this position messages were here before the broker started. */
+  readonly recoveredBelow: number
   #unackedCount = 0
   #unackedBytes = 0
   #hadConsumer = false
@@ -136,6 +140,7 @@ export class Queue implements LevelHost, ExpiryHost {
     this.log = log
     this.#context = context
     this.#rules = queueRules(properties.arguments)
+    this.#deaths = context.deaths(this.#rules.type)
     this.#storesAll = this.#rules.type === 'quorum'
     this.#levelLogs = new Map(levels)
     if (log !== null) this.#levelLogs.set(0, log)
@@ -147,6 +152,7 @@ export class Queue implements LevelHost, ExpiryHost {
     for (const { recovered } of this.#levelLogs.values()) {
       this.#nextPosition = Math.max(this.#nextPosition, recovered.next)
     }
+    this.recoveredBelow = this.#nextPosition
     this.#ruled = rulePublishes(this.#rules)
     this.#restoredIds = ids
     this.#deduplicate()
@@ -197,6 +203,21 @@ export class Queue implements LevelHost, ExpiryHost {
   /** The bodies of those, in bytes. */
   get unackedBytes(): number {
     return this.#unackedBytes
+  }
+
+  /** The position of the oldest ready message; Infinity when none is ready. */
+  get firstPosition(): number {
+    return this.#backlog.firstPosition
+  }
+
+  /** The position that the next message will have. */
+  get nextPosition(): number {
+    return this.#nextPosition
+  }
+
+  /** What the messages that are in memory cost there, about, in bytes. */
+  get residentBytes(): number {
+    return this.#backlog.residentBytes + this.#unackedBytes
   }
 
   get consumerCount(): number {
@@ -268,6 +289,7 @@ export class Queue implements LevelHost, ExpiryHost {
     }
     if (overflow !== 'drop-head' && this.#overflows(message)) {
       if (overflow === 'reject-publish-dlx' && rules.deadLetterExchange !== null) {
+        this.#deaths.lettered.maxlen++
         this.#context.deadLetter(this, message, 'maxlen')
       }
       this.#context.refused(message)
@@ -656,6 +678,7 @@ export class Queue implements LevelHost, ExpiryHost {
   /** Settles a message that nobody will have, and hands it over to the dead-letter exchange: one batch, one fact. */
   #giveUp(entry: Entry, reason: DeathReason): void {
     if (this.#rules.deadLetterExchange === null || this.deleted) {
+      if (!this.deleted) this.#deaths.dropped[reason]++
       this.#settle(entry)
       return
     }
@@ -664,18 +687,21 @@ export class Queue implements LevelHost, ExpiryHost {
       this.#context.deadLetterSurely(this, entry, reason)
       return
     }
+    this.#deaths.lettered[reason]++
     this.#leave(entry)
     this.#context.deadLetter(this, entry.message, reason)
   }
 
   /** A message that was to be dead-lettered for sure: all that it leads to have taken it, or it must be tried again. */
   buried(entry: Entry, reason: DeathReason, taken: boolean): void {
-    if (taken) this.#leave(entry)
-    else {
-      if (!entry.message.owned) entry.message.own()
-      this.#burials ??= new Burials(this.#context.clock, (each, why) => this.#giveUp(each, why))
-      this.#burials.add(entry, reason)
+    if (taken) {
+      this.#deaths.lettered[reason]++
+      this.#leave(entry)
+      return
     }
+    if (!entry.message.owned) entry.message.own()
+    this.#burials ??= new Burials(this.#context.clock, (each, why) => this.#giveUp(each, why))
+    this.#burials.add(entry, reason)
   }
 
   /** Its dead letter is enlisted: the message goes with the batch that has that. */
