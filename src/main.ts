@@ -142,7 +142,11 @@ async function start(config: Config): Promise<void> {
   process.on('uncaughtException', (error) => crash(log, error))
   let server: Server
   try {
-    server = await startServer({ ...serverOptions(config.values), logger: log.logger })
+    server = await startServer({
+      ...serverOptions(config.values),
+      logger: log.logger,
+      configuration: () => effectiveDocument(config),
+    })
   } catch (error) {
     if (!(error instanceof StartError)) throw error
     log.flush()
@@ -173,6 +177,7 @@ function serverOptions(values: Values): ServerOptions {
     diskFreeLimitBytes: values['disk-free-limit'],
     messageBytesMax: values['max-message-size'],
     handshakeTimeoutMs: values['handshake-timeout'],
+    operatorPolicyChanges: values['operator-policy-changes'] === 'allowed',
     ...(values.host === null ? {} : { host: values.host }),
   }
 }

@@ -36,6 +36,10 @@ export interface ServerOptions {
   readonly managementHost?: string | undefined
   /** The port that Prometheus scrapes, on the address of the HTTP API; 0 picks a free one. Absent: not served there. */
   readonly prometheusPort?: number | undefined
+  /** Whether operator policies may be changed over the HTTP API. They may, unless this is false. */
+  readonly operatorPolicyChanges?: boolean | undefined
+  /** The settings that hold, for whoever asks the HTTP API: text, without passwords. */
+  readonly configuration?: (() => string) | undefined
   /** User, password and vhost that are made when the database is empty. */
   readonly defaultUser?: string | undefined
   readonly defaultPassword?: string | undefined
@@ -271,7 +275,7 @@ function amqpContext(options: ServerOptions, broker: Broker, turn: Turn): AmqpCo
       messageBytesMax: options.messageBytesMax ?? MESSAGE_BYTES_MAX_DEFAULT,
       handshakeTimeoutMs: options.handshakeTimeoutMs ?? 10_000,
       version: VERSION,
-      clusterName: NODE_NAME,
+      clusterName: () => broker.parameters.clusterName ?? NODE_NAME,
     },
   }
 }
@@ -299,6 +303,8 @@ async function startManagement(
     startedAt: clock.now(),
     dataDir: options.dataDir ?? null,
     listeners,
+    operatorPolicyChanges: options.operatorPolicyChanges ?? true,
+    configuration: options.configuration ?? (() => ''),
   }
   const management = await listening(host, port, () => ManagementServer.listen({ broker, clock, node, host, port }))
   listeners.push({ protocol: 'http', address: host ?? '::', port: management.port, tls: false })

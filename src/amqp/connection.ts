@@ -48,7 +48,8 @@ export interface AmqpOptions {
   readonly messageBytesMax: number
   readonly handshakeTimeoutMs: number
   readonly version: string
-  readonly clusterName: string
+  /** The name of the broker, which may change. */
+  readonly clusterName: () => string
 }
 
 /** What all connections share. */

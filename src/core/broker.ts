@@ -9,6 +9,7 @@ import type { Definition, VHostDefinition } from './definitions.ts'
 import { BrokerError } from './errors.ts'
 import { InputWindow } from './input-window.ts'
 import { Pace } from './pace.ts'
+import { Parameters } from './parameters.ts'
 import { Policies } from './policies.ts'
 import { Quotas } from './quotas.ts'
 import type { MessageCodec, Store } from './ports.ts'
@@ -42,6 +43,7 @@ export class Broker implements VHostContext {
   readonly access: Access
   readonly policies: Policies
   readonly quotas: Quotas
+  readonly parameters: Parameters
   readonly alarms = new Alarms()
   readonly pace: Pace
   readonly resources: Resources
@@ -66,6 +68,7 @@ export class Broker implements VHostContext {
     this.resources = new Resources(limits, readings, this.alarms, options.logger)
     this.policies = new Policies(this, (vhost) => this.vhosts.get(vhost)?.policiesChanged())
     this.quotas = new Quotas(this)
+    this.parameters = new Parameters(this)
     this.access = new Access({
       store: this,
       clock: options.clock,
@@ -85,6 +88,7 @@ export class Broker implements VHostContext {
     this.access.load(definitions)
     this.policies.load(definitions)
     this.quotas.load(definitions)
+    this.parameters.load(definitions)
     for (const definition of definitions) if (definition.kind === 'vhost') this.#addVHost(definition)
     for (const kind of ['exchange', 'queue', 'binding'] as const) {
       for (const definition of definitions) {
@@ -179,6 +183,7 @@ export class Broker implements VHostContext {
     this.access.vhostDeleted(name)
     this.policies.vhostDeleted(name)
     this.quotas.vhostDeleted(name)
+    this.parameters.vhostDeleted(name)
     this.remove(vhost.definition)
     this.topologyChanged()
   }

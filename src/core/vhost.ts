@@ -24,7 +24,7 @@ import type { DelayedMessage, DelayLog, PropertyCodec, QueueLog, Store } from '.
 import { DeadLetters, type DeathReason } from './queue/dead-letter.ts'
 import { Queue, type QueueContext, type QueueProperties } from './queue/queue.ts'
 import { queueRules } from './queue/rules.ts'
-import type { Effective, Policies } from './policies.ts'
+import type { Effective, Governance, Policies } from './policies.ts'
 import { replyQueueName } from './reply-to.ts'
 import { NO_ARGUMENTS, type FieldTable } from './value.ts'
 
@@ -116,7 +116,11 @@ export class VHost implements QueueContext {
 
   /** Policies are others than before: what is here goes by them at once. */
   policiesChanged(): void {
-    for (const queue of [...this.queues.values()]) queue.applyRules(queueRules(this.effective(queue).arguments))
+    for (const queue of [...this.queues.values()]) {
+      const effective = this.effective(queue)
+      queue.governance = governanceOf(effective)
+      queue.applyRules(queueRules(effective.arguments))
+    }
     for (const exchange of this.exchanges.values()) this.#applyPolicies(exchange)
     this.#context.topologyChanged()
   }
@@ -187,7 +191,7 @@ export class VHost implements QueueContext {
 
   /** Adds a queue for direct replies. It goes with its one consumer. */
   addReplyQueue(): Queue {
-    const properties = { durable: false, owner: null, autoDelete: true, arguments: NO_ARGUMENTS }
+    const properties = { durable: false, owner: null, autoDelete: true, arguments: NO_ARGUMENTS, user: null }
     const queue = new Queue({ ...properties, name: replyQueueName(), vhost: this.name }, null, this)
     this.replyQueues.set(queue.name, queue)
     this.#context.topologyChanged()
@@ -322,14 +326,17 @@ export class VHost implements QueueContext {
   #applyPolicies(exchange: Exchange): void {
     // RabbitMQ: the default exchange has no alternate.
     if (exchange.name === '') return
-    const alternate = this.effective(exchange).arguments.get('alternate-exchange')
+    const effective = this.effective(exchange)
+    exchange.governance = governanceOf(effective)
+    const alternate = effective.arguments.get('alternate-exchange')
     exchange.alternate = alternate?.type === 'longstr' ? alternate.value : null
   }
 
   /** A new queue goes by the policies from the start. */
   #governed(queue: Queue): Queue {
-    const { policy, operatorPolicy, arguments: args } = this.effective(queue)
-    if (policy !== null || operatorPolicy !== null) queue.applyRules(queueRules(args))
+    const effective = this.effective(queue)
+    queue.governance = governanceOf(effective)
+    if (queue.governance !== null) queue.applyRules(queueRules(effective.arguments))
     return queue
   }
 
@@ -349,7 +356,7 @@ export class VHost implements QueueContext {
     const { store } = this.#context
     const levels = new Map<number, QueueLog>()
     for (const { priority, log } of definition.levels ?? []) levels.set(priority, store.log(log))
-    const properties = { ...definition, durable: true, owner: null }
+    const properties = { ...definition, durable: true, owner: null, user: definition.user ?? null }
     const queue = new Queue(properties, store.log(definition.log), this, levels)
     this.queues.set(definition.name, this.#governed(queue))
   }
@@ -394,6 +401,7 @@ export class VHost implements QueueContext {
       autoDelete,
       arguments: args,
       log: queue.log!.id,
+      ...(queue.user === null ? {} : { user: queue.user }),
     }
     return levels.length === 0 ? definition : { ...definition, levels }
   }
@@ -409,6 +417,10 @@ export class VHost implements QueueContext {
       arguments: binding.arguments,
     }
   }
+}
+
+function governanceOf({ policy, operatorPolicy, definition }: Effective): Governance | null {
+  return policy === null && operatorPolicy === null ? null : { policy, operatorPolicy, definition }
 }
 
 /** Gives a message that no client is waiting for to all that it was routed to. */

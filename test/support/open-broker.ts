@@ -44,7 +44,7 @@ export class OpenBroker {
       messageBytesMax: 1 << 24,
       handshakeTimeoutMs: 10_000,
       version: '0.0.0',
-      clusterName: 'test',
+      clusterName: () => 'test',
     }
     const context: AmqpContext = {
       broker: this.broker,

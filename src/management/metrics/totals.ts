@@ -1,10 +1,11 @@
 // The metrics of the whole node, with RabbitMQ's names.
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { readdir, readFile } from 'node:fs/promises'
+import type { AttemptCounts } from '../../core/access/login-attempts.ts'
 import { SIZE_BOUNDS, type MessageSizes } from '../../core/counts.ts'
 import { RABBITMQ_VERSION } from '../../lib/version.ts'
 import { channelsOf } from '../views/connection.ts'
-import type { Management } from '../route.ts'
+import { clusterName, type Management } from '../route.ts'
 import { single, type Metric, type MetricType } from './exposition.ts'
 
 const PROTOCOL = { protocol: 'amqp091' } as const
@@ -34,10 +35,11 @@ export async function openFiles(): Promise<OpenFiles> {
 }
 
 /** What joins everything else on a dashboard. */
-export function* identity({ node }: Management, endpoint: string): Generator<Metric> {
+export function* identity(management: Management, endpoint: string): Generator<Metric> {
+  const { node } = management
   yield single('identity_info', 'gauge', 'RabbitMQ node & cluster identity info', 1, {
     rabbitmq_node: node.name,
-    rabbitmq_cluster: node.name,
+    rabbitmq_cluster: clusterName(management),
     rabbitmq_cluster_permanent_id: node.name,
     rabbitmq_endpoint: endpoint,
   })
@@ -83,24 +85,20 @@ export function* churnMetrics({ broker: { churn } }: Management): Generator<Metr
   yield counter('queues_deleted_total', 'Total number of queues deleted', churn.queuesDeleted)
 }
 
-export function* loginMetrics({ logins }: Management): Generator<Metric> {
-  const http = { protocol: 'http' }
-  const total = logins.succeeded + logins.failed
-  yield single('auth_attempts_total', 'counter', 'Total number of authorization attempts', total, http)
-  yield single(
-    'auth_attempts_succeeded_total',
-    'counter',
-    'Total number of successful authentication attempts',
-    logins.succeeded,
-    http,
-  )
-  yield single(
-    'auth_attempts_failed_total',
-    'counter',
-    'Total number of failed authentication attempts',
-    logins.failed,
-    http,
-  )
+export function* loginMetrics({ broker }: Management): Generator<Metric> {
+  const { attempts } = broker.access
+  const metric = (kind: string, what: string, value: (counts: AttemptCounts) => number): Metric => ({
+    name: `auth_attempts_${kind}total`,
+    type: 'counter',
+    help: `Total number of ${what} attempts`,
+    series: (['http', 'amqp091'] as const).map((protocol) => ({
+      labels: { protocol },
+      value: value(attempts.of(protocol)),
+    })),
+  })
+  yield metric('', 'authorization', ({ succeeded, failed }) => succeeded + failed)
+  yield metric('succeeded_', 'successful authentication', ({ succeeded }) => succeeded)
+  yield metric('failed_', 'failed authentication', ({ failed }) => failed)
 }
 
 /** How many there are of everything, and what happened to messages, as last sampled. */
