@@ -27,7 +27,7 @@ export class AmqpConnectionView implements ConnectionView {
 
   constructor(connection: Connection, session: Session) {
     const { peer, local } = connection
-    this.name = `${peer.address}:${peer.port} -> ${local.address}:${local.port}`
+    this.name = connection.name
     this.user = session.user.name
     this.vhost = session.vhost.name
     this.peerHost = peer.address

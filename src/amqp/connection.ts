@@ -95,6 +95,8 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
   /** What the client said of itself in connection.start-ok, and how it logged in. */
   clientProperties: FieldTable = NO_ARGUMENTS
   mechanism = ''
+  /** Who the client says it is, be it true or not. */
+  claimedUser = ''
   /** This side of the socket, as the client sees it. */
   readonly local: { readonly address: string; readonly port: number }
   /** Milliseconds since 1970. */
@@ -149,6 +151,12 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
 
   get running(): boolean {
     return this.state === 'running'
+  }
+
+  /** `peer host:port -> own host:port`, unique while it lasts. */
+  get name(): string {
+    const { peer, local } = this
+    return `${peer.address}:${peer.port} -> ${local.address}:${local.port}`
   }
 
   get sentBytes(): number {
@@ -252,6 +260,7 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
     if (this.state === 'closing' || this.state === 'closed') return
     const tuned = this.state === 'opening' || this.state === 'running'
     this.state = 'closing'
+    this.report(replyCode, text)
     this.#endChannels()
     writeConnectionClose(this.writer, 0, replyCode, text, method >>> 16, method & 0xffff)
     this.writer.flush()
@@ -342,7 +351,9 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
 
   peerSilent(): void {
     const { address, port } = this.peer
-    this.context.broker.logger.warn({ peer: `${address}:${port}` }, 'missed heartbeats from the client')
+    const sentence = 'missed heartbeats from the client'
+    this.context.broker.logger.warn({ peer: `${address}:${port}` }, sentence)
+    this.report(null, sentence)
     this.#socket.destroy()
   }
 
@@ -513,6 +524,7 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
     channel.close()
     const { replyCode, method } = error
     writeChannelClose(this.writer, channel.number, replyCode, error.replyText, method >>> 16, method & 0xffff)
+    this.report(replyCode, error.replyText, channel.number)
     const { user } = this
     this.context.broker.logger.info(
       { user: user?.name, channel: channel.number, reply: error.replyText },
@@ -521,6 +533,21 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
   }
 
   // --- the end ---
+
+  /** Remembers why the connection, or one of its channels, was closed. Strangers' names are not kept. */
+  report(code: number | null, text: string, channel: number | null = null): void {
+    const { access, clock, recentErrors } = this.context.broker
+    recentErrors.report({
+      scope: channel === null ? 'connection' : 'channel',
+      user: this.user?.name ?? access.user(this.claimedUser)?.name ?? null,
+      vhost: this.#session?.vhost.name ?? null,
+      connection: this.name,
+      channel,
+      code,
+      text,
+      time: clock.now(),
+    })
+  }
 
   /** What was thrown while input was handled. Nothing a client sends gets past this. */
   #failed(error: unknown): void {

@@ -59,6 +59,7 @@ export class Handshake {
     if (mechanism === undefined) throw new HandshakeError(`invalid authentication mechanism '${mechanismName}'`)
     const claim = mechanism.read(response, connection.peer)
     if (claim === null) throw new HandshakeError(`malformed ${mechanismName} response`)
+    connection.claimedUser = claim.user
     connection.state = 'authenticating'
     // What the client sends meanwhile waits: it is for the states behind this one.
     const resume = connection.suspend()
@@ -140,6 +141,7 @@ export class Handshake {
   #refuse(mechanism: Mechanism): void {
     const { connection } = this
     if (!connection.client.authenticationFailureClose) {
+      connection.report(null, `login refused using authentication mechanism ${mechanism.name}`)
       connection.closeSilently()
       return
     }

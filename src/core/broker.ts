@@ -12,6 +12,7 @@ import { Pace } from './pace.ts'
 import { Parameters } from './parameters.ts'
 import { Policies } from './policies.ts'
 import { Quotas } from './quotas.ts'
+import { RecentErrors } from './recent-errors.ts'
 import type { MessageCodec, Store } from './ports.ts'
 import { Resources, type ResourceLimits, type ResourceReadings } from './resources.ts'
 import { Session } from './session.ts'
@@ -54,6 +55,8 @@ export class Broker implements VHostContext {
   readonly connections = new Map<string, ConnectionView>()
   readonly churn = new Churn()
   readonly sizes = new MessageSizes()
+  /** Why channels and connections were closed of late. */
+  readonly recentErrors = new RecentErrors()
   /** Counts what was enlisted to be kept: a command that moved it is answered when that is on disk. */
   durableChanges = 0
   #topologyVersion = 0
@@ -73,7 +76,10 @@ export class Broker implements VHostContext {
       store: this,
       clock: options.clock,
       logger: options.logger,
-      userDeleted: (name) => this.quotas.userDeleted(name),
+      userDeleted: (name) => {
+        this.quotas.userDeleted(name)
+        this.recentErrors.userDeleted(name)
+      },
       ...(options.loopbackUsers ? { loopbackUsers: options.loopbackUsers } : {}),
     })
   }

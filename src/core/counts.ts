@@ -27,6 +27,8 @@ export class MessageCounts {
   acknowledged = 0
   /** Rejected without being requeued. */
   rejected = 0
+  /** Not taken, because they were duplicates. */
+  deduplicated = 0
 
   /** Adds another's counts: those of something that ends go on in what contained it. */
   add(other: MessageCounts): void {

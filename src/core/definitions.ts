@@ -44,6 +44,8 @@ export interface ExchangeDefinition {
   readonly arguments: FieldTable
   /** The id of its delay log in the store, if messages wait before it. */
   readonly delays?: number
+  /** The id of the log of the message ids that it remembers, if it does. */
+  readonly ids?: number
 }
 
 export interface QueueDefinition {
@@ -58,6 +60,8 @@ export interface QueueDefinition {
   readonly log: number
   /** The ids of the logs of its other priorities, where it has such. */
   readonly levels?: readonly LevelDefinition[]
+  /** The id of the log of the message ids that it remembers, if it does. */
+  readonly ids?: number
 }
 
 export interface LevelDefinition {

@@ -94,6 +94,11 @@ export interface QueueLog {
   append(entry: Entry, publisher: Publisher | null, sequence: number): void
   /** The entry is done with. If it waits for a batch it is struck from it, and its publisher is told at once. */
   settle(entry: Entry): void
+  /**
+   * The same for an entry of which something else becomes that is enlisted in this turn, such as a dead letter. If it
+   * waits for a batch it is struck, but its publisher is told when that batch is on disk: so is then what became of it.
+   */
+  supersede(entry: Entry): void
   /** The message at this position was handed to somebody: after a restart it counts as redelivered. */
   delivered(position: number): void
   /** Keeps with a message how often it was tried, until it is settled. */
@@ -145,6 +150,30 @@ export interface DelayLog {
   drop(): void
 }
 
+/** An id that a queue or an exchange remembers, so that messages with the same one are known for duplicates. */
+export interface SeenId {
+  readonly id: string
+  /** Grows with each; it tells those of one log apart. */
+  readonly order: number
+  /** Milliseconds since 1970 from which on it is forgotten; Infinity for never. */
+  readonly until: number
+}
+
+/** The durable record of the ids that one queue or exchange remembers. */
+export interface IdLog {
+  readonly id: number
+  /** What it held when it was opened, in order. It is handed over once. */
+  recovered(): readonly SeenId[]
+  /** Enlists an id for the next batch. `publisher.accepted(sequence)` follows once that is on disk. */
+  keep(seen: SeenId, publisher: Publisher | null, sequence: number): void
+  /** Tells a publisher once all ids that were kept so far are on disk, perhaps at once. */
+  follow(publisher: Publisher, sequence: number): void
+  /** The id of this order is not to be known any more. */
+  forget(order: number): void
+  /** Deletes the log with everything in it. What waited to be stored counts as accepted. */
+  drop(): void
+}
+
 /** The store: definitions, and one log a queue. One batch spans them all, so what is enlisted together stays together. */
 export interface Store {
   /** The bytes that wait to be written: publishers are read more slowly when they are many. */
@@ -162,6 +191,8 @@ export interface Store {
    * store is opened again. `stored` is told when a message can be read, with the time at which it is due.
    */
   delays(stored: (due: number) => void, durable: boolean, id?: number): DelayLog
+  /** Opens the log of remembered ids with this id, or makes a new one when none is given. */
+  ids(id?: number): IdLog
   /** Calls back once everything that has been enlisted so far is on disk; at once when nothing waits. */
   whenDurable(callback: () => void): void
   /** Writes what waits and closes. */

@@ -54,10 +54,11 @@ const channelKind: Kind<ChannelView> = {
   read: (channel, into) => readMessages(channel.counts, 0, channel.unackedCount, into),
 }
 const exchangeKind: Kind<Exchange> = {
-  names: ['in', 'out'],
+  names: ['in', 'out', 'deduplicated'],
   read(exchange, into) {
     into[0] = exchange.publishedIn
     into[1] = exchange.publishedOut
+    into[2] = exchange.deduplicated
   },
 }
 const connectionKind: Kind<ConnectionView> = {

@@ -47,7 +47,11 @@ export function queueNamed(name: string): Queue {
     levelLog: () => {
       throw new Error('a queue that is only routed to has no priorities')
     },
-    levelsChanged: () => undefined,
+    idLog: () => {
+      throw new Error('a queue that is only routed to remembers nothing')
+    },
+    logsChanged: () => undefined,
+    refused: () => undefined,
     deadLetter: () => undefined,
     queueUnused: () => undefined,
     queueReadFailed: () => undefined,

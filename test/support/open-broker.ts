@@ -69,18 +69,23 @@ export class OpenBroker {
     this.broker.access.putPermission(name, '/', { configure, write, read })
   }
 
-  /** Connects and logs in. */
-  async connect(login: Login = {}): Promise<RawClient> {
+  /** Connects a socket and sends nothing. */
+  async dial(): Promise<RawClient> {
     const client = await RawClient.dial(this.#listener!.port)
     this.#clients.push(client)
+    return client
+  }
+
+  /** Connects and logs in. */
+  async connect(login: Login = {}): Promise<RawClient> {
+    const client = await this.dial()
     await client.handshake(login)
     return client
   }
 
   /** Goes through the handshake up to connection.open, whose answer is the test's affair. */
   async knock(login: Login = {}): Promise<RawClient> {
-    const client = await RawClient.dial(this.#listener!.port)
-    this.#clients.push(client)
+    const client = await this.dial()
     client.protocolHeader()
     await client.expect('connection.start')
     client.startOk(login)

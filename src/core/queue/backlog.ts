@@ -62,7 +62,7 @@ export class Backlog implements GapOwner {
   #splitAbove = 0
   /** Entries that were removed from where they stood: settled, and skipped when their turn comes. */
   #removed = 0
-  #afterRead: (() => void)[] = []
+  #afterRead: ((read: boolean) => void)[] = []
 
   constructor(log: QueueLog | null, host: BacklogHost) {
     this.#host = host
@@ -162,10 +162,13 @@ export class Backlog implements GapOwner {
     return entry.spilled ? this.#spilled!.log : this.#stored!.log
   }
 
-  /** Calls back when the page that is being read has arrived (or could not be read); at once when none is. */
-  afterRead(callback: () => void): void {
+  /**
+   * Calls back when the page that is being read has arrived, before anybody else is given of it, or could not be read;
+   * with false then, and at once when none is being read.
+   */
+  afterRead(callback: (read: boolean) => void): void {
     if (this.#gaps.some((gap) => gap.reading)) this.#afterRead.push(callback)
-    else callback()
+    else callback(false)
   }
 
   restored(gap: Gap, stored: StoredMessage): Entry {
@@ -192,9 +195,9 @@ export class Backlog implements GapOwner {
     }
     if (this.#gapless) this.#closeGaps()
     if (this.#head.length === 0 && error === null && !this.#gapless) this.#read()
+    this.#tellReaders(error === null)
     // Whoever looks asks for the next page: not by itself where the last could not be read.
     if (error === null) this.#host.backlogRead()
-    this.#tellReaders()
   }
 
   get #gaps(): readonly Gap[] {
@@ -343,11 +346,11 @@ export class Backlog implements GapOwner {
     this.#tailBytes = 0
   }
 
-  #tellReaders(): void {
+  #tellReaders(read: boolean): void {
     if (this.#afterRead.length === 0) return
     const readers = this.#afterRead
     this.#afterRead = []
-    for (const reader of readers) reader()
+    for (const reader of readers) reader(read)
   }
 }
 

@@ -97,9 +97,9 @@ export class PriorityBacklog {
     }
   }
 
-  afterRead(callback: () => void): void {
+  afterRead(callback: (read: boolean) => void): void {
     const first = this.#first()
-    if (first === undefined) callback()
+    if (first === undefined) callback(false)
     else first.afterRead(callback)
   }
 

@@ -130,6 +130,7 @@ export function* globalMetrics(management: Management): Generator<Metric> {
   yield received('received_confirm', 'received from publishers expecting confirmations', counts.confirmed + unconfirmed)
   yield received('routed', 'routed to queues or streams', counts.routed)
   yield received('confirmed', 'confirmed to publishers', counts.confirmed)
+  yield received('deduplicated', 'not taken, because they were duplicates', counts.deduplicated)
   yield received('unroutable_dropped', 'published as non-mandatory into an exchange and dropped', counts.dropped)
   yield received('unroutable_returned', 'published as mandatory into an exchange and returned', counts.returned)
   const outgoing = (name: string, what: string, value: number): Metric =>

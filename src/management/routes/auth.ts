@@ -1,5 +1,5 @@
 // Logging in by form, and how often it was tried.
-import { AttemptCounts } from '../../core/access/login-attempts.ts'
+import type { AttemptCounts } from '../../core/access/login-attempts.ts'
 import { HttpError, notFound, type JsonObject } from '../http-error.ts'
 import { Listing } from '../listing.ts'
 import { NO_CONTENT, type Call, type Route } from '../route.ts'

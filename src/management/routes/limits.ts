@@ -69,7 +69,7 @@ function ofVHost(call: Call) {
 async function putOfVHost(call: Call) {
   const { name: vhost } = vhostOf(call)
   const { quotas } = call.broker
-  const limits = { ...vhostLimitsJson(quotas.limitsOfVHost(vhost) ?? {}), ...given(call) }
+  const limits = { ...vhostLimitsJson(quotas.limitsOfVHost(vhost) ?? {}), ...givenLimit(call) }
   await durably(call.broker, () => quotas.limitVHost(vhost, vhostLimitsOf(limits)))
   return NO_CONTENT
 }
@@ -83,7 +83,7 @@ async function removeOfVHost(call: Call) {
   return NO_CONTENT
 }
 
-function given(call: Call): JsonObject {
+function givenLimit(call: Call): JsonObject {
   const body = call.body()
   assertPresent(body, 'value')
   return { [call.params['name'] ?? '']: body['value'] }
@@ -109,7 +109,7 @@ function ofUser(call: Call) {
 async function putOfUser(call: Call) {
   const user = userNamed(call)
   const { quotas } = call.broker
-  const limits = { ...userLimitsJson(quotas.limitsOfUser(user) ?? {}), ...given(call) }
+  const limits = { ...userLimitsJson(quotas.limitsOfUser(user) ?? {}), ...givenLimit(call) }
   await durably(call.broker, () => quotas.limitUser(user, userLimitsOf(limits)))
   return NO_CONTENT
 }

@@ -20,11 +20,7 @@ const ONE = '/api/parameters/:component/:vhost/:name'
 const ONE_GLOBAL = '/api/global-parameters/:name'
 
 /** What RabbitMQ's plugins keep as parameters. They are kept here too, for tools and for the way back, and not acted on. */
-export const INERT_COMPONENTS: ReadonlySet<string> = new Set([
-  'shovel',
-  'federation-upstream',
-  'federation-upstream-set',
-])
+const INERT_COMPONENTS: ReadonlySet<string> = new Set(['shovel', 'federation-upstream', 'federation-upstream-set'])
 /** What a parameter of those is answered and logged with. */
 export const INERT = 'is kept, but nothing is done with it: this broker runs neither shovels nor federation'
 
@@ -45,7 +41,7 @@ export const parameterRoutes: readonly Route[] = [
 ]
 
 /** What RabbitMQ lists of a vhost: its parameters, and what it keeps as such. Policies have a list of their own. */
-export function parametersOf({ broker }: Pick<Call, 'broker'>, vhost: VHost): readonly Parameter[] {
+function parametersOf({ broker }: Pick<Call, 'broker'>, vhost: VHost): readonly Parameter[] {
   const own = [...broker.parameters.all].filter((one) => one.vhost === vhost.name)
   return [...own, ...operatorPolicies(broker.policies, vhost.name), ...limitsParameter(broker.quotas, vhost.name)]
 }
@@ -125,7 +121,7 @@ async function putOwned(call: Call, component: string, vhost: VHost, name: strin
 }
 
 /** An operator policy or the limits of a vhost, as the parameter that they are in RabbitMQ. Throws 400. */
-export function putOwnedParameter(
+function putOwnedParameter(
   broker: Call['broker'],
   vhost: string,
   component: string,

@@ -56,6 +56,8 @@ export function exchangeJson(call: Call, { exchange, vhost }: VHostExchange): Js
       : {
           ...figure(source, 'publish_in', 'in', exchange.publishedIn),
           ...figure(source, 'publish_out', 'out', exchange.publishedOut),
+          // LavinMQ's name.
+          ...(exchange.deduplication === null ? {} : figure(source, 'dedup', 'deduplicated', exchange.deduplicated)),
         }
   const { policy, operatorPolicy } = exchange.governance ?? { policy: null, operatorPolicy: null }
   return {

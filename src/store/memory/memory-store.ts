@@ -3,6 +3,7 @@ import type { Definition } from '../../core/definitions.ts'
 import type {
   DelayLog,
   ExpiringStretch,
+  IdLog,
   LogSummary,
   Publisher,
   QueueLog,
@@ -16,6 +17,7 @@ import { systemClock } from '../../lib/clock.ts'
 import type { Turn, TurnTask } from '../../lib/turn.ts'
 import { Stage } from '../../lib/turn.ts'
 import { MemoryDelayLog } from './memory-delay-log.ts'
+import { MemoryIdLog } from './memory-id-log.ts'
 
 export interface MemoryStoreOptions {
   readonly turn: Turn
@@ -75,6 +77,13 @@ export class MemoryStore implements Store, TurnTask {
 
   delays(stored: (due: number) => void): DelayLog {
     return new MemoryDelayLog(this.#nextLog++, stored, (log) => {
+      this.#waiting.push(log)
+      this.#enlist()
+    })
+  }
+
+  ids(): IdLog {
+    return new MemoryIdLog(this.#nextLog++, (log) => {
       this.#waiting.push(log)
       this.#enlist()
     })
@@ -152,7 +161,12 @@ class MemoryLog implements QueueLog {
   }
 
   settle(entry: Entry): void {
-    if (entry.stored === Stored.pending) this.#strike(entry)
+    if (entry.stored === Stored.pending) this.#accept(entry)
+    this.supersede(entry)
+  }
+
+  supersede(entry: Entry): void {
+    if (entry.stored === Stored.pending) this.#entries[entry.slot] = null
     else if (entry.stored === Stored.written) this.#kept.delete(entry.position)
     entry.stored = Stored.no
   }
@@ -210,9 +224,8 @@ class MemoryLog implements QueueLog {
     for (const entry of this.#entries) if (entry !== null) yield { entry, storedAt }
   }
 
-  #strike(entry: Entry): void {
+  #accept(entry: Entry): void {
     const publisher = this.#publishers[entry.slot]!
-    this.#entries[entry.slot] = null
     this.#publishers[entry.slot] = null
     publisher?.accepted(this.#sequences[entry.slot]!)
   }
