@@ -145,6 +145,8 @@ function serverOptions(values: Values): ServerOptions {
     memoryLimit: values['memory-limit'],
     diskFreeLimitBytes: values['disk-free-limit'],
     messageBytesMax: values['max-message-size'],
+    consumerTimeoutMs: values['consumer-timeout'],
+    consumerTimeoutResponse: values['consumer-timeout-response'],
     handshakeTimeoutMs: values['handshake-timeout'],
     operatorPolicyChanges: values['operator-policy-changes'] === 'allowed',
     ...(values.host === null ? {} : { host: values.host }),

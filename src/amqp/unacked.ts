@@ -78,6 +78,14 @@ export class Unacked {
     }
   }
 
+  /** Visits what is outstanding below a tag, oldest first. */
+  eachBelow(below: number, visit: (tag: number, entry: Entry, consumer: ChannelConsumer | null) => void): void {
+    for (let i = this.#head; i < this.#tags.length && this.#tags[i]! < below; i++) {
+      const entry = this.#entries[i]!
+      if (entry !== null) visit(this.#tags[i]!, entry, this.#consumers[i]!)
+    }
+  }
+
   #find(tag: number): number {
     const tags = this.#tags
     let low = this.#head

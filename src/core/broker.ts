@@ -10,6 +10,7 @@ import { BrokerError } from './errors.ts'
 import { InputWindow } from './input-window.ts'
 import { Pace } from './pace.ts'
 import { Parameters } from './parameters.ts'
+import { PublishRates } from './publish-rates.ts'
 import { Policies } from './policies.ts'
 import { Quotas } from './quotas.ts'
 import { RecentErrors } from './recent-errors.ts'
@@ -47,6 +48,7 @@ export class Broker implements VHostContext {
   readonly parameters: Parameters
   readonly alarms = new Alarms()
   readonly pace: Pace
+  readonly rates: PublishRates
   readonly resources: Resources
   readonly window = new InputWindow()
   readonly vhosts = new Map<string, VHost>()
@@ -70,8 +72,9 @@ export class Broker implements VHostContext {
     const { limits, readings } = options.resources
     this.resources = new Resources(limits, readings, this.alarms, options.logger)
     this.policies = new Policies(this, (vhost) => this.vhosts.get(vhost)?.policiesChanged())
-    this.quotas = new Quotas(this)
     this.parameters = new Parameters(this)
+    this.rates = new PublishRates(options.clock)
+    this.quotas = new Quotas(this, this.rates)
     this.access = new Access({
       store: this,
       clock: options.clock,

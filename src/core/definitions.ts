@@ -108,6 +108,9 @@ export interface VHostLimitsDefinition {
   readonly vhost: string
   readonly maxConnections?: number
   readonly maxQueues?: number
+  /** Messages, and bytes of their bodies, that may be published in a second. */
+  readonly maxPublishRate?: number
+  readonly maxPublishByteRate?: number
 }
 
 export interface UserLimitsDefinition {
@@ -115,6 +118,9 @@ export interface UserLimitsDefinition {
   readonly user: string
   readonly maxConnections?: number
   readonly maxChannels?: number
+  /** Messages, and bytes of their bodies, that may be published in a second. */
+  readonly maxPublishRate?: number
+  readonly maxPublishByteRate?: number
 }
 
 /** A value as JSON has it. */

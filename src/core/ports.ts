@@ -19,6 +19,8 @@ export interface Consumer {
   deliver(entry: Entry): void
   /** The broker ended the subscription. */
   cancelled(reason: CancelReason): void
+  /** The queue goes by other rules. */
+  rulesChanged?(): void
 }
 
 /** Told once for each queue a message reached, perhaps before publish returns: take note, act at the end of the turn. */

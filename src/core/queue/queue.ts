@@ -166,6 +166,7 @@ export class Queue implements LevelHost, ExpiryHost {
     this.#rules = rules
     this.#ruled = rulePublishes(rules)
     if (this.#deduplicate()) this.#context.logsChanged(this)
+    for (const { consumer } of this.#dispatch.subscriptions) consumer.rulesChanged?.()
     this.#timeIdleness()
     this.#dropSurplus()
   }

@@ -33,6 +33,8 @@ export interface QueueRules {
   readonly delayedRetry: DelayedRetry
   readonly retryMinMs: number
   readonly retryMaxMs: number
+  /** How long a delivery may wait for its acknowledgement; 0: for ever, -1: the rules say nothing of it. */
+  readonly consumerTimeoutMs: number
   /** How duplicates are known; null: they are taken like all others. */
   readonly deduplication: DeduplicationRules | null
 }
@@ -66,6 +68,7 @@ export function queueRules(args: FieldTable): QueueRules {
     delayedRetry,
     retryMinMs: number(args, 'x-delayed-retry-min', 0),
     retryMaxMs: number(args, 'x-delayed-retry-max', Infinity),
+    consumerTimeoutMs: number(args, 'x-consumer-timeout', -1),
     deduplication: queueDeduplication(args),
     singleActiveConsumer: args.get('x-single-active-consumer')?.value === true,
   }

@@ -4,7 +4,7 @@ import { assertPresent } from '../body.ts'
 import { badRequest, notAuthorised, notFound, type Json, type JsonObject } from '../http-error.ts'
 import { Listing } from '../listing.ts'
 import { durably, JSON_BODY, NO_CONTENT, vhostOf, type Call, type Route } from '../route.ts'
-import { userLimitsJson, vhostLimitsJson } from '../views/policies.ts'
+import { USER_LIMITS, userLimitsJson, VHOST_LIMITS, vhostLimitsJson } from '../views/policies.ts'
 
 const OF_VHOST = '/api/vhost-limits/:vhost'
 const OF_USER = '/api/user-limits/:user'
@@ -19,10 +19,6 @@ export const limitRoutes: readonly Route[] = [
   { method: 'PUT', path: `${OF_USER}/:name`, needs: 'administrator', bodyTypes: JSON_BODY, handle: putOfUser },
   { method: 'DELETE', path: `${OF_USER}/:name`, needs: 'administrator', handle: removeOfUser },
 ]
-
-/** RabbitMQ's names of limits, and ours. */
-const VHOST_LIMITS = { 'max-connections': 'maxConnections', 'max-queues': 'maxQueues' } as const
-const USER_LIMITS = { 'max-connections': 'maxConnections', 'max-channels': 'maxChannels' } as const
 
 /** Limits as an object of RabbitMQ's names has them. Throws 400 for others, and for what is no whole number. */
 export function vhostLimitsOf(limits: JsonObject): VHostLimits {

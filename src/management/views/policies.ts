@@ -19,19 +19,31 @@ export function globalParameterJson({ name, value }: GlobalParameterDefinition):
   return { value, name }
 }
 
-/** Limits by RabbitMQ's names. */
-export function vhostLimitsJson({ maxConnections, maxQueues }: VHostLimits): { readonly [name: string]: number } {
-  return {
-    ...(maxConnections === undefined ? {} : { 'max-connections': maxConnections }),
-    ...(maxQueues === undefined ? {} : { 'max-queues': maxQueues }),
-  }
+/** RabbitMQ's names of limits, and ours. The rates are beyond RabbitMQ. */
+const RATES = { 'max-publish-rate': 'maxPublishRate', 'max-publish-byte-rate': 'maxPublishByteRate' } as const
+export const VHOST_LIMITS = { 'max-connections': 'maxConnections', 'max-queues': 'maxQueues', ...RATES } as const
+export const USER_LIMITS = { 'max-connections': 'maxConnections', 'max-channels': 'maxChannels', ...RATES } as const
+
+type LimitsJson = { readonly [name: string]: number }
+
+export function vhostLimitsJson(limits: VHostLimits): LimitsJson {
+  return limitsJson(VHOST_LIMITS, limits)
 }
 
-export function userLimitsJson({ maxConnections, maxChannels }: UserLimits): { readonly [name: string]: number } {
-  return {
-    ...(maxConnections === undefined ? {} : { 'max-connections': maxConnections }),
-    ...(maxChannels === undefined ? {} : { 'max-channels': maxChannels }),
+export function userLimitsJson(limits: UserLimits): LimitsJson {
+  return limitsJson(USER_LIMITS, limits)
+}
+
+function limitsJson<Name extends string>(
+  names: Readonly<Record<string, Name>>,
+  limits: { readonly [N in Name]?: number },
+): LimitsJson {
+  const json: Record<string, number> = {}
+  for (const [shown, name] of Object.entries(names)) {
+    const value = limits[name]
+    if (value !== undefined) json[shown] = value
   }
+  return json
 }
 
 /** The operator policies of a vhost, as the parameters that they are in RabbitMQ. */
