@@ -78,6 +78,10 @@ export class Channel implements ChannelView, TransactionHost, DeliveryHolder {
     return this.#unacked.count
   }
 
+  get firstUnackedTag(): number {
+    return this.#unacked.first ?? this.#nextDeliveryTag
+  }
+
   get unconfirmedCount(): number {
     return this.confirms?.outstanding ?? 0
   }

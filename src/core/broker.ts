@@ -4,7 +4,7 @@ import type { Logger } from '../lib/log.ts'
 import { Access, type User } from './access.ts'
 import { Alarms } from './alarms.ts'
 import type { ConnectionView } from './clients.ts'
-import { Churn, MessageSizes } from './counts.ts'
+import { Churn, DeathCounts, Histogram, SIZE_BOUNDS } from './counts.ts'
 import type { Definition, VHostDefinition } from './definitions.ts'
 import { BrokerError } from './errors.ts'
 import { InputWindow } from './input-window.ts'
@@ -56,7 +56,10 @@ export class Broker implements VHostContext {
   /** Who is connected, by name. Kept by the front ends, through `connectionOpened` and `connectionClosed`. */
   readonly connections = new Map<string, ConnectionView>()
   readonly churn = new Churn()
-  readonly sizes = new MessageSizes()
+  /** The bodies of published messages, in bytes. */
+  readonly sizes = new Histogram(SIZE_BOUNDS)
+  /** What queues gave up, by their type. */
+  readonly #deaths = new Map<string, DeathCounts>()
   /** Why channels and connections were closed of late. */
   readonly recentErrors = new RecentErrors()
   /** Counts what was enlisted to be kept: a command that moved it is answered when that is on disk. */
@@ -195,6 +198,12 @@ export class Broker implements VHostContext {
     this.parameters.vhostDeleted(name)
     this.remove(vhost.definition)
     this.topologyChanged()
+  }
+
+  deaths(queueType: string): DeathCounts {
+    let deaths = this.#deaths.get(queueType)
+    if (deaths === undefined) this.#deaths.set(queueType, (deaths = new DeathCounts()))
+    return deaths
   }
 
   get memoryTight(): boolean {

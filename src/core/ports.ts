@@ -1,4 +1,5 @@
 // What core asks of those around it. Front ends implement Consumer and Publisher, stores implement the rest.
+import type { Commits } from './counts.ts'
 import type { Definition } from './definitions.ts'
 import type { Message } from './message.ts'
 import type { Entry } from './queue/entry.ts'
@@ -180,6 +181,8 @@ export interface IdLog {
 export interface Store {
   /** The bytes that wait to be written: publishers are read more slowly when they are many. */
   readonly pendingBytes: number
+  /** The batches that were written. */
+  readonly commits: Commits
   /** Enlists a definition to be written; replaces the one of the same identity. */
   save(definition: Definition): void
   /** Enlists a definition to be deleted. */

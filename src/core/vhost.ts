@@ -9,7 +9,7 @@ import type {
   QueueDefinition,
   VHostDefinition,
 } from './definitions.ts'
-import { MessageCounts, type Churn } from './counts.ts'
+import { MessageCounts, type Churn, type DeathCounts, type DeathReason } from './counts.ts'
 import { ExchangeDeduplication } from './deduplication/exchange-deduplication.ts'
 import { exchangeDeduplication } from './deduplication/rules.ts'
 import { BrokerError } from './errors.ts'
@@ -23,7 +23,7 @@ import { Routes } from './exchange/routes.ts'
 import type { InputWindow } from './input-window.ts'
 import type { Message } from './message.ts'
 import type { DelayedMessage, DelayLog, IdLog, PropertyCodec, QueueLog, Store } from './ports.ts'
-import { DeadLetters, type DeathReason } from './queue/dead-letter.ts'
+import { DeadLetters } from './queue/dead-letter.ts'
 import { Queue, type QueueContext, type QueueProperties } from './queue/queue.ts'
 import { queueRules } from './queue/rules.ts'
 import type { Effective, Governance, Policies } from './policies.ts'
@@ -41,6 +41,8 @@ export interface VHostContext {
   readonly window: InputWindow
   readonly logger: Logger
   readonly churn: Churn
+  /** What queues of a type gave up. */
+  deaths(queueType: string): DeathCounts
   /** Exchanges, queues or bindings have changed: what was routed before may be routed elsewhere now. */
   topologyChanged(): void
   /** Keeps a definition, or forgets it. */
@@ -76,6 +78,8 @@ export class VHost implements QueueContext {
   definition: VHostDefinition
   /** What was published here, and what became of the messages of channels and queues that are gone. */
   readonly counts = new MessageCounts()
+  /** What the queues that are gone had counted, by their type. */
+  readonly retired = new Map<string, MessageCounts>()
   readonly exchanges = new Map<string, Exchange>()
   readonly queues = new Map<string, Queue>()
   /** What direct replies are delivered through: reached by the default exchange and by nothing else. */
@@ -189,7 +193,7 @@ export class VHost implements QueueContext {
     }
     this.#context.topologyChanged()
     this.#context.churn.queuesDeleted++
-    this.#retire(queue.counts)
+    this.#retire(queue)
     queue.delete('queue-deleted')
     return count
   }
@@ -276,6 +280,10 @@ export class VHost implements QueueContext {
     this.#context.save(this.#queueDefinition(queue))
   }
 
+  deaths(queueType: string): DeathCounts {
+    return this.#context.deaths(queueType)
+  }
+
   deadLetter(queue: Queue, message: Message, reason: DeathReason): void {
     this.#deadLetters.add(queue, message, reason)
   }
@@ -318,10 +326,13 @@ export class VHost implements QueueContext {
   }
 
   /** What a queue counted goes on in the vhost's, but for what was published, which the vhost counts once itself. */
-  #retire(counts: MessageCounts): void {
+  #retire({ counts, rules }: Queue): void {
     const { published } = this.counts
     this.counts.add(counts)
     this.counts.published = published
+    let retired = this.retired.get(rules.type)
+    if (retired === undefined) this.retired.set(rules.type, (retired = new MessageCounts()))
+    retired.add(counts)
   }
 
   /** Removes a binding from both ends and from the store. */

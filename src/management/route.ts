@@ -7,6 +7,8 @@ import type { VHost } from '../core/vhost.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Authentication } from './authentication.ts'
 import type { Listed } from './listing.ts'
+import type { Ages } from './ages.ts'
+import type { LoopDelay } from './metrics/loop-delay.ts'
 import type { History } from './rates.ts'
 import { fromBrokerError, notAuthorised, notFound, type Json, type JsonObject } from './http-error.ts'
 
@@ -40,6 +42,9 @@ export interface Management {
   readonly rates: History
   readonly node: Node
   readonly authentication: Pick<Authentication, 'login'>
+  readonly ages: Ages
+  /** How late the event loop is. */
+  readonly loopDelay: LoopDelay
 }
 
 /** The name that an operator gave to the broker, or else that of the node. */

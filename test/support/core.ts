@@ -1,4 +1,5 @@
 // Small makings for tests of the core.
+import { DeathCounts } from '../../src/core/counts.ts'
 import type { ExchangeProperties } from '../../src/core/exchange/exchange.ts'
 import { InputWindow } from '../../src/core/input-window.ts'
 import { ManualClock } from '../../src/lib/clock.ts'
@@ -52,6 +53,7 @@ export function queueNamed(name: string): Queue {
     },
     logsChanged: () => undefined,
     refused: () => undefined,
+    deaths: () => new DeathCounts(),
     deadLetter: () => undefined,
     queueUnused: () => undefined,
     queueReadFailed: () => undefined,

@@ -1,6 +1,6 @@
 // A queue: its messages in order, what is out with consumers, and who is next.
 import type { Clock } from '../../lib/clock.ts'
-import { MessageCounts } from '../counts.ts'
+import { MessageCounts, type DeathCounts, type DeathReason } from '../counts.ts'
 import { QueueDeduplication } from '../deduplication/queue-deduplication.ts'
 import type { Binding } from '../exchange/binding.ts'
 import type { InputWindow } from '../input-window.ts'
@@ -20,7 +20,6 @@ import type {
 import type { FieldTable } from '../value.ts'
 import { presentedMessage } from './attempts.ts'
 import { Backlog } from './backlog.ts'
-import type { DeathReason } from './dead-letter.ts'
 import { Dispatch, Subscription } from './dispatch.ts'
 import { Entry, EntryDetails, EntryState, Stored } from './entry.ts'
 import { Expiry, type ExpiryHost } from './expiry.ts'
@@ -64,6 +63,8 @@ export interface QueueContext {
   logsChanged(queue: Queue): void
   /** The queue has refused a message. */
   refused(message: Message): void
+  /** What queues of a type gave up. */
+  deaths(queueType: string): DeathCounts
   /** The queue gives a message up, and has an exchange for such. */
   deadLetter(queue: Queue, message: Message, reason: DeathReason): void
   /** The last consumer of an auto-delete queue went, or nobody has used the queue for the time of its x-expires. */
@@ -100,6 +101,7 @@ export class Queue implements LevelHost, ExpiryHost {
 
   readonly #context: QueueContext
   #rules: QueueRules
+  readonly #deaths: DeathCounts
   /** Whether a publish must look at the rules at all. */
   #ruled = false
   readonly #dispatch: Dispatch
@@ -116,6 +118,8 @@ export class Queue implements LevelHost, ExpiryHost {
   /** RabbitMQ: a quorum queue keeps everything, whatever its delivery mode. */
   readonly #storesAll: boolean
   #nextPosition: number
+  /** Below this position messages were here before the broker started. */
+  readonly recoveredBelow: number
   #unackedCount = 0
   #unackedBytes = 0
   #hadConsumer = false
@@ -138,6 +142,7 @@ export class Queue implements LevelHost, ExpiryHost {
     this.log = log
     this.#context = context
     this.#rules = queueRules(properties.arguments)
+    this.#deaths = context.deaths(this.#rules.type)
     this.#storesAll = this.#rules.type === 'quorum'
     this.#levelLogs = new Map(levels)
     if (log !== null) this.#levelLogs.set(0, log)
@@ -149,6 +154,7 @@ export class Queue implements LevelHost, ExpiryHost {
     for (const { recovered } of this.#levelLogs.values()) {
       this.#nextPosition = Math.max(this.#nextPosition, recovered.next)
     }
+    this.recoveredBelow = this.#nextPosition
     this.#ruled = rulePublishes(this.#rules)
     this.#restoredIds = ids
     this.#deduplicate()
@@ -194,6 +200,21 @@ export class Queue implements LevelHost, ExpiryHost {
   /** The bodies of those, in bytes. */
   get unackedBytes(): number {
     return this.#unackedBytes
+  }
+
+  /** The position of the oldest ready message; Infinity when none is ready. */
+  get firstPosition(): number {
+    return this.#backlog.firstPosition
+  }
+
+  /** The position that the next message will have. */
+  get nextPosition(): number {
+    return this.#nextPosition
+  }
+
+  /** What the messages that are in memory cost there, about, in bytes. */
+  get residentBytes(): number {
+    return this.#backlog.residentBytes + this.#unackedBytes
   }
 
   get consumerCount(): number {
@@ -265,6 +286,7 @@ export class Queue implements LevelHost, ExpiryHost {
     }
     if (overflow !== 'drop-head' && this.#overflows(message)) {
       if (overflow === 'reject-publish-dlx' && rules.deadLetterExchange !== null) {
+        this.#deaths.lettered.maxlen++
         this.#context.deadLetter(this, message, 'maxlen')
       }
       this.#context.refused(message)
@@ -643,9 +665,11 @@ export class Queue implements LevelHost, ExpiryHost {
   /** Settles a message that nobody will have, and hands it over to the dead-letter exchange: one batch, one fact. */
   #giveUp(entry: Entry, reason: DeathReason): void {
     if (this.#rules.deadLetterExchange === null || this.deleted) {
+      if (!this.deleted) this.#deaths.dropped[reason]++
       this.#settle(entry)
       return
     }
+    this.#deaths.lettered[reason]++
     entry.state = EntryState.settled
     if (entry.stored !== Stored.no) this.#backlog.logOf(entry).supersede(entry)
     this.#deduplication?.left(entry)
