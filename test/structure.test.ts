@@ -16,7 +16,7 @@ interface Part {
 const TABLE: Readonly<Record<string, Part>> = {
   lib: { parts: [], packages: [/^node:/] },
   'amqp/wire': { parts: [], packages: ['node:buffer'] },
-  net: { parts: ['lib'], packages: ['node:net'] },
+  net: { parts: ['lib'], packages: ['node:net', 'node:tls', 'node:crypto', 'node:fs/promises'] },
   core: { parts: ['lib'], packages: ['node:crypto', 'node:assert/strict', 'node:buffer'] },
   amqp: { parts: ['amqp/wire', 'net', 'core', 'lib'], packages: [/^node:/] },
   ctl: { parts: ['lib'], packages: [/^node:/] },
