@@ -6,7 +6,7 @@ import { loadConfig, type Config } from './config/config.ts'
 import { defaultWords, effectiveDocument, helpLine } from './config/document.ts'
 import { KEYS, type Values } from './config/schema.ts'
 import { ConfigError } from './config/setting.ts'
-import { ctlHelp, runCtl } from './ctl/ctl.ts'
+import { ctlCompletions, withCtlCommands } from './ctl/command-line.ts'
 import { nearest } from './lib/nearest.ts'
 import { VERSION } from './lib/version.ts'
 import type { Server, ServerOptions } from './server.ts'
@@ -20,7 +20,7 @@ interface ProcessLog {
   flush(): void
 }
 
-const COMMANDS = ['start', 'config', 'ctl'] as const
+const COMMANDS = ['start', 'config', 'ctl', 'import', 'drain-from', 'completion'] as const
 const HELP_WIDTH_MAX = 110
 /** A close that takes longer is cut off: whoever sent the signal follows it with SIGKILL at some time. */
 const CLOSE_MS_MAX = 4500
@@ -37,7 +37,7 @@ async function main(words: readonly string[]): Promise<void> {
 }
 
 function commandLine(words: readonly string[]): Argv {
-  return yargs([...words])
+  const line = yargs([...words])
     .scriptName('leveret')
     .locale('en')
     .parserConfiguration({
@@ -53,7 +53,6 @@ function commandLine(words: readonly string[]): Argv {
     .command('config', 'Print the settings that hold, and where each comes from', settingOptions, async (argv) => {
       process.stdout.write(effectiveDocument(await configOf(argv)))
     })
-    .command('ctl', 'Ask or tell a running broker', ctlOptions, async (argv) => ctl(argv))
     .command('$0', false, {}, (argv) => noCommand(argv))
     .example('$0 start', 'Listen on port 5672 and keep everything in ./data')
     .example('$0 start --data-dir /var/lib/leveret --port 5673', 'Another directory, another port')
@@ -67,47 +66,17 @@ function commandLine(words: readonly string[]): Argv {
     .fail((message: string | null, error: Error | undefined) => {
       throw error ?? new ConfigError(message ?? 'the command line cannot be read')
     })
+    .completion('completion', 'Print a script that completes commands in the shell', completions)
+  return withCtlCommands(line)
 }
 
-function ctlOptions(command: Argv): Argv {
-  return command
-    .usage(`$0 ctl COMMAND [options]\n\nAsks or tells a running broker, over its HTTP API.\n\n${ctlHelp()}`)
-    .option('url', { type: 'string', describe: 'The HTTP API', default: 'http://127.0.0.1:15672' })
-    .option('user', { type: 'string', describe: 'Who asks', default: 'guest' })
-    .option('password', { type: 'string', describe: 'Their password; better in LEVERET_CTL_PASSWORD' })
-    .option('vhost', { alias: 'p', type: 'string', describe: 'The virtual host', default: '/' })
-    .option('json', { type: 'boolean', describe: 'Print JSON, for programs', default: false })
-    .option('if-empty', { type: 'boolean', default: false, hidden: true })
-    .option('if-unused', { type: 'boolean', default: false, hidden: true })
-    .example('$0 ctl list_queues name messages consumers', 'The queues of the vhost /')
-    .example('$0 ctl add_user ann secret', 'A new user')
-    .example('$0 ctl export_definitions definitions.json', 'Everything that is declared')
-}
-
-async function ctl(argv: Readonly<Record<string, unknown>>): Promise<void> {
-  // Not as positional arguments of yargs: of several words in one place it would keep the last only, as of a repeated flag.
-  const [, command = '', ...words] = commandWords(argv)
-  const given = (key: string, absent: string): string => {
-    const value = argv[key]
-    return typeof value === 'string' ? value : absent
-  }
-  if (command === '') throw new ConfigError('a command is missing behind ctl; see leveret ctl --help')
-  const line = {
-    url: given('url', ''),
-    user: given('user', ''),
-    password: given('password', process.env['LEVERET_CTL_PASSWORD'] ?? 'guest'),
-    vhost: given('vhost', ''),
-    command,
-    words,
-    json: argv['json'] === true,
-    ifEmpty: argv['if-empty'] === true,
-    ifUnused: argv['if-unused'] === true,
-  }
-  process.exitCode = await runCtl(
-    line,
-    (text) => process.stdout.write(text),
-    (text) => process.stderr.write(text),
-  )
+/** What the shell may complete a word with. */
+function completions(current: string, argv: Readonly<Record<string, unknown>>): string[] {
+  const words = commandWords(argv)
+  const [, command] = words
+  if (current.startsWith('-')) return command === 'start' || command === 'config' ? KEYS.map((key) => `--${key}`) : []
+  if (words.length <= 2 && command === current) return [...COMMANDS]
+  return [...ctlCompletions(words)]
 }
 
 function settingOptions(command: Argv): Argv {

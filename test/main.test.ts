@@ -58,8 +58,29 @@ describe('the command line', () => {
       outcome('ctl', ...words, '--url', `http://127.0.0.1:${management}`)
     expect(await ctl('add_user', '007', 'secret')).toEqual({ code: 0, output: '', errors: '' })
     const { output } = await ctl('list_users', '--json')
-    expect(JSON.parse(output)).toContainEqual(expect.objectContaining({ name: '007' }))
+    expect(JSON.parse(output)).toContainEqual(expect.objectContaining({ user: '007' }))
     expect((await ctl('list_queues', 'name', 'messages', 'consumers')).output).toMatch(/^name +messages +consumers\n$/)
+  })
+
+  it('brings definitions over, and says in one line what it was not told', async () => {
+    const management = / management (\d+)/.exec(await start().firstLine())?.[1]
+    const api = `http://guest:guest@127.0.0.1:${management}`
+    const { code, output } = await outcome('import', '--from', api, '--url', api)
+    expect(output).toMatch(/^what +count\nusers +1\nvhosts +1\n/)
+    expect(code).toBe(0)
+    const refused = await outcome('drain-from', 'http://rabbit')
+    expect(refused).toMatchObject({ code: 64, errors: expect.stringMatching(/^leveret: drain-from takes a URL .*\n$/) })
+  })
+
+  it('completes commands in the shell', async () => {
+    expect((await outcome('completion')).output).toContain('--get-yargs-completions')
+    const complete = async (...words: string[]): Promise<string[]> => {
+      const { output } = await outcome('--get-yargs-completions', 'leveret', ...words)
+      return output.trimEnd().split('\n')
+    }
+    expect(await complete('')).toContain('drain-from')
+    expect(await complete('ctl', 'list_q')).toContain('list_queues')
+    expect(await complete('start', '--da')).toContain('--data-dir')
   })
 
   it('tells its version', async () => {
@@ -71,7 +92,7 @@ describe('the command line', () => {
     [['start', '--log-level', 'debgu'], 'the value "debgu" of --log-level is not right: it must be one of '],
     [['start', 'now'], 'there is no use for "now" on the command line'],
     [['strat'], 'there is no command strat; did you mean start?'],
-    [[], 'a command is missing: start, config, ctl; see leveret --help'],
+    [[], 'a command is missing: start, config, ctl, import, drain-from, completion; see leveret --help'],
   ])('says what is wrong with %j in one line, and exits with 2', async (words, sentence) => {
     const { code, output, errors } = await outcome(...words)
     expect(errors).toMatch(/^leveret: .*\n$/)

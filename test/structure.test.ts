@@ -19,7 +19,7 @@ const TABLE: Readonly<Record<string, Part>> = {
   net: { parts: ['lib'], packages: ['node:net', 'node:tls', 'node:crypto', 'node:fs/promises'] },
   core: { parts: ['lib'], packages: ['node:crypto', 'node:assert/strict', 'node:buffer'] },
   amqp: { parts: ['amqp/wire', 'net', 'core', 'lib'], packages: [/^node:/] },
-  ctl: { parts: ['lib'], packages: [/^node:/] },
+  ctl: { parts: ['lib'], packages: [/^node:/, 'yargs', 'amqplib'] },
   management: { parts: ['core', 'lib'], packages: [/^node:/, 'fastify'] },
   store: { parts: ['core', 'lib'], packages: [/^node:/, 'level', 'abstract-level'] },
   config: { parts: ['lib'], packages: [/^node:/, 'yaml'] },

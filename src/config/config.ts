@@ -24,6 +24,8 @@ type Layer = Map<Key, { readonly raw: unknown; readonly source: string }>
 const CONFIG_VARIABLE = variable('config')
 // Kubernetes tells each container about every service, and about one called "leveret" with these names.
 const KUBERNETES_NAME = /^LEVERET_(SERVICE_(HOST|PORT.*)|PORT_\d+_(TCP|UDP|SCTP).*)$/
+/** Passwords for `leveret ctl` may be in the same environment. */
+const CTL_PREFIX = 'LEVERET_CTL_'
 const KUBERNETES_PORT = /^(tcp|udp|sctp):\/\//
 
 /**
@@ -76,6 +78,7 @@ function environmentLayer(environment: ConfigInput['environment']): Layer {
   const known = [CONFIG_VARIABLE, ...KEYS.map(variable)]
   for (const name of Object.keys(environment)) {
     if (!name.startsWith('LEVERET_') || known.includes(name) || KUBERNETES_NAME.test(name)) continue
+    if (name.startsWith(CTL_PREFIX)) continue
     throw new ConfigError(`there is no setting for the variable ${name}; did you mean ${nearest(name, known)}?`)
   }
   return layer

@@ -94,6 +94,11 @@ export interface QueueLog {
   append(entry: Entry, publisher: Publisher | null, sequence: number): void
   /** The entry is done with. If it waits for a batch it is struck from it, and its publisher is told at once. */
   settle(entry: Entry): void
+  /**
+   * The same for an entry of which something else becomes that is enlisted in this turn, such as a dead letter. If it
+   * waits for a batch it is struck, but its publisher is told when that batch is on disk: so is then what became of it.
+   */
+  supersede(entry: Entry): void
   /** The message at this position was handed to somebody: after a restart it counts as redelivered. */
   delivered(position: number): void
   /** Keeps with a message how often it was tried, until it is settled. */

@@ -6,11 +6,14 @@ export const CtlExit = { done: 0, usage: 64, data: 65, noUser: 67, unavailable: 
 /** A command that failed. The message is the sentence to print. */
 export class CtlError extends Error {
   readonly code: number
+  /** The status of the answer that it is about, if there was one. */
+  readonly status: number | null
 
-  constructor(code: number, sentence: string, options?: ErrorOptions) {
+  constructor(code: number, sentence: string, options?: ErrorOptions & { readonly status?: number }) {
     super(sentence, options)
     this.name = 'CtlError'
     this.code = code
+    this.status = options?.status ?? null
   }
 }
 
@@ -68,11 +71,12 @@ export class ApiClient {
 }
 
 function refusal(status: number, text: string, parts: readonly string[]): CtlError {
+  const failed = (code: number, sentence: string): CtlError => new CtlError(code, sentence, { status })
   const reason = reasonOf(text) ?? `the broker answered ${status}`
-  if (status === 404 && parts[0] === 'users') return new CtlError(CtlExit.noUser, `there is no user ${parts[1] ?? ''}`)
-  if (status === 404) return new CtlError(CtlExit.data, `there is no such thing: ${parts.join(' ')}`)
-  if (status >= 500) return new CtlError(status === 503 ? CtlExit.unavailable : CtlExit.software, reason)
-  return new CtlError(CtlExit.data, reason)
+  if (status === 404 && parts[0] === 'users') return failed(CtlExit.noUser, `there is no user ${parts[1] ?? ''}`)
+  if (status === 404) return failed(CtlExit.data, `there is no such thing: ${parts.join(' ')}`)
+  if (status >= 500) return failed(status === 503 ? CtlExit.unavailable : CtlExit.software, reason)
+  return failed(CtlExit.data, reason)
 }
 
 function reasonOf(text: string): string | null {

@@ -1,44 +1,70 @@
 // `leveret ctl`: commands over the HTTP API, so that it works from anywhere.
 import { nearest } from '../lib/nearest.ts'
 import { ApiClient, CtlError, CtlExit, type Target } from './client.ts'
-import { commands, type Outcome } from './commands.ts'
-import { selected, tableText } from './table.ts'
+import type { Options, Outcome } from './command.ts'
+import { commands } from './commands.ts'
+import type { Progress } from './progress.ts'
+import { csvText, selected, tableText } from './table.ts'
+
+/** How a list is written. */
+export type Format = 'table' | 'json' | 'csv'
 
 /** What the command line said. */
 export interface CtlWords extends Target {
   readonly command: string
   readonly words: readonly string[]
   readonly vhost: string
-  readonly json: boolean
-  readonly ifEmpty: boolean
-  readonly ifUnused: boolean
+  readonly format: Format
+  /** Whether the names of the columns stand above a list. */
+  readonly heading: boolean
+  readonly options: Options
 }
+
+/** Where a command writes. */
+export interface CtlOutput {
+  readonly out: (text: string) => void
+  readonly err: (text: string) => void
+  readonly progress: Progress
+}
+
+/** Where the purpose of a command stands in the help, unless its usage is longer. */
+const HELP_LEFT = 48
 
 /** The list of commands, for the help. */
 export function ctlHelp(): string {
-  const lines = Object.entries(commands).map(([name, { usage, purpose }]) => [`${name} ${usage}`.trimEnd(), purpose])
-  const width = Math.max(...lines.map(([left]) => left!.length))
-  return lines.map(([left, purpose]) => `  ${left!.padEnd(width)}  ${purpose}`).join('\n')
+  const lines = Object.entries(commands).map(([name, { usage, purpose }]) => {
+    return `${`${name} ${usage}`.trimEnd().padEnd(HELP_LEFT)}  ${purpose}`
+  })
+  return lines.join('\n')
+}
+
+/** The names of the commands, for the shell's completion. */
+export function ctlCommands(): readonly string[] {
+  return Object.keys(commands)
 }
 
 /** Runs one command and writes what it says. Returns the exit code. */
-export async function runCtl(
-  line: CtlWords,
-  out: (text: string) => void,
-  err: (text: string) => void,
-): Promise<number> {
+export async function runCtl(line: CtlWords, output: CtlOutput): Promise<number> {
+  return guarded(output, async () => outcomeText(await outcome(line, output.progress), line))
+}
+
+/** Runs something that may fail with a CtlError, and writes what it says. Returns the exit code. */
+export async function guarded({ out, err, progress }: CtlOutput, run: () => Promise<string>): Promise<number> {
   try {
-    out(outcomeText(await outcome(line), line.json))
+    const said = await run()
+    progress.clear()
+    out(said)
     return CtlExit.done
   } catch (error) {
     if (!(error instanceof CtlError)) throw error
+    progress.clear()
     err(`leveret: ${error.message}\n`)
     return error.code
   }
 }
 
-async function outcome(line: CtlWords): Promise<Outcome> {
-  const { command: name, words, vhost, ifEmpty, ifUnused } = line
+async function outcome(line: CtlWords, progress: Progress): Promise<Outcome> {
+  const { command: name, words, vhost, options, url, user, password } = line
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined
   if (command === undefined) {
     const hint = nearest(name, Object.keys(commands))
@@ -48,12 +74,14 @@ async function outcome(line: CtlWords): Promise<Outcome> {
   if (words.length < least || words.length > most) {
     throw new CtlError(CtlExit.usage, `usage: leveret ctl ${name} ${command.usage}`.trimEnd())
   }
-  return command.run({ api: new ApiClient(line), vhost, words, ifEmpty, ifUnused })
+  const target = { url, user, password }
+  return command.run({ api: new ApiClient(target), target, vhost, words, options, progress })
 }
 
-function outcomeText(said: Outcome, json: boolean): string {
+function outcomeText(said: Outcome, { format, heading }: CtlWords): string {
   if (said === undefined) return ''
   if (typeof said === 'string') return said.endsWith('\n') ? said : `${said}\n`
   const { columns, rows } = said
-  return json ? `${JSON.stringify(selected(columns, rows))}\n` : tableText(columns, rows)
+  if (format === 'json') return `${JSON.stringify(selected(columns, rows))}\n`
+  return format === 'csv' ? csvText(columns, rows, heading) : tableText(columns, rows, heading)
 }

@@ -69,6 +69,23 @@ export function storeContract(harness: StoreHarness): void {
       expect(positionsOf(await readAll(log))).toEqual([1])
     })
 
+    it('accepts an entry that was superseded with its batch, without storing it', async () => {
+      const { store } = await harness.open()
+      const log = store.log()
+      const publisher = new NotingPublisher()
+      const entries = [entryOf(0), entryOf(1)]
+      log.append(entries[0]!, publisher, 1)
+      log.supersede(entries[0]!)
+      expect([publisher.acceptances, entries[0]!.stored]).toEqual([[], Stored.no])
+      log.append(entries[1]!, publisher, 2)
+      await durable(store)
+      expect(publisher.acceptances).toEqual([1, 2])
+      log.supersede(entries[1]!)
+      await durable(store)
+      expect(publisher.acceptances).toEqual([1, 2])
+      expect(await readAll(log)).toEqual([])
+    })
+
     it('accepts the entries of one log in the order in which they were appended', async () => {
       const { store } = await harness.open()
       const log = store.log()

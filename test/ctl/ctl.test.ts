@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { runCtl } from '../../src/ctl/ctl.ts'
+import { Progress } from '../../src/ctl/progress.ts'
 import { useApi } from '../support/api.ts'
 
 const api = useApi()
@@ -28,13 +29,16 @@ async function run(line: Partial<Parameters<typeof runCtl>[0]>): Promise<Said> {
       vhost: '/',
       command: '',
       words: [],
-      json: false,
-      ifEmpty: false,
-      ifUnused: false,
+      format: 'table',
+      heading: true,
+      options: {},
       ...line,
     },
-    (text) => (out += text),
-    (text) => (err += text),
+    {
+      out: (text) => (out += text),
+      err: (text) => (err += text),
+      progress: new Progress({ write: (text: string) => (err += text) }),
+    },
   )
   return { code, out, err }
 }
@@ -44,7 +48,7 @@ describe('leveret ctl', () => {
     expect(await ctl('add_user', 'ann', 'secret')).toEqual({ code: 0, out: '', err: '' })
     expect((await ctl('set_user_tags', 'ann', 'monitoring')).code).toBe(0)
     expect((await ctl('set_permissions', 'ann', '^a', '.*', '')).code).toBe(0)
-    expect((await ctl('list_users')).out).toMatch(/^name +tags\n(.*\n)*ann +\["monitoring"\]\n/)
+    expect((await ctl('list_users')).out).toMatch(/^user +tags\n(.*\n)*ann +\["monitoring"\]\n/)
     expect((await ctl('list_user_permissions', 'ann')).out).toMatch(/^\/ +\^a +\.\*/m)
     expect((await api.get('/api/whoami', { user: 'ann', password: 'secret' })).status).toBe(200)
     expect((await ctl('change_password', 'ann', 'other')).code).toBe(0)
@@ -56,11 +60,11 @@ describe('leveret ctl', () => {
   it('lists, purges and deletes queues', async () => {
     await api.put('/api/queues/%2F/a%2Fb', { durable: true })
     expect((await ctl('list_queues')).out).toMatch(/^name +messages\na\/b +0\n$/)
-    const { out } = await run({ command: 'list_queues', words: ['name', 'consumers'], json: true })
+    const { out } = await run({ command: 'list_queues', words: ['name', 'consumers'], format: 'json' })
     expect(JSON.parse(out)).toEqual([{ name: 'a/b', consumers: 0 }])
     expect((await ctl('why', 'a/b')).out).toContain('The queue is empty.')
     expect((await ctl('purge_queue', 'a/b')).code).toBe(0)
-    expect((await run({ command: 'delete_queue', words: ['a/b'], ifEmpty: true })).code).toBe(0)
+    expect((await run({ command: 'delete_queue', words: ['a/b'], options: { 'if-empty': true } })).code).toBe(0)
     expect((await ctl('purge_queue', 'a/b')).code).toBe(65)
   })
 

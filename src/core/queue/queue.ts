@@ -225,7 +225,9 @@ export class Queue implements LevelHost, ExpiryHost {
     const rules = this.#rules
     const { overflow } = rules
     if (overflow !== 'drop-head' && this.#overflows(message)) {
-      if (overflow === 'reject-publish-dlx') this.#bury(message, 'maxlen')
+      if (overflow === 'reject-publish-dlx' && rules.deadLetterExchange !== null) {
+        this.#context.deadLetter(this, message, 'maxlen')
+      }
       publisher?.refused(sequence)
       return
     }
@@ -553,12 +555,13 @@ export class Queue implements LevelHost, ExpiryHost {
 
   /** Settles a message that nobody will have, and hands it over to the dead-letter exchange: one batch, one fact. */
   #giveUp(entry: Entry, reason: DeathReason): void {
-    this.#settle(entry)
-    this.#bury(entry.message, reason)
-  }
-
-  #bury(message: Message, reason: DeathReason): void {
-    if (this.#rules.deadLetterExchange !== null && !this.deleted) this.#context.deadLetter(this, message, reason)
+    if (this.#rules.deadLetterExchange === null || this.deleted) {
+      this.#settle(entry)
+      return
+    }
+    entry.state = EntryState.settled
+    if (entry.stored !== Stored.no) this.#backlog.logOf(entry).supersede(entry)
+    this.#context.deadLetter(this, entry.message, reason)
   }
 
   #settle(entry: Entry): void {

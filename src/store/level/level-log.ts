@@ -124,6 +124,11 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
   }
 
   settle(entry: Entry): void {
+    if (entry.stored === Stored.pending) this.#accept(entry)
+    this.supersede(entry)
+  }
+
+  supersede(entry: Entry): void {
     if (this.#attempts !== null) this.#forgetAttempts(entry.position)
     if (entry.stored === Stored.written) {
       entry.stored = Stored.no
@@ -164,7 +169,7 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
   discard(from: number, below: number): void {
     if (this.#dropped) return
     for (const entry of this.#entries) {
-      if (entry !== null && entry.position >= from && entry.position < below) this.#strike(entry)
+      if (entry !== null && entry.position >= from && entry.position < below) this.#withdraw(entry)
     }
     for (const position of this.#attempts?.keys() ?? []) {
       if (position >= from && position < below) this.#forgetAttempts(position)
@@ -177,7 +182,7 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
 
   drop(): void {
     if (this.#dropped) return
-    for (const entry of this.#entries) if (entry !== null) this.#strike(entry)
+    for (const entry of this.#entries) if (entry !== null) this.#withdraw(entry)
     for (const position of this.#attempts?.keys() ?? []) this.#forgetAttempts(position)
     this.#dropped = true
     for (const position of this.#bodies?.keys() ?? []) this.#releaseBody(position)
@@ -247,15 +252,24 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
     this.#attemptsChanged.clear()
   }
 
-  /** Takes an entry out of what waits: it is accepted without having been written. */
+  #withdraw(entry: Entry): void {
+    this.#accept(entry)
+    this.#strike(entry)
+  }
+
+  /** Takes an entry out of what waits. Its publisher, unless it was told before, is told with the batch. */
   #strike(entry: Entry): void {
-    const publisher = this.#publishers[entry.slot]!
     this.#entries[entry.slot] = null
-    this.#publishers[entry.slot] = null
     entry.stored = Stored.no
     entry.message.logs--
     this.#pendingBytes -= entryBytes(entry)
     this.#context.committer.pendingBytes -= entryBytes(entry)
+  }
+
+  /** Tells the publisher of an entry that waits, which need not be written any more. */
+  #accept(entry: Entry): void {
+    const publisher = this.#publishers[entry.slot]!
+    this.#publishers[entry.slot] = null
     publisher?.accepted(this.#sequences[entry.slot]!)
   }
 

@@ -152,7 +152,12 @@ class MemoryLog implements QueueLog {
   }
 
   settle(entry: Entry): void {
-    if (entry.stored === Stored.pending) this.#strike(entry)
+    if (entry.stored === Stored.pending) this.#accept(entry)
+    this.supersede(entry)
+  }
+
+  supersede(entry: Entry): void {
+    if (entry.stored === Stored.pending) this.#entries[entry.slot] = null
     else if (entry.stored === Stored.written) this.#kept.delete(entry.position)
     entry.stored = Stored.no
   }
@@ -210,9 +215,8 @@ class MemoryLog implements QueueLog {
     for (const entry of this.#entries) if (entry !== null) yield { entry, storedAt }
   }
 
-  #strike(entry: Entry): void {
+  #accept(entry: Entry): void {
     const publisher = this.#publishers[entry.slot]!
-    this.#entries[entry.slot] = null
     this.#publishers[entry.slot] = null
     publisher?.accepted(this.#sequences[entry.slot]!)
   }

@@ -66,6 +66,10 @@ class FakeLog implements QueueLog {
     entry.stored = Stored.no
   }
 
+  supersede(): void {
+    throw new Error('a backlog gives nothing up')
+  }
+
   /** What was appended is on disk. */
   commit(): void {
     for (const entry of this.#pending.splice(0)) {

@@ -1,0 +1,178 @@
+// A message and its dead letter are one fact on disk: the power goes at the worst moments, and no confirmed one is gone.
+import { describe, expect, it } from 'vitest'
+import { Message } from '../../../src/core/message.ts'
+import type { FieldTable } from '../../../src/core/value.ts'
+import { longstr, signedint, table } from '../../support/core.ts'
+import { drained, DurableCore, textOf } from '../../support/durable-core.ts'
+import { bindingTerms, publishedTo } from '../../support/sessions.ts'
+import { turnsRun } from '../../support/sockets.ts'
+import { NotingPublisher } from '../../support/store.ts'
+
+const BURIED = { 'x-dead-letter-exchange': longstr(''), 'x-dead-letter-routing-key': longstr('dead') }
+
+/** Each way in which a queue gives up its oldest message, of those that wait in it. */
+const ENDS: readonly {
+  readonly reason: string
+  readonly args: FieldTable
+  readonly end: (core: DurableCore) => void
+}[] = [
+  {
+    reason: 'pushed out',
+    args: table({ 'x-max-length': signedint(1), ...BURIED }),
+    end: (core) => void core.session.publish(publishedTo('', 'q', 'next'), null, 0),
+  },
+  {
+    reason: 'expired',
+    args: table({ 'x-message-ttl': signedint(1000), ...BURIED }),
+    end: (core) => core.clock.advance(1000),
+  },
+  {
+    reason: 'rejected',
+    args: table(BURIED),
+    end: (core) => core.queue('q').reject(core.queue('q').get(false)!),
+  },
+  {
+    reason: 'tried too often',
+    args: table({ 'x-delivery-limit': signedint(0), ...BURIED }),
+    end: (core) => core.queue('q').requeue(core.queue('q').get(false)!, true),
+  },
+]
+
+interface Bench {
+  readonly core: DurableCore
+  readonly publisher: NotingPublisher
+  readonly publish: (body: string) => void
+}
+
+async function bench(args: FieldTable): Promise<Bench> {
+  const core = await DurableCore.start()
+  core.declare('dead')
+  core.declare('q', args)
+  await core.written()
+  core.database.holding = true
+  const publisher = new NotingPublisher()
+  const publish = (body: string): void => void core.session.publish(publishedTo('', 'q', body, true), publisher, 1)
+  return { core, publisher, publish }
+}
+
+/** Where a message is after a power cut: the queues that have it. */
+async function whereabouts(core: DurableCore, body: string, queues: readonly string[] = ['q', 'dead']) {
+  const after = await core.afterPowerCut()
+  const found: string[] = []
+  for (const queue of queues) for (const text of await drained(after, queue)) if (text === body) found.push(queue)
+  return found
+}
+
+describe.each(ENDS)('a message that is $reason', ({ args, end }) => {
+  it('before its batch has started is confirmed when its dead letter is on disk, and not before', async () => {
+    const { core, publisher, publish } = await bench(args)
+    publish('m')
+    end(core)
+    await turnsRun()
+    expect([publisher.acceptances, core.database.held]).toEqual([[], 1])
+    core.database.release()
+    await turnsRun()
+    expect(publisher.acceptances).toEqual([1])
+    expect(await whereabouts(core, 'm')).toEqual(['dead'])
+  })
+
+  it('while its batch is in flight is confirmed with that batch, which has it where it was', async () => {
+    const { core, publisher, publish } = await bench(args)
+    publish('m')
+    await turnsRun()
+    end(core)
+    core.database.release()
+    await turnsRun()
+    expect(publisher.acceptances).toEqual([1])
+    expect(await whereabouts(core, 'm')).toEqual(['q'])
+    core.database.release()
+    expect(await whereabouts(core, 'm')).toEqual(['dead'])
+  })
+
+  it('when it is on disk leaves its queue and reaches the other in one batch', async () => {
+    const { core, publish } = await bench(args)
+    publish('m')
+    await turnsRun()
+    core.database.release()
+    await turnsRun()
+    end(core)
+    await turnsRun()
+    expect(await whereabouts(core, 'm')).toEqual(['q'])
+    core.database.release()
+    expect(await whereabouts(core, 'm')).toEqual(['dead'])
+  })
+})
+
+describe('a dead letter', () => {
+  it('for several queues, one of priorities and one for later among them, is one batch with its message', async () => {
+    const core = await DurableCore.start()
+    const delayed = { type: 'x-delayed-message', durable: true, autoDelete: false, internal: false }
+    core.session.declareExchange({ ...delayed, name: 'x', arguments: table({ 'x-delayed-type': longstr('fanout') }) })
+    core.declare('first')
+    core.declare('second', table({ 'x-max-priority': signedint(9) }))
+    core.declare('q', table({ 'x-dead-letter-exchange': longstr('x') }))
+    for (const queue of ['first', 'second']) core.session.bind(bindingTerms('x', queue))
+    await core.written()
+    core.database.holding = true
+    const publisher = new NotingPublisher()
+    const facts = { persistent: true, priority: 7, expirationMs: -1, headers: false }
+    const bytes = Buffer.from('m')
+    core.session.publish(new Message('', 'q', facts, Buffer.alloc(2), 0, 2, bytes, 0, 1, true), publisher, 1)
+    core.queue('q').reject(core.queue('q').get(false)!)
+    await turnsRun()
+    expect(publisher.acceptances).toEqual([])
+    expect(await whereabouts(core, 'm', ['q', 'first', 'second'])).toEqual([])
+    core.database.release()
+    await turnsRun()
+    expect(publisher.acceptances).toEqual([1])
+    expect(await whereabouts(core, 'm', ['q', 'first', 'second'])).toEqual(['first', 'second'])
+  })
+
+  it('that nobody takes has its message confirmed all the same', async () => {
+    const { core, publisher, publish } = await bench(table({ 'x-dead-letter-exchange': longstr('nowhere') }))
+    publish('m')
+    core.queue('q').reject(core.queue('q').get(false)!)
+    await turnsRun()
+    expect(publisher.acceptances).toEqual([1])
+    expect(await whereabouts(core, 'm')).toEqual([])
+  })
+
+  it('that dies again on its way, through a chain of queues and back, is still one batch with its message', async () => {
+    const core = await DurableCore.start()
+    const next = (key: string): FieldTable =>
+      table({
+        'x-dead-letter-exchange': longstr(''),
+        'x-dead-letter-routing-key': longstr(key),
+        'x-max-length': signedint(0),
+      })
+    core.declare('q', next('b'))
+    core.declare('b', next('c'))
+    core.declare('c', table({ 'x-dead-letter-exchange': longstr(''), 'x-dead-letter-routing-key': longstr('q') }))
+    await core.written()
+    core.database.holding = true
+    const publisher = new NotingPublisher()
+    core.session.publish(publishedTo('', 'q', 'm', true), publisher, 1)
+    await turnsRun()
+    expect(publisher.acceptances).toEqual([])
+    core.database.release()
+    await turnsRun()
+    expect(publisher.acceptances).toEqual([1])
+    expect(await whereabouts(core, 'm', ['q', 'b', 'c'])).toEqual(['c'])
+    // It is rejected, and goes back to where it came from, which has no room for it: and round again.
+    const entry = core.queue('c').get(false)!
+    expect(textOf(entry.message)).toBe('m')
+    core.queue('c').reject(entry)
+    await turnsRun()
+    expect(await whereabouts(core, 'm', ['q', 'b', 'c'])).toEqual(['c'])
+    core.database.release()
+    expect(await whereabouts(core, 'm', ['q', 'b', 'c'])).toEqual(['c'])
+  })
+})
+
+it('a message without a dead letter is confirmed as soon as it is given up', async () => {
+  const { core, publisher, publish } = await bench(table({ 'x-max-length': signedint(1) }))
+  publish('m')
+  publish('n')
+  expect(publisher.acceptances).toEqual([1])
+  core.database.abandon()
+})
