@@ -190,16 +190,6 @@ export class Listeners {
     this.#open.push(listener)
     this.#opened({ ...place, port: listener.port }, files)
     logger.info({ protocol, port: listener.port }, 'accepting connections over TLS')
-    const watch = files.watch(broker.clock, {
-      tlsRenewed: () => {
-        listener.renew()
-        logger.info({ protocol, file: files.settings.certificateFile }, 'changed certificates are in use')
-        this.#warnOfExpired(files)
-      },
-      tlsNotRenewed: (error) =>
-        logger.error({ protocol, err: error }, 'changed certificates cannot be used; those of before stay'),
-    })
-    this.#watches.push(watch)
     return listener.port
   }
 
@@ -218,11 +208,26 @@ export class Listeners {
     try {
       const files = await TlsFiles.open(settings)
       this.#warnOfExpired(files)
+      this.#watch(files)
       return files
     } catch (error) {
       if (error instanceof TlsError) throw new StartError(error.message, { cause: error })
       throw error
     }
+  }
+
+  #watch(files: TlsFiles): void {
+    const { clock, logger } = this.#context.broker
+    const { certificateFile } = files.settings
+    const tlsRenewed = (): void => {
+      for (const listener of this.#open)
+        if (listener instanceof TlsListener && listener.files === files) listener.renew()
+      logger.info({ file: certificateFile }, 'changed certificates are in use')
+      this.#warnOfExpired(files)
+    }
+    const tlsNotRenewed = (error: Error): void =>
+      logger.error({ file: certificateFile, err: error }, 'changed certificates cannot be used; those of before stay')
+    this.#watches.push(files.watch(clock, { tlsRenewed, tlsNotRenewed }))
   }
 
   #warnOfExpired(files: TlsFiles): void {

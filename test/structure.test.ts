@@ -23,7 +23,11 @@ const TABLE: Readonly<Record<string, Part>> = {
   management: { parts: ['core', 'lib'], packages: [/^node:/, 'fastify'] },
   store: { parts: ['core', 'lib'], packages: [/^node:/, 'level', 'abstract-level'] },
   config: { parts: ['lib'], packages: [/^node:/, 'yaml'] },
-  'server.ts': { parts: ['amqp', 'amqp/wire', 'net', 'core', 'store', 'management', 'lib'], packages: [/^node:/] },
+  'listeners.ts': { parts: ['amqp', 'net', 'management', 'lib'], packages: [/^node:/] },
+  'server.ts': {
+    parts: ['listeners.ts', 'amqp', 'amqp/wire', 'net', 'core', 'store', 'management', 'lib'],
+    packages: [/^node:/],
+  },
   'main.ts': { parts: ['server.ts', 'config', 'ctl', 'lib'], packages: [/^node:/, 'yargs', 'pino', 'pino-pretty'] },
 }
 

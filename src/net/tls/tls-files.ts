@@ -99,7 +99,7 @@ export class TlsFiles {
     return clock.every(LOOK_MS, () => {
       if (looking) return
       looking = true
-      this.#look(listener).finally(() => (looking = false))
+      void this.#look(listener).finally(() => (looking = false))
     })
   }
 

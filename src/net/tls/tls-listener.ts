@@ -58,6 +58,10 @@ export class TlsListener {
     return listener
   }
 
+  get files(): TlsFiles {
+    return this.#options.files
+  }
+
   get port(): number {
     const address = this.#server.address()
     return typeof address === 'object' && address !== null ? address.port : 0
@@ -80,7 +84,9 @@ export class TlsListener {
       this.#events.accept(socket)
       return
     }
-    const reason = given ? `the client's certificate is not valid: ${String(socket.authorizationError)}` : NO_CERTIFICATE
+    const reason = given
+      ? `the client's certificate is not valid: ${String(socket.authorizationError)}`
+      : NO_CERTIFICATE
     this.#events.refused(reason, socket.remoteAddress ?? '')
     socket.destroy()
   }
