@@ -12,6 +12,7 @@ import { badRequest, fromBrokerError, HttpError, notAuthorised, notFound, type J
 import { cutToColumns, Listing } from './listing.ts'
 import { Rates } from './rates.ts'
 import { Reply, TextStream, type Answer, type Management, type Node, type Route } from './route.ts'
+import { LoopDelay } from './metrics/loop-delay.ts'
 import { metricsRoutes } from './metrics/metrics-routes.ts'
 import { routes } from './routes/routes.ts'
 
@@ -59,13 +60,15 @@ export class ManagementServer {
   readonly #app: FastifyInstance
   readonly #management: Management
   readonly #rates: Rates
+  readonly #loopDelay: LoopDelay
   readonly #authentication: Authentication
   readonly #scrapes: FastifyInstance
 
   private constructor({ broker, clock, node }: ManagementOptions) {
     this.#rates = new Rates(broker, clock)
-    this.#authentication = new Authentication(broker.access, clock)
-    this.#management = { broker, clock, node, rates: this.#rates, logins: this.#authentication.counts }
+    this.#loopDelay = new LoopDelay(clock)
+    this.#authentication = new Authentication(broker.access, broker.logins.http, clock)
+    this.#management = { broker, clock, node, rates: this.#rates, ages: this.#rates.ages, loopDelay: this.#loopDelay }
     this.#app = this.#application([...routes, ...metricsRoutes('monitoring')])
     this.#scrapes = this.#application(metricsRoutes('nobody'))
   }
@@ -84,11 +87,13 @@ export class ManagementServer {
   static async listen(options: ManagementOptions): Promise<ManagementServer> {
     const server = new ManagementServer(options)
     server.#rates.start()
+    server.#loopDelay.start()
     try {
       await server.#scrapes.ready()
       await server.#listen(server.#app, options)
     } catch (error) {
       server.#rates.stop()
+      server.#loopDelay.stop()
       throw error
     }
     return server
@@ -126,6 +131,7 @@ export class ManagementServer {
 
   async close(): Promise<void> {
     this.#rates.stop()
+    this.#loopDelay.stop()
     await Promise.all([this.#app.close(), this.#scrapes.close()])
   }
 

@@ -27,8 +27,7 @@ export async function moveMessages(
   let left = Math.min(count, queue.readyCount)
   let moved = 0
   for (; left > 0 && !queue.deleted; left--) {
-    if (queue.mustRead) await new Promise<void>((resolve) => queue.afterRead(resolve))
-    const entry = queue.get(false)
+    const entry = await queue.getSoon(false)
     if (entry === undefined) break
     const { message } = entry
     const body = Buffer.from(message.body.subarray(message.bodyStart, message.bodyEnd))

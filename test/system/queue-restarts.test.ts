@@ -1,55 +1,11 @@
 // What queues with rules remember over a restart: deadlines, deaths and limits.
-import { afterEach, expect, it, onTestFinished } from 'vitest'
-import { ManualClock } from '../../src/lib/clock.ts'
-import { startServer, type Server } from '../../src/server.ts'
+import { describe, expect, it } from 'vitest'
+import { encodeMethod, type FieldsInput } from '../support/codec.ts'
 import type { Table } from '../support/field-values.ts'
-import { RawClient, type RawChannel } from '../support/raw-client.ts'
-import { temporaryDirectory } from '../support/store.ts'
+import type { RawChannel } from '../support/raw-client.ts'
+import { Restarting } from '../support/restarting.ts'
 
 const PERSISTENT = { 'delivery-mode': 2 }
-const clients: RawClient[] = []
-
-afterEach(() => {
-  for (const client of clients.splice(0)) client.drop()
-})
-
-/** A broker on disk that can be stopped and started again. */
-class Restarting {
-  readonly clock = new ManualClock()
-  readonly #dataDir: string
-  #server: Server | null = null
-
-  private constructor(dataDir: string) {
-    this.#dataDir = dataDir
-  }
-
-  static async start(): Promise<Restarting> {
-    const broker = new Restarting(await temporaryDirectory())
-    onTestFinished(() => broker.stop())
-    await broker.restart()
-    return broker
-  }
-
-  async stop(): Promise<void> {
-    await this.#server?.close()
-    this.#server = null
-  }
-
-  /** Stops, lets time pass, starts again. */
-  async restart(passingMs = 0): Promise<void> {
-    for (const client of clients.splice(0)) await client.close()
-    await this.stop()
-    this.clock.advance(passingMs)
-    this.#server = await startServer({ dataDir: this.#dataDir, host: '127.0.0.1', port: 0, clock: this.clock })
-  }
-
-  async channel(): Promise<RawChannel> {
-    const client = await RawClient.open(this.#server!.ports.amqp)
-    clients.push(client)
-    return client.openChannel()
-  }
-}
-
 async function publish(channel: RawChannel, queue: string, body: string, properties = {}): Promise<void> {
   await channel.call('confirm.select')
   channel.publish({ 'routing-key': queue }, body, { ...PERSISTENT, ...properties })
@@ -180,4 +136,66 @@ it('keeps how often messages were tried, those of quorum queues whatever their d
     channel = await broker.channel()
   }
   expect(await bodies(channel, 'q')).toEqual(['b'])
+})
+
+describe('basic.get from a queue that is on disk', () => {
+  /** Methods in one piece, so that the broker has all of them before it has read anything from disk. */
+  function together(methods: readonly (readonly [method: string, fields: FieldsInput])[]): Buffer {
+    return Buffer.concat(
+      methods.flatMap(([method, fields]) => {
+        const payload = encodeMethod(method, fields)
+        const head = Buffer.of(1, 0, 1, 0, 0, 0, 0)
+        head.writeUInt32BE(payload.length, 3)
+        return [head, payload, Buffer.of(0xce)]
+      }),
+    )
+  }
+
+  async function filled(count: number, properties: (i: number) => object): Promise<Restarting> {
+    const broker = await Restarting.start()
+    const channel = await broker.channel()
+    await channel.queue('q', { durable: true })
+    await channel.call('confirm.select')
+    for (let i = 0; i < count; i++) {
+      channel.publish({ 'routing-key': 'q' }, `m${i}`, { ...PERSISTENT, ...properties(i) })
+    }
+    for (let tag = 0; tag < count;) tag = Number((await channel.expect('basic.ack'))['delivery-tag'])
+    return broker
+  }
+
+  it('has its turn before a consumer that would take all that is read', async () => {
+    const broker = await filled(600, () => ({}))
+    await broker.restart()
+    const channel = await broker.channel()
+    await channel.client.bytes(
+      together([
+        ['basic.consume', { queue: 'q', 'consumer-tag': 'c', 'no-ack': true, nowait: true }],
+        ['basic.get', { queue: 'q', 'no-ack': true }],
+      ]),
+    )
+    await channel.expectGetOk({ 'message-count': 599 }, 'm0')
+    for (let i = 1; i < 600; i++) await channel.expectDeliver({}, `m${i}`)
+  })
+
+  it('goes on to the next page when all of one has expired', async () => {
+    const broker = await filled(600, (i) => (i < 580 ? { expiration: '1000' } : {}))
+    await broker.restart(1000)
+    const channel = await broker.channel()
+    channel.send('basic.get', { queue: 'q', 'no-ack': true })
+    await channel.expectGetOk({ 'message-count': 19 }, 'm580')
+  })
+
+  it('is answered before what was asked for behind it', async () => {
+    const broker = await filled(1, () => ({}))
+    await broker.restart()
+    const channel = await broker.channel()
+    await channel.client.bytes(
+      together([
+        ['basic.get', { queue: 'q' }],
+        ['queue.delete', { queue: 'q' }],
+      ]),
+    )
+    await channel.expectGetOk({}, 'm0')
+    await channel.expect('queue.delete-ok')
+  })
 })

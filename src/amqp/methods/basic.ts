@@ -4,7 +4,7 @@ import { REPLY_TO } from '../../core/reply-to.ts'
 import { generatedName } from '../../core/session.ts'
 import type { Channel } from '../channel.ts'
 import { ChannelConsumer } from '../consumer.ts'
-import { AmqpError } from '../errors.ts'
+import { AmqpError, fromBrokerError } from '../errors.ts'
 import {
   Method,
   ReplyCode,
@@ -16,6 +16,7 @@ import {
   type ChannelMethods,
 } from '../wire/generated.ts'
 import { queueName } from './queue.ts'
+import type { Entry } from '../../core/queue/entry.ts'
 import type { Queue } from '../../core/queue/queue.ts'
 
 type BasicMethods = Pick<
@@ -92,16 +93,10 @@ export const basicMethods: BasicMethods = {
 
   basicGet(channel, queue, noAck) {
     const source = channel.session.gettableQueue(queueName(channel, queue))
-    if (!source.mustRead) {
-      get(channel, source, noAck)
-      return
-    }
+    const entry = source.get(noAck)
+    if (entry !== undefined || source.gettable) answerGet(channel, source, entry, noAck)
     // The message is on disk: the connection waits with what follows, so that replies keep their order.
-    const resume = channel.connection.suspend()
-    source.afterRead(() => {
-      if (channel.connection.running) get(channel, source, noAck)
-      resume()
-    })
+    else getLater(channel, source, noAck, channel.connection.suspend())
   },
 
   basicRecover(channel, requeue) {
@@ -121,12 +116,32 @@ function replySource(channel: Channel, noAck: boolean): Queue {
   return channel.startReplies()
 }
 
-function get(channel: Channel, queue: Queue, noAck: boolean): void {
-  const entry = queue.get(noAck)
+function answerGet(channel: Channel, queue: Queue, entry: Entry | undefined, noAck: boolean): void {
   if (entry === undefined) {
     channel.counts.getEmpty++
     writeBasicGetEmpty(channel.connection.writer, channel.number)
   } else channel.deliverGot(entry, noAck, queue.readyCount)
+}
+
+/** Answers when the next message can be had, and then calls `resume`. */
+function getLater(channel: Channel, queue: Queue, noAck: boolean, resume: () => void): void {
+  queue.whenGettable((gettable) => {
+    if (!channel.connection.running || channel.activity === 'closing') {
+      resume()
+    } else if (queue.deleted) {
+      const error = new BrokerError('not-found', `no queue '${queue.name}' in vhost '${queue.vhost}'`)
+      channel.connection.channelFailed(channel, fromBrokerError(error, Method.basicGet))
+      resume()
+    } else {
+      const entry = queue.get(noAck)
+      if (entry === undefined && gettable && !queue.gettable) {
+        getLater(channel, queue, noAck, resume)
+        return
+      }
+      answerGet(channel, queue, entry, noAck)
+      resume()
+    }
+  })
 }
 
 function recover(channel: Channel, requeue: boolean, method: number): void {

@@ -62,7 +62,7 @@ export class Backlog implements GapOwner {
   #splitAbove = 0
   /** Entries that were removed from where they stood: settled, and skipped when their turn comes. */
   #removed = 0
-  #afterRead: (() => void)[] = []
+  #afterRead: ((read: boolean) => void)[] = []
 
   constructor(log: QueueLog | null, host: BacklogHost) {
     this.#host = host
@@ -103,6 +103,21 @@ export class Backlog implements GapOwner {
   peek(): Entry | undefined {
     if (this.#removed > 0) this.#skipRemoved()
     return this.#returned.peek() ?? this.#head.peek()
+  }
+
+  /** What the messages that are in memory cost there, about, but for those that were requeued. */
+  get residentBytes(): number {
+    return this.#headBytes + this.#tailBytes
+  }
+
+  /** The position of the next message, wherever it is; Infinity when there is none. */
+  get firstPosition(): number {
+    if (this.count === 0) return Infinity
+    const next = this.peek()
+    if (next !== undefined) return next.position
+    let first = this.#tail.peek()?.position ?? Infinity
+    for (const gap of this.#gaps) first = Math.min(first, gap.frontier, gap.loaded.peek()?.position ?? Infinity)
+    return first
   }
 
   /** Takes the next message, if it is in memory. */
@@ -162,10 +177,13 @@ export class Backlog implements GapOwner {
     return entry.spilled ? this.#spilled!.log : this.#stored!.log
   }
 
-  /** Calls back when the page that is being read has arrived (or could not be read); at once when none is. */
-  afterRead(callback: () => void): void {
+  /**
+   * Calls back when the page that is being read has arrived, before anybody else is given of it, or could not be read;
+   * with false then, and at once when none is being read.
+   */
+  afterRead(callback: (read: boolean) => void): void {
     if (this.#gaps.some((gap) => gap.reading)) this.#afterRead.push(callback)
-    else callback()
+    else callback(false)
   }
 
   restored(gap: Gap, stored: StoredMessage): Entry {
@@ -192,9 +210,9 @@ export class Backlog implements GapOwner {
     }
     if (this.#gapless) this.#closeGaps()
     if (this.#head.length === 0 && error === null && !this.#gapless) this.#read()
+    this.#tellReaders(error === null)
     // Whoever looks asks for the next page: not by itself where the last could not be read.
     if (error === null) this.#host.backlogRead()
-    this.#tellReaders()
   }
 
   get #gaps(): readonly Gap[] {
@@ -343,11 +361,11 @@ export class Backlog implements GapOwner {
     this.#tailBytes = 0
   }
 
-  #tellReaders(): void {
+  #tellReaders(read: boolean): void {
     if (this.#afterRead.length === 0) return
     const readers = this.#afterRead
     this.#afterRead = []
-    for (const reader of readers) reader()
+    for (const reader of readers) reader(read)
   }
 }
 

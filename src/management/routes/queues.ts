@@ -195,8 +195,7 @@ async function fetch(
   let bytes = 0
   try {
     while (answer.length < wanted.count && bytes < GET_BYTES_MAX) {
-      if (queue.mustRead) await new Promise<void>((resolve) => queue.afterRead(resolve))
-      const entry = queue.get(mode.noAck)
+      const entry = await queue.getSoon(mode.noAck)
       if (entry === undefined) break
       if (!mode.noAck) held.push(entry)
       bytes += Math.min(entry.message.bodyBytes, wanted.truncate)

@@ -304,10 +304,11 @@ describe('a long backlog of stored messages', () => {
     expect(bench.take()).toEqual(span(0, 10))
     expect([bench.backlog.available, bench.backlog.take()]).toEqual([false, undefined])
     const told: string[] = []
-    bench.backlog.afterRead(() => told.push(`available: ${bench.backlog.available}`))
+    // Before the queue's consumers, which asked later.
+    bench.backlog.afterRead((read) => told.push(`read: ${read}, available: ${bench.backlog.available}, ${bench.reads}`))
     expect(told).toEqual([])
     await bench.log!.answer()
-    expect(told).toEqual(['available: true'])
+    expect(told).toEqual(['read: true, available: true, 0'])
     expect(bench.reads).toBe(1)
     expect(bench.take(1)).toEqual([10])
   })
@@ -315,8 +316,8 @@ describe('a long backlog of stored messages', () => {
   it('tells at once when nothing is being read', () => {
     const bench = long()
     const told: string[] = []
-    bench.backlog.afterRead(() => told.push('at once'))
-    expect(told).toEqual(['at once'])
+    bench.backlog.afterRead((read) => told.push(`at once: ${read}`))
+    expect(told).toEqual(['at once: false'])
   })
 
   it('gives back to their places messages that were taken before and after a page was read', async () => {
@@ -488,9 +489,9 @@ describe('a page that cannot be read', () => {
     const trouble = new Error('a bad sector')
     expect(bench.backlog.available).toBe(false)
     const told: string[] = []
-    bench.backlog.afterRead(() => told.push('told'))
+    bench.backlog.afterRead((read) => told.push(`read: ${read}`))
     await bench.log!.answer(trouble)
-    expect([bench.troubles, told]).toEqual([[trouble], ['told']])
+    expect([bench.troubles, told]).toEqual([[trouble], ['read: false']])
     expect(bench.backlog.count).toBe(20)
     expect(await bench.drain()).toEqual(span(0, 20))
   })

@@ -119,7 +119,7 @@ export class World implements Publisher {
     const [queue, real] = this.#both(name)
     const entry = real.get(noAck)
     if (entry !== undefined) this.#delivered(entry, queue, noAck, null)
-    else assert(queue.ready.length === 0 || real.mustRead, `${name} gives nothing although it could`)
+    else assert(queue.ready.length === 0 || !real.gettable, `${name} gives nothing although it could`)
   }
 
   consume(name: QueueName, noAck: boolean, prefetch: number): void {
