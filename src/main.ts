@@ -6,6 +6,7 @@ import { loadConfig, type Config } from './config/config.ts'
 import { defaultWords, effectiveDocument, helpLine } from './config/document.ts'
 import { KEYS, type Values } from './config/schema.ts'
 import { ConfigError } from './config/setting.ts'
+import { tlsSettings } from './config/tls.ts'
 import { ctlCompletions, withCtlCommands } from './ctl/command-line.ts'
 import { nearest } from './lib/nearest.ts'
 import { VERSION } from './lib/version.ts'
@@ -134,6 +135,7 @@ function serverOptions(values: Values): ServerOptions {
     port: values.port,
     managementPort: values['management-port'],
     prometheusPort: values['prometheus-port'],
+    ...tlsSettings(values),
     ...(values['management-host'] === null ? {} : { managementHost: values['management-host'] }),
     defaultUser: values['default-user'],
     defaultPassword: values['default-pass'],

@@ -1,4 +1,5 @@
 // The HTTP API. Imports core and lib, and no front end: what AMQP knows comes through core.
+import type { Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { Tag, User } from '../core/access.ts'
@@ -61,7 +62,7 @@ export class ManagementServer {
   readonly #rates: Rates
   readonly #loopDelay: LoopDelay
   readonly #authentication: Authentication
-  #scraped: FastifyInstance | null = null
+  readonly #scrapes: FastifyInstance
 
   private constructor({ broker, clock, node }: ManagementOptions) {
     this.#rates = new Rates(broker, clock)
@@ -77,6 +78,7 @@ export class ManagementServer {
       authentication: this.#authentication,
     }
     this.#app = this.#application([...routes, ...metricsRoutes('monitoring')])
+    this.#scrapes = this.#application(metricsRoutes('nobody'))
   }
 
   #newApplication(): FastifyInstance {
@@ -95,6 +97,7 @@ export class ManagementServer {
     server.#rates.start()
     server.#loopDelay.start()
     try {
+      await server.#scrapes.ready()
       await server.#listen(server.#app, options)
     } catch (error) {
       server.#rates.stop()
@@ -110,14 +113,22 @@ export class ManagementServer {
 
   /** The port that metrics are scraped from, if that was asked for. */
   get scrapePort(): number | null {
-    return this.#scraped === null ? null : portOf(this.#scraped)
+    return this.#scrapes.server.listening ? portOf(this.#scrapes) : null
+  }
+
+  /** Serves the API on a connection that was accepted elsewhere, such as one over TLS. */
+  accept(socket: Socket): void {
+    this.#app.server.emit('connection', socket)
+  }
+
+  /** Serves metrics on such a connection. */
+  acceptScrape(socket: Socket): void {
+    this.#scrapes.server.emit('connection', socket)
   }
 
   /** Serves metrics on a port of their own. Rejects with Node's system error. */
   async listenForScrapes(options: ScrapeOptions): Promise<void> {
-    const app = this.#application(metricsRoutes('nobody'))
-    await this.#listen(app, options)
-    this.#scraped = app
+    await this.#listen(this.#scrapes, options)
   }
 
   async #listen(app: FastifyInstance, options: ScrapeOptions): Promise<void> {
@@ -129,7 +140,7 @@ export class ManagementServer {
   async close(): Promise<void> {
     this.#rates.stop()
     this.#loopDelay.stop()
-    await Promise.all([this.#app.close(), this.#scraped?.close()])
+    await Promise.all([this.#app.close(), this.#scrapes.close()])
   }
 
   #application(served: readonly Route[]): FastifyInstance {

@@ -18,6 +18,17 @@ export interface ListenerFacts {
   readonly address: string
   readonly port: number
   readonly tls: boolean
+  /** Those that are in use there now. */
+  readonly certificates?: () => readonly CertificateFacts[]
+}
+
+/** A certificate that a listener shows, or believes others by. */
+export interface CertificateFacts {
+  readonly file: string
+  readonly role: 'own' | 'authority'
+  /** Milliseconds since 1970. */
+  readonly validFrom: number
+  readonly validTo: number
 }
 
 /** What management knows of the process that it is part of. */

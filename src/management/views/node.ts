@@ -193,7 +193,7 @@ function contextsJson(call: Call): readonly JsonObject[] {
     .map(({ protocol, address, port }) => ({
       ssl_opts: [],
       node: call.node.name,
-      description: protocol === 'http' ? 'RabbitMQ Management' : 'RabbitMQ Prometheus',
+      description: protocol === 'http' || protocol === 'https' ? 'RabbitMQ Management' : 'RabbitMQ Prometheus',
       path: '/',
       ip: address,
       port: String(port),
