@@ -16,6 +16,8 @@ export interface Consumer {
   readonly noAck: boolean
   /** Whether a delivery would be accepted now: credit left, and a socket that is not full. */
   readonly ready: boolean
+  /** Deliveries that it has, and that wait for their acknowledgement. */
+  readonly outstanding: number
   /** Takes a delivery. With `noAck` the entry is settled already; otherwise it comes back by acknowledge or requeue. */
   deliver(entry: Entry): void
   /** The broker ended the subscription. */

@@ -20,6 +20,7 @@ import type {
 import type { FieldTable } from '../value.ts'
 import { presentedMessage } from './attempts.ts'
 import { Backlog } from './backlog.ts'
+import { Burials } from './burials.ts'
 import { Dispatch, Subscription } from './dispatch.ts'
 import { Entry, EntryDetails, EntryState, Stored } from './entry.ts'
 import { Expiry, type ExpiryHost } from './expiry.ts'
@@ -67,6 +68,8 @@ export interface QueueContext {
   deaths(queueType: string): DeathCounts
   /** The queue gives a message up, and has an exchange for such. */
   deadLetter(queue: Queue, message: Message, reason: DeathReason): void
+  /** The same for a message that is not to be lost: `queue.buried` follows, in this turn. */
+  deadLetterSurely(queue: Queue, entry: Entry, reason: DeathReason): void
   /** The last consumer of an auto-delete queue went, or nobody has used the queue for the time of its x-expires. */
   queueUnused(queue: Queue): void
   /** A page could not be read. The queue tries again when it is next asked for messages. */
@@ -113,6 +116,8 @@ export class Queue implements LevelHost, ExpiryHost {
   #idleness: Idleness | null = null
   #retries: Retries | null = null
   #deduplication: QueueDeduplication | null = null
+  /** What is given up, and taken by nobody yet. */
+  #burials: Burials | null = null
   /** The log of its ids as it was found at the start, until the rules ask for it: a policy may come to that. */
   #restoredIds: IdLog | null
   /** RabbitMQ: a quorum queue keeps everything, whatever its delivery mode. */
@@ -149,7 +154,7 @@ export class Queue implements LevelHost, ExpiryHost {
     const { priorityMax, singleActiveConsumer } = this.#rules
     this.#levels = priorityMax > 0 ? new PriorityBacklog(priorityMax, this.#levelLogs, this) : null
     this.#backlog = this.#levels ?? new Backlog(log, this)
-    this.#dispatch = new Dispatch(singleActiveConsumer)
+    this.#dispatch = new Dispatch(singleActiveConsumer, this.#rules.type === 'quorum')
     this.#nextPosition = 0
     for (const { recovered } of this.#levelLogs.values()) {
       this.#nextPosition = Math.max(this.#nextPosition, recovered.next)
@@ -195,6 +200,11 @@ export class Queue implements LevelHost, ExpiryHost {
   /** Messages that were given back and wait before they are ready again. */
   get delayedCount(): number {
     return this.#retries?.count ?? 0
+  }
+
+  /** Messages that are given up, and kept until their dead letters are taken. */
+  get dyingCount(): number {
+    return this.#burials?.count ?? 0
   }
 
   /** The bodies of those, in bytes. */
@@ -490,6 +500,7 @@ export class Queue implements LevelHost, ExpiryHost {
     this.#expiry?.stop()
     this.#idleness?.stop()
     this.#retries?.stop()
+    this.#burials?.stop()
   }
 
   /** The log of the ids that it remembers, if it does and survives. */
@@ -579,10 +590,19 @@ export class Queue implements LevelHost, ExpiryHost {
     this.#context.queueReadFailed(this, error)
   }
 
-  /** Whether the queue would be too long with this message. RabbitMQ asks that even if a consumer could take it. */
+  /** Whether the queue would not take this message. */
+  refuses(message: Message): boolean {
+    return this.#rules.overflow !== 'drop-head' && this.#overflows(message)
+  }
+
+  /**
+   * Whether the queue would be too long with this message. RabbitMQ asks that even if a consumer could take it, and
+   * counts what waits to be taken as a dead letter.
+   */
   #overflows(message: Message): boolean {
     const { maxLength, maxLengthBytes } = this.#rules
-    const { count, bytes } = this.#backlog
+    const count = this.#backlog.count + (this.#burials?.count ?? 0)
+    const bytes = this.#backlog.bytes + (this.#burials?.bytes ?? 0)
     return count + 1 > maxLength || bytes + message.bodyBytes > maxLengthBytes
   }
 
@@ -669,11 +689,32 @@ export class Queue implements LevelHost, ExpiryHost {
       this.#settle(entry)
       return
     }
-    this.#deaths.lettered[reason]++
     entry.state = EntryState.settled
+    if (this.#rules.deadLettersSurely) {
+      this.#context.deadLetterSurely(this, entry, reason)
+      return
+    }
+    this.#deaths.lettered[reason]++
+    this.#leave(entry)
+    this.#context.deadLetter(this, entry.message, reason)
+  }
+
+  /** A message that was to be dead-lettered for sure: all that it leads to have taken it, or it must be tried again. */
+  buried(entry: Entry, reason: DeathReason, taken: boolean): void {
+    if (taken) {
+      this.#deaths.lettered[reason]++
+      this.#leave(entry)
+      return
+    }
+    if (!entry.message.owned) entry.message.own()
+    this.#burials ??= new Burials(this.#context.clock, (each, why) => this.#giveUp(each, why))
+    this.#burials.add(entry, reason)
+  }
+
+  /** Its dead letter is enlisted: the message goes with the batch that has that. */
+  #leave(entry: Entry): void {
     if (entry.stored !== Stored.no) this.#backlog.logOf(entry).supersede(entry)
     this.#deduplication?.left(entry)
-    this.#context.deadLetter(this, entry.message, reason)
   }
 
   #settle(entry: Entry): void {

@@ -176,3 +176,94 @@ it('a message without a dead letter is confirmed as soon as it is given up', asy
   expect(publisher.acceptances).toEqual([1])
   core.database.abandon()
 })
+
+describe('dead letters at least once', () => {
+  const SURELY = {
+    ...BURIED,
+    'x-dead-letter-strategy': longstr('at-least-once'),
+    'x-overflow': longstr('reject-publish'),
+    'x-message-ttl': signedint(1000),
+  }
+  const FULL = { 'x-max-length': signedint(1), 'x-overflow': longstr('reject-publish') }
+
+  async function dying(target: FieldTable | null): Promise<DurableCore> {
+    const core = await DurableCore.start()
+    if (target !== null) core.declare('dead', target)
+    core.declare('q', table({ ...SURELY, 'x-max-length': signedint(2) }))
+    core.session.publish(publishedTo('', 'q', 'm', true), null, 0)
+    core.clock.advance(1000)
+    return core
+  }
+
+  it('are kept while the target is full, and go there when it is not', async () => {
+    const core = await DurableCore.start()
+    core.declare('dead', table(FULL))
+    core.declare('q', table(SURELY))
+    core.session.publish(publishedTo('', 'dead', 'in the way', true), null, 0)
+    core.session.publish(publishedTo('', 'q', 'm', true), null, 0)
+    core.clock.advance(1000)
+    await core.written()
+    expect(core.queue('q')).toMatchObject({ readyCount: 0, dyingCount: 1 })
+    core.clock.advance(10_000)
+    expect(core.queue('q')).toMatchObject({ readyCount: 0, dyingCount: 1 })
+    expect(await drained(core, 'dead')).toEqual(['in the way'])
+    core.clock.advance(1000)
+    expect(core.queue('q').dyingCount).toBe(0)
+    expect(core.queue('dead').deliveredTotal).toBe(2)
+  })
+
+  it('are kept while there is no exchange or queue for them', async () => {
+    const core = await dying(null)
+    expect(core.queue('q').dyingCount).toBe(1)
+    core.declare('dead')
+    core.clock.advance(1000)
+    expect([core.queue('q').dyingCount, core.queue('dead').readyCount]).toEqual([0, 1])
+    await core.written()
+  })
+
+  it('go to all targets or to none, so that no target has them twice', async () => {
+    const core = await DurableCore.start()
+    core.declare('dead')
+    core.declare('full', table({ ...FULL, 'x-max-length': signedint(0) }))
+    const args = { ...SURELY, 'x-dead-letter-exchange': longstr('amq.fanout') }
+    core.declare('q', table(args))
+    for (const queue of ['dead', 'full']) core.session.bind(bindingTerms('amq.fanout', queue))
+    core.session.publish(publishedTo('', 'q', 'm', true), null, 0)
+    core.clock.advance(5000)
+    expect([core.queue('q').dyingCount, core.queue('dead').readyCount]).toEqual([1, 0])
+    core.session.deleteQueue('full', false, false)
+    core.clock.advance(1000)
+    expect([core.queue('q').dyingCount, core.queue('dead').readyCount]).toEqual([0, 1])
+    await core.written()
+  })
+
+  it('count for the length of the queue until they are taken', async () => {
+    const core = await dying(null)
+    const publisher = new NotingPublisher()
+    core.session.publish(publishedTo('', 'q', 'second', true), publisher, 1)
+    core.session.publish(publishedTo('', 'q', 'third', true), publisher, 2)
+    await core.written()
+    expect([publisher.acceptances, publisher.refusals]).toEqual([[1], [2]])
+  })
+
+  it('are there again after a power cut, and die again', async () => {
+    const core = await dying(null)
+    await core.written()
+    const after = await core.afterPowerCut()
+    after.declare('dead')
+    after.clock.advance(1000)
+    await after.written()
+    for (let turns = 0; turns < 100 && after.queue('dead').readyCount === 0; turns++) await turnsRun()
+    expect(await drained(after, 'dead')).toEqual(['m'])
+    expect(after.queue('q')).toMatchObject({ readyCount: 0, dyingCount: 0 })
+  })
+
+  it('need reject-publish: without it they are lost where nobody takes them, as in RabbitMQ', async () => {
+    const core = await DurableCore.start()
+    core.declare('q', table({ ...SURELY, 'x-overflow': longstr('drop-head') }))
+    core.session.publish(publishedTo('', 'q', 'm', true), null, 0)
+    core.clock.advance(1000)
+    expect(core.queue('q')).toMatchObject({ readyCount: 0, dyingCount: 0 })
+    await core.written()
+  })
+})
