@@ -141,6 +141,8 @@ function serverOptions(values: Values): ServerOptions {
     memoryLimit: values['memory-limit'],
     diskFreeLimitBytes: values['disk-free-limit'],
     messageBytesMax: values['max-message-size'],
+    consumerTimeoutMs: values['consumer-timeout'],
+    consumerTimeoutResponse: values['consumer-timeout-response'],
     handshakeTimeoutMs: values['handshake-timeout'],
     ...(values.host === null ? {} : { host: values.host }),
   }

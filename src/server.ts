@@ -49,6 +49,10 @@ export interface ServerOptions {
   readonly messageBytesMax?: number | undefined
   /** Milliseconds from accepting a connection to connection.open-ok. */
   readonly handshakeTimeoutMs?: number | undefined
+  /** Milliseconds that a delivery may wait for its acknowledgement where nothing else is said; 0: for ever. */
+  readonly consumerTimeoutMs?: number | undefined
+  /** What a delivery that waits longer ends: its consumer, or its channel. */
+  readonly consumerTimeoutResponse?: 'notify_consumer' | 'close_channel' | undefined
   /** Resident memory from which on publishers are blocked: bytes, or a share of the machine's up to 1; 0 is no limit. */
   readonly memoryLimit?: number | undefined
   /** Free bytes on the disk of the data directory below which publishers are blocked; 0 is no limit. */
@@ -270,6 +274,8 @@ function amqpContext(options: ServerOptions, broker: Broker, turn: Turn): AmqpCo
       heartbeatSeconds: options.heartbeatSeconds ?? 60,
       messageBytesMax: options.messageBytesMax ?? MESSAGE_BYTES_MAX_DEFAULT,
       handshakeTimeoutMs: options.handshakeTimeoutMs ?? 10_000,
+      consumerTimeoutMs: options.consumerTimeoutMs ?? 0,
+      consumerTimeoutCloses: options.consumerTimeoutResponse === 'close_channel',
       version: VERSION,
       clusterName: NODE_NAME,
     },

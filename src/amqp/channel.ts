@@ -9,11 +9,13 @@ import type { Queue } from '../core/queue/queue.ts'
 import type { Publisher } from '../core/ports.ts'
 import type { Delivered, Destinations, Session } from '../core/session.ts'
 import { TIGHT_UNACKED_MAX } from '../core/limits.ts'
+import { AckTimeouts, type DeliveryHolder } from './ack-timeouts.ts'
 import type { Confirms } from './confirms.ts'
 import type { Connection } from './connection.ts'
 import type { ChannelConsumer } from './consumer.ts'
 import { ContentAssembly } from './content-assembly.ts'
 import { AmqpError, atMethod, replyText } from './errors.ts'
+import { RECLAIMED_TAGS_MAX } from './limits.ts'
 import { channelMethods } from './methods/channel-methods.ts'
 import { Transaction, type Settlement, type TransactionHost } from './transaction.ts'
 import { addressReply, takeCopies } from './publish-properties.ts'
@@ -27,7 +29,7 @@ const NO_ROUTE = 'NO_ROUTE'
  * One channel. Owns delivery tags and what is unacknowledged. A channel that was closed by the server swallows what
  * comes until the client has answered (`closing`).
  */
-export class Channel implements ChannelView, TransactionHost {
+export class Channel implements ChannelView, TransactionHost, DeliveryHolder {
   readonly number: number
   readonly connection: Connection
   readonly session: Session
@@ -50,6 +52,12 @@ export class Channel implements ChannelView, TransactionHost {
   #nextDeliveryTag = 1
   #open = true
   #awaitsRelief = false
+  /** Those who watch what waits for acknowledgements for which there is a time. */
+  readonly #watches = new Set<AckTimeouts>()
+  /** Of these, those that watch what was got, by queue. */
+  readonly #got = new Map<Queue, AckTimeouts>()
+  /** Tags of deliveries that went back because they took too long: they may still be settled, in vain. */
+  readonly #reclaimed = new Set<number>()
 
   constructor(number: number, connection: Connection, session: Session) {
     this.number = number
@@ -68,6 +76,10 @@ export class Channel implements ChannelView, TransactionHost {
 
   get unackedCount(): number {
     return this.#unacked.count
+  }
+
+  get firstUnackedTag(): number {
+    return this.#unacked.first ?? this.#nextDeliveryTag
   }
 
   get unconfirmedCount(): number {
@@ -162,7 +174,10 @@ export class Channel implements ChannelView, TransactionHost {
     if (entry.redelivered) this.counts.redelivered++
     if (noAck) this.counts.gotNoAck++
     else this.counts.got++
-    if (!noAck) this.#unacked.add(tag, entry, null)
+    if (!noAck) {
+      this.#unacked.add(tag, entry, null)
+      this.#watchGot(entry.queue)
+    }
     const { deliveries } = this.connection
     const message = entry.presented
     if (!deliveries.fits(message)) this.#cannotDeliver(message)
@@ -259,6 +274,71 @@ export class Channel implements ChannelView, TransactionHost {
     })
   }
 
+  /** How long what this queue delivers may wait for its acknowledgement; 0 for ever. */
+  timeoutMs(queue: Queue): number {
+    const { consumerTimeoutMs } = queue.rules
+    return consumerTimeoutMs >= 0 ? consumerTimeoutMs : this.connection.options.consumerTimeoutMs
+  }
+
+  /** Watches what a consumer has, or what was got from a queue (then there is no consumer). */
+  watch(timeoutMs: number, consumer: ChannelConsumer | null, queue: Queue): AckTimeouts {
+    const timeouts = new AckTimeouts(this.connection.context.broker.clock, timeoutMs, this, consumer, queue)
+    this.#watches.add(timeouts)
+    return timeouts
+  }
+
+  unwatch(timeouts: AckTimeouts): void {
+    timeouts.stop()
+    this.#watches.delete(timeouts)
+    if (timeouts.consumer === null) this.#got.delete(timeouts.queue)
+  }
+
+  get nextDeliveryTag(): number {
+    return this.#nextDeliveryTag
+  }
+
+  watchOver(timeouts: AckTimeouts): boolean {
+    const { consumer, queue } = timeouts
+    let over = consumer === null || consumer.over
+    if (consumer === null) {
+      this.#unacked.each((_tag, entry, holder) => {
+        if (holder === null && entry.queue === queue && !queue.deleted) over = false
+      })
+    }
+    if (over) this.unwatch(timeouts)
+    return over
+  }
+
+  /**
+   * Deliveries have taken too long. RabbitMQ 4.3: they go back, and their consumer is cancelled if the client can be
+   * told; otherwise, and for what was got, the channel is closed. It is no failure that counts for a delivery limit.
+   */
+  overdue({ consumer, queue, timeoutMs }: AckTimeouts, below: number): void {
+    const tags: number[] = []
+    this.#unacked.eachBelow(below, (tag, entry, holder) => {
+      if (holder === consumer && entry.queue === queue) tags.push(tag)
+    })
+    if (tags.length === 0) return
+    const { consumerTimeoutCloses } = this.connection.options
+    if (consumer === null || consumerTimeoutCloses || !this.connection.client.consumerCancelNotify) {
+      this.connection.channelFailed(this, acknowledgementTimeout(this.number, timeoutMs))
+      return
+    }
+    for (const tag of tags) {
+      this.#unacked.take(tag, false, (entry) => {
+        giveBack(consumer)
+        entry.queue.requeue(entry, false)
+      })
+      this.#reclaim(tag)
+    }
+    if (this.consumers.get(consumer.tag) === consumer) {
+      consumer.stop()
+      this.consumerCancelled(consumer)
+    }
+    this.#returnCredit()
+    queue.takenBack()
+  }
+
   /** The socket has room again, or prefetch has changed: consumers may take more. */
   resumeConsumers(): void {
     for (const consumer of this.consumers.values()) consumer.resume()
@@ -278,10 +358,25 @@ export class Channel implements ChannelView, TransactionHost {
     this.#unacked.take(0, true, (entry, consumer) => requeueEntry(entry, consumer, queues, true))
     const consumers = [...this.consumers.values()]
     this.consumers.clear()
+    for (const timeouts of this.#watches) timeouts.stop()
     for (const consumer of consumers) consumer.stop()
     // Usually it went with its consumer; not if that was refused.
     if (this.replyQueue !== null) this.session.endReplies(this.replyQueue)
     for (const queue of queues) queue.takenBack()
+  }
+
+  #watchGot(queue: Queue): void {
+    const timeoutMs = this.timeoutMs(queue)
+    if (timeoutMs > 0 && !this.#got.has(queue)) this.#got.set(queue, this.watch(timeoutMs, null, queue))
+  }
+
+  #reclaim(tag: number): void {
+    this.#reclaimed.add(tag)
+    if (this.#reclaimed.size <= RECLAIMED_TAGS_MAX) return
+    for (const oldest of this.#reclaimed) {
+      this.#reclaimed.delete(oldest)
+      return
+    }
   }
 
   #publish(message: Message): void {
@@ -371,8 +466,21 @@ export class Channel implements ChannelView, TransactionHost {
   }
 
   #take(tag: number | bigint, multiple: boolean, visit: UnackedVisitor): void {
-    if (typeof tag === 'number' && this.#unacked.take(tag, multiple, visit)) return
+    if (typeof tag === 'number') {
+      if (this.#unacked.take(tag, multiple, visit)) return
+      if (this.#reclaimed.delete(tag)) {
+        if (multiple) this.#takeBelow(tag, visit)
+        return
+      }
+    }
     throw new AmqpError('channel', ReplyCode.preconditionFailed, `unknown delivery tag ${tag}`)
+  }
+
+  /** Takes out all deliveries below a tag that is not outstanding itself. */
+  #takeBelow(below: number, visit: UnackedVisitor): void {
+    let last = 0
+    this.#unacked.eachBelow(below, (tag) => (last = tag))
+    if (last > 0) this.#unacked.take(last, true, visit)
   }
 
   /** Tells the queues that their consumers can take more. */
@@ -383,6 +491,14 @@ export class Channel implements ChannelView, TransactionHost {
     }
     for (const consumer of this.consumers.values()) if (consumer.credited) consumer.resume()
   }
+}
+
+/** RabbitMQ's text; the failure is no method's. */
+function acknowledgementTimeout(channel: number, timeoutMs: number): AmqpError {
+  const sentence =
+    `delivery acknowledgement on channel ${channel} timed out. Timeout value used: ${timeoutMs} ms. ` +
+    'This timeout value can be configured, see consumers doc guide to learn more'
+  return new AmqpError('channel', ReplyCode.preconditionFailed, sentence)
 }
 
 function acknowledgeEntry(entry: Entry, consumer: ChannelConsumer | null): void {

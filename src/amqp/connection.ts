@@ -47,6 +47,10 @@ export interface AmqpOptions {
   readonly heartbeatSeconds: number
   readonly messageBytesMax: number
   readonly handshakeTimeoutMs: number
+  /** Milliseconds that a delivery may wait for its acknowledgement where nothing else is said; 0: for ever. */
+  readonly consumerTimeoutMs: number
+  /** Whether one that waits longer ends the channel, rather than its consumer. */
+  readonly consumerTimeoutCloses: boolean
   readonly version: string
   readonly clusterName: string
 }
@@ -403,8 +407,20 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
       this.#rest = Buffer.concat([this.#rest, chunk.subarray(start)])
       return
     }
-    const read = this.#frames.read(chunk, start, this)
+    const read = this.context.broker.rates.any ? this.#readMetered(chunk, start) : this.#frames.read(chunk, start, this)
     if (read < chunk.length) this.#rest = chunk.subarray(read)
+  }
+
+  /** Reads, and has it counted what was published: nobody else publishes meanwhile. */
+  #readMetered(chunk: Buffer, start: number): number {
+    const { rates, sizes } = this.context.broker
+    const session = this.#session
+    const [messages, bytes] = [session?.vhost.counts.published ?? 0, sizes.sum]
+    const read = this.#frames.read(chunk, start, this)
+    if (session === null) return read
+    const published = session.vhost.counts.published - messages
+    if (published > 0) rates.spent(this.#reader, session.user.name, session.vhost.name, published, sizes.sum - bytes)
+    return read
   }
 
   #resume(): void {

@@ -3,8 +3,10 @@ import type { ConsumerView } from '../core/clients.ts'
 import type { FieldTable } from '../core/value.ts'
 import type { Subscription } from '../core/queue/dispatch.ts'
 import type { Entry } from '../core/queue/entry.ts'
+import { integerOf } from '../core/arguments/same-value.ts'
 import type { CancelReason, Consumer } from '../core/ports.ts'
 import type { Queue } from '../core/queue/queue.ts'
+import type { AckTimeouts } from './ack-timeouts.ts'
 import type { Channel } from './channel.ts'
 import { encodeText } from './wire/text.ts'
 
@@ -32,6 +34,7 @@ export class ChannelConsumer implements Consumer, ConsumerView {
 
   readonly #channel: Channel
   #subscription: Subscription | null = null
+  #timeouts: AckTimeouts | null = null
 
   constructor(channel: Channel, queue: Queue, tag: string, terms: ConsumerTerms) {
     this.#channel = channel
@@ -53,6 +56,10 @@ export class ChannelConsumer implements Consumer, ConsumerView {
     this.#channel.deliver(this, entry)
   }
 
+  rulesChanged(): void {
+    this.#watch()
+  }
+
   cancelled(_reason: CancelReason): void {
     this.#subscription = null
     this.#channel.consumerCancelled(this)
@@ -61,6 +68,29 @@ export class ChannelConsumer implements Consumer, ConsumerView {
   /** The queue knows the consumer from here on. */
   started(subscription: Subscription): void {
     this.#subscription = subscription
+    this.#watch()
+  }
+
+  /** Whether nothing is out with it, and nothing more will be. */
+  get over(): boolean {
+    return this.queue.deleted || (this.#subscription === null && this.outstanding === 0)
+  }
+
+  /**
+   * How long an acknowledgement may take, in milliseconds; 0 for ever. RabbitMQ 4.3: the consumer's own argument comes
+   * before the queue's, and that before the setting.
+   */
+  get #timeoutMs(): number {
+    if (this.noAck) return 0
+    const own = this.arguments.get('x-consumer-timeout')
+    return own === undefined ? this.#channel.timeoutMs(this.queue) : Number(integerOf(own))
+  }
+
+  #watch(): void {
+    const timeoutMs = this.#timeoutMs
+    if (timeoutMs === (this.#timeouts?.timeoutMs ?? 0)) return
+    if (this.#timeouts !== null) this.#channel.unwatch(this.#timeouts)
+    this.#timeouts = timeoutMs > 0 ? this.#channel.watch(timeoutMs, this, this.queue) : null
   }
 
   /** Ends the subscription from this side. */

@@ -125,10 +125,13 @@ export class Handshake {
     const { connection } = this
     // The client may have gone, or been cut off, while its password was being checked.
     if (connection.state !== 'authenticating') return
+    const { logins } = connection.context.broker
     if (user === null) {
+      logins.amqp091.failed++
       this.#refuse(mechanism)
       return
     }
+    logins.amqp091.succeeded++
     this.#user = user
     connection.state = 'tuning'
     const { channelMax, frameMax, heartbeatSeconds } = connection.options

@@ -26,3 +26,6 @@ export const SILENT_CLOSE_MS = 3000
 
 /** How long a peer that was sent connection.close has to answer it, in milliseconds, unless its heartbeat is shorter. */
 export const CLOSE_ANSWER_MS_MAX = 30_000
+
+/** Tags of deliveries that took too long which a channel knows: those that are settled after all are no error. */
+export const RECLAIMED_TAGS_MAX = 10_000

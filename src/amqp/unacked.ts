@@ -29,6 +29,11 @@ export class Unacked {
     return this.#live
   }
 
+  /** The lowest tag that is outstanding. */
+  get first(): number | undefined {
+    return this.#tags[this.#head]
+  }
+
   add(tag: number, entry: Entry, consumer: ChannelConsumer | null): void {
     this.#tags.push(tag)
     this.#entries.push(entry)
@@ -73,6 +78,14 @@ export class Unacked {
   /** Visits what is outstanding, oldest first. */
   each(visit: (tag: number, entry: Entry, consumer: ChannelConsumer | null) => void): void {
     for (let i = this.#head; i < this.#tags.length; i++) {
+      const entry = this.#entries[i]!
+      if (entry !== null) visit(this.#tags[i]!, entry, this.#consumers[i]!)
+    }
+  }
+
+  /** Visits what is outstanding below a tag, oldest first. */
+  eachBelow(below: number, visit: (tag: number, entry: Entry, consumer: ChannelConsumer | null) => void): void {
+    for (let i = this.#head; i < this.#tags.length && this.#tags[i]! < below; i++) {
       const entry = this.#entries[i]!
       if (entry !== null) visit(this.#tags[i]!, entry, this.#consumers[i]!)
     }

@@ -110,6 +110,20 @@ const SETTINGS = {
     least: 0,
     most: 1_125_899_906_842_624,
   }),
+  'consumer-timeout': wholeNumber({
+    purpose:
+      'Time that consumers have to acknowledge a delivery, unless they or their queue say otherwise. With 0 they have as long as they like.',
+    unit: 'milliseconds',
+    default: 0,
+    least: 0,
+    most: 31_536_000_000,
+  }),
+  'consumer-timeout-response': choice({
+    purpose:
+      'What becomes of a consumer that takes longer. It is told that it is cancelled, if the client can hear of that; or its channel is closed.',
+    default: 'notify_consumer',
+    words: ['notify_consumer', 'close_channel'],
+  }),
   'handshake-timeout': wholeNumber({
     purpose: 'Time that a client has to log in and open a virtual host.',
     unit: 'milliseconds',

@@ -2,9 +2,11 @@
 import { queueArguments, type QueueType } from './arguments/queue-arguments.ts'
 import { resource, renderValue } from './arguments/render.ts'
 import { sameValue } from './arguments/same-value.ts'
-import { integer, integerBetween, type Validator } from './arguments/validators.ts'
+import { integer, integerBetween, ofType, positiveDurationMs, type Validator } from './arguments/validators.ts'
+import { DEDUPLICATING_TYPE, wholeNumber } from './deduplication/rules.ts'
 import { BrokerError } from './errors.ts'
 import type { ExchangeProperties } from './exchange/exchange.ts'
+import { CACHE_SIZE_MAX } from './limits.ts'
 import type { FieldTable, FieldValue } from './value.ts'
 
 /** What a redeclaration of a queue must repeat. */
@@ -25,6 +27,23 @@ const consumerArguments: readonly (readonly [key: string, invalid: Validator])[]
   ['x-priority', integer],
   ['x-consumer-timeout', integerBetween(0)],
 ]
+
+/** Numbers of exchanges may come as text, as RabbitMQ's plugin takes them. */
+function numeric(invalid: Validator): Validator {
+  return (value, args) => {
+    const number = value.type === 'longstr' ? wholeNumber(value) : 0
+    return invalid(number > 0 ? { type: 'long', value: BigInt(number) } : value, args)
+  }
+}
+
+const exchangeArguments: readonly (readonly [key: string, invalid: Validator])[] = [
+  ['x-message-deduplication', ofType('bool')],
+  ['x-deduplication-header', ofType('longstr')],
+  ['x-cache-size', numeric(integerBetween(1, CACHE_SIZE_MAX))],
+  ['x-cache-ttl', numeric(positiveDurationMs)],
+  ['x-delayed-exchange', ofType('bool')],
+]
+
 const streamConsumerArguments = new Set(['x-stream-offset', 'x-stream-filter', 'x-stream-match-unfiltered'])
 
 /** The type that queue arguments ask for. The arguments are valid, and none given means classic. */
@@ -33,11 +52,46 @@ export function queueTypeOf(args: FieldTable): QueueType {
 }
 
 /**
- * Checks the arguments of a new exchange; unknown ones pass.
- * @throws BrokerError precondition-failed when the alternate exchange is no string.
+ * Checks the arguments of a new exchange that are not its type's own affair; unknown ones pass.
+ * @throws BrokerError precondition-failed for the first that is wrong.
  */
-export function validateExchangeArguments(name: string, vhost: string, args: FieldTable): void {
+export function validateExchangeArguments(
+  name: string,
+  vhost: string,
+  { type, arguments: args }: Pick<ExchangeProperties, 'type' | 'arguments'>,
+): void {
   assertExchangeName('exchange', name, vhost, args, 'alternate-exchange')
+  if (type === DEDUPLICATING_TYPE) validateDeduplicatingExchange(args)
+  for (const [key, invalid] of exchangeArguments) {
+    const value = args.get(key)
+    const term = value === undefined ? undefined : invalid(value, args)
+    if (term === undefined) continue
+    throw new BrokerError(
+      'precondition-failed',
+      `invalid arg '${key}' for ${resource('exchange', name, vhost)}: ${term}`,
+    )
+  }
+}
+
+/** RabbitMQ's plugin: its type has checks and texts of its own. */
+function validateDeduplicatingExchange(args: FieldTable): void {
+  const positive = (key: string): boolean => {
+    const value = args.get(key)
+    return value !== undefined && wholeNumber(value) > 0
+  }
+  const refuse = (sentence: string): never => {
+    throw new BrokerError('precondition-failed', sentence)
+  }
+  if (!positive('x-cache-size')) {
+    refuse("Missing or invalid argument, 'x-cache-size' must be an integer greater than 0")
+  }
+  if (args.has('x-cache-ttl') && !positive('x-cache-ttl')) {
+    refuse("Invalid argument, 'x-cache-ttl' must be an integer greater than 0")
+  }
+  const persistence = args.get('x-cache-persistence')
+  if (persistence !== undefined && persistence.value !== 'disk' && persistence.value !== 'memory') {
+    refuse("Invalid argument, 'x-cache-persistence' must be either 'disk' or 'memory'")
+  }
 }
 
 /**

@@ -4,11 +4,12 @@ import type { Logger } from '../lib/log.ts'
 import { Access, type User } from './access.ts'
 import { Alarms } from './alarms.ts'
 import type { ConnectionView } from './clients.ts'
-import { Churn, MessageSizes } from './counts.ts'
+import { Churn, DeathCounts, Histogram, Logins, SIZE_BOUNDS } from './counts.ts'
 import type { Definition, VHostDefinition } from './definitions.ts'
 import { BrokerError } from './errors.ts'
 import { InputWindow } from './input-window.ts'
 import { Pace } from './pace.ts'
+import { PublishRates } from './publish-rates.ts'
 import { Policies } from './policies.ts'
 import { Quotas } from './quotas.ts'
 import { RecentErrors } from './recent-errors.ts'
@@ -45,6 +46,7 @@ export class Broker implements VHostContext {
   readonly quotas: Quotas
   readonly alarms = new Alarms()
   readonly pace: Pace
+  readonly rates: PublishRates
   readonly resources: Resources
   readonly window = new InputWindow()
   readonly vhosts = new Map<string, VHost>()
@@ -52,7 +54,12 @@ export class Broker implements VHostContext {
   /** Who is connected, by name. Kept by the front ends, through `connectionOpened` and `connectionClosed`. */
   readonly connections = new Map<string, ConnectionView>()
   readonly churn = new Churn()
-  readonly sizes = new MessageSizes()
+  /** The bodies of published messages, in bytes. */
+  readonly sizes = new Histogram(SIZE_BOUNDS)
+  /** Who tried to log in, by protocol. */
+  readonly logins = { amqp091: new Logins(), http: new Logins() }
+  /** What queues gave up, by their type. */
+  readonly #deaths = new Map<string, DeathCounts>()
   /** Why channels and connections were closed of late. */
   readonly recentErrors = new RecentErrors()
   /** Counts what was enlisted to be kept: a command that moved it is answered when that is on disk. */
@@ -68,7 +75,8 @@ export class Broker implements VHostContext {
     const { limits, readings } = options.resources
     this.resources = new Resources(limits, readings, this.alarms, options.logger)
     this.policies = new Policies(this, (vhost) => this.vhosts.get(vhost)?.policiesChanged())
-    this.quotas = new Quotas(this)
+    this.rates = new PublishRates(options.clock)
+    this.quotas = new Quotas(this, this.rates)
     this.access = new Access({
       store: this,
       clock: options.clock,
@@ -187,6 +195,12 @@ export class Broker implements VHostContext {
     this.quotas.vhostDeleted(name)
     this.remove(vhost.definition)
     this.topologyChanged()
+  }
+
+  deaths(queueType: string): DeathCounts {
+    let deaths = this.#deaths.get(queueType)
+    if (deaths === undefined) this.#deaths.set(queueType, (deaths = new DeathCounts()))
+    return deaths
   }
 
   get memoryTight(): boolean {

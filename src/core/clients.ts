@@ -49,6 +49,9 @@ export interface ChannelView {
   /** The prefetch of all consumers together; 0 is no limit. */
   readonly globalPrefetch: number
   readonly unackedCount: number
+  /** The tag of the oldest delivery that waits for an acknowledgement, and the tag that the next delivery will have. */
+  readonly firstUnackedTag: number
+  readonly nextDeliveryTag: number
   /** Publishes that wait for their confirm. */
   readonly unconfirmedCount: number
   readonly consumerViews: Iterable<ConsumerView>

@@ -44,6 +44,8 @@ export interface ExchangeDefinition {
   readonly arguments: FieldTable
   /** The id of its delay log in the store, if messages wait before it. */
   readonly delays?: number
+  /** The id of the log of the message ids that it remembers, if it does. */
+  readonly ids?: number
 }
 
 export interface QueueDefinition {
@@ -56,6 +58,8 @@ export interface QueueDefinition {
   readonly log: number
   /** The ids of the logs of its other priorities, where it has such. */
   readonly levels?: readonly LevelDefinition[]
+  /** The id of the log of the message ids that it remembers, if it does. */
+  readonly ids?: number
 }
 
 export interface LevelDefinition {
@@ -102,6 +106,9 @@ export interface VHostLimitsDefinition {
   readonly vhost: string
   readonly maxConnections?: number
   readonly maxQueues?: number
+  /** Messages, and bytes of their bodies, that may be published in a second. */
+  readonly maxPublishRate?: number
+  readonly maxPublishByteRate?: number
 }
 
 export interface UserLimitsDefinition {
@@ -109,6 +116,9 @@ export interface UserLimitsDefinition {
   readonly user: string
   readonly maxConnections?: number
   readonly maxChannels?: number
+  /** Messages, and bytes of their bodies, that may be published in a second. */
+  readonly maxPublishRate?: number
+  readonly maxPublishByteRate?: number
 }
 
 export type Definition =

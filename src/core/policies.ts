@@ -192,6 +192,8 @@ function honours(type: QueueType, key: string): boolean {
 /** The argument that says the same as a policy key; null for keys that say something else. */
 function argumentName(key: string): string | null {
   if (key === 'alternate-exchange') return key
+  // RabbitMQ's plugin for deduplication gives its keys the names of the arguments.
+  if (key.startsWith('x-')) return key
   return queueArguments.some((argument) => argument.key === `x-${key}`) ? `x-${key}` : null
 }
 

@@ -1,5 +1,6 @@
 // The keys of policies: who may use them, and what their values may be.
 import { BrokerError } from './errors.ts'
+import { CACHE_SIZE_MAX } from './limits.ts'
 import { renderTerm } from './arguments/render.ts'
 import type { FieldValue } from './value.ts'
 
@@ -25,6 +26,11 @@ const integerFrom =
   (low: number) =>
   (value: PolicyValue): boolean =>
     Number.isSafeInteger(value) && (value as number) >= low
+
+const integerBetween =
+  (low: number, high: number) =>
+  (value: PolicyValue): boolean =>
+    integerFrom(low)(value) && (value as number) <= high
 
 const KEYS: ReadonlyMap<string, PolicyKey> = new Map<string, PolicyKey>([
   ['expires', { operator: true, what: 'queue expiry', valid: integerFrom(1) }],
@@ -53,6 +59,16 @@ const KEYS: ReadonlyMap<string, PolicyKey> = new Map<string, PolicyKey>([
   ['queue-master-locator', { operator: false, what: 'master locator', valid: text }],
   ['consumer-timeout', { operator: false, what: 'consumer timeout', valid: integerFrom(0) }],
   ['consumer-disconnected-timeout', { operator: false, what: 'consumer timeout', valid: integerFrom(0) }],
+  ...['', 'x-'].flatMap((prefix): [string, PolicyKey][] => [
+    [
+      `${prefix}message-deduplication`,
+      { operator: false, what: 'boolean', valid: (value) => typeof value === 'boolean' },
+    ],
+    [`${prefix}cache-size`, { operator: false, what: 'cache size', valid: integerBetween(1, CACHE_SIZE_MAX) }],
+    [`${prefix}cache-ttl`, { operator: false, what: 'cache TTL', valid: integerFrom(1) }],
+  ]),
+  ['deduplication-header', { operator: false, what: 'deduplication header', valid: text }],
+  ['x-cache-persistence', userChoice('cache persistence', 'disk', 'memory')],
   ['max-age', { operator: false, what: 'max age', valid: (value) => /^\d+[YMDhms]$/.test(String(value)) }],
   ['stream-max-segment-size-bytes', { operator: false, what: 'segment size', valid: integerFrom(0) }],
   ['stream-filter-size-bytes', { operator: false, what: 'filter size', valid: integerFrom(16) }],

@@ -1,4 +1,5 @@
 // What core asks of those around it. Front ends implement Consumer and Publisher, stores implement the rest.
+import type { Commits } from './counts.ts'
 import type { Definition } from './definitions.ts'
 import type { Message } from './message.ts'
 import type { Entry } from './queue/entry.ts'
@@ -19,6 +20,8 @@ export interface Consumer {
   deliver(entry: Entry): void
   /** The broker ended the subscription. */
   cancelled(reason: CancelReason): void
+  /** The queue goes by other rules. */
+  rulesChanged?(): void
 }
 
 /** Told once for each queue a message reached, perhaps before publish returns: take note, act at the end of the turn. */
@@ -156,10 +159,36 @@ export interface DelayLog {
   drop(): void
 }
 
+/** An id that a queue or an exchange remembers, so that messages with the same one are known for duplicates. */
+export interface SeenId {
+  readonly id: string
+  /** Grows with each; it tells those of one log apart. */
+  readonly order: number
+  /** Milliseconds since 1970 from which on it is forgotten; Infinity for never. */
+  readonly until: number
+}
+
+/** The durable record of the ids that one queue or exchange remembers. */
+export interface IdLog {
+  readonly id: number
+  /** What it held when it was opened, in order. It is handed over once. */
+  recovered(): readonly SeenId[]
+  /** Enlists an id for the next batch. `publisher.accepted(sequence)` follows once that is on disk. */
+  keep(seen: SeenId, publisher: Publisher | null, sequence: number): void
+  /** Tells a publisher once all ids that were kept so far are on disk, perhaps at once. */
+  follow(publisher: Publisher, sequence: number): void
+  /** The id of this order is not to be known any more. */
+  forget(order: number): void
+  /** Deletes the log with everything in it. What waited to be stored counts as accepted. */
+  drop(): void
+}
+
 /** The store: definitions, and one log a queue. One batch spans them all, so what is enlisted together stays together. */
 export interface Store {
   /** The bytes that wait to be written: publishers are read more slowly when they are many. */
   readonly pendingBytes: number
+  /** The batches that were written. */
+  readonly commits: Commits
   /** Enlists a definition to be written; replaces the one of the same identity. */
   save(definition: Definition): void
   /** Enlists a definition to be deleted. */
@@ -173,6 +202,8 @@ export interface Store {
    * store is opened again. `stored` is told when a message can be read, with the time at which it is due.
    */
   delays(stored: (due: number) => void, durable: boolean, id?: number): DelayLog
+  /** Opens the log of remembered ids with this id, or makes a new one when none is given. */
+  ids(id?: number): IdLog
   /** Calls back once everything that has been enlisted so far is on disk; at once when nothing waits. */
   whenDurable(callback: () => void): void
   /** Writes what waits and closes. */

@@ -1,6 +1,7 @@
 // Limits that operators set for a vhost or a user, and what they are counted against.
 import type { Definition, UserLimitsDefinition, VHostLimitsDefinition } from './definitions.ts'
 import { BrokerError } from './errors.ts'
+import type { PublishRates } from './publish-rates.ts'
 
 interface Keeper {
   save(definition: Definition): void
@@ -8,27 +9,34 @@ interface Keeper {
 }
 
 /** How many there may be; what is absent or negative sets no limit (RabbitMQ). */
-export type VHostLimits = Pick<VHostLimitsDefinition, 'maxConnections' | 'maxQueues'>
-export type UserLimits = Pick<UserLimitsDefinition, 'maxConnections' | 'maxChannels'>
+export type VHostLimits = Omit<VHostLimitsDefinition, 'kind' | 'vhost'>
+export type UserLimits = Omit<UserLimitsDefinition, 'kind' | 'user'>
 
 /** Owns limits and counts. Sentences are RabbitMQ's. */
 export class Quotas {
   readonly #keeper: Keeper
+  readonly #rates: PublishRates
   readonly #vhosts = new Map<string, VHostLimitsDefinition>()
   readonly #users = new Map<string, UserLimitsDefinition>()
   readonly #connectionsByVHost = new Counter()
   readonly #connectionsByUser = new Counter()
   readonly #channelsByUser = new Counter()
 
-  constructor(keeper: Keeper) {
+  constructor(keeper: Keeper, rates: PublishRates) {
     this.#keeper = keeper
+    this.#rates = rates
   }
 
   /** Takes over what the store held. */
   load(definitions: Iterable<Definition>): void {
     for (const definition of definitions) {
-      if (definition.kind === 'vhost-limits') this.#vhosts.set(definition.vhost, definition)
-      else if (definition.kind === 'user-limits') this.#users.set(definition.user, definition)
+      if (definition.kind === 'vhost-limits') {
+        this.#vhosts.set(definition.vhost, definition)
+        this.#rates.limit('vhost', definition.vhost, definition)
+      } else if (definition.kind === 'user-limits') {
+        this.#users.set(definition.user, definition)
+        this.#rates.limit('user', definition.user, definition)
+      }
     }
   }
 
@@ -43,6 +51,7 @@ export class Quotas {
   /** Sets the limits of a vhost in place of those that it had; none are left when none are given. */
   limitVHost(vhost: string, limits: VHostLimits): void {
     const definition: VHostLimitsDefinition = { kind: 'vhost-limits', vhost, ...limits }
+    this.#rates.limit('vhost', vhost, limits)
     if (Object.keys(limits).length > 0) {
       this.#vhosts.set(vhost, definition)
       this.#keeper.save(definition)
@@ -52,6 +61,7 @@ export class Quotas {
   /** The same for a user. */
   limitUser(user: string, limits: UserLimits): void {
     const definition: UserLimitsDefinition = { kind: 'user-limits', user, ...limits }
+    this.#rates.limit('user', user, limits)
     if (Object.keys(limits).length > 0) {
       this.#users.set(user, definition)
       this.#keeper.save(definition)

@@ -131,6 +131,11 @@ export class Session implements QueueOwner {
    * often the publisher is told.
    */
   deliver(message: Message, destinations: Destinations, publisher: Publisher, sequence: number): Delivered {
+    const repeating = destinations.detours.filter((detour) => detour.repeats?.(message) === true)
+    if (repeating.length > 0) {
+      for (const detour of repeating) detour.take(message, destinations.copies, publisher, sequence)
+      return { reached: 0, answers: repeating.length }
+    }
     let reached = 0
     for (const queue of destinations.queues) {
       if (queue.deleted) continue
@@ -174,7 +179,7 @@ export class Session implements QueueOwner {
       return
     }
     if (name.startsWith(RESERVED_PREFIX)) throw this.#reserved('exchange', name)
-    validateExchangeArguments(name, this.vhost.name, declaration.arguments)
+    validateExchangeArguments(name, this.vhost.name, declaration)
     const alternate = declaration.arguments.get('alternate-exchange')
     if (alternate?.type === 'longstr') {
       this.#check('exchange', name, 'read')

@@ -9,7 +9,9 @@ import type {
   QueueDefinition,
   VHostDefinition,
 } from './definitions.ts'
-import { MessageCounts, type Churn } from './counts.ts'
+import { MessageCounts, type Churn, type DeathCounts, type DeathReason } from './counts.ts'
+import { ExchangeDeduplication } from './deduplication/exchange-deduplication.ts'
+import { exchangeDeduplication } from './deduplication/rules.ts'
 import { BrokerError } from './errors.ts'
 import { Binding, bindingIdentity } from './exchange/binding.ts'
 import { createExchange } from './exchange/exchange-types.ts'
@@ -20,8 +22,8 @@ import { NO_KEYS, route, type Exchange, type ExchangeProperties } from './exchan
 import { Routes } from './exchange/routes.ts'
 import type { InputWindow } from './input-window.ts'
 import type { Message } from './message.ts'
-import type { DelayedMessage, DelayLog, PropertyCodec, QueueLog, Store } from './ports.ts'
-import { DeadLetters, type DeathReason } from './queue/dead-letter.ts'
+import type { DelayedMessage, DelayLog, IdLog, PropertyCodec, QueueLog, Store } from './ports.ts'
+import { DeadLetters } from './queue/dead-letter.ts'
 import { Queue, type QueueContext, type QueueProperties } from './queue/queue.ts'
 import { queueRules } from './queue/rules.ts'
 import type { Effective, Policies } from './policies.ts'
@@ -30,7 +32,7 @@ import { NO_ARGUMENTS, type FieldTable } from './value.ts'
 
 /** What a vhost needs from the broker. */
 export interface VHostContext {
-  readonly store: Pick<Store, 'log' | 'spill' | 'delays' | 'whenDurable'>
+  readonly store: Pick<Store, 'log' | 'spill' | 'delays' | 'ids' | 'whenDurable'>
   /** Whether the process is short of memory. */
   readonly memoryTight: boolean
   readonly codec: PropertyCodec
@@ -39,6 +41,8 @@ export interface VHostContext {
   readonly window: InputWindow
   readonly logger: Logger
   readonly churn: Churn
+  /** What queues of a type gave up. */
+  deaths(queueType: string): DeathCounts
   /** Exchanges, queues or bindings have changed: what was routed before may be routed elsewhere now. */
   topologyChanged(): void
   /** Keeps a definition, or forgets it. */
@@ -74,6 +78,8 @@ export class VHost implements QueueContext {
   definition: VHostDefinition
   /** What was published here, and what became of the messages of channels and queues that are gone. */
   readonly counts = new MessageCounts()
+  /** What the queues that are gone had counted, by their type. */
+  readonly retired = new Map<string, MessageCounts>()
   readonly exchanges = new Map<string, Exchange>()
   readonly queues = new Map<string, Queue>()
   /** What direct replies are delivered through: reached by the default exchange and by nothing else. */
@@ -81,6 +87,8 @@ export class VHost implements QueueContext {
   readonly window: InputWindow
   readonly #context: VHostContext
   readonly #deadLetters: DeadLetters
+  /** What queues have refused, as long as there are exchanges that must know. */
+  #refused: WeakSet<Message> | null = null
 
   constructor(definition: VHostDefinition, context: VHostContext) {
     this.name = definition.name
@@ -98,7 +106,7 @@ export class VHost implements QueueContext {
   restore(definition: ExchangeDefinition | QueueDefinition | BindingDefinition): void {
     switch (definition.kind) {
       case 'exchange':
-        this.#addExchange(definition.name, { ...definition, durable: true }, definition.delays)
+        this.#addExchange(definition.name, { ...definition, durable: true }, definition.delays, definition.ids)
         return
       case 'queue':
         this.#restoreQueue(definition)
@@ -148,6 +156,7 @@ export class VHost implements QueueContext {
     if (this.exchanges.get(exchange.name) !== exchange) return
     this.exchanges.delete(exchange.name)
     if (exchange instanceof DelayedExchange) exchange.delays?.drop()
+    exchange.deduplication?.drop()
     if (exchange.durable) this.#context.remove(this.#exchangeDefinition(exchange))
     for (const binding of exchange.sourceBindings.values()) this.#dropBinding(binding)
     for (const binding of [...exchange.destinationBindings]) {
@@ -180,7 +189,7 @@ export class VHost implements QueueContext {
     }
     this.#context.topologyChanged()
     this.#context.churn.queuesDeleted++
-    this.#retire(queue.counts)
+    this.#retire(queue)
     queue.delete('queue-deleted')
     return count
   }
@@ -255,8 +264,20 @@ export class VHost implements QueueContext {
     return this.#context.store.log()
   }
 
-  levelsChanged(queue: Queue): void {
+  idLog(): IdLog {
+    return this.#context.store.ids()
+  }
+
+  refused(message: Message): void {
+    this.#refused?.add(message)
+  }
+
+  logsChanged(queue: Queue): void {
     this.#context.save(this.#queueDefinition(queue))
+  }
+
+  deaths(queueType: string): DeathCounts {
+    return this.#context.deaths(queueType)
   }
 
   deadLetter(queue: Queue, message: Message, reason: DeathReason): void {
@@ -301,10 +322,13 @@ export class VHost implements QueueContext {
   }
 
   /** What a queue counted goes on in the vhost's, but for what was published, which the vhost counts once itself. */
-  #retire(counts: MessageCounts): void {
+  #retire({ counts, rules }: Queue): void {
     const { published } = this.counts
     this.counts.add(counts)
     this.counts.published = published
+    let retired = this.retired.get(rules.type)
+    if (retired === undefined) this.retired.set(rules.type, (retired = new MessageCounts()))
+    retired.add(counts)
   }
 
   /** Removes a binding from both ends and from the store. */
@@ -322,8 +346,33 @@ export class VHost implements QueueContext {
   #applyPolicies(exchange: Exchange): void {
     // RabbitMQ: the default exchange has no alternate.
     if (exchange.name === '') return
-    const alternate = this.effective(exchange).arguments.get('alternate-exchange')
+    const args = this.effective(exchange).arguments
+    const alternate = args.get('alternate-exchange')
     exchange.alternate = alternate?.type === 'longstr' ? alternate.value : null
+    if (this.#deduplicate(exchange, args)) this.#context.save(this.#exchangeDefinition(exchange))
+  }
+
+  /** Does as the arguments say about duplicates. Returns whether the exchange has another log, or one less. */
+  #deduplicate(exchange: Exchange, args: FieldTable, ids?: number): boolean {
+    const rules = exchangeDeduplication(exchange.type, args)
+    const { deduplication } = exchange
+    if (rules !== null && deduplication !== null) {
+      deduplication.rules = rules
+      return false
+    }
+    if (rules === null) {
+      exchange.deduplication = null
+      deduplication?.drop()
+      return deduplication !== null && deduplication.log !== null
+    }
+    // The exchanges that are always there have no record in which a log could be named.
+    const kept = exchange.durable && !PREDECLARED_NAMES.has(exchange.name)
+    const log = kept ? this.#context.store.ids(ids) : null
+    this.#refused ??= new WeakSet()
+    const { clock, codec } = this.#context
+    const context = { clock, codec, counts: this.counts, refused: this.#refused }
+    exchange.deduplication = new ExchangeDeduplication(rules, log, context)
+    return log !== null && log.id !== ids
   }
 
   /** A new queue goes by the policies from the start. */
@@ -333,13 +382,15 @@ export class VHost implements QueueContext {
     return queue
   }
 
-  #addExchange(name: string, properties: ExchangeProperties, delays?: number): Exchange {
+  #addExchange(name: string, properties: ExchangeProperties, delays?: number, ids?: number): Exchange {
     const exchange = createExchange(name, properties, this.#context.codec)
     if (exchange instanceof DelayedExchange) {
       const open = (stored: (due: number) => void): DelayLog =>
         this.#context.store.delays(stored, exchange.durable, delays)
       exchange.delays = new Delays(open, this.#context, (delayed) => this.#release(exchange, delayed))
     }
+    // With the log that it had, whether its arguments ask for it or a policy.
+    if (name !== '') this.#deduplicate(exchange, this.effective(exchange).arguments, ids)
     this.#applyPolicies(exchange)
     this.exchanges.set(name, exchange)
     return exchange
@@ -350,7 +401,8 @@ export class VHost implements QueueContext {
     const levels = new Map<number, QueueLog>()
     for (const { priority, log } of definition.levels ?? []) levels.set(priority, store.log(log))
     const properties = { ...definition, durable: true, owner: null }
-    const queue = new Queue(properties, store.log(definition.log), this, levels)
+    const ids = definition.ids === undefined ? null : store.ids(definition.ids)
+    const queue = new Queue(properties, store.log(definition.log), this, levels, ids)
     this.queues.set(definition.name, this.#governed(queue))
   }
 
@@ -370,7 +422,8 @@ export class VHost implements QueueContext {
 
   #exchangeDefinition(exchange: Exchange): Definition {
     const { name, type, autoDelete, internal, arguments: args } = exchange
-    const definition = {
+    const ids = exchange.deduplication?.log ?? null
+    return {
       kind: 'exchange',
       vhost: this.name,
       name,
@@ -378,24 +431,25 @@ export class VHost implements QueueContext {
       autoDelete,
       internal,
       arguments: args,
-    } as const
-    if (!(exchange instanceof DelayedExchange)) return definition
-    return { ...definition, delays: exchange.delays!.id }
+      ...(exchange instanceof DelayedExchange ? { delays: exchange.delays!.id } : {}),
+      ...(ids === null ? {} : { ids: ids.id }),
+    }
   }
 
   #queueDefinition(queue: Queue): Definition {
     const { name, autoDelete, arguments: args } = queue
     const levels: LevelDefinition[] = []
     for (const [priority, log] of queue.levelLogs) if (log !== queue.log) levels.push({ priority, log: log.id })
-    const definition = {
-      kind: 'queue' as const,
+    return {
+      kind: 'queue',
       vhost: this.name,
       name,
       autoDelete,
       arguments: args,
       log: queue.log!.id,
+      ...(levels.length === 0 ? {} : { levels }),
+      ...(queue.ids === null ? {} : { ids: queue.ids.id }),
     }
-    return levels.length === 0 ? definition : { ...definition, levels }
   }
 
   #bindingDefinition(binding: Binding): Definition {

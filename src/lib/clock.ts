@@ -41,6 +41,11 @@ export class ManualClock implements Clock {
     return this.#now
   }
 
+  /** Timers that are set. */
+  get timerCount(): number {
+    return this.#timers.size
+  }
+
   after(delayMs: number, callback: () => void): Timer {
     return this.#add(delayMs, 0, callback)
   }

@@ -1,5 +1,6 @@
 // Who is asking: HTTP Basic, with few wrong passwords from one address.
 import type { Access, User } from '../core/access.ts'
+import type { Logins } from '../core/counts.ts'
 import type { Clock } from '../lib/clock.ts'
 import { isLoopback } from '../lib/loopback.ts'
 import { HttpError, notAuthorised } from './http-error.ts'
@@ -12,12 +13,6 @@ const ADDRESSES_MAX = 10_000
 /** Longer headers hold no credentials. */
 const HEADER_LENGTH_MAX = 4096
 
-/** Logins over HTTP since the start. */
-class LoginCounts {
-  succeeded = 0
-  failed = 0
-}
-
 interface Failures {
   count: number
   readonly until: number
@@ -25,13 +20,14 @@ interface Failures {
 
 /** Reads credentials and has them checked. */
 export class Authentication {
-  readonly counts = new LoginCounts()
   readonly #access: Access
+  readonly #logins: Logins
   readonly #clock: Clock
   readonly #failures = new Map<string, Failures>()
 
-  constructor(access: Access, clock: Clock) {
+  constructor(access: Access, logins: Logins, clock: Clock) {
     this.#access = access
+    this.#logins = logins
     this.#clock = clock
   }
 
@@ -47,11 +43,11 @@ export class Authentication {
     }
     const user = claim && (await this.#access.authenticate(claim.name, claim.password, true))
     if (!user) {
-      this.counts.failed++
+      this.#logins.failed++
       this.#failed(address)
       throw new HttpError(401, 'not_authorized', 'Not_Authorized')
     }
-    this.counts.succeeded++
+    this.#logins.succeeded++
     if (!isLoopback(address) && this.#access.loopbackOnly(user.name)) {
       throw notAuthorised('User can only log in via localhost')
     }

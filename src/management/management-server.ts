@@ -11,6 +11,7 @@ import { badRequest, fromBrokerError, HttpError, notAuthorised, notFound, type J
 import { cutToColumns, Listing } from './listing.ts'
 import { Rates } from './rates.ts'
 import { Reply, TextStream, type Answer, type Management, type Node, type Route } from './route.ts'
+import { LoopDelay } from './metrics/loop-delay.ts'
 import { metricsRoutes } from './metrics/metrics-routes.ts'
 import { routes } from './routes/routes.ts'
 
@@ -58,13 +59,15 @@ export class ManagementServer {
   readonly #app: FastifyInstance
   readonly #management: Management
   readonly #rates: Rates
+  readonly #loopDelay: LoopDelay
   readonly #authentication: Authentication
   #scraped: FastifyInstance | null = null
 
   private constructor({ broker, clock, node }: ManagementOptions) {
     this.#rates = new Rates(broker, clock)
-    this.#authentication = new Authentication(broker.access, clock)
-    this.#management = { broker, clock, node, rates: this.#rates, logins: this.#authentication.counts }
+    this.#loopDelay = new LoopDelay(clock)
+    this.#authentication = new Authentication(broker.access, broker.logins.http, clock)
+    this.#management = { broker, clock, node, rates: this.#rates, ages: this.#rates.ages, loopDelay: this.#loopDelay }
     this.#app = this.#application([...routes, ...metricsRoutes('monitoring')])
   }
 
@@ -82,10 +85,12 @@ export class ManagementServer {
   static async listen(options: ManagementOptions): Promise<ManagementServer> {
     const server = new ManagementServer(options)
     server.#rates.start()
+    server.#loopDelay.start()
     try {
       await server.#listen(server.#app, options)
     } catch (error) {
       server.#rates.stop()
+      server.#loopDelay.stop()
       throw error
     }
     return server
@@ -115,6 +120,7 @@ export class ManagementServer {
 
   async close(): Promise<void> {
     this.#rates.stop()
+    this.#loopDelay.stop()
     await Promise.all([this.#app.close(), this.#scraped?.close()])
   }
 

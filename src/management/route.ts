@@ -6,6 +6,8 @@ import type { Session } from '../core/session.ts'
 import type { VHost } from '../core/vhost.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Listed } from './listing.ts'
+import type { Ages } from './ages.ts'
+import type { LoopDelay } from './metrics/loop-delay.ts'
 import type { History } from './rates.ts'
 import { fromBrokerError, notAuthorised, notFound, type Json, type JsonObject } from './http-error.ts'
 
@@ -34,8 +36,9 @@ export interface Management {
   readonly clock: Clock
   readonly rates: History
   readonly node: Node
-  /** Logins over HTTP since the start. */
-  readonly logins: { readonly succeeded: number; readonly failed: number }
+  readonly ages: Ages
+  /** How late the event loop is. */
+  readonly loopDelay: LoopDelay
 }
 
 /** One request, after its sender was found to be entitled to it. */

@@ -1,7 +1,7 @@
 // What every store keeps to, whatever is under it. Each implementation's test file calls this and adds its own.
 import { describe, expect, it } from 'vitest'
 import type { Definition } from '../../src/core/definitions.ts'
-import type { DueMessages, Store } from '../../src/core/ports.ts'
+import type { DueMessages, SeenId, Store } from '../../src/core/ports.ts'
 import { Deaths } from '../../src/core/message.ts'
 import { EntryDetails, Stored } from '../../src/core/queue/entry.ts'
 import { NO_ARGUMENTS, type FieldTable } from '../../src/core/value.ts'
@@ -33,6 +33,7 @@ export interface StoreHarness {
 
 export function storeContract(harness: StoreHarness): void {
   delayContract(harness)
+  idContract(harness)
   describe('acceptance', () => {
     it('tells the publisher of an appended entry once it is stored, and not within append', async () => {
       const { store } = await harness.open()
@@ -631,6 +632,73 @@ function delayContract(harness: StoreHarness): void {
         const reopened = again.delays(() => undefined, true, log.id)
         expect(reopened.count).toBe(0)
       }
+    })
+  })
+}
+
+function idContract({ open, reopen }: StoreHarness): void {
+  const seen = (order: number, until = Infinity): SeenId => ({ id: `id ${order}`, order, until })
+  const owner = (ids: number): Definition => ({
+    kind: 'exchange',
+    vhost: '/',
+    name: 'x',
+    type: 'direct',
+    autoDelete: false,
+    internal: false,
+    arguments: NO_ARGUMENTS,
+    ids,
+  })
+
+  describe('a log of remembered ids', () => {
+    it('tells the publishers of an id, and those that follow it, when it is stored', async () => {
+      const { store } = await open()
+      const log = store.ids()
+      const publisher = new NotingPublisher()
+      log.keep(seen(0), publisher, 1)
+      log.follow(publisher, 2)
+      expect(publisher.acceptances).toEqual([])
+      await durable(store)
+      expect(publisher.acceptances).toEqual([1, 2])
+    })
+
+    it('is told to nobody any more when it is dropped, and its publishers are accepted', async () => {
+      const { store } = await open()
+      const log = store.ids()
+      const publisher = new NotingPublisher()
+      log.keep(seen(0), publisher, 1)
+      log.drop()
+      await durable(store)
+      expect(publisher.acceptances).toEqual([1])
+    })
+
+    it.skipIf(reopen === null)('is there again after a restart, without what was forgotten', async () => {
+      const { store } = await open()
+      const log = store.ids()
+      store.save(owner(log.id))
+      for (const order of range(0, 5)) log.keep(seen(order, 1000 + order), null, 0)
+      log.forget(1)
+      await durable(store)
+      log.forget(3)
+      log.keep(seen(5), null, 0)
+      const { store: again } = await reopen!(store)
+      const { id } = log
+      expect(again.ids(id).recovered()).toEqual([seen(0, 1000), seen(2, 1002), seen(4, 1004), seen(5)])
+      expect(again.ids().id).toBeGreaterThan(id)
+    })
+
+    it.skipIf(reopen === null)('is gone after a restart when it was dropped, or nobody owns it', async () => {
+      const { store } = await open()
+      const [dropped, lost] = [store.ids(), store.ids()]
+      for (const log of [dropped, lost]) log.keep(seen(0), null, 0)
+      store.save(owner(dropped.id))
+      await durable(store)
+      dropped.drop()
+      store.remove(owner(dropped.id))
+      await durable(store)
+      const { store: second } = await reopen!(store)
+      await durable(second)
+      const { store: third } = await reopen!(second)
+      expect([third.ids(dropped.id).recovered(), third.ids(lost.id).recovered()]).toEqual([[], []])
     })
   })
 }

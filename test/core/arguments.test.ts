@@ -81,8 +81,12 @@ describe('the arguments of a queue', () => {
     'x-queue-leader-locator': [[longstr('here'), 'invalid_queue_locator_arg'], ...noString],
     'x-message-deduplication': [[signedint(1), '{unacceptable_type,signedint}']],
     'x-deduplication-header': noString,
-    'x-cache-size': noCount,
-    'x-cache-ttl': noTime,
+    'x-cache-size': [
+      ...noCount,
+      [signedint(0), '{value_zero,0}'],
+      [signedint(10_000_001), '{value_too_large,10000001}'],
+    ],
+    'x-cache-ttl': [...noTime, [signedint(0), '{value_zero,0}']],
   }
   const rows = Object.entries(cases).flatMap(([key, wrong]) => wrong.map(([value, term]) => ({ key, value, term })))
 
@@ -369,7 +373,8 @@ describe('declaring an exchange again', () => {
 })
 
 describe('the arguments of an exchange', () => {
-  const validate = (args: FieldTable) => refusal(() => validateExchangeArguments('x', 'v', args))
+  const validate = (args: FieldTable) =>
+    refusal(() => validateExchangeArguments('x', 'v', { type: 'direct', arguments: args }))
 
   test('may name an alternate exchange, by a string', () => {
     expect(validate(table({ 'alternate-exchange': longstr('rest'), anything: signedint(1) }))).toBeUndefined()

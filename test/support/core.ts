@@ -1,4 +1,5 @@
 // Small makings for tests of the core.
+import { DeathCounts } from '../../src/core/counts.ts'
 import type { ExchangeProperties } from '../../src/core/exchange/exchange.ts'
 import { InputWindow } from '../../src/core/input-window.ts'
 import { ManualClock } from '../../src/lib/clock.ts'
@@ -47,7 +48,12 @@ export function queueNamed(name: string): Queue {
     levelLog: () => {
       throw new Error('a queue that is only routed to has no priorities')
     },
-    levelsChanged: () => undefined,
+    idLog: () => {
+      throw new Error('a queue that is only routed to remembers nothing')
+    },
+    logsChanged: () => undefined,
+    refused: () => undefined,
+    deaths: () => new DeathCounts(),
     deadLetter: () => undefined,
     queueUnused: () => undefined,
     queueReadFailed: () => undefined,

@@ -43,6 +43,8 @@ export class OpenBroker {
       heartbeatSeconds: 0,
       messageBytesMax: 1 << 24,
       handshakeTimeoutMs: 10_000,
+      consumerTimeoutMs: 0,
+      consumerTimeoutCloses: false,
       version: '0.0.0',
       clusterName: 'test',
     }

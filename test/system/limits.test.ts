@@ -1,6 +1,7 @@
 // Limits of vhosts and users, and topic permissions.
-import { describe, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { useOpenBroker } from '../support/open-broker.ts'
+import type { RawChannel } from '../support/raw-client.ts'
 
 const open = useOpenBroker()
 
@@ -109,5 +110,60 @@ describe('a topic permission', () => {
     open.broker.access.deleteTopicPermission('ann', '/')
     channel.publish({ exchange: 'amq.topic', 'routing-key': 'anything' })
     await channel.expectNothing()
+  })
+})
+
+describe('a publisher over the rate of its vhost or its user', () => {
+  const published = (): number => open.broker.vhosts.get('/')!.counts.published
+
+  async function publish(channel: RawChannel, count: number, body = 'm'): Promise<void> {
+    for (let i = 0; i < count; i++) channel.publish({ 'routing-key': 'q' }, body)
+    // What was sent before is read in one piece or in several, but before what comes on a connection that is not held.
+    await expect.poll(published, { interval: 2 }).toBeGreaterThan(0)
+  }
+
+  it('is not read from until the rate allows it, and loses nothing', async () => {
+    open.broker.quotas.limitVHost('/', { maxPublishRate: 10 })
+    const channel = await open.channel()
+    await channel.queue('q')
+    await channel.call('confirm.select')
+    await publish(channel, 30)
+    await expect.poll(published, { interval: 2 }).toBeGreaterThanOrEqual(11)
+    for (let i = 0; i < 30; i++) open.clock.advance(100)
+    channel.publish({ 'routing-key': 'q' }, 'last')
+    for (let acked = 0; acked < 31;) {
+      open.clock.advance(1000)
+      acked = Number((await channel.expect('basic.ack'))['delivery-tag'])
+    }
+    expect(published()).toBe(31)
+  })
+
+  it('does not hold those who are under theirs', async () => {
+    await open.user('ann')
+    open.broker.quotas.limitUser('ann', { maxPublishByteRate: 1 })
+    const limited = await open.channel({ user: 'ann', password: 'ann' })
+    const free = await open.channel()
+    await free.queue('q')
+    await publish(limited, 1, 'too much')
+    limited.publish({ 'routing-key': 'q' }, 'held')
+    for (let i = 0; i < 50; i++) free.publish({ 'routing-key': 'q' }, 'm')
+    await free.expectNothing()
+    expect(published()).toBe(51)
+    open.broker.quotas.limitUser('ann', {})
+    open.clock.advance(1000)
+    await limited.expectNothing()
+    expect(published()).toBe(52)
+  })
+
+  it('may still be delivered to while it is held', async () => {
+    open.broker.quotas.limitVHost('/', { maxPublishRate: 1 })
+    const channel = await open.channel()
+    await channel.queue('q')
+    await channel.consume('q', { 'consumer-tag': 'c', 'no-ack': true })
+    for (const body of ['1', '2', '3']) channel.publish({ 'routing-key': 'q' }, body)
+    for (const body of ['1', '2', '3']) {
+      open.clock.advance(10_000)
+      await channel.expectDeliver({ 'consumer-tag': 'c' }, body)
+    }
   })
 })

@@ -1,56 +1,11 @@
 // What queues with rules remember over a restart: deadlines, deaths and limits.
-import { afterEach, describe, expect, it, onTestFinished } from 'vitest'
-import { ManualClock } from '../../src/lib/clock.ts'
-import { startServer, type Server } from '../../src/server.ts'
+import { describe, expect, it } from 'vitest'
 import { encodeMethod, type FieldsInput } from '../support/codec.ts'
 import type { Table } from '../support/field-values.ts'
-import { RawClient, type RawChannel } from '../support/raw-client.ts'
-import { temporaryDirectory } from '../support/store.ts'
+import type { RawChannel } from '../support/raw-client.ts'
+import { Restarting } from '../support/restarting.ts'
 
 const PERSISTENT = { 'delivery-mode': 2 }
-const clients: RawClient[] = []
-
-afterEach(() => {
-  for (const client of clients.splice(0)) client.drop()
-})
-
-/** A broker on disk that can be stopped and started again. */
-class Restarting {
-  readonly clock = new ManualClock()
-  readonly #dataDir: string
-  #server: Server | null = null
-
-  private constructor(dataDir: string) {
-    this.#dataDir = dataDir
-  }
-
-  static async start(): Promise<Restarting> {
-    const broker = new Restarting(await temporaryDirectory())
-    onTestFinished(() => broker.stop())
-    await broker.restart()
-    return broker
-  }
-
-  async stop(): Promise<void> {
-    await this.#server?.close()
-    this.#server = null
-  }
-
-  /** Stops, lets time pass, starts again. */
-  async restart(passingMs = 0): Promise<void> {
-    for (const client of clients.splice(0)) await client.close()
-    await this.stop()
-    this.clock.advance(passingMs)
-    this.#server = await startServer({ dataDir: this.#dataDir, host: '127.0.0.1', port: 0, clock: this.clock })
-  }
-
-  async channel(): Promise<RawChannel> {
-    const client = await RawClient.open(this.#server!.ports.amqp)
-    clients.push(client)
-    return client.openChannel()
-  }
-}
-
 async function publish(channel: RawChannel, queue: string, body: string, properties = {}): Promise<void> {
   await channel.call('confirm.select')
   channel.publish({ 'routing-key': queue }, body, { ...PERSISTENT, ...properties })

@@ -1,4 +1,5 @@
 // The arguments that queues know, with the queue types that accept them and what they may be.
+import { CACHE_SIZE_MAX } from '../limits.ts'
 import { renderValue } from './render.ts'
 import {
   anyValue,
@@ -83,11 +84,11 @@ export const queueArguments: readonly QueueArgument[] = [
   argument('x-member-placement-tag', BOTH, placementTag),
   argument('x-queue-leader-locator', ALL, leaderLocator),
   argument('x-queue-master-locator', BOTH, anyValue),
-  // LavinMQ's deduplication.
+  // Of RabbitMQ's plugin and LavinMQ: deduplication.
   argument('x-message-deduplication', BOTH, ofType('bool')),
   argument('x-deduplication-header', BOTH, ofType('longstr')),
-  argument('x-cache-size', BOTH, integerBetween(0)),
-  argument('x-cache-ttl', BOTH, durationMs),
+  argument('x-cache-size', BOTH, integerBetween(1, CACHE_SIZE_MAX)),
+  argument('x-cache-ttl', BOTH, positiveDurationMs),
   // Known, so that they are refused on queues that are no streams.
   argument('x-initial-cluster-size', STREAM, integerBetween(1)),
   argument('x-max-age', STREAM, ofType('longstr')),

@@ -87,10 +87,12 @@ export class DelayedExchange extends Exchange implements Detour {
   /** Routes a message that has waited, with `routing`, which calls `match`. */
   release(delayed: DelayedMessage, routing: () => void): void {
     this.#released = delayed.message
+    if (this.deduplication !== null) this.deduplication.exempt = delayed.message
     try {
       routing()
     } finally {
       this.#released = null
+      if (this.deduplication !== null) this.deduplication.exempt = null
     }
   }
 

@@ -3,6 +3,7 @@ import { BrokerError } from '../errors.ts'
 import type { HeaderReader, PropertyCodec } from '../ports.ts'
 import { ConsistentHashExchange } from './consistent-hash.ts'
 import { DELAYED_TYPE, DelayedExchange, delayedType } from './delayed.ts'
+import { DEDUPLICATING_TYPE } from '../deduplication/rules.ts'
 import { DirectExchange } from './direct.ts'
 import type { Exchange, ExchangeProperties } from './exchange.ts'
 import { FanoutExchange } from './fanout.ts'
@@ -26,6 +27,7 @@ export const exchangeTypes: ReadonlyMap<string, ExchangeFactory> = new Map<strin
   ['x-modulus-hash', (name, properties) => new ModulusHashExchange(name, properties)],
   ['x-random', (name, properties) => new RandomExchange(name, properties)],
   ['x-local-random', (name, properties) => new LocalRandomExchange(name, properties)],
+  [DEDUPLICATING_TYPE, (name, properties) => new FanoutExchange(name, properties)],
   ['x-recent-history', (name, properties, codec) => new RecentHistoryExchange(name, properties, codec)],
 ])
 

@@ -1,4 +1,5 @@
 // What all exchange types have in common, and the way of a message through them.
+import type { ExchangeDeduplication } from '../deduplication/exchange-deduplication.ts'
 import type { Message } from '../message.ts'
 import type { FieldTable } from '../value.ts'
 import type { Binding } from './binding.ts'
@@ -30,6 +31,8 @@ export abstract class Exchange {
   readonly destinationBindings = new Set<Binding>()
   /** The exchange that takes what matches no binding here. */
   alternate: string | null
+  /** Keeps duplicates back, if the exchange is to. */
+  deduplication: ExchangeDeduplication | null = null
   /** Messages that were published to this exchange, and those (one for each queue) that left it for a queue. */
   publishedIn = 0
   publishedOut = 0
@@ -70,6 +73,11 @@ export abstract class Exchange {
     return binding
   }
 
+  /** Messages that were kept back as duplicates. */
+  get deduplicated(): number {
+    return this.deduplication?.count ?? 0
+  }
+
   /** Messages that a new binding gets at once, in their order. */
   get history(): readonly Message[] {
     return NO_MESSAGES
@@ -93,7 +101,7 @@ export const NO_KEYS: readonly string[] = []
 /**
  * Routes a message through an exchange and all that it leads to: adds to `routes`, which the caller has begun. Each
  * exchange is passed once, so cycles end. An exchange that matched nothing at all, neither queue nor exchange, hands
- * over to its alternate; one that `lookup` does not know is ignored. `copies` are further routing keys, by which the
+ * over to its alternate; so does one of RabbitMQ's deduplicating type with a duplicate. An alternate that `lookup` does not know is ignored. `copies` are further routing keys, by which the
  * message goes too (RabbitMQ: sender-selected distribution).
  */
 export function route(
@@ -107,9 +115,13 @@ export function route(
   routes.addExchange(exchange)
   while (next < routes.exchangeCount) {
     const current = routes.exchanges[next++]!
+    const { deduplication } = current
     routes.matched = false
-    current.match(message, message.routingKey, routes)
-    for (let i = 0; i < copies.length; i++) current.match(message, copies[i]!, routes)
+    if (deduplication === null || deduplication.admits(message, routes)) {
+      current.match(message, message.routingKey, routes)
+      for (let i = 0; i < copies.length; i++) current.match(message, copies[i]!, routes)
+      if (deduplication !== null && routes.matched) deduplication.admitted(message, routes)
+    } else deduplication.keptBack(current.type, routes)
     if (routes.matched || current.alternate === null) continue
     const alternate = lookup(current.alternate)
     if (alternate !== undefined) routes.addExchange(alternate)

@@ -9,6 +9,8 @@ import type { Exchange } from './exchange.ts'
 export interface Detour {
   /** Keeps the message; `publisher` is told when it is safe. `copies` are the routing keys beside its own. */
   take(message: Message, copies: readonly string[], publisher: Publisher | null, sequence: number): void
+  /** Whether the message is a duplicate, perhaps since it was routed. */
+  repeats?(message: Message): boolean
 }
 
 /** Above this many queues the array is given back after use, so that one great fan-out does not keep them all. */

@@ -1,15 +1,13 @@
 // Dead letters: what a queue gives up goes to another exchange, with a record of how it died.
 import type { Clock } from '../../lib/clock.ts'
 import { Fifo } from '../../lib/fifo.ts'
+import type { DeathReason } from '../counts.ts'
 import { route, type Exchange } from '../exchange/exchange.ts'
 import { Routes } from '../exchange/routes.ts'
 import { Deaths, Message } from '../message.ts'
 import type { PropertyCodec } from '../ports.ts'
 import type { FieldTable, FieldValue } from '../value.ts'
 import type { Queue } from './queue.ts'
-
-/** Why a queue gave a message up, in RabbitMQ's words. */
-export type DeathReason = 'rejected' | 'expired' | 'maxlen' | 'delivery_limit'
 
 /** Where dead letters go: the names of a vhost. */
 interface Names {

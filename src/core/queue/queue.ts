@@ -1,15 +1,24 @@
 // A queue: its messages in order, what is out with consumers, and who is next.
 import type { Clock } from '../../lib/clock.ts'
-import { MessageCounts } from '../counts.ts'
+import { MessageCounts, type DeathCounts, type DeathReason } from '../counts.ts'
+import { QueueDeduplication } from '../deduplication/queue-deduplication.ts'
 import type { Binding } from '../exchange/binding.ts'
 import type { InputWindow } from '../input-window.ts'
 import { PACE_DELIVERIES_MIN, QUEUE_OVERRUN_BYTES } from '../limits.ts'
 import type { Message } from '../message.ts'
-import type { Attempts, CancelReason, Consumer, PropertyCodec, Publisher, QueueLog, StoredMessage } from '../ports.ts'
+import type {
+  Attempts,
+  CancelReason,
+  Consumer,
+  PropertyCodec,
+  IdLog,
+  Publisher,
+  QueueLog,
+  StoredMessage,
+} from '../ports.ts'
 import type { FieldTable } from '../value.ts'
 import { presentedMessage } from './attempts.ts'
 import { Backlog } from './backlog.ts'
-import type { DeathReason } from './dead-letter.ts'
 import { Dispatch, Subscription } from './dispatch.ts'
 import { Entry, EntryDetails, EntryState, Stored } from './entry.ts'
 import { Expiry, type ExpiryHost } from './expiry.ts'
@@ -45,8 +54,14 @@ export interface QueueContext {
   spillLog(): QueueLog
   /** A log for a priority that a queue uses for the first time. */
   levelLog(): QueueLog
-  /** The queue has another log, which is to be remembered. */
-  levelsChanged(queue: Queue): void
+  /** A log for the ids of messages. */
+  idLog(): IdLog
+  /** The queue has another log, or one less, which is to be remembered. */
+  logsChanged(queue: Queue): void
+  /** The queue has refused a message. */
+  refused(message: Message): void
+  /** What queues of a type gave up. */
+  deaths(queueType: string): DeathCounts
   /** The queue gives a message up, and has an exchange for such. */
   deadLetter(queue: Queue, message: Message, reason: DeathReason): void
   /** The last consumer of an auto-delete queue went, or nobody has used the queue for the time of its x-expires. */
@@ -80,6 +95,7 @@ export class Queue implements LevelHost, ExpiryHost {
 
   readonly #context: QueueContext
   #rules: QueueRules
+  readonly #deaths: DeathCounts
   /** Whether a publish must look at the rules at all. */
   #ruled = false
   readonly #dispatch: Dispatch
@@ -90,9 +106,14 @@ export class Queue implements LevelHost, ExpiryHost {
   #expiry: Expiry | null = null
   #idleness: Idleness | null = null
   #retries: Retries | null = null
+  #deduplication: QueueDeduplication | null = null
+  /** The log of its ids as it was found at the start, until the rules ask for it: a policy may come to that. */
+  #restoredIds: IdLog | null
   /** RabbitMQ: a quorum queue keeps everything, whatever its delivery mode. */
   readonly #storesAll: boolean
   #nextPosition: number
+  /** Below this position messages were here before the broker started. */
+  readonly recoveredBelow: number
   #unackedCount = 0
   #unackedBytes = 0
   #hadConsumer = false
@@ -100,7 +121,13 @@ export class Queue implements LevelHost, ExpiryHost {
   readonly #getters: ((gettable: boolean) => void)[] = []
   #keepsUp = true
 
-  constructor(properties: QueueProperties, log: QueueLog | null, context: QueueContext, levels = NO_LEVELS) {
+  constructor(
+    properties: QueueProperties,
+    log: QueueLog | null,
+    context: QueueContext,
+    levels = NO_LEVELS,
+    ids: IdLog | null = null,
+  ) {
     this.name = properties.name
     this.vhost = properties.vhost
     this.durable = properties.durable
@@ -110,6 +137,7 @@ export class Queue implements LevelHost, ExpiryHost {
     this.log = log
     this.#context = context
     this.#rules = queueRules(properties.arguments)
+    this.#deaths = context.deaths(this.#rules.type)
     this.#storesAll = this.#rules.type === 'quorum'
     this.#levelLogs = new Map(levels)
     if (log !== null) this.#levelLogs.set(0, log)
@@ -121,7 +149,10 @@ export class Queue implements LevelHost, ExpiryHost {
     for (const { recovered } of this.#levelLogs.values()) {
       this.#nextPosition = Math.max(this.#nextPosition, recovered.next)
     }
+    this.recoveredBelow = this.#nextPosition
     this.#ruled = rulePublishes(this.#rules)
+    this.#restoredIds = ids
+    this.#deduplicate()
     this.#timeIdleness()
     if (this.storedDeadline < Infinity) this.#mortality().arm()
   }
@@ -135,6 +166,8 @@ export class Queue implements LevelHost, ExpiryHost {
   applyRules(rules: QueueRules): void {
     this.#rules = rules
     this.#ruled = rulePublishes(rules)
+    if (this.#deduplicate()) this.#context.logsChanged(this)
+    for (const { consumer } of this.#dispatch.subscriptions) consumer.rulesChanged?.()
     this.#timeIdleness()
     this.#dropSurplus()
   }
@@ -162,6 +195,21 @@ export class Queue implements LevelHost, ExpiryHost {
   /** The bodies of those, in bytes. */
   get unackedBytes(): number {
     return this.#unackedBytes
+  }
+
+  /** The position of the oldest ready message; Infinity when none is ready. */
+  get firstPosition(): number {
+    return this.#backlog.firstPosition
+  }
+
+  /** The position that the next message will have. */
+  get nextPosition(): number {
+    return this.#nextPosition
+  }
+
+  /** What the messages that are in memory cost there, about, in bytes. */
+  get residentBytes(): number {
+    return this.#backlog.residentBytes + this.#unackedBytes
   }
 
   get consumerCount(): number {
@@ -226,10 +274,17 @@ export class Queue implements LevelHost, ExpiryHost {
   #publishByRules(message: Message, publisher: Publisher | null, sequence: number): void {
     const rules = this.#rules
     const { overflow } = rules
+    if (this.#deduplication !== null && this.#deduplication.repeats(message)) {
+      this.counts.deduplicated++
+      if (publisher !== null) this.#deduplication.follow(publisher, sequence)
+      return
+    }
     if (overflow !== 'drop-head' && this.#overflows(message)) {
       if (overflow === 'reject-publish-dlx' && rules.deadLetterExchange !== null) {
+        this.#deaths.lettered.maxlen++
         this.#context.deadLetter(this, message, 'maxlen')
       }
+      this.#context.refused(message)
       publisher?.refused(sequence)
       return
     }
@@ -240,6 +295,7 @@ export class Queue implements LevelHost, ExpiryHost {
     const log = this.#levels === null || !stored ? this.log : this.#levels.logFor(message)
     if (stored && log !== null) log.append(entry, publisher, sequence)
     else if (publisher !== null) publisher.accepted(sequence)
+    this.#deduplication?.taken(entry)
     const consumer = this.#backlog.count === 0 ? this.#dispatch.next() : undefined
     if (consumer !== undefined) {
       this.#deliver(consumer, entry)
@@ -409,6 +465,7 @@ export class Queue implements LevelHost, ExpiryHost {
   purge(): number {
     const count = this.#backlog.count
     this.#backlog.clear((entry) => this.#settle(entry))
+    this.#deduplication?.purged()
     return count
   }
 
@@ -420,6 +477,7 @@ export class Queue implements LevelHost, ExpiryHost {
     const subscriptions = [...this.#dispatch.subscriptions]
     for (const subscription of subscriptions) this.#dispatch.remove(subscription)
     this.log?.drop()
+    this.#deduplication?.drop()
     this.owner?.queueDeleted(this)
     for (const subscription of subscriptions) subscription.consumer.cancelled(reason)
   }
@@ -429,6 +487,16 @@ export class Queue implements LevelHost, ExpiryHost {
     this.#expiry?.stop()
     this.#idleness?.stop()
     this.#retries?.stop()
+  }
+
+  /** The log of the ids that it remembers, if it does and survives. */
+  get ids(): IdLog | null {
+    return this.#deduplication === null ? this.#restoredIds : this.#deduplication.log
+  }
+
+  /** The ids of messages that it remembers, to know duplicates by. */
+  get rememberedIds(): number {
+    return this.#deduplication?.cached ?? 0
   }
 
   get memoryTight(): boolean {
@@ -448,7 +516,7 @@ export class Queue implements LevelHost, ExpiryHost {
     if (this.log === null) return null
     const log = this.#context.levelLog()
     this.#levelLogs.set(priority, log)
-    this.#context.levelsChanged(this)
+    this.#context.logsChanged(this)
     return log
   }
 
@@ -533,6 +601,27 @@ export class Queue implements LevelHost, ExpiryHost {
     this.#idleness = expiresMs < 0 ? null : new Idleness(expiresMs, this.#context.clock, this)
   }
 
+  /** Does as the rules say about duplicates. Returns whether its logs are others than before. */
+  #deduplicate(): boolean {
+    const rules = this.#rules.deduplication
+    if (rules !== null && this.#deduplication !== null) {
+      this.#deduplication.rules = rules
+      return false
+    }
+    if (rules === null) {
+      const dropped = this.#deduplication
+      this.#deduplication = null
+      dropped?.drop()
+      return dropped !== null && dropped.log !== null
+    }
+    const { clock, codec } = this.#context
+    const restored = this.#restoredIds
+    const log = restored ?? (this.log === null ? null : this.#context.idLog())
+    this.#restoredIds = null
+    this.#deduplication = new QueueDeduplication(rules, log, clock, codec)
+    return log !== restored
+  }
+
   #mortality(): Expiry {
     return (this.#expiry ??= new Expiry(this.#context.clock, this))
   }
@@ -588,16 +677,25 @@ export class Queue implements LevelHost, ExpiryHost {
   /** Settles a message that nobody will have, and hands it over to the dead-letter exchange: one batch, one fact. */
   #giveUp(entry: Entry, reason: DeathReason): void {
     if (this.#rules.deadLetterExchange === null || this.deleted) {
+      if (!this.deleted) this.#deaths.dropped[reason]++
       this.#settle(entry)
       return
     }
+    this.#deaths.lettered[reason]++
     entry.state = EntryState.settled
     if (entry.stored !== Stored.no) this.#backlog.logOf(entry).supersede(entry)
+    this.#deduplication?.left(entry)
     this.#context.deadLetter(this, entry.message, reason)
   }
 
   #settle(entry: Entry): void {
     entry.state = EntryState.settled
-    if (entry.stored !== Stored.no && !this.deleted) this.#backlog.logOf(entry).settle(entry)
+    const deduplication = this.#deduplication
+    if (entry.stored !== Stored.no && !this.deleted) {
+      // What is remembered of a message is in its batch: that is what its publisher waits for then.
+      if (deduplication === null) this.#backlog.logOf(entry).settle(entry)
+      else this.#backlog.logOf(entry).supersede(entry)
+    }
+    if (deduplication !== null) deduplication.left(entry)
   }
 }

@@ -1,6 +1,7 @@
 // What a queue does beside keeping messages in order: its arguments, read once. A policy may replace them at any time.
 import { queueTypeOf } from '../arguments.ts'
 import { integerOf } from '../arguments/same-value.ts'
+import { queueDeduplication, type DeduplicationRules } from '../deduplication/rules.ts'
 import type { FieldTable } from '../value.ts'
 
 /** What happens to a publish that would make the queue too long. */
@@ -32,6 +33,10 @@ export interface QueueRules {
   readonly delayedRetry: DelayedRetry
   readonly retryMinMs: number
   readonly retryMaxMs: number
+  /** How long a delivery may wait for its acknowledgement; 0: for ever, -1: the rules say nothing of it. */
+  readonly consumerTimeoutMs: number
+  /** How duplicates are known; null: they are taken like all others. */
+  readonly deduplication: DeduplicationRules | null
 }
 
 /** Failed ones were rejected, or lost with their channel; returned ones were given back with basic.nack. */
@@ -63,6 +68,8 @@ export function queueRules(args: FieldTable): QueueRules {
     delayedRetry,
     retryMinMs: number(args, 'x-delayed-retry-min', 0),
     retryMaxMs: number(args, 'x-delayed-retry-max', Infinity),
+    consumerTimeoutMs: number(args, 'x-consumer-timeout', -1),
+    deduplication: queueDeduplication(args),
     singleActiveConsumer: args.get('x-single-active-consumer')?.value === true,
   }
 }
@@ -70,6 +77,7 @@ export function queueRules(args: FieldTable): QueueRules {
 /** Whether a publish must look at the rules at all. */
 export function rulePublishes(rules: QueueRules): boolean {
   const { maxLength, maxLengthBytes, messageTtlMs, priorityMax } = rules
+  if (rules.deduplication !== null) return true
   return maxLength < Infinity || maxLengthBytes < Infinity || messageTtlMs >= 0 || priorityMax > 0
 }
 

@@ -243,7 +243,7 @@ function importExchange(vhost: VHost, exchange: JsonObject): void {
     arguments: jsonTable(objectField(exchange, 'arguments')),
   }
   assertExchangeType(properties.type)
-  validateExchangeArguments(name, vhost.name, properties.arguments)
+  validateExchangeArguments(name, vhost.name, properties)
   vhost.addExchange(name, properties)
 }
 

@@ -79,6 +79,8 @@ export function messageStats(source: Source, counts: MessageCounts, publisher: b
   if (publishes.some(([, kept]) => counts[kept] > 0)) {
     for (const [name, kept] of publishes) Object.assign(stats, figure(source, name, kept, counts[kept]))
   }
+  // LavinMQ's name.
+  if (counts.deduplicated > 0) Object.assign(stats, figure(source, 'dedup', 'deduplicated', counts.deduplicated))
   return stats
 }
 

@@ -55,6 +55,8 @@ export function exchangeJson(call: Call, { exchange, vhost }: VHostExchange): Js
       : {
           ...figure(source, 'publish_in', 'in', exchange.publishedIn),
           ...figure(source, 'publish_out', 'out', exchange.publishedOut),
+          // LavinMQ's name.
+          ...(exchange.deduplication === null ? {} : figure(source, 'dedup', 'deduplicated', exchange.deduplicated)),
         }
   return {
     arguments: tableJson(exchange.arguments),

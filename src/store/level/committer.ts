@@ -2,6 +2,7 @@
 import type { Clock, Timer } from '../../lib/clock.ts'
 import type { Turn, TurnTask } from '../../lib/turn.ts'
 import { Stage } from '../../lib/turn.ts'
+import { Commits } from '../../core/counts.ts'
 import type { StoreMonitor } from '../../core/ports.ts'
 import type { Database, Operation } from './database.ts'
 import { COMPACT_AGE_MIB, RETRY_FIRST_MS, RETRY_MAX_MS } from './tuning.ts'
@@ -64,6 +65,7 @@ export class Committer implements TurnTask {
   readonly #background: BackgroundWork[] = []
   /** The messages that are not yet on disk, in bytes. The logs count them. */
   pendingBytes = 0
+  readonly commits = new Commits()
 
   #members: BatchMember[] = []
   readonly #definitions = new Map<string, Operation>()
@@ -73,6 +75,8 @@ export class Committer implements TurnTask {
   #memberInFlight: BatchMember[] = []
   #waitersInFlight: (() => void)[] = []
   #batch: Batch | null = null
+  /** When it started, by the clock of performance. */
+  #batchBegan = 0
 
   #serial = 0
   #writtenBytes = 0
@@ -192,12 +196,22 @@ export class Committer implements TurnTask {
     this.#definitions.clear()
     if (!this.closing) for (const work of this.#background) work.contribute(batch)
     this.#writtenBytes += batch.bytes
-    if (batch.operations.length === 0) this.#succeeded()
-    else this.#write()
+    if (batch.operations.length === 0) {
+      this.#succeeded()
+      return
+    }
+    this.#batchBegan = performance.now()
+    this.#write()
   }
 
   #write(): void {
-    this.#database.batch(this.#batch!.operations, SYNCED).then(this.#succeeded, this.#failed)
+    this.#database.batch(this.#batch!.operations, SYNCED).then(this.#written, this.#failed)
+  }
+
+  readonly #written = (): void => {
+    this.commits.seconds.observe((performance.now() - this.#batchBegan) / 1000)
+    this.commits.operations.observe(this.#batch!.operations.length)
+    this.#succeeded()
   }
 
   readonly #succeeded = (): void => {

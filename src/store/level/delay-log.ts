@@ -3,6 +3,7 @@ import { Message, type Deaths } from '../../core/message.ts'
 import type { DelayedMessage, DelayLog, DueMessages, Publisher } from '../../core/ports.ts'
 import { DamagedRecordError, RecordReader, putText, putVarint, textBytesMax, VARINT_BYTES_MAX } from './bytes.ts'
 import type { Batch, BatchMember } from './committer.ts'
+import { eraseRange } from './erase-range.ts'
 import { Kind, logKey } from './keys.ts'
 import type { StoreContext } from './log-pages.ts'
 import { encodeDelayRecord, seal, unseal, type DelayRecord } from './records.ts'
@@ -16,9 +17,6 @@ const TIME_MAX = 2 ** 48 - 1
 const READ_MESSAGES = 1024
 const READ_BYTES = 4 * 1024 * 1024
 const READ_AT_ONCE = 64
-
-/** Records that one step of the erasure of a dropped log deletes. */
-const ERASE_AT_ONCE = 1000
 
 const Flag = { persistent: 0x01, headers: 0x02 } as const
 
@@ -138,28 +136,11 @@ export class LevelDelayLog implements DelayLog, BatchMember {
     if (first < Infinity && !this.#dropped) this.#stored(first)
   }
 
-  /** Deletes the records of a dropped log, a slice in each batch, and at last the record that says so. */
+  /** Deletes the records of a dropped log, and at last the record that says so. */
   async erase(): Promise<void> {
-    const { committer, database } = this.#context
     const range = { gte: delayKey(Kind.delayed, this.id, 0, 0), lt: delayKey(Kind.delayed, this.id, TIME_MAX, 0) }
-    try {
-      while (!committer.closing) {
-        await committer.readable()
-        const iterator = database.iterator(range)
-        const found = await iterator.nextv(ERASE_AT_ONCE)
-        await iterator.close()
-        if (committer.closing) return
-        for (const [key] of found) committer.change({ type: 'del', key })
-        if (found.length === 0) {
-          committer.change({ type: 'del', key: logKey(Kind.delayLog, this.id) })
-          return
-        }
-        await new Promise<void>((resolve) => committer.whenDurable(resolve))
-      }
-    } catch (error) {
-      // The database was closed, or cannot be read: the next start goes on with it.
-      if (!('code' in (error as Error))) throw error
-    }
+    const erased = await eraseRange(this.#context, range)
+    if (erased) this.#context.committer.change({ type: 'del', key: logKey(Kind.delayLog, this.id) })
   }
 
   #enlist(): void {

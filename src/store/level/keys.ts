@@ -27,6 +27,8 @@ export const Kind = {
   delayed: 0x41,
   /** The same, for one that was found damaged. */
   delayedAside: 0x42,
+  /** Log of ids, order → an id that is remembered. */
+  seenId: 0x50,
   /** Number of a body → the body, which several entries have in common. */
   body: 0x32,
   /** Number of a body, log, position → nothing: the entry there has this body. */

@@ -1,6 +1,7 @@
 // The store on LevelDB: definitions, and a paged log for each queue, all in one database, so that one batch is one fact.
+import type { Commits } from '../../core/counts.ts'
 import type { Definition } from '../../core/definitions.ts'
-import type { DelayLog, LostMessages, QueueLog, Store, StoreMonitor } from '../../core/ports.ts'
+import type { DelayLog, IdLog, LostMessages, QueueLog, SeenId, Store, StoreMonitor } from '../../core/ports.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { systemClock } from '../../lib/clock.ts'
 import type { Turn } from '../../lib/turn.ts'
@@ -12,6 +13,7 @@ import { StoreOpenError, levelDatabase, openDatabase, prepareDirectory } from '.
 import { LevelDelayLog } from './delay-log.ts'
 import { definitionKey, encodeDefinition } from './definition-codec.ts'
 import { Eraser } from './eraser.ts'
+import { LevelIdLog } from './id-log.ts'
 import { Kind, kindKey } from './keys.ts'
 import type { RecoveredLog } from './level-log.ts'
 import { LevelLog } from './level-log.ts'
@@ -47,6 +49,7 @@ export class LevelStore implements Store {
   readonly #recovered: Map<number, RecoveredLog>
   readonly #logs: Map<number, LevelLog>
   readonly #delayLogs: Map<number, DelayRecord>
+  readonly #ids: Map<number, readonly SeenId[]>
   #nextLog: number
   #nextSpill: number
 
@@ -55,6 +58,7 @@ export class LevelStore implements Store {
     this.#logs = logs
     this.#recovered = recovered.logs
     this.#delayLogs = recovered.delayLogs
+    this.#ids = recovered.ids
     this.#nextLog = nextIdOf(recovered)
     this.#nextSpill = SPILL_FIRST
     // What was spilled before the last end is nobody's any more.
@@ -73,6 +77,12 @@ export class LevelStore implements Store {
       this.#delayLogs.delete(id)
       this.#nextSpill = Math.max(this.#nextSpill, id + 1)
       void new LevelDelayLog(id, context, { ...record, dropped: true }, () => undefined).erase()
+    }
+    const owned = new Set(recovered.definitions.map((definition) => ('ids' in definition ? definition.ids : undefined)))
+    for (const id of [...recovered.ids.keys()]) {
+      if (owned.has(id)) continue
+      recovered.ids.delete(id)
+      void new LevelIdLog(id, context, []).erase()
     }
     if (context.eraser.waiting || context.bodies.waiting) context.committer.schedule()
   }
@@ -109,6 +119,10 @@ export class LevelStore implements Store {
     return this.#context.committer.pendingBytes
   }
 
+  get commits(): Commits {
+    return this.#context.committer.commits
+  }
+
   save(definition: Definition): void {
     this.#context.committer.change({ type: 'put', key: definitionKey(definition), value: encodeDefinition(definition) })
   }
@@ -139,6 +153,13 @@ export class LevelStore implements Store {
     return new LevelDelayLog(known, this.#context, record, stored)
   }
 
+  ids(id?: number): IdLog {
+    const known = id ?? this.#newId()
+    const recovered = this.#ids.get(known) ?? []
+    this.#ids.delete(known)
+    return new LevelIdLog(known, this.#context, recovered)
+  }
+
   whenDurable(callback: () => void): void {
     this.#context.committer.whenDurable(callback)
   }
@@ -159,12 +180,13 @@ export class LevelStore implements Store {
 }
 
 /** Above every id that is in use, also when the record that says so was damaged: two queues never share a log. */
-function nextIdOf({ nextLog, logs, delayLogs, erasures, definitions }: Recovered): number {
+function nextIdOf({ nextLog, logs, delayLogs, ids, erasures, definitions }: Recovered): number {
   let next = nextLog
-  for (const ids of [logs.keys(), delayLogs.keys(), erasures.keys()]) {
-    for (const id of ids) if (id < SPILL_FIRST) next = Math.max(next, id + 1)
+  for (const known of [logs.keys(), delayLogs.keys(), ids.keys(), erasures.keys()]) {
+    for (const id of known) if (id < SPILL_FIRST) next = Math.max(next, id + 1)
   }
   for (const definition of definitions) {
+    if ('ids' in definition) next = Math.max(next, (definition.ids ?? 0) + 1)
     if (definition.kind === 'exchange') next = Math.max(next, (definition.delays ?? 0) + 1)
     if (definition.kind !== 'queue') continue
     for (const { log } of [definition, ...(definition.levels ?? [])]) next = Math.max(next, log + 1)

@@ -1,7 +1,7 @@
 // The values of the small records beside the pages. Each begins with a CRC-32 of what follows and a version.
 import { crc32 } from 'node:zlib'
-import type { Attempts } from '../../core/ports.ts'
-import { DamagedRecordError, RecordReader, putVarint } from './bytes.ts'
+import type { Attempts, SeenId } from '../../core/ports.ts'
+import { DamagedRecordError, RecordReader, VARINT_BYTES_MAX, putText, putVarint, textBytesMax } from './bytes.ts'
 import { Page } from './page.ts'
 
 const VERSION = 1
@@ -53,6 +53,18 @@ export function encodeAttempts(attempts: Attempts): Buffer {
 export function decodeAttempts(value: Buffer): Attempts {
   const reader = new RecordReader(unseal(value))
   return { deliveryCount: reader.varint(), acquiredCount: reader.varint() }
+}
+
+/** An id that is remembered, but for its order, which is in the key. */
+export function encodeSeenId({ id, until }: SeenId): Buffer {
+  const bytes = Buffer.allocUnsafe(VARINT_BYTES_MAX + textBytesMax(id))
+  return seal(bytes.subarray(0, putText(bytes, putVarint(bytes, 0, until === Infinity ? 0 : until), id)))
+}
+
+export function decodeSeenId(order: number, value: Buffer): SeenId {
+  const reader = new RecordReader(unseal(value))
+  const until = reader.varint()
+  return { id: reader.text(), order, until: until === 0 ? Infinity : until }
 }
 
 /** The number in a record that holds only that. */

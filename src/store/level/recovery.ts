@@ -1,5 +1,6 @@
 // What is read when a store is opened: everything but the messages.
 import type { Definition } from '../../core/definitions.ts'
+import type { SeenId } from '../../core/ports.ts'
 import { DamagedRecordError } from './bytes.ts'
 import type { Database, KeyRange } from './database.ts'
 import { StoreOpenError } from './database.ts'
@@ -15,6 +16,7 @@ import {
   decodeIndexRecord,
   decodeLogRecord,
   decodeNumber,
+  decodeSeenId,
   type DelayRecord,
 } from './records.ts'
 
@@ -36,6 +38,8 @@ export interface Recovered {
   readonly logs: Map<number, RecoveredLog>
   readonly erasures: Map<number, UnfinishedErasure[]>
   readonly delayLogs: Map<number, DelayRecord>
+  /** The ids that are remembered, by log and in order. */
+  readonly ids: Map<number, SeenId[]>
   readonly nextLog: number
   readonly bodies: { readonly live: BodyReference[]; readonly dead: BodyReference[] }
   /** What was made anew or left out, because records were damaged. */
@@ -80,6 +84,7 @@ export async function recover(database: Database): Promise<Recovered> {
     logs: new Map(),
     erasures: new Map(),
     delayLogs: new Map(),
+    ids: new Map(),
     nextLog: nextLog === undefined ? 1 : decodeNumber(nextLog),
     bodies: { live: [], dead: [] },
     damage: [],
@@ -95,6 +100,7 @@ export async function recover(database: Database): Promise<Recovered> {
   for await (const found of recordsOf(database, Kind.delayLog)) {
     for (const [key, value] of found) recovered.delayLogs.set(logOfKey(key), decodeDelayRecord(value))
   }
+  await recoverIds(database, recovered)
   await recoverPages(database, recovered)
   await recoverLogs(database, recovered)
   await recoverAttempts(database, recovered)
@@ -117,6 +123,18 @@ async function recoverPages(database: Database, recovered: Recovered): Promise<v
     }
   }
   for (const { log, first } of damaged) await rebuildPage(database, recovered, log, first)
+}
+
+/** An id that is damaged is forgotten: a message with it may come twice. */
+async function recoverIds(database: Database, { ids, damage }: Recovered): Promise<void> {
+  for await (const found of recordsOf(database, Kind.seenId)) {
+    for (const [key, value] of found) {
+      const log = logOfKey(key)
+      const seen = undamaged(() => decodeSeenId(positionOfKey(key), value))
+      if (seen === null) damage.push(new Error(`an id in log ${log} that was remembered is damaged and left out`))
+      else if (!ids.get(log)?.push(seen)) ids.set(log, [seen])
+    }
+  }
 }
 
 /** A count that is damaged is lost: its message counts as one that has failed once. */

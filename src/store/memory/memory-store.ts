@@ -1,8 +1,10 @@
 // The store without a disk: for tests of what lies above, and for brokers whose messages need not survive them.
+import { Commits } from '../../core/counts.ts'
 import type { Definition } from '../../core/definitions.ts'
 import type {
   DelayLog,
   ExpiringStretch,
+  IdLog,
   LogSummary,
   Publisher,
   QueueLog,
@@ -16,6 +18,7 @@ import { systemClock } from '../../lib/clock.ts'
 import type { Turn, TurnTask } from '../../lib/turn.ts'
 import { Stage } from '../../lib/turn.ts'
 import { MemoryDelayLog } from './memory-delay-log.ts'
+import { MemoryIdLog } from './memory-id-log.ts'
 
 export interface MemoryStoreOptions {
   readonly turn: Turn
@@ -24,6 +27,7 @@ export interface MemoryStoreOptions {
 
 /** Accepts at the end of the turn, as a store whose disk takes no time would. Keeps what is not settled. */
 export class MemoryStore implements Store, TurnTask {
+  readonly commits = new Commits()
   readonly #turn: Turn
   readonly #clock: Clock
   readonly #logs = new Map<number, MemoryLog>()
@@ -75,6 +79,13 @@ export class MemoryStore implements Store, TurnTask {
 
   delays(stored: (due: number) => void): DelayLog {
     return new MemoryDelayLog(this.#nextLog++, stored, (log) => {
+      this.#waiting.push(log)
+      this.#enlist()
+    })
+  }
+
+  ids(): IdLog {
+    return new MemoryIdLog(this.#nextLog++, (log) => {
       this.#waiting.push(log)
       this.#enlist()
     })
