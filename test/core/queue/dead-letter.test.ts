@@ -4,7 +4,7 @@ import { Message } from '../../../src/core/message.ts'
 import type { FieldTable } from '../../../src/core/value.ts'
 import { longstr, signedint, table } from '../../support/core.ts'
 import { drained, DurableCore, textOf } from '../../support/durable-core.ts'
-import { bindingTerms, KeepingConsumer, publishedTo } from '../../support/sessions.ts'
+import { bindingTerms, type KeepingConsumer, publishedTo } from '../../support/sessions.ts'
 import { turnsRun } from '../../support/sockets.ts'
 import { NotingPublisher } from '../../support/store.ts'
 
