@@ -12,6 +12,7 @@ import type { ResourceLimits, ResourceReadings } from './core/resources.ts'
 import type { LostMessages, Store, StoreMonitor } from './core/ports.ts'
 import { systemClock, type Clock } from './lib/clock.ts'
 import { silentLogger, type Logger } from './lib/log.ts'
+import { DefinitionsError, loadDefinitions } from './management/load-definitions.ts'
 import { ManagementServer } from './management/management-server.ts'
 import { freeBytes, memoryBytes } from './lib/machine.ts'
 import { VERSION } from './lib/version.ts'
@@ -40,6 +41,8 @@ export interface ServerOptions {
   readonly defaultUser?: string | undefined
   readonly defaultPassword?: string | undefined
   readonly defaultVhost?: string | undefined
+  /** A file with definitions, or a directory of such, to be imported before anybody is let in; instead of the defaults. */
+  readonly loadDefinitions?: string | undefined
   /** Bytes of a whole frame, as offered to clients. */
   readonly frameMax?: number | undefined
   readonly channelMax?: number | undefined
@@ -89,7 +92,7 @@ const DISK_FREE_BYTES_DEFAULT = 50_000_000
 
 /**
  * Starts a broker.
- * @throws StartError when the data directory or the port cannot be used
+ * @throws StartError when the data directory, the port or the definitions to load cannot be used
  */
 export async function startServer(options: ServerOptions = {}): Promise<Server> {
   const logger = options.logger ?? silentLogger
@@ -103,7 +106,9 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
     const broker = new Broker({ store, clock, codec: amqpPropertyCodec, logger, loopbackUsers, resources })
     troubles.broker = broker
     broker.load(definitions)
-    if (broker.vacant) {
+    if (options.loadDefinitions !== undefined) {
+      await definitionsLoaded(broker, options.loadDefinitions)
+    } else if (broker.vacant) {
       await broker.firstStart({
         user: options.defaultUser ?? 'guest',
         password: options.defaultPassword ?? 'guest',
@@ -121,6 +126,15 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
     }
   } catch (error) {
     await store.close()
+    throw error
+  }
+}
+
+async function definitionsLoaded(broker: Broker, path: string): Promise<void> {
+  try {
+    await loadDefinitions(broker, path)
+  } catch (error) {
+    if (error instanceof DefinitionsError) throw new StartError(error.message, { cause: error })
     throw error
   }
 }
