@@ -113,7 +113,7 @@ function importQueue(vhost: VHost, queue: JsonObject): void {
     return
   }
   validateQueueArguments(name, vhost.name, args)
-  vhost.addQueue({ ...properties, owner: null })
+  vhost.addQueue({ ...properties, owner: null, user: null })
 }
 
 function importBinding(vhost: VHost, binding: JsonObject): void {

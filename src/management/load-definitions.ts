@@ -2,29 +2,22 @@
 import { readFile, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Broker } from '../core/broker.ts'
+import { StartError } from '../lib/start-error.ts'
 import { parseObject } from './body.ts'
 import { HttpError } from './http-error.ts'
 import { importDefinitions } from './import-definitions.ts'
 
-/** Definitions that cannot be loaded. The message is the sentence to print. */
-export class DefinitionsError extends Error {
-  constructor(sentence: string, options?: ErrorOptions) {
-    super(sentence, options)
-    this.name = 'DefinitionsError'
-  }
-}
-
 /**
  * Imports a file, or the files of a directory that end in `.json` in the order of their names (RabbitMQ:
  * load_definitions), by the rules of an import over HTTP.
- * @throws DefinitionsError when a file cannot be read or imported
+ * @throws StartError when a file cannot be read or imported
  */
 export async function loadDefinitions(broker: Broker, path: string): Promise<void> {
   for (const file of await filesAt(path)) {
     try {
       await importDefinitions(broker, parseObject(await readFile(file)), null)
     } catch (error) {
-      throw new DefinitionsError(`The definitions in ${file} cannot be imported: ${reasonOf(error)}.`, { cause: error })
+      throw new StartError(`The definitions in ${file} cannot be imported: ${reasonOf(error)}.`, { cause: error })
     }
     broker.logger.info({ file }, 'definitions were imported')
   }
@@ -39,7 +32,7 @@ async function filesAt(path: string): Promise<readonly string[]> {
       .toSorted()
       .map((name) => join(path, name))
   } catch (error) {
-    throw new DefinitionsError(`The definitions in ${path} cannot be read: ${reasonOf(error)}.`, { cause: error })
+    throw new StartError(`The definitions in ${path} cannot be read: ${reasonOf(error)}.`, { cause: error })
   }
 }
 

@@ -63,6 +63,10 @@ describe('rabbitmq.conf', () => {
     ['listeners.tcp.1 = [::1]:5674', { host: '::1', port: 5674 }],
     ['listeners.tcp.local = 5674', { host: null, port: 5674 }],
     ['vm_memory_high_watermark.relative = 0.4', { 'memory-limit': 0.4 }],
+    [
+      'listeners.ssl.default = 5673\nssl_options.verify = verify_peer\nssl_options.fail_if_no_peer_cert = true',
+      { 'tls-port': 5673, 'tls-verify': 'verify_peer', 'tls-fail-if-no-peer-cert': true },
+    ],
     ['loopback_users = none', { 'loopback-users': [] }],
     ['loopback_users.guest = false', { 'loopback-users': [] }],
     ['loopback_users.guest = true\nloopback_users.ann = true', { 'loopback-users': ['guest', 'ann'] }],

@@ -43,7 +43,7 @@ function exportAll(call: Call) {
     rabbitmq_definition_format: 'cluster',
     original_cluster_name: node.name,
     explanation: 'Definitions of every virtual host',
-    users: Array.from(broker.access.users, userJson),
+    users: Array.from(broker.access.users, (user) => userJson(broker, user)),
     vhosts: vhosts.map(vhostDefinition),
     permissions: Array.from(broker.access.permissions(), permissionJson),
     topic_permissions: [],
