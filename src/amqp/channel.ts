@@ -3,7 +3,7 @@ import { BrokerError } from '../core/errors.ts'
 import { NO_KEYS } from '../core/exchange/exchange.ts'
 import type { ChannelView } from '../core/clients.ts'
 import { MessageCounts } from '../core/counts.ts'
-import type { Entry } from '../core/queue/entry.ts'
+import { EntryState, type Entry } from '../core/queue/entry.ts'
 import type { Message } from '../core/message.ts'
 import type { Queue } from '../core/queue/queue.ts'
 import type { Publisher } from '../core/ports.ts'
@@ -151,8 +151,8 @@ export class Channel implements ChannelView, TransactionHost, DeliveryHolder {
     return outstanding < TIGHT_UNACKED_MAX || !this.#tight()
   }
 
-  /** Writes a delivery, and remembers it if it is to be acknowledged. */
-  deliver(consumer: ChannelConsumer, entry: Entry): void {
+  /** Writes a delivery, and remembers it if it is to be acknowledged. Returns whether it could be written. */
+  deliver(consumer: ChannelConsumer, entry: Entry): boolean {
     const tag = this.#nextDeliveryTag++
     const { counts } = this
     if (entry.redelivered) counts.redelivered++
@@ -164,9 +164,20 @@ export class Channel implements ChannelView, TransactionHost, DeliveryHolder {
     }
     const { deliveries } = this.connection
     const message = entry.presented
-    if (!deliveries.fits(message)) this.#cannotDeliver(message)
-    else deliveries.deliver(this.number, consumer.tagBytes, tag, entry.redelivered, message)
+    if (deliveries.fits(message)) {
+      deliveries.deliver(this.number, consumer.tagBytes, tag, entry.redelivered, message)
+      return true
+    }
+    if (consumer.noAck) {
+      consumer.outstanding++
+      this.#unacked.add(tag, entry, consumer)
+    }
+    this.#cannotDeliver(message)
+    return false
   }
+
+  /** Whether a message can be written to the client at all. */
+  readonly fits = (message: Message): boolean => this.connection.deliveries.fits(message)
 
   /** Answers basic.get with a message. */
   deliverGot(entry: Entry, noAck: boolean, messageCount: number): void {
@@ -174,7 +185,7 @@ export class Channel implements ChannelView, TransactionHost, DeliveryHolder {
     if (entry.redelivered) this.counts.redelivered++
     if (noAck) this.counts.gotNoAck++
     else this.counts.got++
-    if (!noAck) {
+    if (entry.state === EntryState.unacked) {
       this.#unacked.add(tag, entry, null)
       this.#watchGot(entry.queue)
     }
@@ -430,6 +441,7 @@ export class Channel implements ChannelView, TransactionHost, DeliveryHolder {
    * connection too. What it holds goes back to the queues, but not while one of them is at work.
    */
   #cannotDeliver(message: Message): void {
+    this.connection.stopDelivering()
     const sentence = `content header with ${message.propertiesBytes} bytes of properties exceeds the frame size`
     queueMicrotask(() => this.connection.close(ReplyCode.frameError, replyText(ReplyCode.frameError, sentence), 0))
   }

@@ -319,7 +319,7 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
     const { broker } = this.context
     const before = broker.durableChanges
     const result = command()
-    if (broker.durableChanges !== before) {
+    if (broker.durableChanges !== before || broker.definitionsWaiting) {
       this.writer.hold()
       broker.store.whenDurable(() => this.writer.release())
     }

@@ -27,13 +27,22 @@ export class DurableCore {
   readonly database: FaultyDatabase
   readonly clock: ManualClock
   readonly store: LevelStore
+  readonly broker: Broker
   readonly session: Session
 
-  private constructor(disk: Disk, database: FaultyDatabase, clock: ManualClock, store: LevelStore, session: Session) {
+  private constructor(
+    disk: Disk,
+    database: FaultyDatabase,
+    clock: ManualClock,
+    store: LevelStore,
+    broker: Broker,
+    session: Session,
+  ) {
     this.disk = disk
     this.database = database
     this.clock = clock
     this.store = store
+    this.broker = broker
     this.session = session
   }
 
@@ -57,7 +66,7 @@ export class DurableCore {
     broker.load([...RIGHTS, ...opened.definitions])
     const vhost = broker.vhosts.get('/') ?? broker.createVHost('/', '')
     await durable(opened.store)
-    return new DurableCore(disk, database, clock, opened.store, broker.openSession(USER, vhost))
+    return new DurableCore(disk, database, clock, opened.store, broker, broker.openSession(USER, vhost))
   }
 
   /** Declares a queue that survives a restart. */

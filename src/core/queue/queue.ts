@@ -455,8 +455,11 @@ export class Queue implements LevelHost, ExpiryHost {
     else this.#backlog.afterRead((read) => (read ? this.whenGettable(callback) : callback(false)))
   }
 
-  /** Takes the next message out, as basic.get does. Undefined when none is ready, or it is not gettable. */
-  get(noAck: boolean): Entry | undefined {
+  /**
+   * Takes the next message out, as basic.get does. Undefined when none is ready, or it is not gettable. One that does not
+   * fit whoever gets it is to be given back, `noAck` or not.
+   */
+  get(noAck: boolean, fits: (message: Message) => boolean = always): Entry | undefined {
     this.#idleness?.used()
     const backlog = this.#backlog
     while (this.#expiry !== null && backlog.count > 0 && backlog.available && this.#headExpired());
@@ -465,7 +468,7 @@ export class Queue implements LevelHost, ExpiryHost {
     const entry = backlog.take()!
     if (noAck) this.counts.gotNoAck++
     else this.counts.got++
-    this.#handOut(entry, noAck)
+    this.#handOut(entry, noAck && fits(entry.presented))
     return entry
   }
 
@@ -681,10 +684,14 @@ export class Queue implements LevelHost, ExpiryHost {
   }
 
   #deliver(consumer: Consumer, entry: Entry): void {
-    if (consumer.noAck) this.counts.deliveredNoAck++
-    else this.counts.delivered++
-    this.#handOut(entry, consumer.noAck)
-    consumer.deliver(entry)
+    if (consumer.noAck) {
+      this.counts.deliveredNoAck++
+      this.#handOut(entry, consumer.deliver(entry))
+    } else {
+      this.counts.delivered++
+      this.#handOut(entry, false)
+      consumer.deliver(entry)
+    }
   }
 
   #handOut(entry: Entry, noAck: boolean): void {
@@ -746,4 +753,8 @@ export class Queue implements LevelHost, ExpiryHost {
     }
     if (deduplication !== null) deduplication.left(entry)
   }
+}
+
+function always(): boolean {
+  return true
 }
