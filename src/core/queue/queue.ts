@@ -128,6 +128,8 @@ export class Queue implements LevelHost, ExpiryHost {
   #unackedCount = 0
   #unackedBytes = 0
   #hadConsumer = false
+  /** Who waits until the next message may be handed out. */
+  readonly #getters: ((gettable: boolean) => void)[] = []
   #keepsUp = true
 
   constructor(
@@ -431,15 +433,16 @@ export class Queue implements LevelHost, ExpiryHost {
     while (backlog.count > 0 && !this.deleted) {
       if (!backlog.available) return
       if (this.#expiry !== null && this.#headExpired()) continue
+      if (this.consumerCount === 0 || !this.#deliverable()) return
       const consumer = this.#dispatch.next()
       if (consumer === undefined) return
       this.#deliver(consumer, backlog.take()!)
     }
   }
 
-  /** Whether `get` can answer: the next message is in memory, or there is none. */
+  /** Whether `get` can answer: the next message can be handed out, or there is none. */
   get gettable(): boolean {
-    return this.deleted || this.#backlog.count === 0 || this.#backlog.available
+    return this.deleted || this.#backlog.count === 0 || (this.#backlog.available && this.#deliverable())
   }
 
   /**
@@ -448,6 +451,7 @@ export class Queue implements LevelHost, ExpiryHost {
    */
   whenGettable(callback: (gettable: boolean) => void): void {
     if (this.gettable) callback(true)
+    else if (this.#backlog.available) this.#getters.push(callback)
     else this.#backlog.afterRead((read) => (read ? this.whenGettable(callback) : callback(false)))
   }
 
@@ -457,7 +461,7 @@ export class Queue implements LevelHost, ExpiryHost {
     const backlog = this.#backlog
     while (this.#expiry !== null && backlog.count > 0 && backlog.available && this.#headExpired());
     if (backlog.count === 0) this.counts.getEmpty++
-    if (backlog.count === 0 || !backlog.available) return undefined
+    if (backlog.count === 0 || !backlog.available || !this.#deliverable()) return undefined
     const entry = backlog.take()!
     if (noAck) this.counts.gotNoAck++
     else this.counts.got++
@@ -661,6 +665,21 @@ export class Queue implements LevelHost, ExpiryHost {
     return true
   }
 
+  /**
+   * Whether the next message, which is in memory, may be handed out. One that is on disk may come back after a crash: it
+   * is to say then that it was delivered before, so the disk must know of that first. It mostly does.
+   */
+  #deliverable(): boolean {
+    const entry = this.#backlog.peek()!
+    if (entry.stored !== Stored.written || entry.spilled) return true
+    return this.#backlog.logOf(entry).deliverable(entry.position, this.#nowDeliverable)
+  }
+
+  readonly #nowDeliverable = (): void => {
+    for (const getter of this.#getters.splice(0)) this.whenGettable(getter)
+    this.serve()
+  }
+
   #deliver(consumer: Consumer, entry: Entry): void {
     if (consumer.noAck) this.counts.deliveredNoAck++
     else this.counts.delivered++
@@ -671,6 +690,7 @@ export class Queue implements LevelHost, ExpiryHost {
   #handOut(entry: Entry, noAck: boolean): void {
     this.deliveredTotal++
     if (entry.redelivered) this.counts.redelivered++
+    if (entry.stored !== Stored.no && !entry.spilled) this.#backlog.logOf(entry).delivered(entry.position)
     if (noAck) {
       this.#settle(entry)
       return
@@ -678,7 +698,6 @@ export class Queue implements LevelHost, ExpiryHost {
     entry.state = EntryState.unacked
     this.#unackedCount++
     this.#unackedBytes += entry.message.bodyBytes
-    if (entry.stored !== Stored.no && !entry.spilled) this.#backlog.logOf(entry).delivered(entry.position)
     if (!entry.message.owned) this.#context.window.watch(entry)
   }
 
