@@ -112,7 +112,11 @@ async function start(config: Config): Promise<void> {
   process.on('uncaughtException', (error) => crash(log, error))
   let server: Server
   try {
-    server = await startServer({ ...serverOptions(config.values), logger: log.logger })
+    server = await startServer({
+      ...serverOptions(config.values),
+      logger: log.logger,
+      configuration: () => effectiveDocument(config),
+    })
   } catch (error) {
     if (!(error instanceof StartError)) throw error
     log.flush()
@@ -146,6 +150,7 @@ function serverOptions(values: Values): ServerOptions {
     consumerTimeoutMs: values['consumer-timeout'],
     consumerTimeoutResponse: values['consumer-timeout-response'],
     handshakeTimeoutMs: values['handshake-timeout'],
+    operatorPolicyChanges: values['operator-policy-changes'] === 'allowed',
     ...(values.host === null ? {} : { host: values.host }),
   }
 }

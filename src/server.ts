@@ -25,6 +25,10 @@ import { MemoryStore } from './store/memory/memory-store.ts'
 export interface ServerOptions extends ListenerOptions {
   /** The directory of the database; made if it is not there. Absent: everything is in memory, and gone at the end. */
   readonly dataDir?: string | undefined
+  /** Whether operator policies may be changed over the HTTP API. They may, unless this is false. */
+  readonly operatorPolicyChanges?: boolean | undefined
+  /** The settings that hold, for whoever asks the HTTP API: text, without passwords. */
+  readonly configuration?: (() => string) | undefined
   /** User, password and vhost that are made when the database is empty. */
   readonly defaultUser?: string | undefined
   readonly defaultPassword?: string | undefined
@@ -119,7 +123,14 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
 /** Opens the ports. */
 async function serve(options: ServerOptions, context: AmqpContext, logger: Logger): Promise<Server> {
   const { clock, store } = context.broker
-  const node = { name: NODE_NAME, version: VERSION, startedAt: clock.now(), dataDir: options.dataDir ?? null }
+  const node = {
+    name: NODE_NAME,
+    version: VERSION,
+    startedAt: clock.now(),
+    dataDir: options.dataDir ?? null,
+    operatorPolicyChanges: options.operatorPolicyChanges ?? true,
+    configuration: options.configuration ?? (() => ''),
+  }
   const listeners = await Listeners.open(options, context, node)
   return new RunningServer(context, listeners, store, logger)
 }
@@ -256,7 +267,7 @@ function amqpContext(options: ServerOptions, broker: Broker, turn: Turn): AmqpCo
       consumerTimeoutMs: options.consumerTimeoutMs ?? 0,
       consumerTimeoutCloses: options.consumerTimeoutResponse === 'close_channel',
       version: VERSION,
-      clusterName: NODE_NAME,
+      clusterName: () => broker.parameters.clusterName ?? NODE_NAME,
     },
   }
 }

@@ -54,7 +54,8 @@ export interface AmqpOptions {
   /** Whether one that waits longer ends the channel, rather than its consumer. */
   readonly consumerTimeoutCloses: boolean
   readonly version: string
-  readonly clusterName: string
+  /** The name of the broker, which may change. */
+  readonly clusterName: () => string
 }
 
 /** What all connections share. */

@@ -38,6 +38,11 @@ const SETTINGS = {
     default: null,
     defaultWords: 'every interface, IPv6 and IPv4',
   }),
+  'operator-policy-changes': choice({
+    purpose: 'Whether operator policies may be changed over the HTTP API.',
+    default: 'allowed',
+    words: ['allowed', 'refused'],
+  }),
   'log-level': choice({
     purpose: 'The least level that is logged.',
     default: 'info',

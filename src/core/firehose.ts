@@ -127,9 +127,9 @@ export class Firehose {
   }
 
   #tell(key: string, headers: FieldTable, content: Message | null): void {
-    const { codec, announce } = this.#context
+    const context = this.#context
     const body = content === null ? NO_BODY : Buffer.from(content.body.subarray(content.bodyStart, content.bodyEnd))
-    announce(codec.compose(TRACE_EXCHANGE, key, { headers }, body))
+    context.announce(context.codec.compose(TRACE_EXCHANGE, key, { headers }, body))
   }
 }
 

@@ -11,7 +11,7 @@ import { isObject, parseObject } from './body.ts'
 import { badRequest, fromBrokerError, HttpError, notAuthorised, notFound, type JsonObject } from './http-error.ts'
 import { cutToColumns, Listing } from './listing.ts'
 import { Rates } from './rates.ts'
-import { Reply, TextStream, type Answer, type Management, type Node, type Route } from './route.ts'
+import { Reply, Text, TextStream, type Answer, type Management, type Node, type Route } from './route.ts'
 import { LoopDelay } from './metrics/loop-delay.ts'
 import { metricsRoutes } from './metrics/metrics-routes.ts'
 import { routes } from './routes/routes.ts'
@@ -67,8 +67,16 @@ export class ManagementServer {
   private constructor({ broker, clock, node }: ManagementOptions) {
     this.#rates = new Rates(broker, clock)
     this.#loopDelay = new LoopDelay(clock)
-    this.#authentication = new Authentication(broker.access, broker.logins.http, clock)
-    this.#management = { broker, clock, node, rates: this.#rates, ages: this.#rates.ages, loopDelay: this.#loopDelay }
+    this.#authentication = new Authentication(broker.access, clock)
+    this.#management = {
+      broker,
+      clock,
+      node,
+      rates: this.#rates,
+      ages: this.#rates.ages,
+      loopDelay: this.#loopDelay,
+      authentication: this.#authentication,
+    }
     this.#app = this.#application([...routes, ...metricsRoutes('monitoring')])
     this.#scrapes = this.#application(metricsRoutes('nobody'))
   }
@@ -175,6 +183,7 @@ export class ManagementServer {
 
   async #serve(request: FastifyRequest, reply: FastifyReply, route: Route): Promise<FastifyReply> {
     if (!acceptable(request.headers.accept)) return reply.code(406).send()
+    if (!readable(request.headers['content-type'], route)) return reply.code(415).send()
     const bytes = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0)
     const query = queryOf(request)
     const answer = await route.handle({
@@ -184,6 +193,7 @@ export class ManagementServer {
       query,
       all: (parameter) => valuesOf(request, parameter),
       headers: request.headers,
+      address: request.ip,
       bytes,
       body: () => parseObject(bytes),
     })
@@ -254,6 +264,7 @@ async function send(reply: FastifyReply, answer: Answer, query: Readonly<Record<
     reply.code(answer.status).headers(answer.headers)
     return answer.body === undefined ? reply.send() : sendJson(reply, answer.body)
   }
+  if (answer instanceof Text) return reply.type('text/plain').send(answer.text)
   if (answer instanceof TextStream) {
     return reply.type(answer.type).send(Readable.from(answer.pieces))
   }
@@ -282,6 +293,12 @@ function queryOf(request: FastifyRequest): Readonly<Record<string, string | unde
     query[key] = Array.isArray(value) ? value.at(-1) : value
   }
   return query
+}
+
+/** Whether a body of this type is what the route takes. */
+function readable(type: string | undefined, { bodyTypes }: Route): boolean {
+  if (bodyTypes === undefined || type === undefined || type === '') return true
+  return bodyTypes.includes(type.split(';', 1)[0]!.trim().toLowerCase())
 }
 
 /** Everything is JSON, or metrics as text. RabbitMQ: who cannot take that is told so. */

@@ -38,6 +38,18 @@ export const healthRoutes: readonly Route[] = [
     needs: 'management',
     handle: (call) => vhostOf(call) && OK,
   },
+  {
+    method: 'GET',
+    path: `${CHECKS}/quorum-queues-without-elected-leaders/all-vhosts/pattern/:pattern`,
+    needs: 'management',
+    handle: () => OK,
+  },
+  {
+    method: 'GET',
+    path: `${CHECKS}/quorum-queues-without-elected-leaders/vhost/:vhost/pattern/:pattern`,
+    needs: 'management',
+    handle: (call) => vhostOf(call) && OK,
+  },
   { method: 'GET', path: `${CHECKS}/is-in-service`, needs: 'nobody', handle: () => OK },
   { method: 'GET', path: `${CHECKS}/ready-to-serve-clients`, needs: 'nobody', handle: () => OK },
   { method: 'GET', path: `${CHECKS}/below-node-connection-limit`, needs: 'nobody', handle: () => OK },
