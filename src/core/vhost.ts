@@ -16,7 +16,7 @@ import { BrokerError } from './errors.ts'
 import { Binding, bindingIdentity } from './exchange/binding.ts'
 import { createExchange } from './exchange/exchange-types.ts'
 import { DefaultExchange } from './exchange/default.ts'
-import { DelayedExchange } from './exchange/delayed.ts'
+import { Delaying, delaysMessages } from './exchange/delayed.ts'
 import { Delays } from './exchange/delays.ts'
 import { NO_KEYS, route, type Exchange, type ExchangeProperties } from './exchange/exchange.ts'
 import { Routes } from './exchange/routes.ts'
@@ -24,6 +24,7 @@ import type { InputWindow } from './input-window.ts'
 import type { Message } from './message.ts'
 import type { DelayedMessage, DelayLog, IdLog, PropertyCodec, QueueLog, Store } from './ports.ts'
 import { DeadLetters } from './queue/dead-letter.ts'
+import type { Entry } from './queue/entry.ts'
 import { Queue, type QueueContext, type QueueProperties } from './queue/queue.ts'
 import { queueRules } from './queue/rules.ts'
 import type { Effective, Governance, Policies } from './policies.ts'
@@ -159,7 +160,7 @@ export class VHost implements QueueContext {
   deleteExchange(exchange: Exchange): void {
     if (this.exchanges.get(exchange.name) !== exchange) return
     this.exchanges.delete(exchange.name)
-    if (exchange instanceof DelayedExchange) exchange.delays?.drop()
+    exchange.delaying?.drop()
     exchange.deduplication?.drop()
     if (exchange.durable) this.#context.remove(this.#exchangeDefinition(exchange))
     for (const binding of exchange.sourceBindings.values()) this.#dropBinding(binding)
@@ -288,6 +289,10 @@ export class VHost implements QueueContext {
     this.#deadLetters.add(queue, message, reason)
   }
 
+  deadLetterSurely(queue: Queue, entry: Entry, reason: DeathReason): void {
+    this.#deadLetters.add(queue, entry.message, reason, entry)
+  }
+
   queueUnused(queue: Queue): void {
     if (!this.replyQueues.delete(queue.name)) {
       this.deleteQueue(queue)
@@ -305,11 +310,15 @@ export class VHost implements QueueContext {
   }
 
   /** Delivers a message that has waited before an exchange. */
-  #release(exchange: DelayedExchange, delayed: DelayedMessage): void {
-    const { message, copies } = delayed
+  #release(exchange: Exchange, { message, copies }: DelayedMessage): void {
     const routes = new Routes()
     routes.begin()
-    exchange.release(delayed, () => route(exchange, message, routes, (name) => this.exchanges.get(name), copies))
+    const { deduplication } = exchange
+    if (deduplication !== null) deduplication.exempt = message
+    exchange.delaying!.release(message, () => {
+      route(exchange, message, routes, (name) => this.exchanges.get(name), copies)
+    })
+    if (deduplication !== null) deduplication.exempt = null
     deliver(routes, message, copies)
   }
 
@@ -355,7 +364,22 @@ export class VHost implements QueueContext {
     const args = effective.arguments
     const alternate = args.get('alternate-exchange')
     exchange.alternate = alternate?.type === 'longstr' ? alternate.value : null
-    if (this.#deduplicate(exchange, args)) this.#context.save(this.#exchangeDefinition(exchange))
+    const otherIds = this.#deduplicate(exchange, args)
+    const otherDelays = this.#delay(exchange, delaysMessages(exchange.type, exchange.arguments, effective.definition))
+    if (otherIds || otherDelays) this.#context.save(this.#exchangeDefinition(exchange))
+  }
+
+  /** Has an exchange delay messages, or no more. Returns whether it has a log for them that it had not. */
+  #delay(exchange: Exchange, active: boolean, delays?: number): boolean {
+    if (exchange.delaying !== null) exchange.delaying.active = active
+    if (exchange.delaying !== null || (!active && delays === undefined)) return false
+    // The exchanges that are always there have no record in which a log could be named.
+    const kept = exchange.durable && !PREDECLARED_NAMES.has(exchange.name)
+    const open = (stored: (due: number) => void): DelayLog => this.#context.store.delays(stored, kept, delays)
+    const waiting = new Delays(open, this.#context, (delayed) => this.#release(exchange, delayed))
+    exchange.delaying = new Delaying(waiting, this.#context.codec)
+    exchange.delaying.active = active
+    return kept && delays === undefined
   }
 
   /** Does as the arguments say about duplicates. Returns whether the exchange has another log, or one less. */
@@ -391,13 +415,12 @@ export class VHost implements QueueContext {
 
   #addExchange(name: string, properties: ExchangeProperties, delays?: number, ids?: number): Exchange {
     const exchange = createExchange(name, properties, this.#context.codec)
-    if (exchange instanceof DelayedExchange) {
-      const open = (stored: (due: number) => void): DelayLog =>
-        this.#context.store.delays(stored, exchange.durable, delays)
-      exchange.delays = new Delays(open, this.#context, (delayed) => this.#release(exchange, delayed))
+    if (name !== '') {
+      // With the logs that it had, whether its arguments ask for them or a policy, or a policy did.
+      const { arguments: args, definition } = this.effective(exchange)
+      this.#deduplicate(exchange, args, ids)
+      this.#delay(exchange, delaysMessages(exchange.type, exchange.arguments, definition), delays)
     }
-    // With the log that it had, whether its arguments ask for it or a policy.
-    if (name !== '') this.#deduplicate(exchange, this.effective(exchange).arguments, ids)
     this.#applyPolicies(exchange)
     this.exchanges.set(name, exchange)
     return exchange
@@ -438,7 +461,7 @@ export class VHost implements QueueContext {
       autoDelete,
       internal,
       arguments: args,
-      ...(exchange instanceof DelayedExchange ? { delays: exchange.delays!.id } : {}),
+      ...(exchange.delaying === null ? {} : { delays: exchange.delaying.id }),
       ...(ids === null ? {} : { ids: ids.id }),
     }
   }

@@ -1,5 +1,5 @@
 // Definitions files, made comparable between RabbitMQ's and ours: what may differ is written here, and nowhere else.
-import { items, type Body } from './api.ts'
+import { items, word, type Body } from './api.ts'
 
 /**
  * The differences that are allowed (docs/compatibility.md has them in words): versions and explanations at the head; more
@@ -11,7 +11,7 @@ export function compared(file: Body): unknown {
   return {
     users: rows(file['users']),
     vhosts: items(file['vhosts'])
-      .map((vhost) => vhost['name'])
+      .map((vhost) => word(vhost['name']))
       .toSorted(),
     permissions: rows(file['permissions']),
     topic_permissions: rows(file['topic_permissions']),
@@ -40,7 +40,7 @@ function rows(list: Body | readonly Body[] | undefined): readonly string[] {
 }
 
 function without(row: Body, key: string): Body {
-  return Object.fromEntries(Object.entries(row).filter(([name]) => name !== key)) as unknown as Body
+  return Object.fromEntries(Object.entries(row).filter(([name]) => name !== key))
 }
 
 /** The same with its keys in order. RabbitMQ writes an empty object as an empty list now and then. */

@@ -6,8 +6,9 @@ import { BrokerError } from '../../core/errors.ts'
 import { exchangeTypes } from '../../core/exchange/exchange-types.ts'
 import type { VHost } from '../../core/vhost.ts'
 import { booleanField, isObject, objectField, objectsField, stringField } from '../body.ts'
-import { badRequest, type Json, type JsonObject } from '../http-error.ts'
+import { badRequest, fromBrokerError, type Json, type JsonObject } from '../http-error.ts'
 import { jsonTable } from '../json-table.ts'
+import { durably } from '../route.ts'
 import { putOwnedParameter } from '../routes/parameters.ts'
 import { policyOf, putPolicy } from '../routes/policies.ts'
 import { userLimitsOf, vhostLimitsOf } from '../routes/limits.ts'
@@ -30,10 +31,42 @@ const SLICE_MS = 8
 const INERT_POLICY_KEYS = /^(ha-|federation-)/
 
 /**
+ * Imports a file: all of it, or into one vhost what is for one. Comes back when it is on disk, with what could not be
+ * honoured, which the log has too.
+ * @throws HttpError 400 for whatever is wrong with the file; what came before that stays
+ */
+export async function importDefinitions(
+  broker: Broker,
+  file: JsonObject,
+  only: VHost | null,
+): Promise<readonly Note[]> {
+  if (only === null) assertForAll(file)
+  const bringing = new Import(broker, only)
+  try {
+    await durably(broker, () => bringing.run(file))
+  } catch (error) {
+    if (!(error instanceof BrokerError)) throw error
+    // RabbitMQ: whatever is wrong with a file is a bad request.
+    throw error.code === 'internal-error' ? fromBrokerError(error) : badRequest(error.message)
+  } finally {
+    for (const note of bringing.notes) broker.logger.warn({ ...note }, 'a definition was not honoured')
+  }
+  return bringing.notes
+}
+
+function assertForAll(file: JsonObject): void {
+  for (const key of ['queues', 'exchanges', 'bindings']) {
+    if (objectsField(file, key).some((one) => typeof one['vhost'] !== 'string')) {
+      throw badRequest(`a definition in ${key} names no vhost: this is a file for one vhost, not for all`)
+    }
+  }
+}
+
+/**
  * Imports files. What can be changed is overwritten; queues, exchanges and bindings that exist stay as they are; nothing
  * is deleted.
  */
-export class Import {
+class Import {
   readonly notes: Note[] = []
   readonly #broker: Broker
   /** The vhost that all goes into; null for a file that names them. */

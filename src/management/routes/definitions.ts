@@ -1,12 +1,9 @@
 // Definitions: everything that is declared, out to a file and back in (RabbitMQ's format, 3.x and 4.x).
-import { BrokerError } from '../../core/errors.ts'
-import type { VHost } from '../../core/vhost.ts'
 import { allSections, fileOf, vhostSections, type File } from '../definitions/file.ts'
-import { Import, type Note } from '../definitions/import.ts'
-import { objectsField } from '../body.ts'
-import { badRequest, fromBrokerError, type JsonObject } from '../http-error.ts'
+import { importDefinitions, type Note } from '../definitions/import.ts'
+import { badRequest, type JsonObject } from '../http-error.ts'
 import { uploaded } from '../multipart.ts'
-import { durably, NO_CONTENT, Reply, TextStream, vhostOf, type Answer, type Call, type Route } from '../route.ts'
+import { NO_CONTENT, Reply, TextStream, vhostOf, type Answer, type Call, type Route } from '../route.ts'
 
 /** A file with definitions may be larger than other bodies. */
 const BODY_BYTES_MAX = 50_000_000
@@ -52,18 +49,13 @@ function known(header: string | string[] | undefined, etag: string): boolean {
 
 async function importAll(call: Call) {
   const { fields, redirect } = definitionsOf(call)
-  for (const key of ['queues', 'exchanges', 'bindings']) {
-    if (objectsField(fields, key).some((one) => typeof one['vhost'] !== 'string')) {
-      throw badRequest(`a definition in ${key} names no vhost: this is a file for one vhost, not for all`)
-    }
-  }
-  return answered(call, await imported(call, fields, null), redirect)
+  return answered(call, await importDefinitions(call.broker, fields, null), redirect)
 }
 
 async function importVHost(call: Call) {
   const vhost = vhostOf(call)
   const { fields, redirect } = definitionsOf(call)
-  return answered(call, await imported(call, fields, vhost), redirect)
+  return answered(call, await importDefinitions(call.broker, fields, vhost), redirect)
 }
 
 /** The file: the body itself, or a part of a form. */
@@ -71,22 +63,6 @@ function definitionsOf(call: Call): { readonly fields: JsonObject; readonly redi
   const type = call.headers['content-type']
   if (typeof type === 'string' && type.startsWith('multipart/form-data')) return uploaded(type, call.bytes)
   return { fields: call.body(), redirect: undefined }
-}
-
-/** Returns what could not be honoured. */
-async function imported(call: Call, fields: JsonObject, only: VHost | null): Promise<readonly Note[]> {
-  const { broker } = call
-  const bringing = new Import(broker, only)
-  try {
-    await durably(broker, () => bringing.run(fields))
-  } catch (error) {
-    if (!(error instanceof BrokerError)) throw error
-    // RabbitMQ: whatever is wrong with a file is a bad request.
-    throw error.code === 'internal-error' ? fromBrokerError(error) : badRequest(error.message)
-  } finally {
-    for (const note of bringing.notes) broker.logger.warn({ ...note }, 'a definition was not honoured')
-  }
-  return bringing.notes
 }
 
 /**
