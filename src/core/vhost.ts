@@ -9,6 +9,7 @@ import type {
   QueueDefinition,
   VHostDefinition,
 } from './definitions.ts'
+import type { Announcements, Outlet } from './announcements.ts'
 import { MessageCounts, type Churn, type DeathCounts, type DeathReason } from './counts.ts'
 import { ExchangeDeduplication } from './deduplication/exchange-deduplication.ts'
 import { exchangeDeduplication } from './deduplication/rules.ts'
@@ -18,11 +19,12 @@ import { createExchange } from './exchange/exchange-types.ts'
 import { DefaultExchange } from './exchange/default.ts'
 import { Delaying, delaysMessages } from './exchange/delayed.ts'
 import { Delays } from './exchange/delays.ts'
+import { Firehose, TRACE_EXCHANGE } from './firehose.ts'
 import { NO_KEYS, route, type Exchange, type ExchangeProperties } from './exchange/exchange.ts'
 import { Routes } from './exchange/routes.ts'
 import type { InputWindow } from './input-window.ts'
 import type { Message } from './message.ts'
-import type { DelayedMessage, DelayLog, IdLog, PropertyCodec, QueueLog, Store } from './ports.ts'
+import type { DelayedMessage, DelayLog, IdLog, MessageCodec, QueueLog, Store } from './ports.ts'
 import { DeadLetters } from './queue/dead-letter.ts'
 import type { Entry } from './queue/entry.ts'
 import { Queue, type QueueContext, type QueueProperties } from './queue/queue.ts'
@@ -36,7 +38,10 @@ export interface VHostContext {
   readonly store: Pick<Store, 'log' | 'spill' | 'delays' | 'ids' | 'whenDurable'>
   /** Whether the process is short of memory. */
   readonly memoryTight: boolean
-  readonly codec: PropertyCodec
+  readonly codec: MessageCodec
+  readonly announcements: Announcements
+  /** The node's name, as `leveret@host`. */
+  readonly nodeName: string
   readonly policies: Pick<Policies, 'effective'>
   readonly clock: Clock
   readonly window: InputWindow
@@ -58,7 +63,7 @@ const PREDECLARED: readonly (readonly [name: string, type: string, internal: boo
   ['amq.topic', 'topic', false],
   ['amq.headers', 'headers', false],
   ['amq.match', 'headers', false],
-  ['amq.rabbitmq.trace', 'topic', true],
+  [TRACE_EXCHANGE, 'topic', true],
 ]
 
 const PREDECLARED_NAMES: ReadonlySet<string> = new Set(['', ...PREDECLARED.map(([name]) => name)])
@@ -73,7 +78,7 @@ export interface BindingTerms {
 }
 
 /** Owns names. Whether somebody may do what is asked is decided before (Session); what it means is done here. */
-export class VHost implements QueueContext {
+export class VHost implements QueueContext, Outlet {
   readonly name: string
   /** What the vhost is kept as. */
   definition: VHostDefinition
@@ -86,6 +91,8 @@ export class VHost implements QueueContext {
   /** What direct replies are delivered through: reached by the default exchange and by nothing else. */
   readonly replyQueues = new Map<string, Queue>()
   readonly window: InputWindow
+  /** Traces what happens here; null when that is switched off. */
+  firehose: Firehose | null = null
   readonly #context: VHostContext
   readonly #deadLetters: DeadLetters
   /** What queues have refused, as long as there are exchanges that must know. */
@@ -146,6 +153,26 @@ export class VHost implements QueueContext {
     const queue = this.queues.get(name)
     if (queue === undefined) throw new BrokerError('not-found', `no queue '${name}' in vhost '${this.name}'`)
     return queue
+  }
+
+  /** Switches the firehose on or off. Those who are connected are told by the broker. */
+  trace(on: boolean): void {
+    const { announcements, codec, nodeName: node } = this.#context
+    const heard = (): boolean => (this.exchanges.get(TRACE_EXCHANGE)?.sourceBindings.size ?? 0) > 0
+    const announce = (message: Message): void => announcements.add(this, message)
+    this.firehose = on ? new Firehose({ vhost: this.name, node, codec, heard, announce }) : null
+  }
+
+  /** Publishes a message of the broker's own. Nobody is told whether anybody gets it. */
+  publishOwn(message: Message): void {
+    const exchange = this.exchanges.get(message.exchange)
+    if (exchange === undefined) return
+    const routes = new Routes()
+    routes.begin()
+    route(exchange, message, routes, (name) => this.exchanges.get(name))
+    exchange.publishedIn++
+    exchange.publishedOut += routes.length
+    deliver(routes, message, NO_KEYS)
   }
 
   /** Adds an exchange that does not exist yet. */
@@ -236,7 +263,7 @@ export class VHost implements QueueContext {
     return this.#context.clock
   }
 
-  get codec(): PropertyCodec {
+  get codec(): MessageCodec {
     return this.#context.codec
   }
 
@@ -286,6 +313,7 @@ export class VHost implements QueueContext {
   }
 
   deadLetter(queue: Queue, message: Message, reason: DeathReason): void {
+    this.firehose?.deadLettered(message, queue.name, reason, queue.rules.deadLetterExchange ?? '')
     this.#deadLetters.add(queue, message, reason)
   }
 
