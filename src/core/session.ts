@@ -274,6 +274,13 @@ export class Session implements QueueOwner {
     const queue = this.vhost.queues.get(name)
     if (queue === undefined) return 0
     this.#assertMine(queue)
+    if ((ifUnused || ifEmpty) && queue.rules.type === 'quorum') {
+      throw new BrokerError(
+        'not-implemented',
+        `cannot delete queue '${name}' in vhost '${this.vhost.name}'. queue.delete operations with ` +
+          `${ifUnused ? 'if-unused' : 'if-empty'} flag set are not supported by quorum queues`,
+      )
+    }
     if (ifEmpty && queue.readyCount > 0) {
       throw new BrokerError('precondition-failed', `queue '${name}' in vhost '${this.vhost.name}' not empty`)
     }

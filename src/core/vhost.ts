@@ -24,6 +24,7 @@ import type { InputWindow } from './input-window.ts'
 import type { Message } from './message.ts'
 import type { DelayedMessage, DelayLog, IdLog, PropertyCodec, QueueLog, Store } from './ports.ts'
 import { DeadLetters } from './queue/dead-letter.ts'
+import type { Entry } from './queue/entry.ts'
 import { Queue, type QueueContext, type QueueProperties } from './queue/queue.ts'
 import { queueRules } from './queue/rules.ts'
 import type { Effective, Governance, Policies } from './policies.ts'
@@ -286,6 +287,10 @@ export class VHost implements QueueContext {
 
   deadLetter(queue: Queue, message: Message, reason: DeathReason): void {
     this.#deadLetters.add(queue, message, reason)
+  }
+
+  deadLetterSurely(queue: Queue, entry: Entry, reason: DeathReason): void {
+    this.#deadLetters.add(queue, entry.message, reason, entry)
   }
 
   queueUnused(queue: Queue): void {

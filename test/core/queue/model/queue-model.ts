@@ -35,7 +35,9 @@ export class ModelEntry {
   readonly publishedAt: Moment
   deliveredAt: Moment = NEVER
   settledAt: Moment = NEVER
-  /** What its next delivery must say; `maybe` after a crash that may have cost the mark, or found it ahead. */
+  /** Whether it was delivered while the disk took nothing. */
+  untold = false
+  /** What its next delivery must say; `maybe` after a crash, which may find the mark ahead. */
   redelivered: boolean | 'maybe' = false
   /** How often it was tried in vain, each time; null when that was not known to the disk for sure. */
   attempts: Attempts[] | null = []
@@ -139,10 +141,13 @@ export class ModelQueue {
   }
 
   /** Hands out what is next, and says how it must look. */
-  deliver(noAck: boolean, now: Moment): ModelEntry {
+  deliver(noAck: boolean, now: Moment, untold: boolean): ModelEntry {
     const entry = this.ready.shift()
     assert(entry, `${this.name} delivers although nothing is ready`)
-    if (entry.deliveredAt === NEVER) entry.deliveredAt = now
+    if (entry.deliveredAt === NEVER) {
+      entry.deliveredAt = now
+      entry.untold = untold
+    }
     if (noAck) entry.settledAt = now
     else this.unacked.add(entry)
     return entry
@@ -217,16 +222,12 @@ export class ModelQueue {
       // What came after that moment has not happened.
       entry.settledAt = NEVER
       entry.letter = null
-      entry.attempts = (entry.attempts ?? []).filter(({ at }) => at <= known)
-      if (entry.deliveredAt <= known) {
-        entry.redelivered = true
-        // What was out, and nothing more is known of, has failed once.
-        if (entry.attempts.length === 0) entry.attempts = [{ at: known, failed: 1, acquired: 1 }]
-      } else {
-        entry.deliveredAt = NEVER
-        if (!clean) entry.redelivered = 'maybe'
-        if (entry.redelivered === 'maybe') entry.attempts = null
-      }
+      // A delivery is known after a crash, however short before it was; only not if the disk could not be told.
+      if (entry.deliveredAt !== NEVER && (!entry.untold || clean)) entry.redelivered = true
+      else if (!clean) entry.redelivered = 'maybe'
+      entry.deliveredAt = NEVER
+      entry.untold = false
+      entry.attempts = attemptsKnown(entry, known)
     }
     this.#sizesDoubtful ||= this.#sizesGuessed
   }
@@ -255,4 +256,11 @@ export class ModelQueue {
     const max = this.rules.priorityMax
     return Math.min(b.traits.priority, max) - Math.min(a.traits.priority, max) || a.position - b.position
   }
+}
+
+/** What is known after a restart of how often a message was tried in vain: what was out has failed once at least. */
+function attemptsKnown({ attempts, redelivered }: ModelEntry, known: Moment): Attempts[] | null {
+  const written = (attempts ?? []).filter(({ at }) => at <= known)
+  if (written.length > 0 || redelivered === false) return written
+  return redelivered === true ? [{ at: known, failed: 1, acquired: 1 }] : null
 }
