@@ -90,7 +90,15 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
   try {
     const { loopbackUsers } = options
     const resources = { limits: resourceLimits(options), readings: resourceReadings(options.dataDir) }
-    const broker = new Broker({ store, clock, codec: amqpPropertyCodec, logger, loopbackUsers, resources })
+    const broker = new Broker({
+      store,
+      clock,
+      codec: amqpPropertyCodec,
+      nodeName: NODE_NAME,
+      logger,
+      loopbackUsers,
+      resources,
+    })
     troubles.broker = broker
     broker.load(definitions)
     if (options.loadDefinitions !== undefined) {
