@@ -206,7 +206,7 @@ export interface Traits {
 }
 
 /** Draws what a message of this route has. */
-export function traitsFor({ priorityMax, delays }: Route, random: Random): Traits {
+function traitsFor({ priorityMax, delays }: Route, random: Random): Traits {
   if (priorityMax !== undefined) return { priority: random.int(0, priorityMax) }
   if (delays !== undefined) return { delayMs: random.pick(delays) }
   return { headers: random.chance(0.1) }

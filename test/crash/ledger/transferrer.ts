@@ -55,20 +55,19 @@ export class Transferrer implements Actor, Holder {
     }
   }
 
-  /** Starts a transaction once enough has come, unless one is under way. */
+  /** Has one transaction follow the other for as long as there is something to take. */
   #goOn(): void {
-    if (this.#busy || this.#out.size === 0) return
+    if (this.#busy) return
     this.#busy = true
-    this.#transfer().then(
-      () => {
-        this.#busy = false
-        this.#goOn()
-      },
-      (error: unknown) => {
-        // The connection has ended, and with it the channel.
-        if (!(error instanceof ConnectionLostError)) this.#end(Promise.reject(error as Error))
-      },
-    )
+    this.#transferAll().catch((error: unknown) => {
+      // The connection has ended, and with it the channel.
+      if (!(error instanceof ConnectionLostError)) this.#load.ledger.fault('broker', String(error))
+    })
+  }
+
+  async #transferAll(): Promise<void> {
+    while (this.#out.size > 0) await this.#transfer()
+    this.#busy = false
   }
 
   async #transfer(): Promise<void> {

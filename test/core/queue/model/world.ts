@@ -1,7 +1,6 @@
 // A broker with its real store on a disk that forgets, and beside it the model of what must be true.
 import { strict as assert } from 'node:assert'
 import { Transaction } from '../../../../src/amqp/transaction.ts'
-import type { DelayedExchange } from '../../../../src/core/exchange/delayed.ts'
 import type { Message } from '../../../../src/core/message.ts'
 import type { Publisher } from '../../../../src/core/ports.ts'
 import type { Entry } from '../../../../src/core/queue/entry.ts'
@@ -291,7 +290,7 @@ export class World implements Publisher {
         `the counts of ${queue.name}`,
       )
     }
-    const delayed = this.#life.session.vhost.exchanges.get(DELAYED_EXCHANGE) as DelayedExchange
+    const delayed = this.#life.session.vhost.exchanges.get(DELAYED_EXCHANGE)!
     assert.equal(delayed.delayedCount, this.#model.delayedCount, 'the count of messages that wait')
   }
 
