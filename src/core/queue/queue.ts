@@ -361,7 +361,8 @@ export class Queue implements LevelHost, ExpiryHost {
   #takeBack(entry: Entry): void {
     entry.state = EntryState.ready
     this.#backlog.giveBack(entry)
-    if (entry.details !== null) this.#expiry?.watch(entry)
+    // It may have been handed out as it came, and have waited for the first time only now.
+    if (entry.details !== null && entry.details.deadline !== Infinity) this.#mortality().watch(entry)
   }
 
   /** Counts a delivery that came to nothing. Returns whether the message does not come back, or not yet. */
