@@ -234,8 +234,8 @@ export class Channel implements ChannelView, TransactionHost, DeliveryHolder {
   #requeue(tag: number | bigint, multiple: boolean, failed: boolean): void {
     const queues = new Set<Queue>()
     this.#take(tag, multiple, (entry, consumer) => requeueEntry(entry, consumer, queues, failed))
-    this.#returnCredit()
     for (const queue of queues) queue.takenBack()
+    this.#returnCredit()
   }
 
   /** What a commit delivers. Part of TransactionHost, as are the next two. */

@@ -318,7 +318,7 @@ export class Queue implements LevelHost, ExpiryHost {
   #takeBack(entry: Entry): void {
     entry.state = EntryState.ready
     this.#backlog.giveBack(entry)
-    if (entry.details !== null) this.#expiry?.watch(entry)
+    if (entry.details !== null && entry.details.deadline < Infinity) this.#mortality().watch(entry)
   }
 
   /** Counts a delivery that came to nothing. Returns whether the message does not come back, or not yet. */
@@ -382,8 +382,9 @@ export class Queue implements LevelHost, ExpiryHost {
 
   /** Messages that were requeued are all back: they are delivered, or dropped if the queue has grown too long. */
   takenBack(): void {
-    this.serve()
+    // RabbitMQ: also what a consumer could take at once is dropped when it is too much.
     if (this.#ruled) this.#dropSurplus()
+    this.serve()
   }
 
   /** Delivers what waits, for as long as a consumer is ready and the messages are in memory. */
