@@ -6,6 +6,7 @@ import { loadConfig, type Config } from './config/config.ts'
 import { defaultWords, effectiveDocument, helpLine } from './config/document.ts'
 import { KEYS, type Values } from './config/schema.ts'
 import { ConfigError } from './config/setting.ts'
+import { tlsSettings } from './config/tls.ts'
 import { ctlCompletions, withCtlCommands } from './ctl/command-line.ts'
 import { nearest } from './lib/nearest.ts'
 import { VERSION } from './lib/version.ts'
@@ -81,6 +82,7 @@ function completions(current: string, argv: Readonly<Record<string, unknown>>): 
 
 function settingOptions(command: Argv): Argv {
   command.option('config', { type: 'string', describe: 'YAML file with settings' })
+  command.option('rabbitmq-conf', { type: 'string', describe: "RabbitMQ's file with settings, or a directory of them" })
   for (const key of KEYS) {
     command.option(key, { type: 'string', describe: helpLine(key), defaultDescription: defaultWords(key) })
   }
@@ -111,7 +113,11 @@ async function start(config: Config): Promise<void> {
   process.on('uncaughtException', (error) => crash(log, error))
   let server: Server
   try {
-    server = await startServer({ ...serverOptions(config.values), logger: log.logger })
+    server = await startServer({
+      ...serverOptions(config.values),
+      logger: log.logger,
+      configuration: () => effectiveDocument(config),
+    })
   } catch (error) {
     if (!(error instanceof StartError)) throw error
     log.flush()
@@ -121,6 +127,8 @@ async function start(config: Config): Promise<void> {
   if (config.sources['default-user'] !== 'default' && config.sources['default-pass'] === 'default') {
     log.logger.warn({ setting: 'default-pass' }, 'a default user was named, but has the password that everybody knows')
   }
+  if (config.ignored.length > 0)
+    log.logger.warn({ keys: config.ignored }, 'settings of RabbitMQ that mean nothing here')
   announce(server, log)
 }
 
@@ -130,10 +138,12 @@ function serverOptions(values: Values): ServerOptions {
     port: values.port,
     managementPort: values['management-port'],
     prometheusPort: values['prometheus-port'],
+    ...tlsSettings(values),
     ...(values['management-host'] === null ? {} : { managementHost: values['management-host'] }),
     defaultUser: values['default-user'],
     defaultPassword: values['default-pass'],
     defaultVhost: values['default-vhost'],
+    ...(values['load-definitions'] === null ? {} : { loadDefinitions: values['load-definitions'] }),
     loopbackUsers: values['loopback-users'],
     frameMax: values['frame-max'],
     channelMax: values['channel-max'],
@@ -144,6 +154,7 @@ function serverOptions(values: Values): ServerOptions {
     consumerTimeoutMs: values['consumer-timeout'],
     consumerTimeoutResponse: values['consumer-timeout-response'],
     handshakeTimeoutMs: values['handshake-timeout'],
+    operatorPolicyChanges: values['operator-policy-changes'] === 'allowed',
     ...(values.host === null ? {} : { host: values.host }),
   }
 }

@@ -2,8 +2,10 @@
 import type { Socket } from 'node:net'
 import type { AlarmListener } from '../core/alarms.ts'
 import type { User } from '../core/access.ts'
+import type { TlsView } from '../core/clients.ts'
 import type { Broker } from '../core/broker.ts'
 import { BrokerError } from '../core/errors.ts'
+import type { TracedClient } from '../core/firehose.ts'
 import type { Session } from '../core/session.ts'
 import type { Timer } from '../lib/clock.ts'
 import { isLoopback } from '../lib/loopback.ts'
@@ -52,7 +54,8 @@ export interface AmqpOptions {
   /** Whether one that waits longer ends the channel, rather than its consumer. */
   readonly consumerTimeoutCloses: boolean
   readonly version: string
-  readonly clusterName: string
+  /** The name of the broker, which may change. */
+  readonly clusterName: () => string
 }
 
 /** What all connections share. */
@@ -63,6 +66,13 @@ export interface AmqpContext {
   readonly options: AmqpOptions
   /** Every open connection. Kept by the connections. */
   readonly connections: Set<Connection>
+}
+
+/** What TLS knows of a connection. */
+export interface Security {
+  readonly facts: TlsView
+  /** The user that the client's certificate names; null when it gave none that is valid and names one. */
+  readonly user: string | null
 }
 
 /** What the client said of itself, as far as the server acts on it. */
@@ -83,7 +93,7 @@ export type ConnectionState =
 const HEARTBEAT = [8, 0, 0, 0, 0, 0, 0, 0xce] as const
 
 /** Owns the socket's two sides, the state and the channels. What a client sends wrong throws up to `#data` and no further. */
-export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
+export class Connection implements FrameSink, AlarmListener, HeartbeatPeer, TracedClient {
   readonly context: AmqpContext
   readonly options: AmqpOptions
   readonly peer: Peer
@@ -102,6 +112,8 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
   claimedUser = ''
   /** This side of the socket, as the client sees it. */
   readonly local: { readonly address: string; readonly port: number }
+  /** Null when the connection is not encrypted. */
+  readonly tls: TlsView | null
   /** Milliseconds since 1970. */
   readonly connectedAt: number
   channelMax: number
@@ -131,12 +143,15 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
   /** Whether the client must read before it is read from. */
   #choked = false
 
-  constructor(socket: Socket, context: AmqpContext) {
+  /** `security` is there when the socket is encrypted. */
+  constructor(socket: Socket, context: AmqpContext, security: Security | null = null) {
     this.context = context
     this.options = context.options
     this.channelMax = context.options.channelMax
     this.#socket = socket
-    this.peer = { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0, certificateName: null }
+    const certificateName = security?.user ?? null
+    this.peer = { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0, certificateName }
+    this.tls = security?.facts ?? null
     this.local = { address: socket.localAddress ?? '', port: socket.localPort ?? 0 }
     this.connectedAt = context.broker.clock.now()
     this.writer = new SocketWriter(socket, context.turn, context.slabs, () => this.#drained())
@@ -242,8 +257,20 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
   opened(session: Session): void {
     this.#session = session
     this.state = 'running'
+    session.origin = this
+    if (session.vhost.firehose !== null) this.tracingChanged(true)
     this.#view = new AmqpConnectionView(this, session)
     this.context.broker.connectionOpened(this.#view)
+  }
+
+  /** The channel that is at work: what is traced is done while its frames are read. */
+  get channelNumber(): number {
+    return this.#lastChannel?.number ?? 0
+  }
+
+  tracingChanged(on: boolean): void {
+    this.deliveries.watched = on
+    for (const channel of this.#channels.values()) channel.tracingChanged(on)
   }
 
   /** The user of the session, once there is one. */
@@ -494,7 +521,9 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
     } catch (error) {
       throw atMethod(error, method)
     }
-    this.#channels.set(number, new Channel(number, this, this.#session))
+    const channel = new Channel(number, this, this.#session)
+    if (this.#session.vhost.firehose !== null) channel.tracingChanged(true)
+    this.#channels.set(number, channel)
     this.context.broker.churn.channelsOpened++
     writeChannelOpenOk(this.writer, number)
   }

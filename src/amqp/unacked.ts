@@ -29,6 +29,11 @@ export class Unacked {
     return this.#live
   }
 
+  /** The lowest tag that is outstanding. */
+  get first(): number | undefined {
+    return this.#tags[this.#head]
+  }
+
   add(tag: number, entry: Entry, consumer: ChannelConsumer | null): void {
     this.#tags.push(tag)
     this.#entries.push(entry)

@@ -3,12 +3,14 @@ import type { Clock } from '../lib/clock.ts'
 import type { Logger } from '../lib/log.ts'
 import { Access, type User } from './access.ts'
 import { Alarms } from './alarms.ts'
+import { Announcements } from './announcements.ts'
 import type { ConnectionView } from './clients.ts'
-import { Churn, MessageSizes } from './counts.ts'
+import { Churn, DeathCounts, Histogram, SIZE_BOUNDS } from './counts.ts'
 import type { Definition, VHostDefinition } from './definitions.ts'
 import { BrokerError } from './errors.ts'
 import { InputWindow } from './input-window.ts'
 import { Pace } from './pace.ts'
+import { Parameters } from './parameters.ts'
 import { PublishRates } from './publish-rates.ts'
 import { Policies } from './policies.ts'
 import { Quotas } from './quotas.ts'
@@ -24,6 +26,8 @@ export interface BrokerOptions {
   readonly clock: Clock
   readonly codec: MessageCodec
   readonly logger: Logger
+  /** The node's name, as `leveret@host`. */
+  readonly nodeName?: string | undefined
   readonly loopbackUsers?: readonly string[] | undefined
   readonly resources: { readonly limits: ResourceLimits; readonly readings: ResourceReadings }
 }
@@ -44,6 +48,7 @@ export class Broker implements VHostContext {
   readonly access: Access
   readonly policies: Policies
   readonly quotas: Quotas
+  readonly parameters: Parameters
   readonly alarms = new Alarms()
   readonly pace: Pace
   readonly rates: PublishRates
@@ -54,7 +59,12 @@ export class Broker implements VHostContext {
   /** Who is connected, by name. Kept by the front ends, through `connectionOpened` and `connectionClosed`. */
   readonly connections = new Map<string, ConnectionView>()
   readonly churn = new Churn()
-  readonly sizes = new MessageSizes()
+  readonly announcements = new Announcements()
+  readonly nodeName: string
+  /** The bodies of published messages, in bytes. */
+  readonly sizes = new Histogram(SIZE_BOUNDS)
+  /** What queues gave up, by their type. */
+  readonly #deaths = new Map<string, DeathCounts>()
   /** Why channels and connections were closed of late. */
   readonly recentErrors = new RecentErrors()
   /** Counts what was enlisted to be kept: a command that moved it is answered when that is on disk. */
@@ -65,11 +75,13 @@ export class Broker implements VHostContext {
     this.store = options.store
     this.clock = options.clock
     this.codec = options.codec
+    this.nodeName = options.nodeName ?? 'leveret@localhost'
     this.logger = options.logger
     this.pace = new Pace(options.clock, options.store)
     const { limits, readings } = options.resources
     this.resources = new Resources(limits, readings, this.alarms, options.logger)
     this.policies = new Policies(this, (vhost) => this.vhosts.get(vhost)?.policiesChanged())
+    this.parameters = new Parameters(this)
     this.rates = new PublishRates(options.clock)
     this.quotas = new Quotas(this, this.rates)
     this.access = new Access({
@@ -94,7 +106,11 @@ export class Broker implements VHostContext {
     this.access.load(definitions)
     this.policies.load(definitions)
     this.quotas.load(definitions)
-    for (const definition of definitions) if (definition.kind === 'vhost') this.#addVHost(definition)
+    this.parameters.load(definitions)
+    for (const definition of definitions) {
+      // RabbitMQ: the firehose is off after a restart.
+      if (definition.kind === 'vhost') this.#addVHost({ ...definition, tracing: false })
+    }
     for (const kind of ['exchange', 'queue', 'binding'] as const) {
       for (const definition of definitions) {
         if (definition.kind === kind) this.vhosts.get(definition.vhost)?.restore(definition)
@@ -166,7 +182,10 @@ export class Broker implements VHostContext {
 
   /** Replaces what is kept of a vhost beside its contents. */
   updateVHost(vhost: VHost, changes: Partial<Omit<VHostDefinition, 'kind' | 'name'>>): void {
+    const traced = vhost.definition.tracing ?? false
     vhost.definition = { ...vhost.definition, ...changes }
+    const tracing = vhost.definition.tracing ?? false
+    if (tracing !== traced) this.#trace(vhost, tracing)
     this.save(vhost.definition)
   }
 
@@ -188,8 +207,15 @@ export class Broker implements VHostContext {
     this.access.vhostDeleted(name)
     this.policies.vhostDeleted(name)
     this.quotas.vhostDeleted(name)
+    this.parameters.vhostDeleted(name)
     this.remove(vhost.definition)
     this.topologyChanged()
+  }
+
+  deaths(queueType: string): DeathCounts {
+    let deaths = this.#deaths.get(queueType)
+    if (deaths === undefined) this.#deaths.set(queueType, (deaths = new DeathCounts()))
+    return deaths
   }
 
   get memoryTight(): boolean {
@@ -208,6 +234,13 @@ export class Broker implements VHostContext {
   remove(definition: Definition): void {
     this.durableChanges++
     this.store.remove(definition)
+  }
+
+  #trace(vhost: VHost, on: boolean): void {
+    vhost.trace(on)
+    this.topologyChanged()
+    for (const session of this.sessions) if (session.vhost === vhost) session.origin?.tracingChanged(on)
+    this.logger.info({ vhost: vhost.name, tracing: on }, 'the firehose was switched')
   }
 
   #addVHost(definition: VHostDefinition): VHost {

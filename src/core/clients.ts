@@ -20,7 +20,8 @@ export interface ConnectionView {
   readonly peerPort: number
   readonly host: string
   readonly port: number
-  readonly tls: boolean
+  /** Null when the connection is not encrypted. */
+  readonly tls: TlsView | null
   /** Milliseconds since 1970. */
   readonly connectedAt: number
   /** How the client logged in: `PLAIN` and others. */
@@ -37,6 +38,16 @@ export interface ConnectionView {
   closeByOperator(reason: string): void
 }
 
+/** How a connection is encrypted, in RabbitMQ's words: `tlsv1.3`, `any`, `aes_256_gcm`, `aead`. */
+export interface TlsView {
+  readonly protocol: string
+  readonly keyExchange: string
+  readonly cipher: string
+  readonly hash: string
+  /** The client's certificate; null when it gave none. */
+  readonly peer: { readonly subject: string; readonly issuer: string; readonly validity: string } | null
+}
+
 /** One channel (or what comes closest in another protocol). */
 export interface ChannelView {
   readonly number: number
@@ -49,6 +60,9 @@ export interface ChannelView {
   /** The prefetch of all consumers together; 0 is no limit. */
   readonly globalPrefetch: number
   readonly unackedCount: number
+  /** The tag of the oldest delivery that waits for an acknowledgement, and the tag that the next delivery will have. */
+  readonly firstUnackedTag: number
+  readonly nextDeliveryTag: number
   /** Publishes that wait for their confirm. */
   readonly unconfirmedCount: number
   readonly consumerViews: Iterable<ConsumerView>

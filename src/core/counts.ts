@@ -43,19 +43,45 @@ export const COUNT_NAMES = Object.keys(new MessageCounts()) as readonly CountNam
 /** The upper bounds of the sizes that are told apart, in bytes. RabbitMQ's. */
 export const SIZE_BOUNDS = [100, 1e3, 1e4, 1e5, 1e6, 1e7, 5e7, 1e8, Infinity] as const
 
-/** How large the bodies of published messages were. */
-export class MessageSizes {
+/** How values are spread: how many were within each bound, and their sum. The last bound is Infinity. */
+export class Histogram {
+  readonly bounds: readonly number[]
   /** How many were within each bound, and not within the one before. */
-  readonly counts: number[] = SIZE_BOUNDS.map(() => 0)
-  /** All of them together, in bytes. */
+  readonly counts: number[]
+  /** All of them together. */
   sum = 0
 
-  observe(bytes: number): void {
-    this.sum += bytes
+  constructor(bounds: readonly number[]) {
+    this.bounds = bounds
+    this.counts = bounds.map(() => 0)
+  }
+
+  observe(value: number): void {
+    this.sum += value
     let bound = 0
-    while (bytes > SIZE_BOUNDS[bound]!) bound++
+    while (value > this.bounds[bound]!) bound++
     this.counts[bound]!++
   }
+}
+
+/** The batches that a store has written: how long each took, in seconds, and how many operations were in it. */
+export class Commits {
+  readonly seconds = new Histogram([0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, Infinity])
+  readonly operations = new Histogram([1, 3, 10, 30, 100, 300, 1000, 3000, 10_000, Infinity])
+}
+
+/** Why queues give messages up. RabbitMQ's words. */
+export const DEATH_REASONS = ['rejected', 'expired', 'maxlen', 'delivery_limit'] as const
+export type DeathReason = (typeof DEATH_REASONS)[number]
+
+type Deaths = Record<DeathReason, number>
+
+/** The messages that queues of one type gave up since the start. */
+export class DeathCounts {
+  /** Those of queues with a dead-letter exchange. */
+  readonly lettered: Deaths = { rejected: 0, expired: 0, maxlen: 0, delivery_limit: 0 }
+  /** Those of queues without one. */
+  readonly dropped: Deaths = { rejected: 0, expired: 0, maxlen: 0, delivery_limit: 0 }
 }
 
 /** Comings and goings since the broker started. */

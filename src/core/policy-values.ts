@@ -5,7 +5,7 @@ import { renderTerm } from './arguments/render.ts'
 import type { FieldValue } from './value.ts'
 
 /** As JSON has them. */
-export type PolicyValue = string | number | boolean
+export type PolicyValue = string | number | boolean | readonly string[]
 export type PolicyValues = Readonly<Record<string, PolicyValue>>
 
 interface PolicyKey {
@@ -67,6 +67,7 @@ const KEYS: ReadonlyMap<string, PolicyKey> = new Map<string, PolicyKey>([
     [`${prefix}cache-size`, { operator: false, what: 'cache size', valid: integerBetween(1, CACHE_SIZE_MAX) }],
     [`${prefix}cache-ttl`, { operator: false, what: 'cache TTL', valid: integerFrom(1) }],
   ]),
+  ['delayed-message', { operator: false, what: 'boolean', valid: (value) => typeof value === 'boolean' }],
   ['deduplication-header', { operator: false, what: 'deduplication header', valid: text }],
   ['x-cache-persistence', userChoice('cache persistence', 'disk', 'memory')],
   ['max-age', { operator: false, what: 'max age', valid: (value) => /^\d+[YMDhms]$/.test(String(value)) }],
@@ -110,6 +111,7 @@ export function checkPolicyValues(values: PolicyValues, operator: boolean): void
 export function fieldValue(value: PolicyValue): FieldValue {
   if (typeof value === 'string') return { type: 'longstr', value }
   if (typeof value === 'boolean') return { type: 'bool', value }
+  if (typeof value === 'object') return { type: 'array', value: value.map(fieldValue) }
   return Number.isSafeInteger(value) ? { type: 'long', value: BigInt(value) } : { type: 'double', value }
 }
 

@@ -9,24 +9,27 @@ import type {
   QueueDefinition,
   VHostDefinition,
 } from './definitions.ts'
-import { MessageCounts, type Churn } from './counts.ts'
+import type { Announcements, Outlet } from './announcements.ts'
+import { MessageCounts, type Churn, type DeathCounts, type DeathReason } from './counts.ts'
 import { ExchangeDeduplication } from './deduplication/exchange-deduplication.ts'
 import { exchangeDeduplication } from './deduplication/rules.ts'
 import { BrokerError } from './errors.ts'
 import { Binding, bindingIdentity } from './exchange/binding.ts'
 import { createExchange } from './exchange/exchange-types.ts'
 import { DefaultExchange } from './exchange/default.ts'
-import { DelayedExchange } from './exchange/delayed.ts'
+import { Delaying, delaysMessages } from './exchange/delayed.ts'
 import { Delays } from './exchange/delays.ts'
+import { Firehose, TRACE_EXCHANGE } from './firehose.ts'
 import { NO_KEYS, route, type Exchange, type ExchangeProperties } from './exchange/exchange.ts'
 import { Routes } from './exchange/routes.ts'
 import type { InputWindow } from './input-window.ts'
 import type { Message } from './message.ts'
-import type { DelayedMessage, DelayLog, IdLog, PropertyCodec, QueueLog, Store } from './ports.ts'
-import { DeadLetters, type DeathReason } from './queue/dead-letter.ts'
+import type { DelayedMessage, DelayLog, IdLog, MessageCodec, QueueLog, Store } from './ports.ts'
+import { DeadLetters } from './queue/dead-letter.ts'
+import type { Entry } from './queue/entry.ts'
 import { Queue, type QueueContext, type QueueProperties } from './queue/queue.ts'
 import { queueRules } from './queue/rules.ts'
-import type { Effective, Policies } from './policies.ts'
+import type { Effective, Governance, Policies } from './policies.ts'
 import { replyQueueName } from './reply-to.ts'
 import { NO_ARGUMENTS, type FieldTable } from './value.ts'
 
@@ -35,12 +38,17 @@ export interface VHostContext {
   readonly store: Pick<Store, 'log' | 'spill' | 'delays' | 'ids' | 'whenDurable'>
   /** Whether the process is short of memory. */
   readonly memoryTight: boolean
-  readonly codec: PropertyCodec
+  readonly codec: MessageCodec
+  readonly announcements: Announcements
+  /** The node's name, as `leveret@host`. */
+  readonly nodeName: string
   readonly policies: Pick<Policies, 'effective'>
   readonly clock: Clock
   readonly window: InputWindow
   readonly logger: Logger
   readonly churn: Churn
+  /** What queues of a type gave up. */
+  deaths(queueType: string): DeathCounts
   /** Exchanges, queues or bindings have changed: what was routed before may be routed elsewhere now. */
   topologyChanged(): void
   /** Keeps a definition, or forgets it. */
@@ -55,7 +63,7 @@ const PREDECLARED: readonly (readonly [name: string, type: string, internal: boo
   ['amq.topic', 'topic', false],
   ['amq.headers', 'headers', false],
   ['amq.match', 'headers', false],
-  ['amq.rabbitmq.trace', 'topic', true],
+  [TRACE_EXCHANGE, 'topic', true],
 ]
 
 const PREDECLARED_NAMES: ReadonlySet<string> = new Set(['', ...PREDECLARED.map(([name]) => name)])
@@ -70,17 +78,21 @@ export interface BindingTerms {
 }
 
 /** Owns names. Whether somebody may do what is asked is decided before (Session); what it means is done here. */
-export class VHost implements QueueContext {
+export class VHost implements QueueContext, Outlet {
   readonly name: string
   /** What the vhost is kept as. */
   definition: VHostDefinition
   /** What was published here, and what became of the messages of channels and queues that are gone. */
   readonly counts = new MessageCounts()
+  /** What the queues that are gone had counted, by their type. */
+  readonly retired = new Map<string, MessageCounts>()
   readonly exchanges = new Map<string, Exchange>()
   readonly queues = new Map<string, Queue>()
   /** What direct replies are delivered through: reached by the default exchange and by nothing else. */
   readonly replyQueues = new Map<string, Queue>()
   readonly window: InputWindow
+  /** Traces what happens here; null when that is switched off. */
+  firehose: Firehose | null = null
   readonly #context: VHostContext
   readonly #deadLetters: DeadLetters
   /** What queues have refused, as long as there are exchanges that must know. */
@@ -120,7 +132,11 @@ export class VHost implements QueueContext {
 
   /** Policies are others than before: what is here goes by them at once. */
   policiesChanged(): void {
-    for (const queue of [...this.queues.values()]) queue.applyRules(queueRules(this.effective(queue).arguments))
+    for (const queue of [...this.queues.values()]) {
+      const effective = this.effective(queue)
+      queue.governance = governanceOf(effective)
+      queue.applyRules(queueRules(effective.arguments))
+    }
     for (const exchange of this.exchanges.values()) this.#applyPolicies(exchange)
     this.#context.topologyChanged()
   }
@@ -139,6 +155,26 @@ export class VHost implements QueueContext {
     return queue
   }
 
+  /** Switches the firehose on or off. Those who are connected are told by the broker. */
+  trace(on: boolean): void {
+    const { announcements, codec, nodeName: node } = this.#context
+    const heard = (): boolean => (this.exchanges.get(TRACE_EXCHANGE)?.sourceBindings.size ?? 0) > 0
+    const announce = (message: Message): void => announcements.add(this, message)
+    this.firehose = on ? new Firehose({ vhost: this.name, node, codec, heard, announce }) : null
+  }
+
+  /** Publishes a message of the broker's own. Nobody is told whether anybody gets it. */
+  publishOwn(message: Message): void {
+    const exchange = this.exchanges.get(message.exchange)
+    if (exchange === undefined) return
+    const routes = new Routes()
+    routes.begin()
+    route(exchange, message, routes, (name) => this.exchanges.get(name))
+    exchange.publishedIn++
+    exchange.publishedOut += routes.length
+    deliver(routes, message, NO_KEYS)
+  }
+
   /** Adds an exchange that does not exist yet. */
   addExchange(name: string, properties: ExchangeProperties): Exchange {
     const exchange = this.#addExchange(name, properties)
@@ -151,7 +187,7 @@ export class VHost implements QueueContext {
   deleteExchange(exchange: Exchange): void {
     if (this.exchanges.get(exchange.name) !== exchange) return
     this.exchanges.delete(exchange.name)
-    if (exchange instanceof DelayedExchange) exchange.delays?.drop()
+    exchange.delaying?.drop()
     exchange.deduplication?.drop()
     if (exchange.durable) this.#context.remove(this.#exchangeDefinition(exchange))
     for (const binding of exchange.sourceBindings.values()) this.#dropBinding(binding)
@@ -185,14 +221,14 @@ export class VHost implements QueueContext {
     }
     this.#context.topologyChanged()
     this.#context.churn.queuesDeleted++
-    this.#retire(queue.counts)
+    this.#retire(queue)
     queue.delete('queue-deleted')
     return count
   }
 
   /** Adds a queue for direct replies. It goes with its one consumer. */
   addReplyQueue(): Queue {
-    const properties = { durable: false, owner: null, autoDelete: true, arguments: NO_ARGUMENTS }
+    const properties = { durable: false, owner: null, autoDelete: true, arguments: NO_ARGUMENTS, user: null }
     const queue = new Queue({ ...properties, name: replyQueueName(), vhost: this.name }, null, this)
     this.replyQueues.set(queue.name, queue)
     this.#context.topologyChanged()
@@ -226,7 +262,7 @@ export class VHost implements QueueContext {
     return this.#context.clock
   }
 
-  get codec(): PropertyCodec {
+  get codec(): MessageCodec {
     return this.#context.codec
   }
 
@@ -271,8 +307,17 @@ export class VHost implements QueueContext {
     this.#context.save(this.#queueDefinition(queue))
   }
 
+  deaths(queueType: string): DeathCounts {
+    return this.#context.deaths(queueType)
+  }
+
   deadLetter(queue: Queue, message: Message, reason: DeathReason): void {
+    this.firehose?.deadLettered(message, queue.name, reason, queue.rules.deadLetterExchange ?? '')
     this.#deadLetters.add(queue, message, reason)
+  }
+
+  deadLetterSurely(queue: Queue, entry: Entry, reason: DeathReason): void {
+    this.#deadLetters.add(queue, entry.message, reason, entry)
   }
 
   queueUnused(queue: Queue): void {
@@ -292,11 +337,15 @@ export class VHost implements QueueContext {
   }
 
   /** Delivers a message that has waited before an exchange. */
-  #release(exchange: DelayedExchange, delayed: DelayedMessage): void {
-    const { message, copies } = delayed
+  #release(exchange: Exchange, { message, copies }: DelayedMessage): void {
     const routes = new Routes()
     routes.begin()
-    exchange.release(delayed, () => route(exchange, message, routes, (name) => this.exchanges.get(name), copies))
+    const { deduplication } = exchange
+    if (deduplication !== null) deduplication.exempt = message
+    exchange.delaying!.release(message, () => {
+      route(exchange, message, routes, (name) => this.exchanges.get(name), copies)
+    })
+    if (deduplication !== null) deduplication.exempt = null
     deliver(routes, message, copies)
   }
 
@@ -313,10 +362,13 @@ export class VHost implements QueueContext {
   }
 
   /** What a queue counted goes on in the vhost's, but for what was published, which the vhost counts once itself. */
-  #retire(counts: MessageCounts): void {
+  #retire({ counts, rules }: Queue): void {
     const { published } = this.counts
     this.counts.add(counts)
     this.counts.published = published
+    let retired = this.retired.get(rules.type)
+    if (retired === undefined) this.retired.set(rules.type, (retired = new MessageCounts()))
+    retired.add(counts)
   }
 
   /** Removes a binding from both ends and from the store. */
@@ -334,10 +386,27 @@ export class VHost implements QueueContext {
   #applyPolicies(exchange: Exchange): void {
     // RabbitMQ: the default exchange has no alternate.
     if (exchange.name === '') return
-    const args = this.effective(exchange).arguments
+    const effective = this.effective(exchange)
+    exchange.governance = governanceOf(effective)
+    const args = effective.arguments
     const alternate = args.get('alternate-exchange')
     exchange.alternate = alternate?.type === 'longstr' ? alternate.value : null
-    if (this.#deduplicate(exchange, args)) this.#context.save(this.#exchangeDefinition(exchange))
+    const otherIds = this.#deduplicate(exchange, args)
+    const otherDelays = this.#delay(exchange, delaysMessages(exchange.type, exchange.arguments, effective.definition))
+    if (otherIds || otherDelays) this.#context.save(this.#exchangeDefinition(exchange))
+  }
+
+  /** Has an exchange delay messages, or no more. Returns whether it has a log for them that it had not. */
+  #delay(exchange: Exchange, active: boolean, delays?: number): boolean {
+    if (exchange.delaying !== null) exchange.delaying.active = active
+    if (exchange.delaying !== null || (!active && delays === undefined)) return false
+    // The exchanges that are always there have no record in which a log could be named.
+    const kept = exchange.durable && !PREDECLARED_NAMES.has(exchange.name)
+    const open = (stored: (due: number) => void): DelayLog => this.#context.store.delays(stored, kept, delays)
+    const waiting = new Delays(open, this.#context, (delayed) => this.#release(exchange, delayed))
+    exchange.delaying = new Delaying(waiting, this.#context.codec)
+    exchange.delaying.active = active
+    return kept && delays === undefined
   }
 
   /** Does as the arguments say about duplicates. Returns whether the exchange has another log, or one less. */
@@ -365,20 +434,20 @@ export class VHost implements QueueContext {
 
   /** A new queue goes by the policies from the start. */
   #governed(queue: Queue): Queue {
-    const { policy, operatorPolicy, arguments: args } = this.effective(queue)
-    if (policy !== null || operatorPolicy !== null) queue.applyRules(queueRules(args))
+    const effective = this.effective(queue)
+    queue.governance = governanceOf(effective)
+    if (queue.governance !== null) queue.applyRules(queueRules(effective.arguments))
     return queue
   }
 
   #addExchange(name: string, properties: ExchangeProperties, delays?: number, ids?: number): Exchange {
     const exchange = createExchange(name, properties, this.#context.codec)
-    if (exchange instanceof DelayedExchange) {
-      const open = (stored: (due: number) => void): DelayLog =>
-        this.#context.store.delays(stored, exchange.durable, delays)
-      exchange.delays = new Delays(open, this.#context, (delayed) => this.#release(exchange, delayed))
+    if (name !== '') {
+      // With the logs that it had, whether its arguments ask for them or a policy, or a policy did.
+      const { arguments: args, definition } = this.effective(exchange)
+      this.#deduplicate(exchange, args, ids)
+      this.#delay(exchange, delaysMessages(exchange.type, exchange.arguments, definition), delays)
     }
-    // With the log that it had, whether its arguments ask for it or a policy.
-    if (name !== '') this.#deduplicate(exchange, this.effective(exchange).arguments, ids)
     this.#applyPolicies(exchange)
     this.exchanges.set(name, exchange)
     return exchange
@@ -388,7 +457,7 @@ export class VHost implements QueueContext {
     const { store } = this.#context
     const levels = new Map<number, QueueLog>()
     for (const { priority, log } of definition.levels ?? []) levels.set(priority, store.log(log))
-    const properties = { ...definition, durable: true, owner: null }
+    const properties = { ...definition, durable: true, owner: null, user: definition.user ?? null }
     const ids = definition.ids === undefined ? null : store.ids(definition.ids)
     const queue = new Queue(properties, store.log(definition.log), this, levels, ids)
     this.queues.set(definition.name, this.#governed(queue))
@@ -419,7 +488,7 @@ export class VHost implements QueueContext {
       autoDelete,
       internal,
       arguments: args,
-      ...(exchange instanceof DelayedExchange ? { delays: exchange.delays!.id } : {}),
+      ...(exchange.delaying === null ? {} : { delays: exchange.delaying.id }),
       ...(ids === null ? {} : { ids: ids.id }),
     }
   }
@@ -435,6 +504,7 @@ export class VHost implements QueueContext {
       autoDelete,
       arguments: args,
       log: queue.log!.id,
+      ...(queue.user === null ? {} : { user: queue.user }),
       ...(levels.length === 0 ? {} : { levels }),
       ...(queue.ids === null ? {} : { ids: queue.ids.id }),
     }
@@ -451,6 +521,10 @@ export class VHost implements QueueContext {
       arguments: binding.arguments,
     }
   }
+}
+
+function governanceOf({ policy, operatorPolicy, definition }: Effective): Governance | null {
+  return policy === null && operatorPolicy === null ? null : { policy, operatorPolicy, definition }
 }
 
 /** Gives a message that no client is waiting for to all that it was routed to. */

@@ -12,12 +12,6 @@ const ADDRESSES_MAX = 10_000
 /** Longer headers hold no credentials. */
 const HEADER_LENGTH_MAX = 4096
 
-/** Logins over HTTP since the start. */
-class LoginCounts {
-  succeeded = 0
-  failed = 0
-}
-
 interface Failures {
   count: number
   readonly until: number
@@ -25,7 +19,6 @@ interface Failures {
 
 /** Reads credentials and has them checked. */
 export class Authentication {
-  readonly counts = new LoginCounts()
   readonly #access: Access
   readonly #clock: Clock
   readonly #failures = new Map<string, Failures>()
@@ -42,16 +35,23 @@ export class Authentication {
   async user(header: string | undefined, address: string): Promise<User | null> {
     if (header === undefined) return null
     const claim = basicClaim(header)
+    return this.login(claim?.name ?? null, claim?.password ?? '', address)
+  }
+
+  /**
+   * The user of this name and password; null for a name stands for credentials that cannot be read.
+   * @throws HttpError 401 when they are wrong, or the user may not use the API at all; 429 after too many wrong ones
+   */
+  async login(name: string | null, password: string, address: string): Promise<User> {
     if (this.#blocked(address)) {
       throw new HttpError(429, 'too_many_requests', 'Too many failed logins from this address. Try again in a minute.')
     }
-    const user = claim && (await this.#access.authenticate(claim.name, claim.password, true))
-    if (!user) {
-      this.counts.failed++
+    const source = { protocol: 'http', address } as const
+    const user = name === null ? null : await this.#access.authenticate(name, password, true, source)
+    if (user === null) {
       this.#failed(address)
       throw new HttpError(401, 'not_authorized', 'Not_Authorized')
     }
-    this.counts.succeeded++
     if (!isLoopback(address) && this.#access.loopbackOnly(user.name)) {
       throw notAuthorised('User can only log in via localhost')
     }

@@ -1,6 +1,7 @@
 // Rates and their history: counters read every five seconds, into rings that do not grow.
 import type { Broker } from '../core/broker.ts'
 import type { ChannelView, ConnectionView } from '../core/clients.ts'
+import { Ages } from './ages.ts'
 import { COUNT_NAMES, MessageCounts } from '../core/counts.ts'
 import type { Exchange } from '../core/exchange/exchange.ts'
 import type { Queue } from '../core/queue/queue.ts'
@@ -72,6 +73,11 @@ const connectionKind: Kind<ConnectionView> = {
 /** What the sums of a vhost, or of all of them, are at one time. */
 export class Totals {
   readonly counts = new MessageCounts()
+  /** The counts of queues, by their type; of those that are gone, too. */
+  readonly byType = new Map<string, MessageCounts>()
+  delayed = 0
+  /** How long the oldest of the messages has waited, in milliseconds. */
+  oldestMs = 0
   ready = 0
   unacked = 0
   received = 0
@@ -79,10 +85,19 @@ export class Totals {
 
   add(other: Totals): void {
     this.counts.add(other.counts)
+    for (const [type, counts] of other.byType) this.ofType(type).add(counts)
+    this.delayed += other.delayed
+    this.oldestMs = Math.max(this.oldestMs, other.oldestMs)
     this.ready += other.ready
     this.unacked += other.unacked
     this.received += other.received
     this.sent += other.sent
+  }
+
+  ofType(type: string): MessageCounts {
+    let counts = this.byType.get(type)
+    if (counts === undefined) this.byType.set(type, (counts = new MessageCounts()))
+    return counts
   }
 }
 
@@ -108,6 +123,8 @@ export interface History {
  * of the whole, and of whatever somebody asked the history of lately, it keeps rings.
  */
 export class Rates implements History {
+  /** How long messages wait, looked at with each sample. */
+  readonly ages = new Ages()
   readonly #broker: Broker
   readonly #clock: Clock
   readonly #tracks = new WeakMap<object, Track>()
@@ -163,14 +180,18 @@ export class Rates implements History {
     for (const vhost of this.#broker.vhosts.values()) {
       const sum = new Totals()
       sum.counts.add(vhost.counts)
+      for (const [type, counts] of vhost.retired) sum.ofType(type).add(counts)
       sums.set(vhost.name, sum)
       for (const queue of vhost.queues.values()) {
         this.#track(queue, queueKind, now, false)
+        this.ages.noteQueue(queue, now)
         addQueue(sum, queue)
+        sum.oldestMs = Math.max(sum.oldestMs, this.ages.oldest(queue, now) ?? 0)
         yield
       }
       for (const exchange of vhost.exchanges.values()) {
         this.#track(exchange, exchangeKind, now, false)
+        sum.delayed += exchange.delayedCount
         yield
       }
     }
@@ -181,6 +202,7 @@ export class Rates implements History {
       sum.sent += connection.sentBytes
       for (const channel of connection.channels) {
         this.#track(channel, channelKind, now, false)
+        this.ages.noteChannel(channel, now)
         sum.counts.confirmed += channel.counts.confirmed
         sum.counts.returned += channel.counts.returned
         sum.counts.dropped += channel.counts.dropped
@@ -194,6 +216,15 @@ export class Rates implements History {
       all.add(sum)
     }
     this.#keepTotals(this.#broker, all, now)
+    void this.#askStore()
+  }
+
+  async #askStore(): Promise<void> {
+    try {
+      await this.ages.askStore()
+    } catch (error) {
+      this.#broker.logger.error({ err: error }, 'the age of stored messages cannot be read')
+    }
   }
 
   #keepTotals(owner: object, totals: Totals, now: number): void {
@@ -324,6 +355,8 @@ function addQueue(sum: Totals, queue: Queue): void {
   sum.counts.add(queue.counts)
   // A message that reached three queues was published once: the vhost counts that itself.
   sum.counts.published = published
+  sum.ofType(queue.rules.type).add(queue.counts)
+  sum.delayed += queue.delayedCount
   sum.ready += queue.readyCount
   sum.unacked += queue.unackedCount
 }

@@ -1,4 +1,6 @@
 // What Prometheus scrapes: the names that dashboards query, with the labels that they join by.
+import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { connect } from 'amqplib'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { useApi } from '../support/api.ts'
@@ -49,6 +51,30 @@ const DASHBOARD = [
   'message_size_bytes_count',
 ]
 
+/** What else people alert on. */
+const ALERTED = [
+  'alarms_memory_used_watermark',
+  'alarms_free_disk_space_watermark',
+  'alarms_file_descriptor_limit',
+  'global_messages_dead_lettered_confirmed_total',
+  'global_messages_dead_lettered_delivery_limit_total',
+  'global_messages_dead_lettered_expired_total',
+  'global_messages_dead_lettered_maxlen_total',
+  'global_messages_dead_lettered_rejected_total',
+  'queue_messages',
+  'queue_messages_bytes',
+  'queue_consumers',
+  'queue_messages_published_total',
+  'connection_incoming_bytes_total',
+  'connection_outgoing_bytes_total',
+  'auth_attempts_total',
+  'auth_attempts_succeeded_total',
+  'auth_attempts_failed_total',
+]
+
+/** Debian's package prometheus has it. */
+const NO_PROMTOOL = spawnSync('promtool', ['--version']).error !== undefined
+
 /** The series of a text by name and labels, each of which may be there once. */
 function seriesOf(text: string): Map<string, number> {
   const series = new Map<string, number>()
@@ -83,7 +109,15 @@ beforeAll(async () => {
 describe('/metrics', () => {
   it('has every series that the dashboard RabbitMQ-Overview queries', async () => {
     const names = new Set(Array.from((await scrape('/metrics')).keys(), (key) => key.split('{')[0]))
-    expect(DASHBOARD.filter((name) => !names.has(`rabbitmq_${name}`))).toEqual([])
+    expect([...DASHBOARD, ...ALERTED].filter((name) => !names.has(`rabbitmq_${name}`))).toEqual([])
+  })
+
+  it('has every series that our own dashboard queries', async () => {
+    const names = new Set(Array.from((await scrape('/metrics')).keys(), (key) => key.split('{')[0]!))
+    const dashboard = readFileSync('docs/monitoring/grafana/dashboards/leveret.json', 'utf8')
+    const queried = new Set(dashboard.match(/\b(?:rabbitmq|leveret)_\w+/g))
+    expect(queried.size).toBeGreaterThan(30)
+    expect([...queried].filter((name) => !names.has(name))).toEqual([])
   })
 
   it('counts', async () => {
@@ -98,6 +132,76 @@ describe('/metrics', () => {
     expect(series.get('rabbitmq_message_size_bytes_bucket{protocol="amqp091",le="+Inf"}')).toBe(3)
     expect(series.get('rabbitmq_connections_opened_total')).toBe(1)
   })
+
+  it('tells queue types apart, also when the queue is gone', async () => {
+    const client = await connect(api.amqp)
+    const channel = await client.createChannel()
+    await channel.assertQueue('quorum', { arguments: { 'x-queue-type': 'quorum' } })
+    channel.sendToQueue('quorum', Buffer.from('a'))
+    const received = await channel.get('quorum')
+    if (received === false) throw new Error('nothing was got')
+    channel.ack(received)
+    await channel.deleteQueue('quorum')
+    api.clock.advance(5000)
+    const series = await scrape('/metrics')
+    const acknowledged = (type: string): number | undefined =>
+      series.get(`rabbitmq_global_messages_acknowledged_total{protocol="amqp091",queue_type="rabbit_${type}_queue"}`)
+    expect(acknowledged('quorum')).toBe(1)
+    expect(acknowledged('classic')).toBe(0)
+    await client.close()
+  })
+
+  it('counts what queues give up, by reason', async () => {
+    const client = await connect(api.amqp)
+    const channel = await client.createConfirmChannel()
+    await channel.assertQueue('short', { maxLength: 1 })
+    await channel.assertQueue('short with letters', { maxLength: 1, deadLetterExchange: 'none' })
+    for (const queue of ['short', 'short', 'short', 'short with letters', 'short with letters']) {
+      channel.sendToQueue(queue, Buffer.from('a'))
+    }
+    await channel.waitForConfirms()
+    const series = await scrape('/metrics')
+    const dead = (strategy: string): number | undefined =>
+      series.get(
+        `rabbitmq_global_messages_dead_lettered_maxlen_total{queue_type="rabbit_classic_queue",dead_letter_strategy="${strategy}"}`,
+      )
+    expect(dead('disabled')).toBe(2)
+    expect(dead('at_most_once')).toBe(1)
+    await channel.deleteQueue('short')
+    await channel.deleteQueue('short with letters')
+    await client.close()
+  })
+
+  it('counts logins by protocol', async () => {
+    const count = async (name: string): Promise<number> =>
+      (await scrape('/metrics')).get(`rabbitmq_auth_attempts${name}_total{protocol="amqp091"}`)!
+    const [failed, all] = [await count('_failed'), await count('')]
+    await expect(connect(api.amqp.replace('guest:guest', 'guest:wrong'))).rejects.toThrow('ACCESS_REFUSED')
+    expect(await count('_failed')).toBe(failed + 1)
+    expect(await count('')).toBe(all + 1)
+  })
+
+  it('knows how long the oldest message has waited', async () => {
+    api.clock.advance(60_000)
+    const series = await scrape('/metrics')
+    expect(series.get('leveret_oldest_message_age_seconds')).toBeGreaterThanOrEqual(60)
+    const single = await scrape('/metrics/per-object')
+    const ofQueue = single.get('leveret_queue_oldest_message_age_seconds{vhost="/",queue="say \\"hi\\"\\\\"}')
+    expect(ofQueue).toBeGreaterThanOrEqual(60)
+  })
+
+  // Skipped where Debian's package prometheus is not installed, which has promtool.
+  it
+    .skipIf(NO_PROMTOOL)
+    .each(['/metrics', '/metrics/per-object', '/metrics/detailed?family=queue_metrics&family=vhost_status'])(
+    'is found valid by promtool: %s',
+    async (path) => {
+      const response = await fetch(`http://127.0.0.1:${api.server.ports.prometheus}${path}`)
+      const { status, stderr } = spawnSync('promtool', ['check', 'metrics'], { input: await response.text() })
+      expect(String(stderr)).toBe('')
+      expect(status).toBe(0)
+    },
+  )
 
   it('is served on the port of the API to those who monitor', async () => {
     expect((await api.get('/metrics', { user: '' })).status).toBe(401)

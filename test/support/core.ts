@@ -1,4 +1,5 @@
 // Small makings for tests of the core.
+import { DeathCounts } from '../../src/core/counts.ts'
 import type { ExchangeProperties } from '../../src/core/exchange/exchange.ts'
 import { InputWindow } from '../../src/core/input-window.ts'
 import { ManualClock } from '../../src/lib/clock.ts'
@@ -52,10 +53,12 @@ export function queueNamed(name: string): Queue {
     },
     logsChanged: () => undefined,
     refused: () => undefined,
+    deaths: () => new DeathCounts(),
     deadLetter: () => undefined,
+    deadLetterSurely: () => undefined,
     queueUnused: () => undefined,
     queueReadFailed: () => undefined,
   }
-  const properties = { name, vhost: '/', durable: false, owner: null, autoDelete: false, arguments: NO_ARGUMENTS }
-  return new Queue(properties, null, context)
+  const base = { vhost: '/', durable: false, owner: null, autoDelete: false, arguments: NO_ARGUMENTS, user: null }
+  return new Queue({ ...base, name }, null, context)
 }

@@ -105,6 +105,21 @@ export class Backlog implements GapOwner {
     return this.#returned.peek() ?? this.#head.peek()
   }
 
+  /** What the messages that are in memory cost there, about, but for those that were requeued. */
+  get residentBytes(): number {
+    return this.#headBytes + this.#tailBytes
+  }
+
+  /** The position of the next message, wherever it is; Infinity when there is none. */
+  get firstPosition(): number {
+    if (this.count === 0) return Infinity
+    const next = this.peek()
+    if (next !== undefined) return next.position
+    let first = this.#tail.peek()?.position ?? Infinity
+    for (const gap of this.#gaps) first = Math.min(first, gap.frontier, gap.loaded.peek()?.position ?? Infinity)
+    return first
+  }
+
   /** Takes the next message, if it is in memory. */
   take(): Entry | undefined {
     if (this.#removed > 0) this.#skipRemoved()

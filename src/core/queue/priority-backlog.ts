@@ -45,6 +45,12 @@ export class PriorityBacklog {
     return bytes
   }
 
+  get residentBytes(): number {
+    let bytes = 0
+    for (const { backlog } of this.#levels) bytes += backlog.residentBytes
+    return bytes
+  }
+
   get transientBytes(): number {
     let bytes = 0
     for (let i = 0; i < this.#levels.length; i++) bytes += this.#levels[i]!.backlog.transientBytes
@@ -101,6 +107,13 @@ export class PriorityBacklog {
     const first = this.#first()
     if (first === undefined) callback(false)
     else first.afterRead(callback)
+  }
+
+  /** The lowest position of all levels; Infinity when there is no message. */
+  get firstPosition(): number {
+    let first = Infinity
+    for (const { backlog } of this.#levels) first = Math.min(first, backlog.firstPosition)
+    return first
   }
 
   get storedDeadline(): number {

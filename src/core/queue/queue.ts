@@ -1,11 +1,12 @@
 // A queue: its messages in order, what is out with consumers, and who is next.
 import type { Clock } from '../../lib/clock.ts'
-import { MessageCounts } from '../counts.ts'
+import { MessageCounts, type DeathCounts, type DeathReason } from '../counts.ts'
 import { QueueDeduplication } from '../deduplication/queue-deduplication.ts'
 import type { Binding } from '../exchange/binding.ts'
 import type { InputWindow } from '../input-window.ts'
 import { PACE_DELIVERIES_MIN, QUEUE_OVERRUN_BYTES } from '../limits.ts'
 import type { Message } from '../message.ts'
+import type { Governance } from '../policies.ts'
 import type {
   Attempts,
   CancelReason,
@@ -19,7 +20,7 @@ import type {
 import type { FieldTable } from '../value.ts'
 import { presentedMessage } from './attempts.ts'
 import { Backlog } from './backlog.ts'
-import type { DeathReason } from './dead-letter.ts'
+import { Burials } from './burials.ts'
 import { Dispatch, Subscription } from './dispatch.ts'
 import { Entry, EntryDetails, EntryState, Stored } from './entry.ts'
 import { Expiry, type ExpiryHost } from './expiry.ts'
@@ -42,6 +43,8 @@ export interface QueueProperties {
   readonly owner: QueueOwner | null
   readonly autoDelete: boolean
   readonly arguments: FieldTable
+  /** Who declared it, where that is known. */
+  readonly user: string | null
 }
 
 /** What a queue needs from the broker around it. */
@@ -61,8 +64,12 @@ export interface QueueContext {
   logsChanged(queue: Queue): void
   /** The queue has refused a message. */
   refused(message: Message): void
+  /** What queues of a type gave up. */
+  deaths(queueType: string): DeathCounts
   /** The queue gives a message up, and has an exchange for such. */
   deadLetter(queue: Queue, message: Message, reason: DeathReason): void
+  /** The same for a message that is not to be lost: `queue.buried` follows, in this turn. */
+  deadLetterSurely(queue: Queue, entry: Entry, reason: DeathReason): void
   /** The last consumer of an auto-delete queue went, or nobody has used the queue for the time of its x-expires. */
   queueUnused(queue: Queue): void
   /** A page could not be read. The queue tries again when it is next asked for messages. */
@@ -82,11 +89,14 @@ export class Queue implements LevelHost, ExpiryHost {
   readonly owner: QueueOwner | null
   readonly autoDelete: boolean
   readonly arguments: FieldTable
+  readonly user: string | null
   readonly log: QueueLog | null
   /** The bindings that lead here. Kept by the vhost. */
   readonly bindings = new Set<Binding>()
   /** Kept by Routes: the last routing that reached this queue. */
   routeMark = 0
+  /** Kept by the vhost: the policies that apply; null without any. */
+  governance: Governance | null = null
   deleted = false
   /** Messages handed out since the start, redeliveries included. */
   deliveredTotal = 0
@@ -94,6 +104,7 @@ export class Queue implements LevelHost, ExpiryHost {
 
   readonly #context: QueueContext
   #rules: QueueRules
+  readonly #deaths: DeathCounts
   /** Whether a publish must look at the rules at all. */
   #ruled = false
   readonly #dispatch: Dispatch
@@ -105,14 +116,20 @@ export class Queue implements LevelHost, ExpiryHost {
   #idleness: Idleness | null = null
   #retries: Retries | null = null
   #deduplication: QueueDeduplication | null = null
+  /** What is given up, and taken by nobody yet. */
+  #burials: Burials | null = null
   /** The log of its ids as it was found at the start, until the rules ask for it: a policy may come to that. */
   #restoredIds: IdLog | null
   /** RabbitMQ: a quorum queue keeps everything, whatever its delivery mode. */
   readonly #storesAll: boolean
   #nextPosition: number
+  /** Below this position messages were here before the broker started. */
+  readonly recoveredBelow: number
   #unackedCount = 0
   #unackedBytes = 0
   #hadConsumer = false
+  /** Who waits until the next message may be handed out. */
+  readonly #getters: ((gettable: boolean) => void)[] = []
   #keepsUp = true
 
   constructor(
@@ -128,20 +145,23 @@ export class Queue implements LevelHost, ExpiryHost {
     this.owner = properties.owner
     this.autoDelete = properties.autoDelete
     this.arguments = properties.arguments
+    this.user = properties.user
     this.log = log
     this.#context = context
     this.#rules = queueRules(properties.arguments)
+    this.#deaths = context.deaths(this.#rules.type)
     this.#storesAll = this.#rules.type === 'quorum'
     this.#levelLogs = new Map(levels)
     if (log !== null) this.#levelLogs.set(0, log)
     const { priorityMax, singleActiveConsumer } = this.#rules
     this.#levels = priorityMax > 0 ? new PriorityBacklog(priorityMax, this.#levelLogs, this) : null
     this.#backlog = this.#levels ?? new Backlog(log, this)
-    this.#dispatch = new Dispatch(singleActiveConsumer)
+    this.#dispatch = new Dispatch(singleActiveConsumer, this.#rules.type === 'quorum')
     this.#nextPosition = 0
     for (const { recovered } of this.#levelLogs.values()) {
       this.#nextPosition = Math.max(this.#nextPosition, recovered.next)
     }
+    this.recoveredBelow = this.#nextPosition
     this.#ruled = rulePublishes(this.#rules)
     this.#restoredIds = ids
     this.#deduplicate()
@@ -184,9 +204,29 @@ export class Queue implements LevelHost, ExpiryHost {
     return this.#retries?.count ?? 0
   }
 
+  /** Messages that are given up, and kept until their dead letters are taken. */
+  get dyingCount(): number {
+    return this.#burials?.count ?? 0
+  }
+
   /** The bodies of those, in bytes. */
   get unackedBytes(): number {
     return this.#unackedBytes
+  }
+
+  /** The position of the oldest ready message; Infinity when none is ready. */
+  get firstPosition(): number {
+    return this.#backlog.firstPosition
+  }
+
+  /** The position that the next message will have. */
+  get nextPosition(): number {
+    return this.#nextPosition
+  }
+
+  /** What the messages that are in memory cost there, about, in bytes. */
+  get residentBytes(): number {
+    return this.#backlog.residentBytes + this.#unackedBytes
   }
 
   get consumerCount(): number {
@@ -258,6 +298,7 @@ export class Queue implements LevelHost, ExpiryHost {
     }
     if (overflow !== 'drop-head' && this.#overflows(message)) {
       if (overflow === 'reject-publish-dlx' && rules.deadLetterExchange !== null) {
+        this.#deaths.lettered.maxlen++
         this.#context.deadLetter(this, message, 'maxlen')
       }
       this.#context.refused(message)
@@ -393,15 +434,16 @@ export class Queue implements LevelHost, ExpiryHost {
     while (backlog.count > 0 && !this.deleted) {
       if (!backlog.available) return
       if (this.#expiry !== null && this.#headExpired()) continue
+      if (this.consumerCount === 0 || !this.#deliverable()) return
       const consumer = this.#dispatch.next()
       if (consumer === undefined) return
       this.#deliver(consumer, backlog.take()!)
     }
   }
 
-  /** Whether `get` can answer: the next message is in memory, or there is none. */
+  /** Whether `get` can answer: the next message can be handed out, or there is none. */
   get gettable(): boolean {
-    return this.deleted || this.#backlog.count === 0 || this.#backlog.available
+    return this.deleted || this.#backlog.count === 0 || (this.#backlog.available && this.#deliverable())
   }
 
   /**
@@ -410,6 +452,7 @@ export class Queue implements LevelHost, ExpiryHost {
    */
   whenGettable(callback: (gettable: boolean) => void): void {
     if (this.gettable) callback(true)
+    else if (this.#backlog.available) this.#getters.push(callback)
     else this.#backlog.afterRead((read) => (read ? this.whenGettable(callback) : callback(false)))
   }
 
@@ -419,7 +462,7 @@ export class Queue implements LevelHost, ExpiryHost {
     const backlog = this.#backlog
     while (this.#expiry !== null && backlog.count > 0 && backlog.available && this.#headExpired());
     if (backlog.count === 0) this.counts.getEmpty++
-    if (backlog.count === 0 || !backlog.available) return undefined
+    if (backlog.count === 0 || !backlog.available || !this.#deliverable()) return undefined
     const entry = backlog.take()!
     if (noAck) this.counts.gotNoAck++
     else this.counts.got++
@@ -462,6 +505,7 @@ export class Queue implements LevelHost, ExpiryHost {
     this.#expiry?.stop()
     this.#idleness?.stop()
     this.#retries?.stop()
+    this.#burials?.stop()
   }
 
   /** The log of the ids that it remembers, if it does and survives. */
@@ -551,10 +595,19 @@ export class Queue implements LevelHost, ExpiryHost {
     this.#context.queueReadFailed(this, error)
   }
 
-  /** Whether the queue would be too long with this message. RabbitMQ asks that even if a consumer could take it. */
+  /** Whether the queue would not take this message. */
+  refuses(message: Message): boolean {
+    return this.#rules.overflow !== 'drop-head' && this.#overflows(message)
+  }
+
+  /**
+   * Whether the queue would be too long with this message. RabbitMQ asks that even if a consumer could take it, and
+   * counts what waits to be taken as a dead letter.
+   */
   #overflows(message: Message): boolean {
     const { maxLength, maxLengthBytes } = this.#rules
-    const { count, bytes } = this.#backlog
+    const count = this.#backlog.count + (this.#burials?.count ?? 0)
+    const bytes = this.#backlog.bytes + (this.#burials?.bytes ?? 0)
     return count + 1 > maxLength || bytes + message.bodyBytes > maxLengthBytes
   }
 
@@ -613,6 +666,21 @@ export class Queue implements LevelHost, ExpiryHost {
     return true
   }
 
+  /**
+   * Whether the next message, which is in memory, may be handed out. One that is on disk may come back after a crash: it
+   * is to say then that it was delivered before, so the disk must know of that first. It mostly does.
+   */
+  #deliverable(): boolean {
+    const entry = this.#backlog.peek()!
+    if (entry.stored !== Stored.written || entry.spilled) return true
+    return this.#backlog.logOf(entry).deliverable(entry.position, this.#nowDeliverable)
+  }
+
+  readonly #nowDeliverable = (): void => {
+    for (const getter of this.#getters.splice(0)) this.whenGettable(getter)
+    this.serve()
+  }
+
   #deliver(consumer: Consumer, entry: Entry): void {
     if (consumer.noAck) this.counts.deliveredNoAck++
     else this.counts.delivered++
@@ -623,6 +691,7 @@ export class Queue implements LevelHost, ExpiryHost {
   #handOut(entry: Entry, noAck: boolean): void {
     this.deliveredTotal++
     if (entry.redelivered) this.counts.redelivered++
+    if (entry.stored !== Stored.no && !entry.spilled) this.#backlog.logOf(entry).delivered(entry.position)
     if (noAck) {
       this.#settle(entry)
       return
@@ -630,20 +699,42 @@ export class Queue implements LevelHost, ExpiryHost {
     entry.state = EntryState.unacked
     this.#unackedCount++
     this.#unackedBytes += entry.message.bodyBytes
-    if (entry.stored !== Stored.no && !entry.spilled) this.#backlog.logOf(entry).delivered(entry.position)
     if (!entry.message.owned) this.#context.window.watch(entry)
   }
 
   /** Settles a message that nobody will have, and hands it over to the dead-letter exchange: one batch, one fact. */
   #giveUp(entry: Entry, reason: DeathReason): void {
     if (this.#rules.deadLetterExchange === null || this.deleted) {
+      if (!this.deleted) this.#deaths.dropped[reason]++
       this.#settle(entry)
       return
     }
     entry.state = EntryState.settled
+    if (this.#rules.deadLettersSurely) {
+      this.#context.deadLetterSurely(this, entry, reason)
+      return
+    }
+    this.#deaths.lettered[reason]++
+    this.#leave(entry)
+    this.#context.deadLetter(this, entry.message, reason)
+  }
+
+  /** A message that was to be dead-lettered for sure: all that it leads to have taken it, or it must be tried again. */
+  buried(entry: Entry, reason: DeathReason, taken: boolean): void {
+    if (taken) {
+      this.#deaths.lettered[reason]++
+      this.#leave(entry)
+      return
+    }
+    if (!entry.message.owned) entry.message.own()
+    this.#burials ??= new Burials(this.#context.clock, (each, why) => this.#giveUp(each, why))
+    this.#burials.add(entry, reason)
+  }
+
+  /** Its dead letter is enlisted: the message goes with the batch that has that. */
+  #leave(entry: Entry): void {
     if (entry.stored !== Stored.no) this.#backlog.logOf(entry).supersede(entry)
     this.#deduplication?.left(entry)
-    this.#context.deadLetter(this, entry.message, reason)
   }
 
   #settle(entry: Entry): void {

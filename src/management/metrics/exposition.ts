@@ -1,4 +1,5 @@
 // Prometheus' text format, version 0.0.4. Written here, for our counters stand in the core and are only read.
+import type { Histogram } from '../../core/counts.ts'
 
 export type MetricType = 'counter' | 'gauge'
 export type Labels = Readonly<Record<string, string>>
@@ -25,6 +26,23 @@ const SLICE_LINES = 256
 /** A metric of one value. */
 export function single(name: string, type: MetricType, help: string, value: number, labels: Labels = {}): Metric {
   return { name, type, help, series: [{ labels, value }] }
+}
+
+/** A histogram. The texts of its bounds are their numbers unless others are given. */
+export function histogram(
+  name: string,
+  help: string,
+  { bounds, counts, sum }: Histogram,
+  labels: Labels = {},
+  texts: readonly string[] = bounds.map(numberText),
+): Metric {
+  let below = 0
+  const series: Series[] = counts.map((count, i) => {
+    below += count
+    return { suffix: '_bucket', labels: { ...labels, le: texts[i]! }, value: below }
+  })
+  series.push({ suffix: '_sum', labels, value: sum }, { suffix: '_count', labels, value: below })
+  return { name, type: 'histogram', help, series }
 }
 
 /** Writes metrics in pieces; between two of them others get their turn. */

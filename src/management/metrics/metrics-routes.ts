@@ -5,7 +5,9 @@ import { badRequest } from '../http-error.ts'
 import { TextStream, type Call, type Route } from '../route.ts'
 import { expositionText, type Metric } from './exposition.ts'
 import { clusterFamilies, everyObject, objectFamilies, type Scope } from './objects.ts'
-import { churnMetrics, globalMetrics, identity, loginMetrics, nodeMetrics, openFiles, ownMetrics } from './totals.ts'
+import { globalMetrics, objectCounts } from './messages.ts'
+import { ownMetrics, ownObjectMetrics } from './own.ts'
+import { churnMetrics, identity, loginMetrics, nodeMetrics, openFiles } from './totals.ts'
 
 const TYPE = 'text/plain; version=0.0.4; charset=utf-8'
 const PREFIX = 'rabbitmq_'
@@ -23,36 +25,30 @@ export function metricsRoutes(needs: 'monitoring' | 'nobody'): readonly Route[] 
 
 async function aggregated(call: Call): Promise<TextStream> {
   const files = await openFiles()
-  return new TextStream(
-    TYPE,
-    together(
-      expositionText(
-        joined(
-          identity(call, 'aggregated'),
-          nodeMetrics(call, files),
-          churnMetrics(call),
-          loginMetrics(call),
-          globalMetrics(call),
-        ),
-        PREFIX,
-      ),
-      expositionText(ownMetrics(), OWN_PREFIX),
-    ),
+  const metrics = joined(
+    identity(call, 'aggregated'),
+    nodeMetrics(call, files),
+    churnMetrics(call),
+    loginMetrics(call),
+    objectCounts(call),
+    globalMetrics(call),
   )
+  return new TextStream(TYPE, together(expositionText(metrics, PREFIX), expositionText(ownMetrics(call), OWN_PREFIX)))
 }
 
 async function perObject(call: Call): Promise<TextStream> {
   const files = await openFiles()
-  const totals = new Set(['queue_messages', 'queue_messages_ready', 'queue_messages_unacked'])
   const metrics = joined(
     identity(call, 'per-object'),
     nodeMetrics(call, files),
     churnMetrics(call),
     loginMetrics(call),
-    [...globalMetrics(call)].filter(({ name }) => !totals.has(name)),
-    everyObject(call, EVERYTHING),
+    // A name is given to series of objects, or to their sum.
+    once(joined(everyObject(call, EVERYTHING), objectCounts(call))),
+    globalMetrics(call),
   )
-  return new TextStream(TYPE, expositionText(metrics, PREFIX))
+  const own = joined(ownMetrics(call), ownObjectMetrics(call))
+  return new TextStream(TYPE, together(expositionText(metrics, PREFIX), expositionText(own, OWN_PREFIX)))
 }
 
 /** Only the families that are asked for, of the vhosts and queues that are asked for. */

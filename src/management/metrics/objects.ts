@@ -28,6 +28,7 @@ const queueDetails: readonly Reading<Queue>[] = [
   ['queue_messages_bytes', 'gauge', 'Size in bytes of ready and unacknowledged messages', bytesOf],
   ['queue_messages_ready_bytes', 'gauge', 'Size in bytes of ready messages', (queue) => queue.readyBytes],
   ['queue_messages_unacked_bytes', 'gauge', 'Size in bytes of unacknowledged messages', (queue) => queue.unackedBytes],
+  ['queue_process_memory_bytes', 'gauge', 'Memory that its messages take', (queue) => queue.residentBytes],
   ['queue_messages_published_total', 'counter', 'Total number of messages published', ({ counts }) => counts.published],
 ]
 const queueDeliveries: readonly Reading<Queue>[] = [

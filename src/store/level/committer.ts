@@ -2,6 +2,7 @@
 import type { Clock, Timer } from '../../lib/clock.ts'
 import type { Turn, TurnTask } from '../../lib/turn.ts'
 import { Stage } from '../../lib/turn.ts'
+import { Commits } from '../../core/counts.ts'
 import type { StoreMonitor } from '../../core/ports.ts'
 import type { Database, Operation } from './database.ts'
 import { COMPACT_AGE_MIB, RETRY_FIRST_MS, RETRY_MAX_MS } from './tuning.ts'
@@ -39,6 +40,8 @@ export interface BatchMember {
   contribute(batch: Batch): void
   /** The batch is on disk. */
   committed(): void
+  /** Batches cannot be written for now. */
+  stalled?(): void
 }
 
 /** Work that goes along with batches, a slice in each, and keeps nobody waiting. */
@@ -62,6 +65,7 @@ export class Committer implements TurnTask {
   readonly #background: BackgroundWork[] = []
   /** The messages that are not yet on disk, in bytes. The logs count them. */
   pendingBytes = 0
+  readonly commits = new Commits()
 
   #members: BatchMember[] = []
   readonly #definitions = new Map<string, Operation>()
@@ -71,6 +75,8 @@ export class Committer implements TurnTask {
   #memberInFlight: BatchMember[] = []
   #waitersInFlight: (() => void)[] = []
   #batch: Batch | null = null
+  /** When it started, by the clock of performance. */
+  #batchBegan = 0
 
   #serial = 0
   #writtenBytes = 0
@@ -99,6 +105,11 @@ export class Committer implements TurnTask {
   /** The highest serial of a batch that is on disk, with all those before it. */
   get durable(): number {
     return this.#batch === null ? this.#serial : this.#serial - 1
+  }
+
+  /** Whether batches cannot be written for now. */
+  get failing(): boolean {
+    return this.#failing
   }
 
   get closing(): boolean {
@@ -185,12 +196,22 @@ export class Committer implements TurnTask {
     this.#definitions.clear()
     if (!this.closing) for (const work of this.#background) work.contribute(batch)
     this.#writtenBytes += batch.bytes
-    if (batch.operations.length === 0) this.#succeeded()
-    else this.#write()
+    if (batch.operations.length === 0) {
+      this.#succeeded()
+      return
+    }
+    this.#batchBegan = performance.now()
+    this.#write()
   }
 
   #write(): void {
-    this.#database.batch(this.#batch!.operations, SYNCED).then(this.#succeeded, this.#failed)
+    this.#database.batch(this.#batch!.operations, SYNCED).then(this.#written, this.#failed)
+  }
+
+  readonly #written = (): void => {
+    this.commits.seconds.observe((performance.now() - this.#batchBegan) / 1000)
+    this.commits.operations.observe(this.#batch!.operations.length)
+    this.#succeeded()
   }
 
   readonly #succeeded = (): void => {
@@ -215,6 +236,7 @@ export class Committer implements TurnTask {
     if (!this.#failing) {
       this.#failing = true
       this.#monitor.storeFailed(error)
+      for (const member of [...this.#memberInFlight, ...this.#members]) member.stalled?.()
     }
     if (this.#closing !== null && this.#closing.attempts++ > 0) {
       this.#closing.reject(new Error('The store could not write what waited when it was closed', { cause: error }))

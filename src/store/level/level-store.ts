@@ -1,4 +1,5 @@
 // The store on LevelDB: definitions, and a paged log for each queue, all in one database, so that one batch is one fact.
+import type { Commits } from '../../core/counts.ts'
 import type { Definition } from '../../core/definitions.ts'
 import type { DelayLog, IdLog, LostMessages, QueueLog, SeenId, Store, StoreMonitor } from '../../core/ports.ts'
 import type { Clock } from '../../lib/clock.ts'
@@ -116,6 +117,10 @@ export class LevelStore implements Store {
 
   get pendingBytes(): number {
     return this.#context.committer.pendingBytes
+  }
+
+  get commits(): Commits {
+    return this.#context.committer.commits
   }
 
   save(definition: Definition): void {

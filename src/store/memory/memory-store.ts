@@ -1,4 +1,5 @@
 // The store without a disk: for tests of what lies above, and for brokers whose messages need not survive them.
+import { Commits } from '../../core/counts.ts'
 import type { Definition } from '../../core/definitions.ts'
 import type {
   DelayLog,
@@ -26,6 +27,7 @@ export interface MemoryStoreOptions {
 
 /** Accepts at the end of the turn, as a store whose disk takes no time would. Keeps what is not settled. */
 export class MemoryStore implements Store, TurnTask {
+  readonly commits = new Commits()
   readonly #turn: Turn
   readonly #clock: Clock
   readonly #logs = new Map<number, MemoryLog>()
@@ -169,6 +171,11 @@ class MemoryLog implements QueueLog {
     if (entry.stored === Stored.pending) this.#entries[entry.slot] = null
     else if (entry.stored === Stored.written) this.#kept.delete(entry.position)
     entry.stored = Stored.no
+  }
+
+  /** There is no crash that this would survive. */
+  deliverable(): boolean {
+    return true
   }
 
   delivered(position: number): void {

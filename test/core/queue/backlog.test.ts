@@ -84,6 +84,10 @@ class FakeLog implements QueueLog {
     throw new Error('a backlog tries nothing')
   }
 
+  deliverable(): boolean {
+    throw new Error('a backlog delivers nothing')
+  }
+
   delivered(): void {
     throw new Error('a backlog delivers nothing')
   }
