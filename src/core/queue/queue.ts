@@ -359,7 +359,8 @@ export class Queue implements LevelHost, ExpiryHost {
   #takeBack(entry: Entry): void {
     entry.state = EntryState.ready
     this.#backlog.giveBack(entry)
-    if (entry.details !== null && entry.details.deadline < Infinity) this.#mortality().watch(entry)
+    // It may have been handed out as it came, and have waited for the first time only now.
+    if (entry.details !== null && entry.details.deadline !== Infinity) this.#mortality().watch(entry)
   }
 
   /** Counts a delivery that came to nothing. Returns whether the message does not come back, or not yet. */
@@ -511,6 +512,11 @@ export class Queue implements LevelHost, ExpiryHost {
   /** The log of the ids that it remembers, if it does and survives. */
   get ids(): IdLog | null {
     return this.#deduplication === null ? this.#restoredIds : this.#deduplication.log
+  }
+
+  /** Stored messages at these positions, both included, turned out to be damaged: they are not in the queue any more. */
+  messagesLost(first: number, last: number): void {
+    this.#deduplication?.lost(first, last)
   }
 
   /** The ids of messages that it remembers, to know duplicates by. */
