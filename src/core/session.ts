@@ -314,15 +314,14 @@ export class Session implements QueueOwner {
     this.vhost.bind(source, this.#usableQueue(terms.destination), terms.routingKey, terms.arguments)
   }
 
-  /** queue.unbind and exchange.unbind. What does not exist is no error. */
+  /** queue.unbind and exchange.unbind. What does not exist is no error, not even at another's exclusive queue. */
   unbind(rawTerms: BindingTerms): void {
     const terms = cleanedTerms(rawTerms)
     this.#checkBinding(terms)
-    if (terms.destinationKind === 'queue') {
-      const queue = this.vhost.queues.get(terms.destination)
-      if (queue !== undefined) this.#assertMine(queue)
-    }
-    this.vhost.unbind(terms)
+    const binding = this.vhost.binding(terms)
+    if (binding === undefined) return
+    if (binding.queue !== null) this.#assertMine(binding.queue)
+    this.vhost.unbind(binding)
   }
 
   /**

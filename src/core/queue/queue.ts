@@ -424,8 +424,9 @@ export class Queue implements LevelHost, ExpiryHost {
 
   /** Messages that were requeued are all back: they are delivered, or dropped if the queue has grown too long. */
   takenBack(): void {
-    this.serve()
+    // RabbitMQ: also what a consumer could take at once is dropped when it is too much.
     if (this.#ruled) this.#dropSurplus()
+    this.serve()
   }
 
   /** Delivers what waits, for as long as a consumer is ready and the messages are in memory. */
