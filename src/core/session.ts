@@ -459,6 +459,7 @@ export class Session implements QueueOwner {
     const known = this.#routedExchange
     if (known !== null && name === this.#routedName && this.#routedVersion === version) return known
     this.#routedExchange = null
+    if (this.#routedVersion !== version) this.#routes.clear()
     // Should this fail, nothing that was looked up before holds any more.
     this.#routedVersion = -1
     const exchange = this.publishableExchange(name)

@@ -456,8 +456,11 @@ export class Queue implements LevelHost, ExpiryHost {
     else this.#backlog.afterRead((read) => (read ? this.whenGettable(callback) : callback(false)))
   }
 
-  /** Takes the next message out, as basic.get does. Undefined when none is ready, or it is not gettable. */
-  get(noAck: boolean): Entry | undefined {
+  /**
+   * Takes the next message out, as basic.get does. Undefined when none is ready, or it is not gettable. One that does not
+   * fit whoever gets it is to be given back, `noAck` or not.
+   */
+  get(noAck: boolean, fits: (message: Message) => boolean = always): Entry | undefined {
     this.#idleness?.used()
     const backlog = this.#backlog
     while (this.#expiry !== null && backlog.count > 0 && backlog.available && this.#headExpired());
@@ -466,7 +469,7 @@ export class Queue implements LevelHost, ExpiryHost {
     const entry = backlog.take()!
     if (noAck) this.counts.gotNoAck++
     else this.counts.got++
-    this.#handOut(entry, noAck)
+    this.#handOut(entry, noAck && fits(entry.presented))
     return entry
   }
 
@@ -687,10 +690,14 @@ export class Queue implements LevelHost, ExpiryHost {
   }
 
   #deliver(consumer: Consumer, entry: Entry): void {
-    if (consumer.noAck) this.counts.deliveredNoAck++
-    else this.counts.delivered++
-    this.#handOut(entry, consumer.noAck)
-    consumer.deliver(entry)
+    if (consumer.noAck) {
+      this.counts.deliveredNoAck++
+      this.#handOut(entry, consumer.deliver(entry))
+    } else {
+      this.counts.delivered++
+      this.#handOut(entry, false)
+      consumer.deliver(entry)
+    }
   }
 
   #handOut(entry: Entry, noAck: boolean): void {
@@ -752,4 +759,8 @@ export class Queue implements LevelHost, ExpiryHost {
     }
     if (deduplication !== null) deduplication.left(entry)
   }
+}
+
+function always(): boolean {
+  return true
 }
