@@ -194,6 +194,14 @@ export class VHost implements QueueContext {
     return count
   }
 
+  /** Stops the deliveries of a queue, or goes on with them; that survives a restart if the queue does. */
+  pauseQueue(queue: Queue, paused: boolean): void {
+    if (queue.paused === paused) return
+    if (paused) queue.pause()
+    else queue.unpause()
+    if (queue.durable) this.#context.save(this.#queueDefinition(queue))
+  }
+
   /** Adds a queue for direct replies. It goes with its one consumer. */
   addReplyQueue(): Queue {
     const properties = { durable: false, owner: null, autoDelete: true, arguments: NO_ARGUMENTS }
@@ -403,6 +411,7 @@ export class VHost implements QueueContext {
     const properties = { ...definition, durable: true, owner: null }
     const ids = definition.ids === undefined ? null : store.ids(definition.ids)
     const queue = new Queue(properties, store.log(definition.log), this, levels, ids)
+    if (definition.paused === true) queue.pause()
     this.queues.set(definition.name, this.#governed(queue))
   }
 
@@ -447,6 +456,7 @@ export class VHost implements QueueContext {
       autoDelete,
       arguments: args,
       log: queue.log!.id,
+      ...(queue.paused ? { paused: true } : {}),
       ...(levels.length === 0 ? {} : { levels }),
       ...(queue.ids === null ? {} : { ids: queue.ids.id }),
     }

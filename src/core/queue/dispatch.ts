@@ -41,6 +41,7 @@ export class Dispatch {
   /** RabbitMQ: single active consumer. The others wait until it is gone. */
   readonly #single: boolean
   #active: Subscription | null = null
+  #paused = false
 
   constructor(single = false) {
     this.#single = single
@@ -53,6 +54,7 @@ export class Dispatch {
 
   add(subscription: Subscription): void {
     this.subscriptions.add(subscription)
+    subscription.inLine = this.#paused
     if (this.#single) this.#active ??= subscription
     this.resume(subscription)
   }
@@ -68,6 +70,28 @@ export class Dispatch {
     if (this.#active === null) return false
     this.resume(this.#active)
     return true
+  }
+
+  /** Whether nobody is next, whoever is ready. */
+  get paused(): boolean {
+    return this.#paused
+  }
+
+  /** Nobody is next from now on. Everybody counts as standing in line meanwhile, so that `resume` need not ask. */
+  pause(): void {
+    this.#paused = true
+    this.#line.clear()
+    for (const { waiting } of this.#lines ?? []) waiting.clear()
+    for (const subscription of this.subscriptions) subscription.inLine = true
+  }
+
+  /** Those who are ready stand in line again. */
+  unpause(): void {
+    this.#paused = false
+    for (const subscription of this.subscriptions) {
+      subscription.inLine = false
+      this.resume(subscription)
+    }
   }
 
   /** The consumer may be able to take deliveries again. */

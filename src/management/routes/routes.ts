@@ -5,6 +5,8 @@ import { connectionRoutes } from './connections.ts'
 import { definitionRoutes } from './definitions.ts'
 import { exchangeRoutes } from './exchanges.ts'
 import { healthRoutes } from './health.ts'
+import { messageRoutes } from './messages.ts'
+import { operationRoutes } from './operations.ts'
 import { overviewRoutes } from './overview.ts'
 import { queueRoutes } from './queues.ts'
 import { userRoutes } from './users.ts'
@@ -17,6 +19,8 @@ export const routes: readonly Route[] = [
   ...connectionRoutes,
   ...exchangeRoutes,
   ...queueRoutes,
+  ...messageRoutes,
+  ...operationRoutes,
   ...bindingRoutes,
   ...definitionRoutes,
   ...healthRoutes,

@@ -81,7 +81,7 @@ export function queueFacts(call: Call, queue: Queue): JsonObject {
     exclusive: queue.owner !== null,
     name: queue.name,
     node: call.node.name,
-    state: 'running',
+    state: queue.paused ? 'paused' : 'running',
     type,
     vhost: queue.vhost,
   }
