@@ -6,6 +6,7 @@ import { loadConfig, type Config } from './config/config.ts'
 import { defaultWords, effectiveDocument, helpLine } from './config/document.ts'
 import { KEYS, type Values } from './config/schema.ts'
 import { ConfigError } from './config/setting.ts'
+import { tlsSettings } from './config/tls.ts'
 import { ctlCompletions, withCtlCommands } from './ctl/command-line.ts'
 import { nearest } from './lib/nearest.ts'
 import { VERSION } from './lib/version.ts'
@@ -111,7 +112,11 @@ async function start(config: Config): Promise<void> {
   process.on('uncaughtException', (error) => crash(log, error))
   let server: Server
   try {
-    server = await startServer({ ...serverOptions(config.values), logger: log.logger })
+    server = await startServer({
+      ...serverOptions(config.values),
+      logger: log.logger,
+      configuration: () => effectiveDocument(config),
+    })
   } catch (error) {
     if (!(error instanceof StartError)) throw error
     log.flush()
@@ -130,6 +135,7 @@ function serverOptions(values: Values): ServerOptions {
     port: values.port,
     managementPort: values['management-port'],
     prometheusPort: values['prometheus-port'],
+    ...tlsSettings(values),
     ...(values['management-host'] === null ? {} : { managementHost: values['management-host'] }),
     defaultUser: values['default-user'],
     defaultPassword: values['default-pass'],
@@ -144,6 +150,7 @@ function serverOptions(values: Values): ServerOptions {
     consumerTimeoutMs: values['consumer-timeout'],
     consumerTimeoutResponse: values['consumer-timeout-response'],
     handshakeTimeoutMs: values['handshake-timeout'],
+    operatorPolicyChanges: values['operator-policy-changes'] === 'allowed',
     ...(values.host === null ? {} : { host: values.host }),
   }
 }

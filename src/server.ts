@@ -1,7 +1,6 @@
 // Puts the parts together: store, broker, listeners. Also the entry for embedding a broker in other people's tests.
-import type { Socket } from 'node:net'
 import { hostname } from 'node:os'
-import { Connection, type AmqpContext } from './amqp/connection.ts'
+import type { AmqpContext } from './amqp/connection.ts'
 import { MESSAGE_BYTES_MAX_DEFAULT } from './amqp/limits.ts'
 import { amqpPropertyCodec } from './amqp/property-codec.ts'
 import { ReplyCode } from './amqp/wire/generated.ts'
@@ -12,30 +11,24 @@ import type { ResourceLimits, ResourceReadings } from './core/resources.ts'
 import type { LostMessages, Store, StoreMonitor } from './core/ports.ts'
 import { systemClock, type Clock } from './lib/clock.ts'
 import { silentLogger, type Logger } from './lib/log.ts'
-import { ManagementServer } from './management/management-server.ts'
 import { freeBytes, memoryBytes } from './lib/machine.ts'
+import { StartError } from './lib/start-error.ts'
 import { VERSION } from './lib/version.ts'
 import { Turn } from './lib/turn.ts'
-import { Listener } from './net/listener.ts'
+import { Listeners, type ListenerOptions, type Ports } from './listeners.ts'
 import { SlabPool } from './net/socket-writer.ts'
 import { LevelStore } from './store/level/level-store.ts'
 import { StoreOpenError } from './store/level/database.ts'
 import { MemoryStore } from './store/memory/memory-store.ts'
 
 /** How a broker is started. Everything has a default. */
-export interface ServerOptions {
+export interface ServerOptions extends ListenerOptions {
   /** The directory of the database; made if it is not there. Absent: everything is in memory, and gone at the end. */
   readonly dataDir?: string | undefined
-  /** The address to listen on. Absent: every interface, IPv6 and IPv4. */
-  readonly host?: string | undefined
-  /** The AMQP port; 0 (the default) picks a free one. */
-  readonly port?: number | undefined
-  /** The port of the HTTP API; 0 picks a free one. Absent: it is not started. */
-  readonly managementPort?: number | undefined
-  /** The address of the HTTP API. Absent: every interface. */
-  readonly managementHost?: string | undefined
-  /** The port that Prometheus scrapes, on the address of the HTTP API; 0 picks a free one. Absent: not served there. */
-  readonly prometheusPort?: number | undefined
+  /** Whether operator policies may be changed over the HTTP API. They may, unless this is false. */
+  readonly operatorPolicyChanges?: boolean | undefined
+  /** The settings that hold, for whoever asks the HTTP API: text, without passwords. */
+  readonly configuration?: (() => string) | undefined
   /** User, password and vhost that are made when the database is empty. */
   readonly defaultUser?: string | undefined
   readonly defaultPassword?: string | undefined
@@ -65,18 +58,12 @@ export interface ServerOptions {
 
 /** A running broker. */
 export interface Server {
-  readonly ports: { readonly amqp: number; readonly management?: number; readonly prometheus?: number }
+  readonly ports: Ports
   /** Stops accepting, closes the connections with 320 CONNECTION_FORCED, writes what waits, and closes the database. */
   close(reason?: string): Promise<void>
 }
 
-/** A start that failed for a reason the operator can mend. The message is the sentence to print. */
-export class StartError extends Error {
-  constructor(sentence: string, options?: ErrorOptions) {
-    super(sentence, options)
-    this.name = 'StartError'
-  }
-}
+export { StartError }
 
 const NODE_NAME = `leveret@${hostname()}`
 
@@ -125,41 +112,37 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
   }
 }
 
-/** Opens the ports, the one for AMQP first. */
+/** Opens the ports. */
 async function serve(options: ServerOptions, context: AmqpContext, logger: Logger): Promise<Server> {
-  const listener = await listen(options, context)
-  logger.info({ port: listener.port, dataDir: options.dataDir ?? null }, 'accepting AMQP connections')
-  try {
-    const management = await startManagement(options, context, listener.port)
-    return new RunningServer(context, listener, management, context.broker.store, logger)
-  } catch (error) {
-    listener.stop()
-    throw error
+  const { clock, store } = context.broker
+  const node = {
+    name: NODE_NAME,
+    version: VERSION,
+    startedAt: clock.now(),
+    dataDir: options.dataDir ?? null,
+    operatorPolicyChanges: options.operatorPolicyChanges ?? true,
+    configuration: options.configuration ?? (() => ''),
   }
+  const listeners = await Listeners.open(options, context, node)
+  return new RunningServer(context, listeners, store, logger)
 }
 
 class RunningServer implements Server {
-  readonly ports: Server['ports']
-  readonly #management: ManagementServer | null
+  readonly #listeners: Listeners
   readonly #context: AmqpContext
-  readonly #listener: Listener
   readonly #store: Store
   readonly #logger: Logger
   #closing: Promise<void> | null = null
 
-  constructor(
-    context: AmqpContext,
-    listener: Listener,
-    management: ManagementServer | null,
-    store: Store,
-    logger: Logger,
-  ) {
-    this.ports = { amqp: listener.port, ...managementPorts(management) }
-    this.#management = management
+  constructor(context: AmqpContext, listeners: Listeners, store: Store, logger: Logger) {
     this.#context = context
-    this.#listener = listener
+    this.#listeners = listeners
     this.#store = store
     this.#logger = logger
+  }
+
+  get ports(): Ports {
+    return this.#listeners.ports
   }
 
   close(reason = 'shutdown'): Promise<void> {
@@ -169,8 +152,7 @@ class RunningServer implements Server {
 
   async #close(reason: string): Promise<void> {
     this.#logger.info({ reason, connections: this.#context.connections.size }, 'stopping')
-    this.#listener.stop()
-    await this.#management?.close()
+    await this.#listeners.close()
     const text = `CONNECTION_FORCED - broker forced connection closure with reason '${reason}'`
     // What goes back to a queue from one connection must not go out to another that is about to be closed.
     for (const connection of this.#context.connections) connection.stopDelivering()
@@ -277,71 +259,7 @@ function amqpContext(options: ServerOptions, broker: Broker, turn: Turn): AmqpCo
       consumerTimeoutMs: options.consumerTimeoutMs ?? 0,
       consumerTimeoutCloses: options.consumerTimeoutResponse === 'close_channel',
       version: VERSION,
-      clusterName: NODE_NAME,
+      clusterName: () => broker.parameters.clusterName ?? NODE_NAME,
     },
-  }
-}
-
-function listen({ host, port = 0 }: ServerOptions, context: AmqpContext): Promise<Listener> {
-  const { logger } = context.broker
-  const accept = (socket: Socket): void => void new Connection(socket, context)
-  const failed = (error: Error): void => logger.error({ err: error }, 'a connection cannot be accepted')
-  return listening(host, port, () => Listener.listen({ host, port }, accept, failed))
-}
-
-async function startManagement(
-  options: ServerOptions,
-  context: AmqpContext,
-  amqpPort: number,
-): Promise<ManagementServer | null> {
-  const { managementHost: host, managementPort: port } = options
-  if (port === undefined) return null
-  const { broker } = context
-  const listeners = [{ protocol: 'amqp', address: options.host ?? '::', port: amqpPort, tls: false }]
-  const { clock } = broker
-  const node = {
-    name: NODE_NAME,
-    version: VERSION,
-    startedAt: clock.now(),
-    dataDir: options.dataDir ?? null,
-    listeners,
-  }
-  const management = await listening(host, port, () => ManagementServer.listen({ broker, clock, node, host, port }))
-  listeners.push({ protocol: 'http', address: host ?? '::', port: management.port, tls: false })
-  const { prometheusPort } = options
-  if (prometheusPort !== undefined) {
-    try {
-      await listening(host, prometheusPort, () => management.listenForScrapes({ host, port: prometheusPort }))
-    } catch (error) {
-      await management.close()
-      throw error
-    }
-    const { scrapePort } = management
-    listeners.push({ protocol: 'http/prometheus', address: host ?? '::', port: scrapePort ?? 0, tls: false })
-  }
-  broker.logger.info({ port: management.port }, 'the HTTP API is served')
-  return management
-}
-
-function managementPorts(management: ManagementServer | null): Omit<Server['ports'], 'amqp'> {
-  if (management === null) return {}
-  const { port, scrapePort } = management
-  return { management: port, ...(scrapePort === null ? {} : { prometheus: scrapePort }) }
-}
-
-/** Starts to listen, or says in words why that cannot be. */
-async function listening<T>(host: string | undefined, port: number, begin: () => Promise<T>): Promise<T> {
-  try {
-    return await begin()
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code
-    const where = host === undefined ? `port ${port}` : `${host}, port ${port}`
-    if (code === 'EADDRINUSE') throw new StartError(`${where} is in use by another process`, { cause: error })
-    if (code === 'EACCES')
-      throw new StartError(`${where} needs rights that this process does not have`, { cause: error })
-    if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') {
-      throw new StartError(`${where} is not an address of this machine`, { cause: error })
-    }
-    throw error
   }
 }

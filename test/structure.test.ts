@@ -16,14 +16,18 @@ interface Part {
 const TABLE: Readonly<Record<string, Part>> = {
   lib: { parts: [], packages: [/^node:/] },
   'amqp/wire': { parts: [], packages: ['node:buffer'] },
-  net: { parts: ['lib'], packages: ['node:net'] },
+  net: { parts: ['lib'], packages: ['node:net', 'node:tls', 'node:crypto', 'node:fs/promises'] },
   core: { parts: ['lib'], packages: ['node:crypto', 'node:assert/strict', 'node:buffer'] },
   amqp: { parts: ['amqp/wire', 'net', 'core', 'lib'], packages: [/^node:/] },
   ctl: { parts: ['lib'], packages: [/^node:/, 'yargs', 'amqplib'] },
   management: { parts: ['core', 'lib'], packages: [/^node:/, 'fastify'] },
   store: { parts: ['core', 'lib'], packages: [/^node:/, 'level', 'abstract-level'] },
   config: { parts: ['lib'], packages: [/^node:/, 'yaml'] },
-  'server.ts': { parts: ['amqp', 'amqp/wire', 'net', 'core', 'store', 'management', 'lib'], packages: [/^node:/] },
+  'listeners.ts': { parts: ['amqp', 'net', 'management', 'lib'], packages: [/^node:/] },
+  'server.ts': {
+    parts: ['listeners.ts', 'amqp', 'amqp/wire', 'net', 'core', 'store', 'management', 'lib'],
+    packages: [/^node:/],
+  },
   'main.ts': { parts: ['server.ts', 'config', 'ctl', 'lib'], packages: [/^node:/, 'yargs', 'pino', 'pino-pretty'] },
 }
 

@@ -1,5 +1,5 @@
 // What the rest of the broker sees of an AMQP connection.
-import type { ChannelView, ConnectionActivity, ConnectionView } from '../core/clients.ts'
+import type { ChannelView, ConnectionActivity, ConnectionView, TlsView } from '../core/clients.ts'
 import type { Session } from '../core/session.ts'
 import type { FieldTable } from '../core/value.ts'
 import type { Connection } from './connection.ts'
@@ -16,7 +16,7 @@ export class AmqpConnectionView implements ConnectionView {
   readonly peerPort: number
   readonly host: string
   readonly port: number
-  readonly tls = false
+  readonly tls: TlsView | null
   readonly connectedAt: number
   readonly mechanism: string
   readonly clientProperties: FieldTable
@@ -34,6 +34,7 @@ export class AmqpConnectionView implements ConnectionView {
     this.peerPort = peer.port
     this.host = local.address
     this.port = local.port
+    this.tls = connection.tls
     this.connectedAt = connection.connectedAt
     this.mechanism = connection.mechanism
     this.clientProperties = connection.clientProperties

@@ -2,6 +2,7 @@
 import type { Socket } from 'node:net'
 import type { AlarmListener } from '../core/alarms.ts'
 import type { User } from '../core/access.ts'
+import type { TlsView } from '../core/clients.ts'
 import type { Broker } from '../core/broker.ts'
 import { BrokerError } from '../core/errors.ts'
 import type { Session } from '../core/session.ts'
@@ -52,7 +53,8 @@ export interface AmqpOptions {
   /** Whether one that waits longer ends the channel, rather than its consumer. */
   readonly consumerTimeoutCloses: boolean
   readonly version: string
-  readonly clusterName: string
+  /** The name of the broker, which may change. */
+  readonly clusterName: () => string
 }
 
 /** What all connections share. */
@@ -63,6 +65,13 @@ export interface AmqpContext {
   readonly options: AmqpOptions
   /** Every open connection. Kept by the connections. */
   readonly connections: Set<Connection>
+}
+
+/** What TLS knows of a connection. */
+export interface Security {
+  readonly facts: TlsView
+  /** The user that the client's certificate names; null when it gave none that is valid and names one. */
+  readonly user: string | null
 }
 
 /** What the client said of itself, as far as the server acts on it. */
@@ -102,6 +111,8 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
   claimedUser = ''
   /** This side of the socket, as the client sees it. */
   readonly local: { readonly address: string; readonly port: number }
+  /** Null when the connection is not encrypted. */
+  readonly tls: TlsView | null
   /** Milliseconds since 1970. */
   readonly connectedAt: number
   channelMax: number
@@ -131,12 +142,15 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
   /** Whether the client must read before it is read from. */
   #choked = false
 
-  constructor(socket: Socket, context: AmqpContext) {
+  /** `security` is there when the socket is encrypted. */
+  constructor(socket: Socket, context: AmqpContext, security: Security | null = null) {
     this.context = context
     this.options = context.options
     this.channelMax = context.options.channelMax
     this.#socket = socket
-    this.peer = { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0, certificateName: null }
+    const certificateName = security?.user ?? null
+    this.peer = { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0, certificateName }
+    this.tls = security?.facts ?? null
     this.local = { address: socket.localAddress ?? '', port: socket.localPort ?? 0 }
     this.connectedAt = context.broker.clock.now()
     this.writer = new SocketWriter(socket, context.turn, context.slabs, () => this.#drained())

@@ -40,7 +40,7 @@ export class Handshake {
       0,
       AMQP_MAJOR,
       AMQP_MINOR,
-      serverProperties(version, clusterName),
+      serverProperties(version, clusterName()),
       this.#offered()
         .map((mechanism) => mechanism.name)
         .join(' '),
@@ -116,8 +116,10 @@ export class Handshake {
 
   async #verify(claim: Claim): Promise<User | null> {
     const { access } = this.connection.context.broker
-    if (!claim.proved) return access.authenticate(claim.user, claim.password, this.connection.peerIsLoopback)
+    const source = { protocol: 'amqp091', address: this.connection.peer.address } as const
+    if (!claim.proved) return access.authenticate(claim.user, claim.password, this.connection.peerIsLoopback, source)
     const account = access.user(claim.user)
+    access.attempts.count(source, claim.user, account !== undefined)
     return account === undefined ? null : { name: account.name, tags: account.tags }
   }
 
@@ -125,13 +127,10 @@ export class Handshake {
     const { connection } = this
     // The client may have gone, or been cut off, while its password was being checked.
     if (connection.state !== 'authenticating') return
-    const { logins } = connection.context.broker
     if (user === null) {
-      logins.amqp091.failed++
       this.#refuse(mechanism)
       return
     }
-    logins.amqp091.succeeded++
     this.#user = user
     connection.state = 'tuning'
     const { channelMax, frameMax, heartbeatSeconds } = connection.options

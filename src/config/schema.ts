@@ -1,5 +1,5 @@
 // Every setting, once: flags, environment variables, the file's keys, the help and docs/configuration.md follow from it.
-import { amount, choice, names, text, wholeNumber, type Setting } from './setting.ts'
+import { amount, choice, choiceList, flag, names, text, wholeNumber, type Setting } from './setting.ts'
 
 /** The settings by their key, in the order in which they are documented. */
 const SETTINGS = {
@@ -37,6 +37,11 @@ const SETTINGS = {
     takes: 'an IP address or a host name',
     default: null,
     defaultWords: 'every interface, IPv6 and IPv4',
+  }),
+  'operator-policy-changes': choice({
+    purpose: 'Whether operator policies may be changed over the HTTP API.',
+    default: 'allowed',
+    words: ['allowed', 'refused'],
   }),
   'log-level': choice({
     purpose: 'The least level that is logged.',
@@ -130,6 +135,127 @@ const SETTINGS = {
     default: 10_000,
     least: 1,
     most: 3_600_000,
+  }),
+  'tls-certfile': text({
+    purpose:
+      'Certificate of the broker, in PEM, followed by those between it and its authority. With it, AMQP is also spoken over TLS. Changed files are in use within 30 seconds. RabbitMQ: ssl_options.certfile.',
+    takes: 'the path of a file',
+    default: null,
+    defaultWords: 'none, and no TLS',
+  }),
+  'tls-keyfile': text({
+    purpose: 'Private key of that certificate, in PEM. RabbitMQ: ssl_options.keyfile.',
+    takes: 'the path of a file',
+    default: null,
+    defaultWords: 'none',
+  }),
+  'tls-password': text({
+    purpose: 'Password that the private key is encrypted with. RabbitMQ: ssl_options.password.',
+    default: null,
+    defaultWords: 'none',
+    secret: true,
+  }),
+  'tls-cacertfile': text({
+    purpose: 'Certificates of the authorities that clients are believed by, in PEM. RabbitMQ: ssl_options.cacertfile.',
+    takes: 'the path of a file',
+    default: null,
+    defaultWords: 'none',
+  }),
+  'tls-port': wholeNumber({
+    purpose:
+      'Port for AMQP 0-9-1 over TLS. With 0 the system picks a free one, which the ready line names. RabbitMQ: listeners.ssl.default.',
+    default: 5671,
+    least: 0,
+    most: 65_535,
+  }),
+  'tls-verify': choice({
+    purpose:
+      'Whether clients of AMQP are asked for a certificate. One that is given must be valid. RabbitMQ: ssl_options.verify.',
+    default: 'verify_none',
+    words: ['verify_none', 'verify_peer'],
+  }),
+  'tls-fail-if-no-peer-cert': flag({
+    purpose:
+      'Whether clients of AMQP without a certificate are turned away. RabbitMQ: ssl_options.fail_if_no_peer_cert.',
+    default: false,
+  }),
+  'tls-versions': choiceList({
+    purpose: 'Versions of TLS that are spoken, on every port. RabbitMQ: ssl_options.versions.',
+    default: ['tlsv1.2', 'tlsv1.3'],
+    words: ['tlsv1.2', 'tlsv1.3'],
+  }),
+  'tls-ciphers': text({
+    purpose:
+      "Cipher suites that may be used on every port, by OpenSSL's names with colons between them. RabbitMQ: ssl_options.ciphers.",
+    default: null,
+    defaultWords: 'the choice of Node.js',
+  }),
+  'tls-cert-login-from': choice({
+    purpose:
+      "Which part of a client's certificate is the name of its user, when it logs in by the mechanism EXTERNAL. RabbitMQ: ssl_cert_login_from.",
+    default: 'distinguished_name',
+    words: ['distinguished_name', 'common_name', 'subject_alternative_name'],
+  }),
+  'tls-cert-login-san-type': choice({
+    purpose: 'Kind of the alternative name that is the name of the user. RabbitMQ: ssl_cert_login_san_type.',
+    default: 'dns',
+    words: ['dns', 'ip', 'email', 'uri'],
+  }),
+  'tls-cert-login-san-index': wholeNumber({
+    purpose: 'Which alternative name of that kind it is, counted from 0. RabbitMQ: ssl_cert_login_san_index.',
+    default: 0,
+    least: 0,
+    most: 1000,
+  }),
+  'management-tls-port': wholeNumber({
+    purpose:
+      'Port for the HTTP API over TLS, if there is a certificate. With 0 the system picks a free one, which the ready line names. RabbitMQ: management.ssl.port.',
+    default: 15_671,
+    least: 0,
+    most: 65_535,
+  }),
+  'prometheus-tls-port': wholeNumber({
+    purpose:
+      'Port that Prometheus scrapes over TLS, if there is a certificate. With 0 the system picks a free one, which the ready line names. RabbitMQ: prometheus.ssl.port.',
+    default: 15_691,
+    least: 0,
+    most: 65_535,
+  }),
+  'management-tls-certfile': text({
+    purpose: 'Certificate for the HTTP API and for Prometheus. RabbitMQ: management.ssl.certfile.',
+    takes: 'the path of a file',
+    default: null,
+    defaultWords: 'that of AMQP',
+  }),
+  'management-tls-keyfile': text({
+    purpose: 'Private key of that certificate. RabbitMQ: management.ssl.keyfile.',
+    takes: 'the path of a file',
+    default: null,
+    defaultWords: 'that of AMQP',
+  }),
+  'management-tls-password': text({
+    purpose: 'Password that this private key is encrypted with. RabbitMQ: management.ssl.password.',
+    default: null,
+    defaultWords: 'that of AMQP',
+    secret: true,
+  }),
+  'management-tls-cacertfile': text({
+    purpose:
+      'Certificates of the authorities that clients of HTTP are believed by. RabbitMQ: management.ssl.cacertfile.',
+    takes: 'the path of a file',
+    default: null,
+    defaultWords: 'those of AMQP',
+  }),
+  'management-tls-verify': choice({
+    purpose:
+      'Whether clients of HTTP are asked for a certificate. One that is given must be valid; it stands in for no password. RabbitMQ: management.ssl.verify.',
+    default: 'verify_none',
+    words: ['verify_none', 'verify_peer'],
+  }),
+  'management-tls-fail-if-no-peer-cert': flag({
+    purpose:
+      'Whether clients of HTTP without a certificate are turned away. RabbitMQ: management.ssl.fail_if_no_peer_cert.',
+    default: false,
   }),
 } satisfies Readonly<Record<string, Setting<unknown>>>
 

@@ -101,6 +101,40 @@ export function choice<const W extends string>(about: About<W> & { readonly word
   }
 }
 
+/** Some of a few words, at least one. */
+export function choiceList<const W extends string>(
+  about: About<readonly W[]> & { readonly words: readonly W[] },
+): Setting<readonly W[]> {
+  const { words, ...rest } = about
+  const takes = `some of ${words.join(', ')}, as a list or separated by commas`
+  const list = names({ ...rest, default: [] })
+  return {
+    ...rest,
+    takes,
+    read(raw) {
+      const chosen = list.read(raw)
+      const stray = chosen.find((name) => !words.some((word) => word === name))
+      if (stray !== undefined) throw new ValueError(`must be ${takes}; did you mean ${nearest(stray, words)}?`)
+      if (chosen.length === 0) throw new ValueError(`must be ${takes}`)
+      return words.filter((word) => chosen.includes(word))
+    },
+  }
+}
+
+/** Yes or no. */
+export function flag(about: About<boolean>): Setting<boolean> {
+  const takes = 'true or false'
+  return {
+    ...about,
+    takes,
+    read(raw) {
+      if (raw === true || raw === 'true') return true
+      if (raw === false || raw === 'false') return false
+      throw new ValueError(`must be ${takes}`)
+    },
+  }
+}
+
 /** Names: a list in a file, separated by commas elsewhere; none when empty. */
 export function names(about: About<readonly string[]>): Setting<readonly string[]> {
   const takes = 'a list of names, or names separated by commas'

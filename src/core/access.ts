@@ -13,6 +13,7 @@ import {
   type Credential,
   type Password,
 } from './access/password.ts'
+import { LoginAttempts, type LoginSource } from './access/login-attempts.ts'
 import { RecentLogins } from './access/recent-logins.ts'
 import type { Definition, PermissionDefinition, TopicPermissionDefinition, UserDefinition } from './definitions.ts'
 import { BrokerError } from './errors.ts'
@@ -76,6 +77,7 @@ interface TopicGrant {
 
 /** Owns users and permissions, keeps them in the store, and decides. Front ends and sessions only ask. */
 export class Access {
+  readonly attempts = new LoginAttempts()
   readonly #store: Pick<Store, 'save' | 'remove'>
   readonly #logger: Logger
   readonly #loopbackUsers: ReadonlySet<string>
@@ -132,10 +134,16 @@ export class Access {
 
   /**
    * The user, if the password is theirs and they may come from there; null otherwise, whatever the reason, which only
-   * the log learns.
+   * the log learns. With a `source` the attempt is counted.
    */
-  async authenticate(name: string, password: Password, peerIsLoopback: boolean): Promise<User | null> {
+  async authenticate(
+    name: string,
+    password: Password,
+    peerIsLoopback: boolean,
+    source: LoginSource | null = null,
+  ): Promise<User | null> {
     const refusal = await this.#refusal(name, password, peerIsLoopback)
+    if (source !== null) this.attempts.count(source, name, refusal === null)
     if (refusal === null) {
       const account = this.#users.get(name)
       if (account) return { name, tags: account.tags }

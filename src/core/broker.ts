@@ -4,11 +4,12 @@ import type { Logger } from '../lib/log.ts'
 import { Access, type User } from './access.ts'
 import { Alarms } from './alarms.ts'
 import type { ConnectionView } from './clients.ts'
-import { Churn, DeathCounts, Histogram, Logins, SIZE_BOUNDS } from './counts.ts'
+import { Churn, DeathCounts, Histogram, SIZE_BOUNDS } from './counts.ts'
 import type { Definition, VHostDefinition } from './definitions.ts'
 import { BrokerError } from './errors.ts'
 import { InputWindow } from './input-window.ts'
 import { Pace } from './pace.ts'
+import { Parameters } from './parameters.ts'
 import { PublishRates } from './publish-rates.ts'
 import { Policies } from './policies.ts'
 import { Quotas } from './quotas.ts'
@@ -44,6 +45,7 @@ export class Broker implements VHostContext {
   readonly access: Access
   readonly policies: Policies
   readonly quotas: Quotas
+  readonly parameters: Parameters
   readonly alarms = new Alarms()
   readonly pace: Pace
   readonly rates: PublishRates
@@ -56,8 +58,6 @@ export class Broker implements VHostContext {
   readonly churn = new Churn()
   /** The bodies of published messages, in bytes. */
   readonly sizes = new Histogram(SIZE_BOUNDS)
-  /** Who tried to log in, by protocol. */
-  readonly logins = { amqp091: new Logins(), http: new Logins() }
   /** What queues gave up, by their type. */
   readonly #deaths = new Map<string, DeathCounts>()
   /** Why channels and connections were closed of late. */
@@ -75,6 +75,7 @@ export class Broker implements VHostContext {
     const { limits, readings } = options.resources
     this.resources = new Resources(limits, readings, this.alarms, options.logger)
     this.policies = new Policies(this, (vhost) => this.vhosts.get(vhost)?.policiesChanged())
+    this.parameters = new Parameters(this)
     this.rates = new PublishRates(options.clock)
     this.quotas = new Quotas(this, this.rates)
     this.access = new Access({
@@ -99,6 +100,7 @@ export class Broker implements VHostContext {
     this.access.load(definitions)
     this.policies.load(definitions)
     this.quotas.load(definitions)
+    this.parameters.load(definitions)
     for (const definition of definitions) if (definition.kind === 'vhost') this.#addVHost(definition)
     for (const kind of ['exchange', 'queue', 'binding'] as const) {
       for (const definition of definitions) {
@@ -193,6 +195,7 @@ export class Broker implements VHostContext {
     this.access.vhostDeleted(name)
     this.policies.vhostDeleted(name)
     this.quotas.vhostDeleted(name)
+    this.parameters.vhostDeleted(name)
     this.remove(vhost.definition)
     this.topologyChanged()
   }

@@ -20,7 +20,8 @@ export interface ConnectionView {
   readonly peerPort: number
   readonly host: string
   readonly port: number
-  readonly tls: boolean
+  /** Null when the connection is not encrypted. */
+  readonly tls: TlsView | null
   /** Milliseconds since 1970. */
   readonly connectedAt: number
   /** How the client logged in: `PLAIN` and others. */
@@ -35,6 +36,16 @@ export interface ConnectionView {
   readonly channelCount: number
   /** Ends the connection from this side and tells the client why. */
   closeByOperator(reason: string): void
+}
+
+/** How a connection is encrypted, in RabbitMQ's words: `tlsv1.3`, `any`, `aes_256_gcm`, `aead`. */
+export interface TlsView {
+  readonly protocol: string
+  readonly keyExchange: string
+  readonly cipher: string
+  readonly hash: string
+  /** The client's certificate; null when it gave none. */
+  readonly peer: { readonly subject: string; readonly issuer: string; readonly validity: string } | null
 }
 
 /** One channel (or what comes closest in another protocol). */

@@ -70,12 +70,6 @@ export class Commits {
   readonly operations = new Histogram([1, 3, 10, 30, 100, 300, 1000, 3000, 10_000, Infinity])
 }
 
-/** Who tried to log in by one protocol since the start. */
-export class Logins {
-  succeeded = 0
-  failed = 0
-}
-
 /** Why queues give messages up. RabbitMQ's words. */
 export const DEATH_REASONS = ['rejected', 'expired', 'maxlen', 'delivery_limit'] as const
 export type DeathReason = (typeof DEATH_REASONS)[number]

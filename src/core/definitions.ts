@@ -19,7 +19,7 @@ export interface UserDefinition {
   readonly name: string
   /** Base64, in the format that `hashing` names. Empty: the user cannot log in with a password. */
   readonly passwordHash: string
-  /** `rabbit_password_hashing_sha256`, `rabbit_password_hashing_sha512` or `leveret_password_hashing_scrypt`. */
+  /** `rabbit_password_hashing_sha256`, `rabbit_password_hashing_sha512`, `rabbit_password_hashing_md5` or `leveret_password_hashing_scrypt`. */
   readonly hashing: string
   readonly tags: readonly string[]
 }
@@ -54,6 +54,8 @@ export interface QueueDefinition {
   readonly name: string
   readonly autoDelete: boolean
   readonly arguments: FieldTable
+  /** Who declared it; absent where that is not known. */
+  readonly user?: string
   /** The id of the queue's log in the store. */
   readonly log: number
   /** Whether deliveries are stopped. */
@@ -123,6 +125,25 @@ export interface UserLimitsDefinition {
   readonly maxPublishByteRate?: number
 }
 
+/** A value as JSON has it. */
+export type ParameterValue =
+  string | number | boolean | null | readonly ParameterValue[] | { readonly [key: string]: ParameterValue | undefined }
+
+/** A value that a component of the broker (or of another) is to find in a vhost. */
+export interface ParameterDefinition {
+  readonly kind: 'parameter'
+  readonly vhost: string
+  readonly component: string
+  readonly name: string
+  readonly value: ParameterValue
+}
+
+export interface GlobalParameterDefinition {
+  readonly kind: 'global-parameter'
+  readonly name: string
+  readonly value: ParameterValue
+}
+
 export type Definition =
   | VHostDefinition
   | UserDefinition
@@ -131,6 +152,8 @@ export type Definition =
   | PolicyDefinition
   | VHostLimitsDefinition
   | UserLimitsDefinition
+  | ParameterDefinition
+  | GlobalParameterDefinition
   | ExchangeDefinition
   | QueueDefinition
   | BindingDefinition
@@ -140,6 +163,7 @@ export function definitionIdentity(definition: Definition): readonly (string | F
   switch (definition.kind) {
     case 'vhost':
     case 'user':
+    case 'global-parameter':
       return [definition.name]
     case 'permission':
       return [definition.vhost, definition.user]
@@ -147,6 +171,8 @@ export function definitionIdentity(definition: Definition): readonly (string | F
       return [definition.vhost, definition.user, definition.exchange]
     case 'policy':
       return [definition.vhost, definition.name, definition.operator ? 'operator' : 'user']
+    case 'parameter':
+      return [definition.vhost, definition.component, definition.name]
     case 'vhost-limits':
       return [definition.vhost]
     case 'user-limits':

@@ -40,6 +40,9 @@ export interface Effective {
   readonly arguments: FieldTable
 }
 
+/** Which policies apply to something, and what they say together. */
+export type Governance = Pick<Effective, 'policy' | 'operatorPolicy' | 'definition'>
+
 interface KeptPolicy {
   readonly definition: PolicyDefinition
   readonly pattern: Pattern

@@ -5,7 +5,7 @@ import { renderTerm } from './arguments/render.ts'
 import type { FieldValue } from './value.ts'
 
 /** As JSON has them. */
-export type PolicyValue = string | number | boolean
+export type PolicyValue = string | number | boolean | readonly string[]
 export type PolicyValues = Readonly<Record<string, PolicyValue>>
 
 interface PolicyKey {
@@ -110,6 +110,7 @@ export function checkPolicyValues(values: PolicyValues, operator: boolean): void
 export function fieldValue(value: PolicyValue): FieldValue {
   if (typeof value === 'string') return { type: 'longstr', value }
   if (typeof value === 'boolean') return { type: 'bool', value }
+  if (typeof value === 'object') return { type: 'array', value: value.map(fieldValue) }
   return Number.isSafeInteger(value) ? { type: 'long', value: BigInt(value) } : { type: 'double', value }
 }
 

@@ -48,6 +48,14 @@ export class Quotas {
     return this.#users.values()
   }
 
+  limitsOfVHost(vhost: string): VHostLimits | undefined {
+    return this.#vhosts.get(vhost)
+  }
+
+  limitsOfUser(user: string): UserLimits | undefined {
+    return this.#users.get(user)
+  }
+
   /** Sets the limits of a vhost in place of those that it had; none are left when none are given. */
   limitVHost(vhost: string, limits: VHostLimits): void {
     const definition: VHostLimitsDefinition = { kind: 'vhost-limits', vhost, ...limits }

@@ -258,6 +258,7 @@ export class Session implements QueueOwner {
       owner: declaration.exclusive ? this : null,
       autoDelete: declaration.autoDelete,
       arguments: declaration.arguments,
+      user: this.user.name,
     })
     if (declaration.exclusive) this.#exclusiveQueues.add(queue)
     this.#broker.churn.queuesDeclared++

@@ -26,7 +26,7 @@ import type { DelayedMessage, DelayLog, IdLog, PropertyCodec, QueueLog, Store } 
 import { DeadLetters } from './queue/dead-letter.ts'
 import { Queue, type QueueContext, type QueueProperties } from './queue/queue.ts'
 import { queueRules } from './queue/rules.ts'
-import type { Effective, Policies } from './policies.ts'
+import type { Effective, Governance, Policies } from './policies.ts'
 import { replyQueueName } from './reply-to.ts'
 import { NO_ARGUMENTS, type FieldTable } from './value.ts'
 
@@ -124,7 +124,11 @@ export class VHost implements QueueContext {
 
   /** Policies are others than before: what is here goes by them at once. */
   policiesChanged(): void {
-    for (const queue of [...this.queues.values()]) queue.applyRules(queueRules(this.effective(queue).arguments))
+    for (const queue of [...this.queues.values()]) {
+      const effective = this.effective(queue)
+      queue.governance = governanceOf(effective)
+      queue.applyRules(queueRules(effective.arguments))
+    }
     for (const exchange of this.exchanges.values()) this.#applyPolicies(exchange)
     this.#context.topologyChanged()
   }
@@ -204,7 +208,7 @@ export class VHost implements QueueContext {
 
   /** Adds a queue for direct replies. It goes with its one consumer. */
   addReplyQueue(): Queue {
-    const properties = { durable: false, owner: null, autoDelete: true, arguments: NO_ARGUMENTS }
+    const properties = { durable: false, owner: null, autoDelete: true, arguments: NO_ARGUMENTS, user: null }
     const queue = new Queue({ ...properties, name: replyQueueName(), vhost: this.name }, null, this)
     this.replyQueues.set(queue.name, queue)
     this.#context.topologyChanged()
@@ -354,7 +358,9 @@ export class VHost implements QueueContext {
   #applyPolicies(exchange: Exchange): void {
     // RabbitMQ: the default exchange has no alternate.
     if (exchange.name === '') return
-    const args = this.effective(exchange).arguments
+    const effective = this.effective(exchange)
+    exchange.governance = governanceOf(effective)
+    const args = effective.arguments
     const alternate = args.get('alternate-exchange')
     exchange.alternate = alternate?.type === 'longstr' ? alternate.value : null
     if (this.#deduplicate(exchange, args)) this.#context.save(this.#exchangeDefinition(exchange))
@@ -385,8 +391,9 @@ export class VHost implements QueueContext {
 
   /** A new queue goes by the policies from the start. */
   #governed(queue: Queue): Queue {
-    const { policy, operatorPolicy, arguments: args } = this.effective(queue)
-    if (policy !== null || operatorPolicy !== null) queue.applyRules(queueRules(args))
+    const effective = this.effective(queue)
+    queue.governance = governanceOf(effective)
+    if (queue.governance !== null) queue.applyRules(queueRules(effective.arguments))
     return queue
   }
 
@@ -408,7 +415,7 @@ export class VHost implements QueueContext {
     const { store } = this.#context
     const levels = new Map<number, QueueLog>()
     for (const { priority, log } of definition.levels ?? []) levels.set(priority, store.log(log))
-    const properties = { ...definition, durable: true, owner: null }
+    const properties = { ...definition, durable: true, owner: null, user: definition.user ?? null }
     const ids = definition.ids === undefined ? null : store.ids(definition.ids)
     const queue = new Queue(properties, store.log(definition.log), this, levels, ids)
     if (definition.paused === true) queue.pause()
@@ -457,6 +464,7 @@ export class VHost implements QueueContext {
       arguments: args,
       log: queue.log!.id,
       ...(queue.paused ? { paused: true } : {}),
+      ...(queue.user === null ? {} : { user: queue.user }),
       ...(levels.length === 0 ? {} : { levels }),
       ...(queue.ids === null ? {} : { ids: queue.ids.id }),
     }
@@ -473,6 +481,10 @@ export class VHost implements QueueContext {
       arguments: binding.arguments,
     }
   }
+}
+
+function governanceOf({ policy, operatorPolicy, definition }: Effective): Governance | null {
+  return policy === null && operatorPolicy === null ? null : { policy, operatorPolicy, definition }
 }
 
 /** Gives a message that no client is waiting for to all that it was routed to. */

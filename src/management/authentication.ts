@@ -1,6 +1,5 @@
 // Who is asking: HTTP Basic, with few wrong passwords from one address.
 import type { Access, User } from '../core/access.ts'
-import type { Logins } from '../core/counts.ts'
 import type { Clock } from '../lib/clock.ts'
 import { isLoopback } from '../lib/loopback.ts'
 import { HttpError, notAuthorised } from './http-error.ts'
@@ -21,13 +20,11 @@ interface Failures {
 /** Reads credentials and has them checked. */
 export class Authentication {
   readonly #access: Access
-  readonly #logins: Logins
   readonly #clock: Clock
   readonly #failures = new Map<string, Failures>()
 
-  constructor(access: Access, logins: Logins, clock: Clock) {
+  constructor(access: Access, clock: Clock) {
     this.#access = access
-    this.#logins = logins
     this.#clock = clock
   }
 
@@ -38,16 +35,23 @@ export class Authentication {
   async user(header: string | undefined, address: string): Promise<User | null> {
     if (header === undefined) return null
     const claim = basicClaim(header)
+    return this.login(claim?.name ?? null, claim?.password ?? '', address)
+  }
+
+  /**
+   * The user of this name and password; null for a name stands for credentials that cannot be read.
+   * @throws HttpError 401 when they are wrong, or the user may not use the API at all; 429 after too many wrong ones
+   */
+  async login(name: string | null, password: string, address: string): Promise<User> {
     if (this.#blocked(address)) {
       throw new HttpError(429, 'too_many_requests', 'Too many failed logins from this address. Try again in a minute.')
     }
-    const user = claim && (await this.#access.authenticate(claim.name, claim.password, true))
-    if (!user) {
-      this.#logins.failed++
+    const source = { protocol: 'http', address } as const
+    const user = name === null ? null : await this.#access.authenticate(name, password, true, source)
+    if (user === null) {
       this.#failed(address)
       throw new HttpError(401, 'not_authorized', 'Not_Authorized')
     }
-    this.#logins.succeeded++
     if (!isLoopback(address) && this.#access.loopbackOnly(user.name)) {
       throw notAuthorised('User can only log in via localhost')
     }

@@ -1,4 +1,5 @@
 // The HTTP API. Imports core and lib, and no front end: what AMQP knows comes through core.
+import type { Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { Tag, User } from '../core/access.ts'
@@ -10,7 +11,7 @@ import { isObject, parseObject } from './body.ts'
 import { badRequest, fromBrokerError, HttpError, notAuthorised, notFound, type JsonObject } from './http-error.ts'
 import { cutToColumns, Listing } from './listing.ts'
 import { Rates } from './rates.ts'
-import { Reply, TextStream, type Answer, type Management, type Node, type Route } from './route.ts'
+import { Reply, Text, TextStream, type Answer, type Management, type Node, type Route } from './route.ts'
 import { LoopDelay } from './metrics/loop-delay.ts'
 import { metricsRoutes } from './metrics/metrics-routes.ts'
 import { routes } from './routes/routes.ts'
@@ -61,14 +62,23 @@ export class ManagementServer {
   readonly #rates: Rates
   readonly #loopDelay: LoopDelay
   readonly #authentication: Authentication
-  #scraped: FastifyInstance | null = null
+  readonly #scrapes: FastifyInstance
 
   private constructor({ broker, clock, node }: ManagementOptions) {
     this.#rates = new Rates(broker, clock)
     this.#loopDelay = new LoopDelay(clock)
-    this.#authentication = new Authentication(broker.access, broker.logins.http, clock)
-    this.#management = { broker, clock, node, rates: this.#rates, ages: this.#rates.ages, loopDelay: this.#loopDelay }
+    this.#authentication = new Authentication(broker.access, clock)
+    this.#management = {
+      broker,
+      clock,
+      node,
+      rates: this.#rates,
+      ages: this.#rates.ages,
+      loopDelay: this.#loopDelay,
+      authentication: this.#authentication,
+    }
     this.#app = this.#application([...routes, ...metricsRoutes('monitoring')])
+    this.#scrapes = this.#application(metricsRoutes('nobody'))
   }
 
   #newApplication(): FastifyInstance {
@@ -87,6 +97,7 @@ export class ManagementServer {
     server.#rates.start()
     server.#loopDelay.start()
     try {
+      await server.#scrapes.ready()
       await server.#listen(server.#app, options)
     } catch (error) {
       server.#rates.stop()
@@ -102,14 +113,22 @@ export class ManagementServer {
 
   /** The port that metrics are scraped from, if that was asked for. */
   get scrapePort(): number | null {
-    return this.#scraped === null ? null : portOf(this.#scraped)
+    return this.#scrapes.server.listening ? portOf(this.#scrapes) : null
+  }
+
+  /** Serves the API on a connection that was accepted elsewhere, such as one over TLS. */
+  accept(socket: Socket): void {
+    this.#app.server.emit('connection', socket)
+  }
+
+  /** Serves metrics on such a connection. */
+  acceptScrape(socket: Socket): void {
+    this.#scrapes.server.emit('connection', socket)
   }
 
   /** Serves metrics on a port of their own. Rejects with Node's system error. */
   async listenForScrapes(options: ScrapeOptions): Promise<void> {
-    const app = this.#application(metricsRoutes('nobody'))
-    await this.#listen(app, options)
-    this.#scraped = app
+    await this.#listen(this.#scrapes, options)
   }
 
   async #listen(app: FastifyInstance, options: ScrapeOptions): Promise<void> {
@@ -121,7 +140,7 @@ export class ManagementServer {
   async close(): Promise<void> {
     this.#rates.stop()
     this.#loopDelay.stop()
-    await Promise.all([this.#app.close(), this.#scraped?.close()])
+    await Promise.all([this.#app.close(), this.#scrapes.close()])
   }
 
   #application(served: readonly Route[]): FastifyInstance {
@@ -164,6 +183,7 @@ export class ManagementServer {
 
   async #serve(request: FastifyRequest, reply: FastifyReply, route: Route): Promise<FastifyReply> {
     if (!acceptable(request.headers.accept)) return reply.code(406).send()
+    if (!readable(request.headers['content-type'], route)) return reply.code(415).send()
     const bytes = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0)
     const query = queryOf(request)
     const answer = await route.handle({
@@ -173,6 +193,7 @@ export class ManagementServer {
       query,
       all: (parameter) => valuesOf(request, parameter),
       headers: request.headers,
+      address: request.ip,
       bytes,
       body: () => parseObject(bytes),
     })
@@ -243,6 +264,7 @@ async function send(reply: FastifyReply, answer: Answer, query: Readonly<Record<
     reply.code(answer.status).headers(answer.headers)
     return answer.body === undefined ? reply.send() : sendJson(reply, answer.body)
   }
+  if (answer instanceof Text) return reply.type('text/plain').send(answer.text)
   if (answer instanceof TextStream) {
     return reply.type(answer.type).send(Readable.from(answer.pieces))
   }
@@ -271,6 +293,12 @@ function queryOf(request: FastifyRequest): Readonly<Record<string, string | unde
     query[key] = Array.isArray(value) ? value.at(-1) : value
   }
   return query
+}
+
+/** Whether a body of this type is what the route takes. */
+function readable(type: string | undefined, { bodyTypes }: Route): boolean {
+  if (bodyTypes === undefined || type === undefined || type === '') return true
+  return bodyTypes.includes(type.split(';', 1)[0]!.trim().toLowerCase())
 }
 
 /** Everything is JSON, or metrics as text. RabbitMQ: who cannot take that is told so. */

@@ -5,6 +5,7 @@ import { BrokerError } from '../core/errors.ts'
 import type { Session } from '../core/session.ts'
 import type { VHost } from '../core/vhost.ts'
 import type { Clock } from '../lib/clock.ts'
+import type { Authentication } from './authentication.ts'
 import type { Listed } from './listing.ts'
 import type { Ages } from './ages.ts'
 import type { LoopDelay } from './metrics/loop-delay.ts'
@@ -17,6 +18,17 @@ export interface ListenerFacts {
   readonly address: string
   readonly port: number
   readonly tls: boolean
+  /** Those that are in use there now. */
+  readonly certificates?: () => readonly CertificateFacts[]
+}
+
+/** A certificate that a listener shows, or believes others by. */
+export interface CertificateFacts {
+  readonly file: string
+  readonly role: 'own' | 'authority'
+  /** Milliseconds since 1970. */
+  readonly validFrom: number
+  readonly validTo: number
 }
 
 /** What management knows of the process that it is part of. */
@@ -28,6 +40,10 @@ export interface Node {
   readonly startedAt: number
   readonly dataDir: string | null
   readonly listeners: readonly ListenerFacts[]
+  /** Whether operator policies may be changed over HTTP. */
+  readonly operatorPolicyChanges: boolean
+  /** The settings that hold, one a line; without passwords. */
+  configuration(): string
 }
 
 /** What all routes work with. */
@@ -36,9 +52,15 @@ export interface Management {
   readonly clock: Clock
   readonly rates: History
   readonly node: Node
+  readonly authentication: Pick<Authentication, 'login'>
   readonly ages: Ages
   /** How late the event loop is. */
   readonly loopDelay: LoopDelay
+}
+
+/** The name that an operator gave to the broker, or else that of the node. */
+export function clusterName({ broker, node }: Pick<Management, 'broker' | 'node'>): string {
+  return broker.parameters.clusterName ?? node.name
 }
 
 /** One request, after its sender was found to be entitled to it. */
@@ -50,6 +72,8 @@ export interface Call extends Management {
   /** Every value of a parameter that may be given more than once. */
   all(parameter: string): readonly string[]
   readonly headers: Readonly<Record<string, string | string[] | undefined>>
+  /** The address that the request came from. */
+  readonly address: string
   /** The body as a JSON object. Throws 400. */
   body(): JsonObject
   /** The body as it came. */
@@ -69,6 +93,9 @@ export class Reply {
   }
 }
 
+/** The types of a body that must be JSON. */
+export const JSON_BODY = ['application/json'] as const
+
 export const CREATED = new Reply(201)
 export const NO_CONTENT = new Reply(204)
 
@@ -83,8 +110,17 @@ export class TextStream {
   }
 }
 
+/** A short text. */
+export class Text {
+  readonly text: string
+
+  constructor(text: string) {
+    this.text = text
+  }
+}
+
 /** What a route answers: JSON, a list, a text, or something else than 200. */
-export type Answer = Json | JsonObject | Reply | Listed | TextStream
+export type Answer = Json | JsonObject | Reply | Listed | Text | TextStream
 
 /** One route. The test of roles enumerates them. */
 export interface Route {
@@ -95,7 +131,9 @@ export interface Route {
   readonly needs: Tag | 'nobody'
   /** What AMQP would ask for the same, in the vhost of the path. The session checks it, at the one place that knows. */
   readonly right?: 'configure' | 'write' | 'read'
-  /** Bytes that a body may have, if fewer than usual. */
+  /** The types that a body may have; without this, any. RabbitMQ: another is answered 415, none at all is not. */
+  readonly bodyTypes?: readonly string[]
+  /** Bytes that a body may have, if other than usual. */
   readonly bodyBytesMax?: number
   handle(call: Call): Answer | Promise<Answer>
 }

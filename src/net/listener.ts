@@ -27,18 +27,7 @@ export class Listener {
     failed: (error: Error) => void,
   ): Promise<Listener> {
     const server = createServer({ noDelay: true }, accept)
-    if (options.host !== undefined) {
-      await listening(server, options.host, options.port)
-    } else {
-      try {
-        await listening(server, '::', options.port)
-      } catch (error) {
-        // A machine without IPv6 has only the one family to listen on.
-        const code = (error as NodeJS.ErrnoException).code
-        if (code !== 'EAFNOSUPPORT' && code !== 'EADDRNOTAVAIL') throw error
-        await listening(server, '0.0.0.0', options.port)
-      }
-    }
+    await bind(server, options)
     server.on('error', failed)
     return new Listener(server)
   }
@@ -51,6 +40,22 @@ export class Listener {
   /** Stops accepting. Connections that are open stay. */
   stop(): void {
     this.#server.close()
+  }
+}
+
+/** Starts a server of Node's. Rejects with Node's system error. */
+export async function bind(server: NetServer, { host, port }: ListenOptions): Promise<void> {
+  if (host !== undefined) {
+    await listening(server, host, port)
+    return
+  }
+  try {
+    await listening(server, '::', port)
+  } catch (error) {
+    // A machine without IPv6 has only the one family to listen on.
+    const { code } = error as NodeJS.ErrnoException
+    if (code !== 'EAFNOSUPPORT' && code !== 'EADDRNOTAVAIL') throw error
+    await listening(server, '0.0.0.0', port)
   }
 }
 

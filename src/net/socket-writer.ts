@@ -1,5 +1,6 @@
 // Gathers what a connection sends in one turn and hands it to its socket in as few writes as it takes.
 import type { Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
 import { Stage, type Turn, type TurnTask } from '../lib/turn.ts'
 
 /** The size of a slab: what is sent in a turn usually fits, and larger ones stay in the processor's cache badly. */
@@ -39,6 +40,8 @@ export class SocketWriter implements TurnTask {
   readonly #turn: Turn
   readonly #slabs: SlabPool
   readonly #drained: () => void
+  /** TLS sockets never finish a write at once: they get copies, so that their slabs need not be made anew each turn. */
+  readonly #copies: boolean
   #enlisted = false
   #holds = 0
   #held: Buffer[] = []
@@ -53,6 +56,7 @@ export class SocketWriter implements TurnTask {
     this.#turn = turn
     this.#slabs = slabs
     this.#drained = drained
+    this.#copies = socket instanceof TLSSocket
     socket.on('drain', () => this.#madeRoom())
   }
 
@@ -145,9 +149,10 @@ export class SocketWriter implements TurnTask {
       return
     }
     this.sentBytes += bytes
-    this.#socket.write(slab.subarray(0, bytes))
-    if (this.#socket.writableLength === 0) this.#slabs.give(slab)
-    else if (this.#socket.writableLength > UNSENT_BYTES_MAX) this.full = true
+    const sent = slab.subarray(0, bytes)
+    this.#socket.write(this.#copies ? Buffer.from(sent) : sent)
+    if (this.#copies || this.#socket.writableLength === 0) this.#slabs.give(slab)
+    if (this.#socket.writableLength > UNSENT_BYTES_MAX) this.full = true
   }
 
   #send(bytes: Buffer): void {

@@ -1,11 +1,18 @@
-// Prints the figures of large backlogs, many queues and many connections, each on a broker of its own.
-//   npx tsx test/bench/figures.ts [backlog [messages]] [queues] [connections] [trickle] [delete [messages]] [start]
-// `npm run build` comes first. Rates are of this machine at this moment: read them beside a peer's of the same run.
-import { spawn, type ChildProcess } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+// Prints the figures of large backlogs, many queues and many connections, each on a broker of its own, beside the bounds
+// that they are to keep.
+//   npx tsx test/bench/figures.ts [start] [backlog] [large] [queues] [delete] [connections] [trickle]
+//       [--messages N] [--rabbitmq PORT]
+// `npm run build` comes first. Without names all but `large` are measured, which takes 25 GB of disk and some minutes.
+// `--messages` replaces the number of messages of backlog, large and delete. With `--rabbitmq` the backlog goes through
+// the RabbitMQ on that port too. Rates are of this machine at this moment: read them beside those of the same run.
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
+import { Level } from 'level'
+import { Kind, kindEnd, kindKey } from '../../src/store/level/keys.ts'
+import { BrokerProcess, type Memory } from './broker-process.ts'
 import { LeanClient, shortString, uint16 } from './lean-client.ts'
 
 const QUEUE_DECLARE = 0x0032000a
@@ -14,48 +21,44 @@ const QUEUE_DELETE = 0x00320028
 const NO_ARGUMENTS = Buffer.alloc(4)
 const DURABLE = Buffer.of(2)
 const NO_FLAGS = Buffer.of(0)
+const KIB = 1024
 
-interface Running {
-  readonly child: ChildProcess
-  readonly port: number
-  readonly readyMs: number
+const { values: options, positionals: names } = parseArgs({
+  allowPositionals: true,
+  options: { messages: { type: 'string' }, rabbitmq: { type: 'string' } },
+})
+
+function messagesOr(fallback: number): number {
+  return options.messages === undefined ? fallback : Number(options.messages)
 }
 
-const main = join(import.meta.dirname, '../../dist/main.js')
+function say(what: string, figure: string, bound = ''): void {
+  console.log([`  ${what}`.padEnd(58), figure.padStart(22), bound && `   bound ${bound}`].join(' ').trimEnd())
+}
 
-async function start(directory: string): Promise<Running> {
+function title(text: string): void {
+  console.log(`\n${text}`)
+}
+
+const whole = (value: number): string => Math.round(value).toLocaleString('en')
+const ms = (value: number): string => `${whole(value)} ms`
+const mib = (value: number): string => `${whole(value)} MiB`
+const perSecond = (count: number, milliseconds: number): string => `${whole((count / milliseconds) * 1000)} a second`
+
+async function sayMemory(what: string, memory: Memory, bound: string): Promise<void> {
+  say(what, `${mib(memory.peak)}, ${mib(memory.last)}`, bound)
+}
+
+async function sayDelay(what: string, broker: BrokerProcess): Promise<void> {
+  const { p99, max } = await broker.loopDelay()
+  say(`${what}: event loop late by (p99, most)`, `${p99.toFixed(1)} ms, ${max.toFixed(1)} ms`, '20 ms (p99)')
+}
+
+/** Does something and returns the milliseconds that it took. */
+async function timed(work: () => Promise<void>): Promise<number> {
   const begun = performance.now()
-  const child = spawn(
-    process.execPath,
-    [main, 'start', '--data-dir', directory, '--port', '0', '--log-level', 'warn'],
-    {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    },
-  )
-  const line = await new Promise<string>((resolve) =>
-    child.stdout.once('data', (data: Buffer) => resolve(String(data))),
-  )
-  return { child, port: Number(/amqp (\d+)/.exec(line)![1]), readyMs: performance.now() - begun }
-}
-
-async function end(broker: Running, signal: NodeJS.Signals): Promise<void> {
-  const ended = new Promise((resolve) => broker.child.once('exit', resolve))
-  broker.child.kill(signal)
-  await ended
-}
-
-/** Resident memory in MiB: now, and at its peak since the last time this was asked. */
-function resident(broker: Running): number {
-  const status = readFileSync(`/proc/${broker.child.pid}/status`, 'utf8')
-  return Math.round(Number(/VmRSS:\s+(\d+)/.exec(status)![1]) / 1024)
-}
-
-async function peakDuring(broker: Running, work: Promise<void>): Promise<number> {
-  let peak = 0
-  const timer = setInterval(() => (peak = Math.max(peak, resident(broker))), 100)
-  await work
-  clearInterval(timer)
-  return Math.max(peak, resident(broker))
+  await work()
+  return performance.now() - begun
 }
 
 async function withDirectory(work: (directory: string) => Promise<void>): Promise<void> {
@@ -67,142 +70,230 @@ async function withDirectory(work: (directory: string) => Promise<void>): Promis
   }
 }
 
-function rate(count: number, milliseconds: number): string {
-  return `${Math.round((count / milliseconds) * 1000).toLocaleString('en')} a second`
+/** The bounds of a backlog, in milliseconds and MiB. */
+interface BacklogBounds {
+  readonly memory: string
+  readonly ready: string
+  readonly first: string
 }
 
 /** A backlog of persistent messages of 1 KiB: memory, restart after SIGKILL, first message, draining. */
-function backlog(count: number): Promise<void> {
+function backlog(count: number, bounds: BacklogBounds): Promise<void> {
   return withDirectory(async (directory) => {
-    let broker = await start(directory)
+    title(`${whole(count)} persistent messages of 1 KiB in one queue, without a consumer`)
+    let broker = await BrokerProcess.start(directory)
+    const freshMs = await fresh(broker)
     const publisher = await LeanClient.open(broker.port)
     await publisher.declare('backlog')
-    let begun = performance.now()
-    const peak = await peakDuring(broker, publisher.publish('backlog', count, 1024))
-    console.log(`backlog of ${count.toLocaleString('en')} x 1 KiB, synced: ${rate(count, performance.now() - begun)}`)
-    console.log(`  resident memory: ${peak} MiB at its peak, ${resident(broker)} MiB after it`)
-    await end(broker, 'SIGKILL')
-    broker = await start(directory)
-    begun = performance.now()
+    let took = 0
+    const publishing = timed(() => publisher.publish('backlog', count, KIB)).then((spent) => void (took = spent))
+    const memory = await broker.during(publishing)
+    say('published, each confirmed after a sync', perSecond(count, took))
+    await sayMemory('resident memory (most, at the end)', memory, bounds.memory)
+    await sayDelay('publishing', broker)
+    await broker.kill()
+    broker = await BrokerProcess.start(directory)
+    say('after SIGKILL: ready', ms(broker.readyMs), bounds.ready)
     const first = await LeanClient.open(broker.port)
     await first.consume('backlog', 1, 1)
-    const firstMs = broker.readyMs + performance.now() - begun
-    console.log(
-      `  after SIGKILL: ready in ${Math.round(broker.readyMs)} ms, first message after ${Math.round(firstMs)} ms`,
-    )
+    say('after SIGKILL: first message', ms(performance.now() - broker.begun), bounds.first)
     first.close()
-    const consumer = await LeanClient.open(broker.port)
-    begun = performance.now()
-    const drainPeak = await peakDuring(broker, consumer.consume('backlog', count - 1))
-    console.log(`  drained at ${rate(count - 1, performance.now() - begun)}, ${drainPeak} MiB at its peak`)
-    await end(broker, 'SIGTERM')
+    await drain(broker, count - 1, freshMs)
+    await broker.kill()
   })
+}
+
+const FRESH_COUNT = 400_000
+
+/** Milliseconds that it takes to consume messages of 1 KiB that have just been published and are all in memory. */
+async function fresh(broker: BrokerProcess): Promise<number> {
+  const publisher = await LeanClient.open(broker.port)
+  const consumer = await LeanClient.open(broker.port)
+  await publisher.declare('fresh')
+  const consumed = consumer.consume('fresh', FRESH_COUNT)
+  const took = await timed(
+    async () => void (await Promise.all([publisher.publish('fresh', FRESH_COUNT, KIB), consumed])),
+  )
+  publisher.close()
+  consumer.close()
+  say('fresh messages, published and consumed at once', perSecond(FRESH_COUNT, took))
+  return took / FRESH_COUNT
+}
+
+async function drain(broker: BrokerProcess, count: number, freshMs: number): Promise<void> {
+  const consumer = await LeanClient.open(broker.port)
+  let took = 0
+  const memory = await broker.during(
+    timed(() => consumer.consume('backlog', count)).then((spent) => void (took = spent)),
+  )
+  say('drained', perSecond(count, took))
+  say('drained, of the fresh rate', `${whole((freshMs * count * 100) / took)} %`, '70 %')
+  await sayMemory('resident memory (most, at the end)', memory, '')
+  await sayDelay('draining', broker)
+}
+
+/** The same through a RabbitMQ that runs already: how fast it takes and drains a backlog. */
+async function peer(port: number, count: number): Promise<void> {
+  title(`RabbitMQ: ${whole(count)} persistent messages of 1 KiB`)
+  const client = await LeanClient.open(port)
+  await client.declare('figures-backlog')
+  say('published, each confirmed', perSecond(count, await timed(() => client.publish('figures-backlog', count, KIB))))
+  const consumer = await LeanClient.open(port)
+  say('drained', perSecond(count, await timed(() => consumer.consume('figures-backlog', count))), '1/8 of ours')
+  await client.call(QUEUE_DELETE, uint16(0), shortString('figures-backlog'), NO_FLAGS)
+  consumer.close()
+  client.close()
 }
 
 /** Ten thousand queues with a hundred messages each: restart and memory. */
 function queues(): Promise<void> {
   return withDirectory(async (directory) => {
-    let broker = await start(directory)
+    title('10,000 queues with 100 persistent messages each')
+    let broker = await BrokerProcess.start(directory)
     const client = await LeanClient.open(broker.port)
-    for (let i = 0; i < 10_000; i++) {
-      const declared = client.call(QUEUE_DECLARE, uint16(0), shortString(`q${i}`), DURABLE, NO_ARGUMENTS)
-      if (i % 100 === 99) await declared
+    const filled = async (): Promise<void> => {
+      for (let i = 0; i < 10_000; i++) {
+        const declared = client.call(QUEUE_DECLARE, uint16(0), shortString(`q${i}`), DURABLE, NO_ARGUMENTS)
+        if (i % 100 === 99) await declared
+      }
+      for (let i = 0; i < 10_000; i++) await client.publish(`q${i}`, 100, 64, 100)
     }
-    for (let i = 0; i < 10_000; i++) await client.publish(`q${i}`, 100, 64, 100)
-    await end(broker, 'SIGKILL')
-    broker = await start(directory)
-    console.log(
-      `10,000 queues with 100 messages each: ready in ${Math.round(broker.readyMs)} ms, ${resident(broker)} MiB`,
-    )
-    await end(broker, 'SIGTERM')
+    await sayMemory('declared and filled: memory (most, at the end)', await broker.during(filled()), '250 MiB')
+    await sayDelay('declaring and filling', broker)
+    await broker.kill()
+    broker = await BrokerProcess.start(directory)
+    say('after SIGKILL: ready', ms(broker.readyMs), '2,000 ms')
+    await sayMemory('resident memory (most, at the end)', await broker.during(pause(2000)), '250 MiB')
+    await broker.kill()
   })
 }
 
-/** Ten thousand idle connections: memory with them and after them. */
+const CONNECTIONS = 10_000
+
+/** Ten thousand idle connections: memory and descriptors with them and after them. */
 function connections(): Promise<void> {
   return withDirectory(async (directory) => {
-    const broker = await start(directory)
-    const before = resident(broker)
+    title('10,000 idle connections')
+    const broker = await BrokerProcess.start(directory)
+    const before = { resident: broker.resident, descriptors: broker.descriptors }
     const clients: LeanClient[] = []
-    for (let i = 0; i < 10_000; i += 50) {
-      clients.push(...(await Promise.all(Array.from({ length: 50 }, () => LeanClient.open(broker.port)))))
+    const opened = async (): Promise<void> => {
+      for (let i = 0; i < CONNECTIONS; i += 50) {
+        clients.push(...(await Promise.all(Array.from({ length: 50 }, () => LeanClient.open(broker.port)))))
+      }
     }
-    const during = resident(broker)
+    await sayMemory('resident memory (most, at the end)', await broker.during(opened()), '350 MiB')
+    await sayDelay('opening', broker)
     for (const client of clients) client.close()
+    while (broker.descriptors > before.descriptors) await pause(50)
+    await sayDelay('closing', broker)
     await pause(5000)
-    console.log(`10,000 idle connections: ${before} MiB before, ${during} MiB with them, ${resident(broker)} MiB after`)
-    await end(broker, 'SIGTERM')
+    say('resident memory before them, and 5 s after', `${mib(before.resident)}, ${mib(broker.resident)}`)
+    say('descriptors before them, and after', `${before.descriptors}, ${broker.descriptors}`, 'as many')
+    await broker.kill()
   })
 }
+
+const COMMITS = 100_000
 
 /** One message a commit, a hundred thousand times. */
 function trickle(): Promise<void> {
   return withDirectory(async (directory) => {
-    const broker = await start(directory)
+    title('100,000 commits of one message')
+    const broker = await BrokerProcess.start(directory)
     const client = await LeanClient.open(broker.port)
     await client.declare('trickle')
-    const begun = performance.now()
-    await client.publish('trickle', 100_000, 64, 1)
-    console.log(`trickle of 100,000, one at a time: ${rate(100_000, performance.now() - begun)}`)
-    await end(broker, 'SIGTERM')
+    say('published', perSecond(COMMITS, await timed(() => client.publish('trickle', COMMITS, 64, 1))))
+    client.close()
+    await broker.kill()
+    say('index records', whole(await countOf(directory, Kind.index)), whole(COMMITS / 100))
+    say('fragments', whole(await countOf(directory, Kind.fragment)))
   })
 }
 
+async function countOf(directory: string, kind: Kind): Promise<number> {
+  const level = new Level<Buffer, Buffer>(directory, { keyEncoding: 'buffer', valueEncoding: 'buffer' })
+  const keys = await level.keys({ gte: kindKey(kind), lt: kindEnd(kind) }).all()
+  await level.close()
+  return keys.length
+}
+
 /** Purging and deleting a queue with millions of messages: how long another client waits meanwhile. */
-function deletion(count: number): Promise<void> {
-  return withDirectory(async (directory) => {
-    const broker = await start(directory)
-    const publisher = await LeanClient.open(broker.port)
+async function deletion(count: number): Promise<void> {
+  for (const bodyBytes of [16, KIB]) {
     for (const [name, method] of [
       ['purged', QUEUE_PURGE],
       ['deleted', QUEUE_DELETE],
     ] as const) {
-      await publisher.declare(name)
-      await publisher.publish(name, count, 16)
-      const other = await LeanClient.open(broker.port)
-      const waits: number[] = []
-      const command = publisher.call(method, uint16(0), shortString(name), NO_FLAGS)
-      const until = performance.now() + 5000
-      while (performance.now() < until) {
-        const asked = performance.now()
-        await other.declare('other')
-        waits.push(performance.now() - asked)
-      }
-      await command
-      waits.sort((a, b) => a - b)
-      const worst = Math.round(waits.at(-1)!)
-      const p99 = Math.round(waits[Math.floor(waits.length * 0.99)]!)
-      console.log(
-        `${count.toLocaleString('en')} messages ${name}: another client waits ${p99} ms (p99), ${worst} ms at worst`,
-      )
-      other.close()
+      title(`${whole(count)} messages of ${whole(bodyBytes)} B ${name}`)
+      await withDirectory(async (directory) => {
+        const broker = await BrokerProcess.start(directory)
+        const publisher = await LeanClient.open(broker.port)
+        await publisher.declare(name)
+        await sayMemory(
+          'filled: memory (most, at the end)',
+          await broker.during(publisher.publish(name, count, bodyBytes)),
+          '',
+        )
+        await broker.loopDelay()
+        const waits: number[] = []
+        const work = other(broker, publisher.call(method, uint16(0), shortString(name), NO_FLAGS), waits)
+        await sayMemory('resident memory (most, at the end)', await broker.during(work), '')
+        say(
+          'another client waits (p99, most)',
+          `${ms(waits[Math.floor(waits.length * 0.99)]!)}, ${ms(waits.at(-1)!)}`,
+          '200 ms',
+        )
+        await sayDelay(name, broker)
+        await broker.kill()
+      })
     }
-    await end(broker, 'SIGTERM')
-  })
+  }
+}
+
+const WATCHED_MS = 5000
+
+/** Declares a queue again and again while the command goes on and after it, and notes how long each took, in order. */
+async function other(broker: BrokerProcess, command: Promise<void>, waits: number[]): Promise<void> {
+  const client = await LeanClient.open(broker.port)
+  const until = performance.now() + WATCHED_MS
+  while (performance.now() < until) waits.push(await timed(() => client.declare('other')))
+  await command
+  waits.sort((a, b) => a - b)
+  client.close()
 }
 
 /** Starting on an empty directory, and what an idle broker takes. */
 async function starting(): Promise<void> {
+  title('an empty directory')
   for (let i = 0; i < 3; i++) {
     await withDirectory(async (directory) => {
-      const broker = await start(directory)
+      const broker = await BrokerProcess.start(directory)
       await pause(1000)
-      console.log(`empty directory: ready in ${Math.round(broker.readyMs)} ms, idle ${resident(broker)} MiB`)
-      await end(broker, 'SIGTERM')
+      say('ready, idle memory', `${ms(broker.readyMs)}, ${mib(broker.resident)}`)
+      await broker.kill()
     })
   }
 }
 
-const words = process.argv.slice(2)
-const number = (at: number, fallback: number): number => (/^\d+$/.test(words[at] ?? '') ? Number(words[at]) : fallback)
-const all = words.length === 0
-for (const [name, run] of [
-  ['start', starting],
-  ['backlog', () => backlog(number(words.indexOf('backlog') + 1, 600_000))],
-  ['queues', queues],
-  ['connections', connections],
-  ['trickle', trickle],
-  ['delete', () => deletion(number(words.indexOf('delete') + 1, 5_000_000))],
-] as const) {
-  if (all || words.includes(name)) await run()
+async function backlogBeside(): Promise<void> {
+  const count = messagesOr(600_000)
+  await backlog(count, { memory: '150 MiB', ready: '', first: '500 ms' })
+  if (options.rabbitmq !== undefined) await peer(Number(options.rabbitmq), count)
+}
+
+const FIGURES: Readonly<Record<string, () => Promise<void>>> = {
+  start: starting,
+  backlog: backlogBeside,
+  large: () => backlog(messagesOr(10_000_000), { memory: '250 MiB', ready: '1,000 ms', first: '2,000 ms' }),
+  queues,
+  delete: () => deletion(messagesOr(5_000_000)),
+  connections,
+  trickle,
+}
+
+for (const name of names.length > 0 ? names : Object.keys(FIGURES).filter((each) => each !== 'large')) {
+  const figure = FIGURES[name]
+  if (figure === undefined) throw new Error(`there is no figure ${name}; there are: ${Object.keys(FIGURES).join(', ')}`)
+  await figure()
 }

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { startServer } from '../../src/server.ts'
-import { items, useApi } from '../support/api.ts'
+import { items, useApi, word } from '../support/api.ts'
 
 const api = useApi()
 const Q = '/api/queues/%2F/q'
@@ -114,11 +114,8 @@ describe('cancelling a consumer', () => {
     })
     await delivery
     const [row] = items((await api.get('/api/consumers/%2F')).body)
-    const { connection_name: connection, number } = row!['channel_details'] as {
-      connection_name?: unknown
-      number?: unknown
-    }
-    const path = `/api/consumers/%2F/${encodeURIComponent(String(connection))}/${String(number)}`
+    const details = row!['channel_details']!
+    const path = `/api/consumers/%2F/${encodeURIComponent(word(details['connection_name']))}/${JSON.stringify(details['number'])}`
     expect((await api.delete(`${path}/other`)).status).toBe(404)
     expect((await api.delete(`${path}/${encodeURIComponent('my tag/1')}`)).status).toBe(204)
     await cancelled
@@ -134,7 +131,7 @@ describe('cancelling a consumer', () => {
     await api.put('/api/permissions/%2F/other', { configure: '.*', write: '.*', read: '.*' })
     const [row] = items((await api.get('/api/consumers/%2F')).body)
     const details = row!['channel_details']!
-    const path = `/api/consumers/%2F/${encodeURIComponent(String(details['connection_name']))}/${String(details['number'])}/c`
+    const path = `/api/consumers/%2F/${encodeURIComponent(word(details['connection_name']))}/${JSON.stringify(details['number'])}/c`
     expect((await api.delete(path, { user: 'other' })).status).toBe(401)
   })
 })
@@ -147,7 +144,7 @@ describe('the last errors', () => {
     await closed
     const [latest] = items((await api.get('/api/errors/guest')).body)
     expect(latest).toMatchObject({ scope: 'channel', user: 'guest', vhost: '/', code: 404 })
-    expect(String(latest!['text'])).toContain('no such queue')
+    expect(word(latest!['text'])).toContain('no such queue')
     expect(items((await api.get('/api/errors')).body).length).toBeGreaterThan(0)
     await api.put('/api/users/stranger', { password: 'stranger', tags: 'management' })
     expect(items((await api.get('/api/errors', { user: 'stranger' })).body)).toEqual([])

@@ -58,6 +58,6 @@ export function queueNamed(name: string): Queue {
     queueUnused: () => undefined,
     queueReadFailed: () => undefined,
   }
-  const properties = { name, vhost: '/', durable: false, owner: null, autoDelete: false, arguments: NO_ARGUMENTS }
-  return new Queue(properties, null, context)
+  const base = { vhost: '/', durable: false, owner: null, autoDelete: false, arguments: NO_ARGUMENTS, user: null }
+  return new Queue({ ...base, name }, null, context)
 }

@@ -46,7 +46,7 @@ export class OpenBroker {
       consumerTimeoutMs: 0,
       consumerTimeoutCloses: false,
       version: '0.0.0',
-      clusterName: 'test',
+      clusterName: () => 'test',
     }
     const context: AmqpContext = {
       broker: this.broker,

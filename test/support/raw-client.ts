@@ -2,6 +2,7 @@
 // wait names what must come next, fails with what came instead, and shows what went over the wire before.
 import { deepStrictEqual } from 'node:assert'
 import { connect, type Socket } from 'node:net'
+import { connect as connectTls, type ConnectionOptions } from 'node:tls'
 import {
   decodeHeader,
   decodeMethod,
@@ -26,7 +27,7 @@ export interface Login {
   readonly user?: string
   readonly password?: string
   readonly vhost?: string
-  readonly mechanism?: 'PLAIN' | 'AMQPLAIN'
+  readonly mechanism?: 'PLAIN' | 'AMQPLAIN' | 'EXTERNAL'
   readonly clientProperties?: Table
   readonly channelMax?: number
   readonly frameMax?: number
@@ -133,6 +134,16 @@ export class RawClient {
     return new RawClient(socket)
   }
 
+  /** Connects over TLS and sends nothing. */
+  static async dialTls(port: number, options: ConnectionOptions): Promise<RawClient> {
+    const socket = connectTls({ port, host: '127.0.0.1', servername: 'localhost', ...options })
+    await new Promise<void>((resolve, reject) => {
+      socket.once('secureConnect', resolve)
+      socket.once('error', reject)
+    })
+    return new RawClient(socket)
+  }
+
   /** Connects and goes through the whole handshake. */
   static async open(port: number, login: Login = {}, host?: string): Promise<RawClient> {
     const client = await RawClient.dial(port, host)
@@ -219,7 +230,7 @@ export class RawClient {
     return this.send('connection.start-ok', {
       'client-properties': login.clientProperties ?? { product: 'raw-client', capabilities: CAPABILITIES },
       mechanism,
-      response: mechanism === 'PLAIN' ? plain : amqplain,
+      response: mechanism === 'PLAIN' ? plain : mechanism === 'AMQPLAIN' ? amqplain : '',
       locale: 'en_US',
     })
   }

@@ -6,6 +6,8 @@ import { BrokerError } from '../errors.ts'
 export const Hashing = {
   sha256: 'rabbit_password_hashing_sha256',
   sha512: 'rabbit_password_hashing_sha512',
+  /** Of definitions that RabbitMQ 3.5 or older wrote. */
+  md5: 'rabbit_password_hashing_md5',
   scrypt: 'leveret_password_hashing_scrypt',
 } as const
 
@@ -64,6 +66,8 @@ export async function verifyPassword(credential: Credential, password: Password)
       return sameBytes(kept, rabbitHash('sha256', kept.subarray(0, RABBIT_SALT_BYTES), password))
     case Hashing.sha512:
       return sameBytes(kept, rabbitHash('sha512', kept.subarray(0, RABBIT_SALT_BYTES), password))
+    case Hashing.md5:
+      return sameBytes(kept, rabbitHash('md5', kept.subarray(0, RABBIT_SALT_BYTES), password))
     default:
       return false
   }
@@ -85,7 +89,7 @@ export function checkCredential(credential: Credential): void {
   }
 }
 
-function rabbitHash(algorithm: 'sha256' | 'sha512', salt: Buffer, password: Password): Buffer {
+function rabbitHash(algorithm: 'sha256' | 'sha512' | 'md5', salt: Buffer, password: Password): Buffer {
   return Buffer.concat([salt, createHash(algorithm).update(salt).update(password).digest()])
 }
 

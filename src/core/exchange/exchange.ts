@@ -1,6 +1,7 @@
 // What all exchange types have in common, and the way of a message through them.
 import type { ExchangeDeduplication } from '../deduplication/exchange-deduplication.ts'
 import type { Message } from '../message.ts'
+import type { Governance } from '../policies.ts'
 import type { FieldTable } from '../value.ts'
 import type { Binding } from './binding.ts'
 import type { Routes } from './routes.ts'
@@ -31,6 +32,8 @@ export abstract class Exchange {
   readonly destinationBindings = new Set<Binding>()
   /** The exchange that takes what matches no binding here. */
   alternate: string | null
+  /** Kept by the vhost: the policies that apply; null without any. */
+  governance: Governance | null = null
   /** Keeps duplicates back, if the exchange is to. */
   deduplication: ExchangeDeduplication | null = null
   /** Messages that were published to this exchange, and those (one for each queue) that left it for a queue. */

@@ -6,6 +6,7 @@ import type { Binding } from '../exchange/binding.ts'
 import type { InputWindow } from '../input-window.ts'
 import { PACE_DELIVERIES_MIN, QUEUE_OVERRUN_BYTES } from '../limits.ts'
 import type { Message } from '../message.ts'
+import type { Governance } from '../policies.ts'
 import type {
   Attempts,
   CancelReason,
@@ -42,6 +43,8 @@ export interface QueueProperties {
   readonly owner: QueueOwner | null
   readonly autoDelete: boolean
   readonly arguments: FieldTable
+  /** Who declared it, where that is known. */
+  readonly user: string | null
 }
 
 /** What a queue needs from the broker around it. */
@@ -84,11 +87,14 @@ export class Queue implements LevelHost, ExpiryHost {
   readonly owner: QueueOwner | null
   readonly autoDelete: boolean
   readonly arguments: FieldTable
+  readonly user: string | null
   readonly log: QueueLog | null
   /** The bindings that lead here. Kept by the vhost. */
   readonly bindings = new Set<Binding>()
   /** Kept by Routes: the last routing that reached this queue. */
   routeMark = 0
+  /** Kept by the vhost: the policies that apply; null without any. */
+  governance: Governance | null = null
   deleted = false
   /** Messages handed out since the start, redeliveries included. */
   deliveredTotal = 0
@@ -133,6 +139,7 @@ export class Queue implements LevelHost, ExpiryHost {
     this.owner = properties.owner
     this.autoDelete = properties.autoDelete
     this.arguments = properties.arguments
+    this.user = properties.user
     this.log = log
     this.#context = context
     this.#rules = queueRules(properties.arguments)

@@ -1,8 +1,8 @@
 // The metrics of the whole node, with RabbitMQ's names.
 import { readdir, readFile } from 'node:fs/promises'
-import type { Logins } from '../../core/counts.ts'
+import type { AttemptCounts } from '../../core/access/login-attempts.ts'
 import { RABBITMQ_VERSION } from '../../lib/version.ts'
-import type { Management } from '../route.ts'
+import { clusterName, type Management } from '../route.ts'
 import { single, type Metric } from './exposition.ts'
 
 /** What is known of open files; -1 where the system does not say. */
@@ -24,10 +24,11 @@ export async function openFiles(): Promise<OpenFiles> {
 }
 
 /** What joins everything else on a dashboard. */
-export function* identity({ node }: Management, endpoint: string): Generator<Metric> {
+export function* identity(management: Management, endpoint: string): Generator<Metric> {
+  const { node } = management
   yield single('identity_info', 'gauge', 'RabbitMQ node & cluster identity info', 1, {
     rabbitmq_node: node.name,
-    rabbitmq_cluster: node.name,
+    rabbitmq_cluster: clusterName(management),
     rabbitmq_cluster_permanent_id: node.name,
     rabbitmq_endpoint: endpoint,
   })
@@ -75,12 +76,13 @@ export function* churnMetrics({ broker: { churn } }: Management): Generator<Metr
 
 /** Who tried to log in, by protocol. */
 export function* loginMetrics({ broker }: Management): Generator<Metric> {
-  const all = Object.entries(broker.logins)
-  const counter = (name: string, help: string, read: (logins: Logins) => number): Metric => ({
+  const { attempts } = broker.access
+  const protocols = ['amqp091', 'http'] as const
+  const counter = (name: string, help: string, read: (counts: AttemptCounts) => number): Metric => ({
     name: `auth_attempts${name}_total`,
     type: 'counter',
     help: `Total number of ${help}`,
-    series: all.map(([protocol, logins]) => ({ labels: { protocol }, value: read(logins) })),
+    series: protocols.map((protocol) => ({ labels: { protocol }, value: read(attempts.of(protocol)) })),
   })
   yield counter('', 'authorization attempts', ({ succeeded, failed }) => succeeded + failed)
   yield counter('_succeeded', 'successful authentication attempts', ({ succeeded }) => succeeded)

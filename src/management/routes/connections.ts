@@ -1,6 +1,6 @@
 // Connections, channels and consumers.
 import type { ConnectionView } from '../../core/clients.ts'
-import { notAuthorised, notFound } from '../http-error.ts'
+import { badRequest, notAuthorised, notFound } from '../http-error.ts'
 import { Listing } from '../listing.ts'
 import { NO_CONTENT, vhostOf, type Call, type Route } from '../route.ts'
 import { channelJson, channelsOf, connectionJson, consumerJson, consumersOf } from '../views/connection.ts'
@@ -16,6 +16,7 @@ export const connectionRoutes: readonly Route[] = [
   { method: 'GET', path: '/api/connections/username/:user', needs: 'management', handle: ofUser },
   { method: 'DELETE', path: '/api/connections/username/:user', needs: 'management', handle: closeOfUser },
   { method: 'GET', path: '/api/connections/:connection/channels', needs: 'management', handle: channelsOfOne },
+  { method: 'GET', path: '/api/connections/:connection/sessions', needs: 'management', handle: sessionsOfOne },
   { method: 'GET', path: '/api/channels', needs: 'management', handle: channels },
   { method: 'GET', path: '/api/channels/:channel', needs: 'management', handle: oneChannel },
   { method: 'GET', path: '/api/consumers', needs: 'management', handle: consumers },
@@ -76,6 +77,12 @@ function channelsOfOne(call: Call) {
   const connection = connectionOf(call)
   assertMay(call, connection.user, 'monitoring')
   return new Listing(channelsOf([connection]), (open) => channelJson(call, open), false)
+}
+
+/** RabbitMQ: sessions are AMQP 1.0's. */
+function sessionsOfOne(call: Call): never {
+  assertMay(call, connectionOf(call).user, 'monitoring')
+  throw badRequest('connection does not use AMQP 1.0')
 }
 
 function channels(call: Call) {

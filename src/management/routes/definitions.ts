@@ -49,7 +49,7 @@ function exportAll(call: Call) {
     rabbitmq_definition_format: 'cluster',
     original_cluster_name: node.name,
     explanation: 'Definitions of every virtual host',
-    users: Array.from(broker.access.users, userJson),
+    users: Array.from(broker.access.users, (user) => userJson(broker, user)),
     vhosts: vhosts.map(vhostDefinition),
     permissions: Array.from(broker.access.permissions(), permissionJson),
     topic_permissions: [],
@@ -266,7 +266,7 @@ function importQueue(vhost: VHost, queue: JsonObject): void {
     return
   }
   validateQueueArguments(name, vhost.name, args)
-  vhost.addQueue({ ...properties, owner: null })
+  vhost.addQueue({ ...properties, owner: null, user: null })
 }
 
 function importBinding(vhost: VHost, binding: JsonObject): void {

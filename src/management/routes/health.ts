@@ -1,7 +1,7 @@
 // Health checks: 200 with `ok`, or 503 with what is wrong.
 import type { JsonObject } from '../http-error.ts'
 import { badRequest, notFound } from '../http-error.ts'
-import { Reply, vhostOf, type Call, type Route } from '../route.ts'
+import { Reply, vhostOf, type Call, type CertificateFacts, type ListenerFacts, type Route } from '../route.ts'
 
 const CHECKS = '/api/health/checks'
 const OK = { status: 'ok' } as const
@@ -38,6 +38,18 @@ export const healthRoutes: readonly Route[] = [
     needs: 'management',
     handle: (call) => vhostOf(call) && OK,
   },
+  {
+    method: 'GET',
+    path: `${CHECKS}/quorum-queues-without-elected-leaders/all-vhosts/pattern/:pattern`,
+    needs: 'management',
+    handle: () => OK,
+  },
+  {
+    method: 'GET',
+    path: `${CHECKS}/quorum-queues-without-elected-leaders/vhost/:vhost/pattern/:pattern`,
+    needs: 'management',
+    handle: (call) => vhostOf(call) && OK,
+  },
   { method: 'GET', path: `${CHECKS}/is-in-service`, needs: 'nobody', handle: () => OK },
   { method: 'GET', path: `${CHECKS}/ready-to-serve-clients`, needs: 'nobody', handle: () => OK },
   { method: 'GET', path: `${CHECKS}/below-node-connection-limit`, needs: 'nobody', handle: () => OK },
@@ -70,12 +82,48 @@ function readiness(call: Call) {
   return call.broker.alarms.reason === '' ? OK : failed('publishers are blocked', {})
 }
 
+/** Seconds. RabbitMQ's months are a twelfth of its years. */
+const UNITS: { readonly [unit: string]: number } = {
+  days: 86_400,
+  weeks: 7 * 86_400,
+  months: (365 / 12) * 86_400,
+  years: 365 * 86_400,
+}
+
 function certificates(call: Call) {
-  if (!['days', 'weeks', 'months', 'years'].includes(call.params['unit'] ?? '')) {
-    throw badRequest('Time unit not recognised. Supported units: days, weeks, months, years.')
+  const unit = UNITS[(call.params['unit'] ?? '').toLowerCase()]
+  if (unit === undefined) throw badRequest('Time unit not recognised. Supported units: days, weeks, months, years.')
+  const within = call.params['within'] ?? ''
+  if (!/^\d{1,9}$/.test(within)) throw badRequest('Invalid expiration value.')
+  const limit = call.clock.now() + Number(within) * unit * 1000
+  const expired = call.node.listeners.flatMap((listener) => expiring(call, listener, limit))
+  return expired.length === 0 ? OK : failed('Certificates expiring', { expired })
+}
+
+/** What is told of a listener if one of its certificates ends before `limit`. */
+function expiring(call: Call, listener: ListenerFacts, limit: number): JsonObject[] {
+  const used = listener.certificates?.() ?? []
+  const ends = (role: CertificateFacts['role']): string[] =>
+    used.filter((one) => one.role === role && one.validTo < limit).map(({ validTo }) => date(validTo))
+  const file = (role: CertificateFacts['role']): string => used.find((one) => one.role === role)?.file ?? ''
+  const [own, authorities] = [ends('own'), ends('authority')]
+  if (own.length + authorities.length === 0) return []
+  const facts = {
+    node: call.node.name,
+    protocol: listener.protocol,
+    interface: listener.address,
+    port: listener.port,
+    certfile: file('own'),
+    cacertfile: file('authority'),
+    certfile_expires_on: own,
+    cacertfile_expires_on: authorities,
   }
-  if (!/^\d{1,9}$/.test(call.params['within'] ?? '')) throw badRequest('Invalid expiration value.')
-  return OK
+  return [facts]
+}
+
+/** As RabbitMQ writes it: the hour without a leading zero. */
+function date(time: number): string {
+  return new Date(time).toISOString().slice(0, 19).replace(/T0?/, ' ')
 }
 
 function portListener(call: Call) {

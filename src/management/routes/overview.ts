@@ -1,14 +1,26 @@
 // Overview, nodes, and what clients ask to find out whom they talk to.
+import { stringField } from '../body.ts'
 import { badRequest, notFound } from '../http-error.ts'
 import { Listing } from '../listing.ts'
-import { inSession, NO_CONTENT, vhostOf, type Call, type Route } from '../route.ts'
+import {
+  clusterName,
+  durably,
+  inSession,
+  JSON_BODY,
+  NO_CONTENT,
+  Text,
+  vhostOf,
+  type Call,
+  type Route,
+} from '../route.ts'
 import { RABBITMQ_VERSION } from '../../lib/version.ts'
 import { memoryJson, nodeJson, overviewJson } from '../views/node.ts'
 import { spanOf } from '../views/stats.ts'
 
 export const overviewRoutes: readonly Route[] = [
   { method: 'GET', path: '/api/overview', needs: 'management', handle: overviewJson },
-  { method: 'GET', path: '/api/cluster-name', needs: 'management', handle: ({ node }) => ({ name: node.name }) },
+  { method: 'GET', path: '/api/cluster-name', needs: 'management', handle: (call) => ({ name: clusterName(call) }) },
+  { method: 'PUT', path: '/api/cluster-name', needs: 'administrator', handle: renameCluster },
   { method: 'GET', path: '/api/nodes', needs: 'monitoring', handle: (call) => new Listing([call], nodeJson, false) },
   { method: 'GET', path: '/api/nodes/:node', needs: 'monitoring', handle: oneNode },
   { method: 'GET', path: '/api/nodes/:node/memory', needs: 'monitoring', handle: memory },
@@ -17,9 +29,24 @@ export const overviewRoutes: readonly Route[] = [
   { method: 'GET', path: '/api/whoami', needs: 'management', handle: whoami },
   { method: 'GET', path: '/api/version', needs: 'nobody', handle: () => RABBITMQ_VERSION },
   { method: 'GET', path: '/api/feature-flags', needs: 'management', handle: () => FEATURE_FLAGS },
-  { method: 'PUT', path: '/api/feature-flags/:name/enable', needs: 'administrator', handle: enableFlag },
+  {
+    method: 'PUT',
+    path: '/api/feature-flags/:name/enable',
+    needs: 'administrator',
+    bodyTypes: JSON_BODY,
+    handle: enableFlag,
+  },
   { method: 'GET', path: '/api/deprecated-features', needs: 'management', handle: () => [] },
   { method: 'GET', path: '/api/deprecated-features/used', needs: 'management', handle: () => [] },
+  // Statistics are never wrong here for having come in the wrong order, which is what RabbitMQ resets them for.
+  { method: 'DELETE', path: '/api/reset', needs: 'administrator', handle: () => NO_CONTENT },
+  { method: 'DELETE', path: '/api/reset/:node', needs: 'administrator', handle: resetNode },
+  {
+    method: 'GET',
+    path: '/api/config/effective',
+    needs: 'administrator',
+    handle: ({ node }) => new Text(node.configuration()),
+  },
   { method: 'POST', path: '/api/rebalance/queues', needs: 'administrator', handle: () => NO_CONTENT },
   { method: 'GET', path: '/api/aliveness-test/:vhost', needs: 'management', handle: aliveness },
 ]
@@ -52,6 +79,11 @@ function oneNode(call: Call) {
   return nodeJson(call)
 }
 
+function resetNode(call: Call) {
+  assertThisNode(call)
+  return NO_CONTENT
+}
+
 function memory(call: Call) {
   assertThisNode(call)
   const { rss, heapTotal } = process.memoryUsage()
@@ -65,11 +97,20 @@ function relativeMemory(call: Call) {
   return { memory: { ...Object.fromEntries(shares), total: 100 } }
 }
 
+async function renameCluster(call: Call) {
+  const body = call.body()
+  const name = stringField(body, 'name')
+  if (name === '') throw badRequest('the name of the cluster is empty')
+  await durably(call.broker, () => call.broker.parameters.renameCluster(name))
+  return NO_CONTENT
+}
+
 function assertThisNode(call: Call): void {
   if (call.params['node'] !== call.node.name) throw notFound()
 }
 
-function whoami({ user }: Call) {
+/** Who somebody is. */
+export function whoami({ user }: Pick<Call, 'user'>) {
   return { name: user.name, tags: user.tags, is_internal_user: true }
 }
 

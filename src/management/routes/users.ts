@@ -3,11 +3,13 @@ import type { NewPassword } from '../../core/access.ts'
 import { Hashing, hashRabbitPassword } from '../../core/access/password.ts'
 import type { UserDefinition } from '../../core/definitions.ts'
 import { BrokerError } from '../../core/errors.ts'
-import { assertPresent, isObject, stringField, wordsField } from '../body.ts'
+import { assertPresent, isObject, objectField, stringField, wordsField } from '../body.ts'
 import { badRequest, notFound, type JsonObject } from '../http-error.ts'
 import { Listing } from '../listing.ts'
 import { CREATED, durably, NO_CONTENT, vhostOf, type Call, type Route } from '../route.ts'
+import { queueJson } from '../views/topology.ts'
 import { permissionJson, userJson } from '../views/users.ts'
+import { userLimitsOf } from './limits.ts'
 
 const TAGS_MAX = 32
 
@@ -15,10 +17,16 @@ export const userRoutes: readonly Route[] = [
   { method: 'GET', path: '/api/users', needs: 'administrator', handle: list },
   { method: 'GET', path: '/api/users/without-permissions', needs: 'administrator', handle: withoutPermissions },
   { method: 'POST', path: '/api/users/bulk-delete', needs: 'administrator', handle: bulkDelete },
-  { method: 'GET', path: '/api/users/:user', needs: 'administrator', handle: (call) => userJson(userOf(call)) },
+  {
+    method: 'GET',
+    path: '/api/users/:user',
+    needs: 'administrator',
+    handle: (call) => userJson(call.broker, userOf(call)),
+  },
   { method: 'PUT', path: '/api/users/:user', needs: 'administrator', handle: put },
   { method: 'DELETE', path: '/api/users/:user', needs: 'administrator', handle: remove },
   { method: 'GET', path: '/api/users/:user/permissions', needs: 'administrator', handle: permissionsOfUser },
+  { method: 'GET', path: '/api/users/:user/queues', needs: 'management', handle: queuesOfUser },
   { method: 'GET', path: '/api/permissions', needs: 'administrator', handle: allPermissions },
   { method: 'GET', path: '/api/permissions/:vhost/:user', needs: 'administrator', handle: getPermission },
   { method: 'PUT', path: '/api/permissions/:vhost/:user', needs: 'administrator', handle: putPermission },
@@ -27,7 +35,7 @@ export const userRoutes: readonly Route[] = [
 ]
 
 function list(call: Call) {
-  return new Listing(call.broker.access.users, userJson, true)
+  return new Listing(call.broker.access.users, (user) => userJson(call.broker, user), true)
 }
 
 function withoutPermissions(call: Call) {
@@ -35,7 +43,7 @@ function withoutPermissions(call: Call) {
   const granted = new Set(Array.from(access.permissions(), ({ user }) => user))
   return new Listing(
     [...access.users].filter(({ name }) => !granted.has(name)),
-    userJson,
+    (user) => userJson(call.broker, user),
     false,
   )
 }
@@ -57,7 +65,13 @@ async function put(call: Call) {
   const tags = tagsOf(body)
   const { broker } = call
   const existing = broker.access.user(name)
-  await refusable(() => durably(broker, () => broker.access.putUser(name, password, tags)))
+  const limits = body['limits'] === undefined ? null : userLimitsOf(objectField(body, 'limits'))
+  await refusable(() =>
+    durably(broker, async () => {
+      await broker.access.putUser(name, password, tags)
+      if (limits !== null) broker.quotas.limitUser(name, limits)
+    }),
+  )
   await grant(call, name, body)
   return existing ? NO_CONTENT : CREATED
 }
@@ -114,6 +128,16 @@ function permissionsOfUser(call: Call) {
   const { name } = userOf(call)
   const granted = [...call.broker.access.permissions()].filter(({ user }) => user === name)
   return new Listing(granted, permissionJson, false)
+}
+
+/** The queues that a user made, as far as whoever asks may see them. */
+function queuesOfUser(call: Call) {
+  const { access, vhosts } = call.broker
+  const { user = '' } = call.params
+  const made = [...vhosts.values()]
+    .filter(({ name }) => access.sees(call.user, name))
+    .flatMap(({ queues }) => [...queues.values()].filter((queue) => queue.user === user))
+  return new Listing(made, (queue) => queueJson(call, queue), false)
 }
 
 function allPermissions(call: Call) {

@@ -59,6 +59,7 @@ export function connectionJson(call: Call, connection: ConnectionView): JsonObje
   const source = { object: connection, rates: call.rates, span: spanOf(call.query, 'data_rates') }
   const properties = tableJson(connection.clientProperties)
   const ownName = properties['connection_name']
+  const { tls } = connection
   return {
     auth_mechanism: connection.mechanism,
     channel_max: connection.channelMax,
@@ -69,9 +70,9 @@ export function connectionJson(call: Call, connection: ConnectionView): JsonObje
     host: connection.host,
     name: connection.name,
     node: call.node.name,
-    peer_cert_issuer: null,
-    peer_cert_subject: null,
-    peer_cert_validity: null,
+    peer_cert_issuer: tls?.peer?.issuer ?? null,
+    peer_cert_subject: tls?.peer?.subject ?? null,
+    peer_cert_validity: tls?.peer?.validity ?? null,
     peer_host: connection.peerHost,
     peer_port: connection.peerPort,
     port: connection.port,
@@ -81,11 +82,11 @@ export function connectionJson(call: Call, connection: ConnectionView): JsonObje
     recv_cnt: 0,
     send_cnt: 0,
     send_pend: 0,
-    ssl: connection.tls,
-    ssl_cipher: null,
-    ssl_hash: null,
-    ssl_key_exchange: null,
-    ssl_protocol: null,
+    ssl: tls !== null,
+    ssl_cipher: tls?.cipher ?? null,
+    ssl_hash: tls?.hash ?? null,
+    ssl_key_exchange: tls?.keyExchange ?? null,
+    ssl_protocol: tls?.protocol ?? null,
     state: connection.activity,
     timeout: connection.heartbeatSeconds,
     type: 'network',

@@ -4,7 +4,7 @@ import { getHeapStatistics } from 'node:v8'
 import { exchangeTypes } from '../../core/exchange/exchange-types.ts'
 import { RABBITMQ_VERSION } from '../../lib/version.ts'
 import type { JsonObject } from '../http-error.ts'
-import type { Call, ListenerFacts } from '../route.ts'
+import { clusterName, type Call, type ListenerFacts } from '../route.ts'
 import { lengths, messageStats, spanOf } from './stats.ts'
 
 const PRODUCT = 'RabbitMQ'
@@ -29,7 +29,7 @@ export function overviewJson(call: Call): JsonObject {
     exchange_types: exchangeTypesJson(),
     ...versionsJson(),
     leveret_version: node.version,
-    cluster_name: node.name,
+    cluster_name: clusterName(call),
     cluster_tags: {},
     node_tags: {},
     erlang_version: '26.2.5',
@@ -38,7 +38,7 @@ export function overviewJson(call: Call): JsonObject {
     release_series_support_status: 'supported',
     disable_stats: false,
     enable_queue_totals: false,
-    is_op_policy_updating_enabled: true,
+    is_op_policy_updating_enabled: node.operatorPolicyChanges,
     require_definition_json_extension: false,
     default_queue_type: 'classic',
     message_stats: messageStats(source, totals.counts, true),
@@ -193,7 +193,7 @@ function contextsJson(call: Call): readonly JsonObject[] {
     .map(({ protocol, address, port }) => ({
       ssl_opts: [],
       node: call.node.name,
-      description: protocol === 'http' ? 'RabbitMQ Management' : 'RabbitMQ Prometheus',
+      description: protocol === 'http' || protocol === 'https' ? 'RabbitMQ Management' : 'RabbitMQ Prometheus',
       path: '/',
       ip: address,
       port: String(port),

@@ -2,6 +2,7 @@
 import { queueTypeOf } from '../../core/arguments.ts'
 import type { Binding } from '../../core/exchange/binding.ts'
 import type { Exchange } from '../../core/exchange/exchange.ts'
+import type { Governance } from '../../core/policies.ts'
 import type { Queue } from '../../core/queue/queue.ts'
 import { NO_ARGUMENTS } from '../../core/value.ts'
 import type { VHost } from '../../core/vhost.ts'
@@ -58,6 +59,7 @@ export function exchangeJson(call: Call, { exchange, vhost }: VHostExchange): Js
           // LavinMQ's name.
           ...(exchange.deduplication === null ? {} : figure(source, 'dedup', 'deduplicated', exchange.deduplicated)),
         }
+  const { policy, operatorPolicy } = exchange.governance ?? { policy: null, operatorPolicy: null }
   return {
     arguments: tableJson(exchange.arguments),
     auto_delete: exchange.autoDelete,
@@ -65,22 +67,30 @@ export function exchangeJson(call: Call, { exchange, vhost }: VHostExchange): Js
     internal: exchange.internal,
     ...unlessEmpty('message_stats', stats),
     name: exchange.name,
+    ...(policy === null ? {} : { policy }),
+    ...(operatorPolicy === null ? {} : { operator_policy: operatorPolicy }),
     type: exchange.type,
     user_who_performed_action: 'rmq-internal',
     vhost,
   }
 }
 
+const UNGOVERNED: Governance = { policy: null, operatorPolicy: null, definition: {} }
+
 /** What every view of a queue has, also when statistics are left out. */
 export function queueFacts(call: Call, queue: Queue): JsonObject {
   const type = queueTypeOf(queue.arguments)
+  const { policy, operatorPolicy, definition } = queue.governance ?? UNGOVERNED
   return {
     arguments: { ...tableJson(queue.arguments), 'x-queue-type': type },
     auto_delete: queue.autoDelete,
     durable: queue.durable,
+    effective_policy_definition: definition,
     exclusive: queue.owner !== null,
     name: queue.name,
     node: call.node.name,
+    operator_policy: operatorPolicy,
+    policy,
     state: queue.paused ? 'paused' : 'running',
     type,
     vhost: queue.vhost,
@@ -97,15 +107,12 @@ export function queueJson(call: Call, queue: Queue): JsonObject {
     consumer_capacity: capacity,
     consumer_utilisation: capacity,
     consumers: queue.consumerCount,
-    effective_policy_definition: {},
     exclusive_consumer_tag: queue.exclusivelyConsumed ? (queue.consumers[0]?.tag ?? null) : null,
     message_bytes: queue.readyBytes + queue.unackedBytes,
     message_bytes_ready: queue.readyBytes,
     message_bytes_unacknowledged: queue.unackedBytes,
     ...unlessEmpty('message_stats', messageStats(source, queue.counts, false)),
     ...lengths({ ...source, span: spanOf(call.query, 'lengths') }, ready, unacked),
-    operator_policy: null,
-    policy: null,
     single_active_consumer_tag: null,
     storage_version: 2,
   }

@@ -1,17 +1,24 @@
 // Users and their permissions as RabbitMQ shows them.
-import type { PermissionDefinition, UserDefinition } from '../../core/definitions.ts'
+import type { PermissionDefinition, TopicPermissionDefinition, UserDefinition } from '../../core/definitions.ts'
+import type { Broker } from '../../core/broker.ts'
 import type { JsonObject } from '../http-error.ts'
+import { userLimitsJson } from './policies.ts'
 
-export function userJson(user: UserDefinition): JsonObject {
+export function userJson({ quotas }: Pick<Broker, 'quotas'>, user: UserDefinition): JsonObject {
   return {
     name: user.name,
     password_hash: user.passwordHash,
     hashing_algorithm: user.hashing,
     tags: user.tags,
-    limits: {},
+    limits: userLimitsJson(quotas.limitsOfUser(user.name) ?? {}),
   }
 }
 
 export function permissionJson({ user, vhost, configure, write, read }: PermissionDefinition): JsonObject {
   return { user, vhost, configure, write, read }
+}
+
+export function topicPermissionJson(permission: TopicPermissionDefinition): JsonObject {
+  const { user, vhost, exchange, write, read } = permission
+  return { user, vhost, exchange, write, read }
 }

@@ -18,6 +18,8 @@ const DEFINITION_KINDS: { readonly [K in Definition['kind']]: number } = {
   policy: 8,
   'vhost-limits': 9,
   'user-limits': 10,
+  parameter: 11,
+  'global-parameter': 12,
 }
 
 /** The key of a definition: the same identity has the same key, whatever the order of arguments was. */

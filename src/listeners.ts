@@ -1,0 +1,256 @@
+// All the ports that a broker listens on, and the certificates that it shows there.
+import type { Socket } from 'node:net'
+import type { TLSSocket } from 'node:tls'
+import { Connection, type AmqpContext } from './amqp/connection.ts'
+import type { Timer } from './lib/clock.ts'
+import { StartError } from './lib/start-error.ts'
+import { ManagementServer } from './management/management-server.ts'
+import type { ListenerFacts, Node } from './management/route.ts'
+import { Listener } from './net/listener.ts'
+import { TlsError, TlsFiles, type TlsSettings } from './net/tls/tls-files.ts'
+import { TlsListener } from './net/tls/tls-listener.ts'
+import { certificateUser, LOGIN_BY_SUBJECT, tlsFacts, type CertificateLogin } from './net/tls/tls-session.ts'
+
+/** TLS for AMQP. */
+export interface AmqpTlsOptions extends TlsSettings {
+  /** 0 (the default) picks a free one. */
+  readonly port?: number | undefined
+  /** Which part of a client's certificate is the name of its user, for SASL's EXTERNAL. Absent: its whole subject. */
+  readonly login?: CertificateLogin | undefined
+}
+
+/** TLS for the HTTP API and for metrics, on the address of the HTTP API. Ports: 0 picks a free one, absent: none. */
+export interface HttpTlsOptions extends TlsSettings {
+  readonly managementPort?: number | undefined
+  readonly prometheusPort?: number | undefined
+}
+
+/** Where is listened. Everything has a default. */
+export interface ListenerOptions {
+  /** The address to listen on. Absent: every interface, IPv6 and IPv4. */
+  readonly host?: string | undefined
+  /** The AMQP port; 0 (the default) picks a free one. */
+  readonly port?: number | undefined
+  /** AMQP over TLS. Absent: it is not spoken. */
+  readonly tls?: AmqpTlsOptions | undefined
+  /** The port of the HTTP API; 0 picks a free one. Absent: it is not started. */
+  readonly managementPort?: number | undefined
+  /** The address of the HTTP API. Absent: every interface. */
+  readonly managementHost?: string | undefined
+  /** The port that Prometheus scrapes, on the address of the HTTP API; 0 picks a free one. Absent: not served there. */
+  readonly prometheusPort?: number | undefined
+  /** The HTTP API and metrics over TLS, beside those without. Absent: they are not. */
+  readonly managementTls?: HttpTlsOptions | undefined
+}
+
+/** The ports that are listened on. */
+export interface Ports {
+  readonly amqp: number
+  readonly amqps?: number
+  readonly management?: number
+  readonly 'management-tls'?: number
+  readonly prometheus?: number
+  readonly 'prometheus-tls'?: number
+}
+
+/** Where something listens. */
+interface Place {
+  readonly protocol: string
+  readonly host: string | undefined
+  readonly port: number
+}
+
+/** What management is told of the node, but for the listeners. */
+type NodeFacts = Omit<Node, 'listeners'>
+
+/** The open ports of one broker. */
+export class Listeners {
+  readonly #options: ListenerOptions
+  readonly #context: AmqpContext
+  readonly #facts: ListenerFacts[] = []
+  readonly #open: (Listener | TlsListener)[] = []
+  readonly #watches: Timer[] = []
+  #management: ManagementServer | null = null
+  #ports: Ports = { amqp: 0 }
+
+  private constructor(options: ListenerOptions, context: AmqpContext) {
+    this.#options = options
+    this.#context = context
+  }
+
+  /**
+   * Opens the ports, the one for AMQP first.
+   * @throws StartError when a port or a certificate cannot be used
+   */
+  static async open(options: ListenerOptions, context: AmqpContext, node: NodeFacts): Promise<Listeners> {
+    const listeners = new Listeners(options, context)
+    try {
+      await listeners.#start(node)
+    } catch (error) {
+      await listeners.close()
+      throw error
+    }
+    return listeners
+  }
+
+  get ports(): Ports {
+    return this.#ports
+  }
+
+  /** Takes no more connections. */
+  stop(): void {
+    for (const watch of this.#watches) watch.cancel()
+    for (const listener of this.#open.splice(0)) listener.stop()
+  }
+
+  /** Also ends the requests to the HTTP API. */
+  async close(): Promise<void> {
+    this.stop()
+    await this.#management?.close()
+  }
+
+  async #start(node: NodeFacts): Promise<void> {
+    const { host, port = 0, tls, managementTls } = this.#options
+    const { logger } = this.#context.broker
+    const files = await this.#files(tls)
+    const httpFiles = await this.#files(managementTls)
+    const amqp = await this.#listen({ protocol: 'amqp', host, port })
+    this.#ports = { amqp }
+    logger.info({ port: amqp, dataDir: node.dataDir }, 'accepting AMQP connections')
+    if (files !== null && tls !== undefined) {
+      const login = tls.login ?? LOGIN_BY_SUBJECT
+      const amqps = await this.#listenTls({ protocol: 'amqp/ssl', host, port: tls.port ?? 0 }, files, (socket) => {
+        const security = { facts: tlsFacts(socket), user: certificateUser(socket, login) }
+        void new Connection(socket, this.#context, security)
+      })
+      this.#ports = { ...this.#ports, amqps }
+    }
+    await this.#startManagement(node, httpFiles)
+  }
+
+  async #startManagement(node: NodeFacts, files: TlsFiles | null): Promise<void> {
+    const { managementHost: host, managementPort: port, prometheusPort, managementTls } = this.#options
+    if (port === undefined) return
+    const { broker } = this.#context
+    const options = { broker, clock: broker.clock, node: { ...node, listeners: this.#facts }, host, port }
+    const management = await listening(host, port, () => ManagementServer.listen(options))
+    this.#management = management
+    this.#opened({ protocol: 'http', host, port: management.port }, null)
+    this.#ports = { ...this.#ports, management: management.port }
+    if (prometheusPort !== undefined) {
+      await listening(host, prometheusPort, () => management.listenForScrapes({ host, port: prometheusPort }))
+      const prometheus = management.scrapePort ?? 0
+      this.#opened({ protocol: 'http/prometheus', host, port: prometheus }, null)
+      this.#ports = { ...this.#ports, prometheus }
+    }
+    if (files !== null && managementTls !== undefined) await this.#startHttps(management, files, managementTls)
+    broker.logger.info({ port: management.port }, 'the HTTP API is served')
+  }
+
+  async #startHttps(management: ManagementServer, files: TlsFiles, options: HttpTlsOptions): Promise<void> {
+    const { managementHost: host } = this.#options
+    const { managementPort, prometheusPort } = options
+    if (managementPort !== undefined) {
+      const place = { protocol: 'https', host, port: managementPort }
+      const port = await this.#listenTls(place, files, (socket) => management.accept(socket))
+      this.#ports = { ...this.#ports, 'management-tls': port }
+    }
+    if (prometheusPort !== undefined) {
+      const place = { protocol: 'https/prometheus', host, port: prometheusPort }
+      const port = await this.#listenTls(place, files, (socket) => management.acceptScrape(socket))
+      this.#ports = { ...this.#ports, 'prometheus-tls': port }
+    }
+  }
+
+  /** Listens for AMQP without TLS. Returns the port. */
+  async #listen(place: Place): Promise<number> {
+    const { host, port } = place
+    const accept = (socket: Socket): void => void new Connection(socket, this.#context)
+    const listener = await listening(host, port, () => Listener.listen({ host, port }, accept, this.#failed))
+    this.#open.push(listener)
+    this.#opened({ ...place, port: listener.port }, null)
+    return listener.port
+  }
+
+  /** Listens for TLS. Returns the port. */
+  async #listenTls(place: Place, files: TlsFiles, accept: (socket: TLSSocket) => void): Promise<number> {
+    const { protocol, host, port } = place
+    const { broker, options } = this.#context
+    const { logger } = broker
+    const events = {
+      accept,
+      refused: (reason: string, address: string) =>
+        logger.warn({ protocol, peer: address, reason }, 'a TLS connection was refused'),
+      failed: this.#failed,
+    }
+    const { handshakeTimeoutMs } = options
+    const listener = await listening(host, port, () =>
+      TlsListener.listen({ host, port, files, handshakeTimeoutMs }, events),
+    )
+    this.#open.push(listener)
+    this.#opened({ ...place, port: listener.port }, files)
+    logger.info({ protocol, port: listener.port }, 'accepting connections over TLS')
+    return listener.port
+  }
+
+  #opened({ protocol, host, port }: Place, files: TlsFiles | null): void {
+    const facts = { protocol, address: host ?? '::', port, tls: files !== null }
+    this.#facts.push(files === null ? facts : { ...facts, certificates: () => files.certificates })
+  }
+
+  readonly #failed = (error: Error): void => {
+    this.#context.broker.logger.error({ err: error }, 'a connection cannot be accepted')
+  }
+
+  /** Opens the files of one kind of listeners; null when these speak no TLS. */
+  async #files(settings: TlsSettings | undefined): Promise<TlsFiles | null> {
+    if (settings === undefined) return null
+    try {
+      const files = await TlsFiles.open(settings)
+      this.#warnOfExpired(files)
+      this.#watch(files)
+      return files
+    } catch (error) {
+      if (error instanceof TlsError) throw new StartError(error.message, { cause: error })
+      throw error
+    }
+  }
+
+  #watch(files: TlsFiles): void {
+    const { clock, logger } = this.#context.broker
+    const { certificateFile } = files.settings
+    const tlsRenewed = (): void => {
+      for (const listener of this.#open)
+        if (listener instanceof TlsListener && listener.files === files) listener.renew()
+      logger.info({ file: certificateFile }, 'changed certificates are in use')
+      this.#warnOfExpired(files)
+    }
+    const tlsNotRenewed = (error: Error): void =>
+      logger.error({ file: certificateFile, err: error }, 'changed certificates cannot be used; those of before stay')
+    this.#watches.push(files.watch(clock, { tlsRenewed, tlsNotRenewed }))
+  }
+
+  #warnOfExpired(files: TlsFiles): void {
+    const { clock, logger } = this.#context.broker
+    for (const { file, validTo } of files.certificates) {
+      if (validTo <= clock.now()) logger.warn({ file, since: new Date(validTo) }, 'a certificate has expired')
+    }
+  }
+}
+
+/** Starts to listen, or says in words why that cannot be. */
+async function listening<T>(host: string | undefined, port: number, begin: () => Promise<T>): Promise<T> {
+  try {
+    return await begin()
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code
+    const where = host === undefined ? `port ${port}` : `${host}, port ${port}`
+    if (code === 'EADDRINUSE') throw new StartError(`${where} is in use by another process`, { cause: error })
+    if (code === 'EACCES')
+      throw new StartError(`${where} needs rights that this process does not have`, { cause: error })
+    if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') {
+      throw new StartError(`${where} is not an address of this machine`, { cause: error })
+    }
+    throw error
+  }
+}

@@ -1,0 +1,93 @@
+// A broker in a process of its own, started as `npm start` starts it, and what can be seen of it from outside.
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { createInterface, type Interface } from 'node:readline'
+import type { Readable } from 'node:stream'
+
+const MAIN = join(import.meta.dirname, '../../dist/main.js')
+const PROBE = join(import.meta.dirname, 'loop-probe.mjs')
+const SAMPLE_MS = 50
+
+/** How late the event loop was, in milliseconds. */
+export interface LoopDelay {
+  readonly p99: number
+  readonly max: number
+}
+
+/** Resident memory in MiB: the highest that was seen, and the last. */
+export interface Memory {
+  readonly peak: number
+  readonly last: number
+}
+
+/** A running broker with its HTTP API and its metrics, on ports that were free. */
+export class BrokerProcess {
+  readonly port: number
+  /** Milliseconds from its start until it said that it was ready. */
+  readonly readyMs: number
+  /** `performance.now()` when it was started. */
+  readonly begun: number
+  readonly #child: ChildProcess
+  readonly #answers: Interface
+
+  private constructor(child: ChildProcess, port: number, begun: number) {
+    this.#child = child
+    this.#answers = createInterface(child.stdio[3] as Readable)
+    this.port = port
+    this.begun = begun
+    this.readyMs = performance.now() - begun
+  }
+
+  static async start(directory: string): Promise<BrokerProcess> {
+    const begun = performance.now()
+    const ports = ['--port', '0', '--management-port', '0', '--prometheus-port', '0']
+    const words = [MAIN, 'start', '--data-dir', directory, ...ports, '--log-level', 'warn']
+    const child = spawn(process.execPath, ['--max-semi-space-size=8', '--import', PROBE, ...words], {
+      stdio: ['ignore', 'pipe', 'inherit', 'pipe'],
+      env: { ...process.env, MALLOC_ARENA_MAX: '1' },
+    })
+    const [line] = (await once(child.stdout!, 'data')) as [Buffer]
+    return new BrokerProcess(child, Number(/amqp (\d+)/.exec(line.toString())![1]), begun)
+  }
+
+  /** Resident memory in MiB. */
+  get resident(): number {
+    const status = readFileSync(`/proc/${this.#child.pid}/status`, 'utf8')
+    return Number(/VmRSS:\s+(\d+)/.exec(status)![1]) / 1024
+  }
+
+  /** How many descriptors it has open. */
+  get descriptors(): number {
+    return readdirSync(`/proc/${this.#child.pid}/fd`).length
+  }
+
+  /** Watches its memory while something is done. */
+  async during(work: Promise<void>): Promise<Memory> {
+    let peak = 0
+    const timer = setInterval(() => (peak = Math.max(peak, this.resident)), SAMPLE_MS)
+    try {
+      await work
+    } finally {
+      clearInterval(timer)
+    }
+    const last = this.resident
+    return { peak: Math.max(peak, last), last }
+  }
+
+  /** How late its event loop was since it was started, or since this was last asked. */
+  async loopDelay(): Promise<LoopDelay> {
+    const answer = once(this.#answers, 'line')
+    this.#child.kill('SIGUSR2')
+    const [line] = (await answer) as [string]
+    return JSON.parse(line) as LoopDelay
+  }
+
+  /** Ends it as a crash does. */
+  async kill(): Promise<void> {
+    const ended = once(this.#child, 'exit')
+    this.#child.kill('SIGKILL')
+    await ended
+  }
+}
