@@ -82,6 +82,7 @@ function completions(current: string, argv: Readonly<Record<string, unknown>>): 
 
 function settingOptions(command: Argv): Argv {
   command.option('config', { type: 'string', describe: 'YAML file with settings' })
+  command.option('rabbitmq-conf', { type: 'string', describe: "RabbitMQ's file with settings, or a directory of them" })
   for (const key of KEYS) {
     command.option(key, { type: 'string', describe: helpLine(key), defaultDescription: defaultWords(key) })
   }
@@ -126,6 +127,8 @@ async function start(config: Config): Promise<void> {
   if (config.sources['default-user'] !== 'default' && config.sources['default-pass'] === 'default') {
     log.logger.warn({ setting: 'default-pass' }, 'a default user was named, but has the password that everybody knows')
   }
+  if (config.ignored.length > 0)
+    log.logger.warn({ keys: config.ignored }, 'settings of RabbitMQ that mean nothing here')
   announce(server, log)
 }
 
@@ -140,6 +143,7 @@ function serverOptions(values: Values): ServerOptions {
     defaultUser: values['default-user'],
     defaultPassword: values['default-pass'],
     defaultVhost: values['default-vhost'],
+    ...(values['load-definitions'] === null ? {} : { loadDefinitions: values['load-definitions'] }),
     loopbackUsers: values['loopback-users'],
     frameMax: values['frame-max'],
     channelMax: values['channel-max'],

@@ -16,6 +16,7 @@ import { StartError } from './lib/start-error.ts'
 import { VERSION } from './lib/version.ts'
 import { Turn } from './lib/turn.ts'
 import { Listeners, type ListenerOptions, type Ports } from './listeners.ts'
+import { loadDefinitions } from './management/load-definitions.ts'
 import { SlabPool } from './net/socket-writer.ts'
 import { LevelStore } from './store/level/level-store.ts'
 import { StoreOpenError } from './store/level/database.ts'
@@ -33,6 +34,8 @@ export interface ServerOptions extends ListenerOptions {
   readonly defaultUser?: string | undefined
   readonly defaultPassword?: string | undefined
   readonly defaultVhost?: string | undefined
+  /** A file with definitions, or a directory of such, to be imported before anybody is let in; instead of the defaults. */
+  readonly loadDefinitions?: string | undefined
   /** Bytes of a whole frame, as offered to clients. */
   readonly frameMax?: number | undefined
   readonly channelMax?: number | undefined
@@ -76,7 +79,7 @@ const DISK_FREE_BYTES_DEFAULT = 50_000_000
 
 /**
  * Starts a broker.
- * @throws StartError when the data directory or the port cannot be used
+ * @throws StartError when the data directory, the port or the definitions to load cannot be used
  */
 export async function startServer(options: ServerOptions = {}): Promise<Server> {
   const logger = options.logger ?? silentLogger
@@ -87,10 +90,20 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
   try {
     const { loopbackUsers } = options
     const resources = { limits: resourceLimits(options), readings: resourceReadings(options.dataDir) }
-    const broker = new Broker({ store, clock, codec: amqpPropertyCodec, logger, loopbackUsers, resources })
+    const broker = new Broker({
+      store,
+      clock,
+      codec: amqpPropertyCodec,
+      nodeName: NODE_NAME,
+      logger,
+      loopbackUsers,
+      resources,
+    })
     troubles.broker = broker
     broker.load(definitions)
-    if (broker.vacant) {
+    if (options.loadDefinitions !== undefined) {
+      await loadDefinitions(broker, options.loadDefinitions)
+    } else if (broker.vacant) {
       await broker.firstStart({
         user: options.defaultUser ?? 'guest',
         password: options.defaultPassword ?? 'guest',
@@ -198,6 +211,7 @@ class StoreTroubles implements StoreMonitor {
 
   messagesLost({ log, first, last, count, error }: LostMessages): void {
     const queue = this.#queueOf(log)
+    queue?.messagesLost(first, last)
     const facts = { err: error, vhost: queue?.vhost, queue: queue?.name, log, first, last, count }
     this.#logger.error(facts, 'stored messages are damaged; they were set aside')
   }

@@ -1,6 +1,7 @@
-// Puts the configuration together: flags before environment before file before defaults, and where each value is from.
+// Puts the configuration together: flags before environment before files before defaults, and where each value is from.
 import { readFile } from 'node:fs/promises'
 import { nearest } from '../lib/nearest.ts'
+import { readRabbitmqConf, type RabbitmqConf } from './rabbitmq-conf.ts'
 import { KEYS, setting, variable, type Key, type Values } from './schema.ts'
 import { ConfigError, ValueError } from './setting.ts'
 
@@ -9,11 +10,13 @@ export interface Config {
   readonly values: Values
   /** Where each value comes from, in words: `default`, `LEVERET_PORT`, `port in leveret.yaml` or `--port`. */
   readonly sources: Readonly<Record<Key, string>>
+  /** What RabbitMQ's file has that means nothing here, in words. */
+  readonly ignored: readonly string[]
 }
 
 /** What the configuration is put together from. */
 export interface ConfigInput {
-  /** Flags by key, as text. `config` is the path of the file. */
+  /** Flags by key, as text. `config` is the path of the file, `rabbitmq-conf` that of one in RabbitMQ's form. */
   readonly flags: Readonly<Record<string, unknown>>
   readonly environment: Readonly<Record<string, string | undefined>>
 }
@@ -22,6 +25,8 @@ export interface ConfigInput {
 type Layer = Map<Key, { readonly raw: unknown; readonly source: string }>
 
 const CONFIG_VARIABLE = variable('config')
+const RABBITMQ_CONF = 'rabbitmq-conf'
+const RABBITMQ_CONF_VARIABLE = variable(RABBITMQ_CONF)
 // Kubernetes tells each container about every service, and about one called "leveret" with these names.
 const KUBERNETES_NAME = /^LEVERET_(SERVICE_(HOST|PORT.*)|PORT_\d+_(TCP|UDP|SCTP).*)$/
 /** Passwords for `leveret ctl` may be in the same environment. */
@@ -38,25 +43,26 @@ export async function loadConfig(input: ConfigInput): Promise<Config> {
   const environment = environmentLayer(input.environment)
   const path = input.flags['config'] ?? input.environment[CONFIG_VARIABLE]
   const file = typeof path === 'string' && path !== '' ? await fileLayer(path) : new Map<Key, never>()
+  const rabbitmq = await rabbitmqLayer(input)
 
   const values: Partial<Record<Key, unknown>> = {}
   const sources: Partial<Record<Key, string>> = {}
   for (const key of KEYS) {
-    const given = flags.get(key) ?? environment.get(key) ?? file.get(key)
+    const given = flags.get(key) ?? environment.get(key) ?? file.get(key) ?? rabbitmq.settings.get(key)
     values[key] = given ? readValue(key, given.raw, given.source) : setting(key).default
     sources[key] = given?.source ?? 'default'
   }
   // Every key has been through its own setting's read().
-  return { values: values as Values, sources: sources as Record<Key, string> }
+  return { values: values as Values, sources: sources as Record<Key, string>, ignored: rabbitmq.ignored }
 }
 
 function flagLayer(flags: ConfigInput['flags']): Layer {
   const layer: Layer = new Map()
   for (const [name, raw] of Object.entries(flags)) {
-    if (raw === undefined || name === 'config') continue
+    if (raw === undefined || name === 'config' || name === RABBITMQ_CONF) continue
     const key = knownKey(name)
     if (!key) {
-      const meant = nearest(name, ['config', 'help', 'version', ...KEYS])
+      const meant = nearest(name, ['config', RABBITMQ_CONF, 'help', 'version', ...KEYS])
       throw new ConfigError(`there is no option ${name.length === 1 ? '-' : '--'}${name}; did you mean --${meant}?`)
     }
     layer.set(key, { raw, source: `--${name}` })
@@ -75,13 +81,19 @@ function environmentLayer(environment: ConfigInput['environment']): Layer {
       layer.set(key, { raw, source: name })
     }
   }
-  const known = [CONFIG_VARIABLE, ...KEYS.map(variable)]
+  const known = [CONFIG_VARIABLE, RABBITMQ_CONF_VARIABLE, ...KEYS.map(variable)]
   for (const name of Object.keys(environment)) {
     if (!name.startsWith('LEVERET_') || known.includes(name) || KUBERNETES_NAME.test(name)) continue
     if (name.startsWith(CTL_PREFIX)) continue
     throw new ConfigError(`there is no setting for the variable ${name}; did you mean ${nearest(name, known)}?`)
   }
   return layer
+}
+
+async function rabbitmqLayer({ flags, environment }: ConfigInput): Promise<RabbitmqConf> {
+  const path = flags[RABBITMQ_CONF] ?? environment[RABBITMQ_CONF_VARIABLE]
+  if (typeof path !== 'string' || path === '') return { settings: new Map(), ignored: [] }
+  return readRabbitmqConf(path, environment)
 }
 
 async function fileLayer(path: string): Promise<Layer> {

@@ -13,6 +13,9 @@ export function configurationDocument(): string {
     '2. as an environment variable: `LEVERET_PORT=5673`,',
     '3. in a YAML file that `--config FILE` (or `LEVERET_CONFIG`) names: `port: 5673`.',
     '',
+    "`--rabbitmq-conf FILE` (or `LEVERET_RABBITMQ_CONF`) names RabbitMQ's own `rabbitmq.conf`, or a directory of such",
+    'files. What in it has a meaning here is taken before the defaults, the rest is named in the log and ignored.',
+    '',
     'A flag comes before a variable, a variable before the file, and the file before the default. A key that does not',
     'exist, or a value that is not right, keeps the broker from starting; it says which, and what comes nearest.',
     '`leveret config`, with the same flags, prints the values that hold and where each of them comes from.',
@@ -37,7 +40,8 @@ export function effectiveDocument(config: Config): string {
     return { line: `${key}: ${value}`, source: config.sources[key] }
   })
   const width = Math.max(...lines.map(({ line }) => line.length))
-  return lines.map(({ line, source }) => `${line.padEnd(width)}  # ${source}\n`).join('')
+  const ignored = config.ignored.map((what) => `# means nothing here: ${what}\n`)
+  return lines.map(({ line, source }) => `${line.padEnd(width)}  # ${source}\n`).join('') + ignored.join('')
 }
 
 /** A default as the documentation and the help show it. */

@@ -70,6 +70,13 @@ const SETTINGS = {
     default: '/',
     alias: 'RABBITMQ_DEFAULT_VHOST',
   }),
+  'load-definitions': text({
+    purpose:
+      'Definitions that are imported at every start: a file, or a directory of files that end in .json. The default user and vhost are then not made. What is there already stays; what cannot be imported keeps the broker from starting.',
+    takes: 'the path of a file or a directory',
+    default: null,
+    defaultWords: 'none',
+  }),
   'loopback-users': names({
     purpose: 'Users who may log in from this machine only. Empty: everybody may from everywhere.',
     default: ['guest'],

@@ -36,6 +36,10 @@ export const DEDUPLICATED_IDS_MAX = 1_000_000
 /** Ids that a queue or an exchange can be asked to remember. */
 export const CACHE_SIZE_MAX = 10_000_000
 
+/** After which time a dead letter that nobody took is tried again, in milliseconds, and how many of them at once. */
+export const DEAD_LETTER_RETRY_MS = 1000
+export const DEAD_LETTERS_AT_ONCE = 1000
+
 /** Messages that expire in one go. More that are due at the same time wait for the next turn: a few milliseconds each. */
 export const EXPIRED_AT_ONCE = 1000
 

@@ -16,6 +16,8 @@ export interface Consumer {
   readonly noAck: boolean
   /** Whether a delivery would be accepted now: credit left, and a socket that is not full. */
   readonly ready: boolean
+  /** Deliveries that it has, and that wait for their acknowledgement. */
+  readonly outstanding: number
   /** Takes a delivery. With `noAck` the entry is settled already; otherwise it comes back by acknowledge or requeue. */
   deliver(entry: Entry): void
   /** The broker ended the subscription. */
@@ -102,6 +104,12 @@ export interface QueueLog {
    * waits for a batch it is struck, but its publisher is told when that batch is on disk: so is then what became of it.
    */
   supersede(entry: Entry): void
+  /**
+   * Whether the message at this position, which is written, may be handed to somebody now: only if it will count as
+   * redelivered after a crash, however soon that comes. If not, the disk is told, and `then` is called when it knows. An
+   * entry that still waits for its batch is not asked for: its batch will tell.
+   */
+  deliverable(position: number, then: () => void): boolean
   /** The message at this position was handed to somebody: after a restart it counts as redelivered. */
   delivered(position: number): void
   /** Keeps with a message how often it was tried, until it is settled. */

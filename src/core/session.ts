@@ -14,6 +14,7 @@ import { integerOf } from './arguments/same-value.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './errors.ts'
 import { assertExchangeType } from './exchange/exchange-types.ts'
+import type { TracedClient } from './firehose.ts'
 import { NO_KEYS, route, type Exchange } from './exchange/exchange.ts'
 import { Routes, type Detour } from './exchange/routes.ts'
 import type { Message } from './message.ts'
@@ -76,6 +77,8 @@ const RESERVED_PREFIX = 'amq.'
 export class Session implements QueueOwner {
   readonly user: User
   readonly vhost: VHost
+  /** The connection of the client; null when there is none. */
+  origin: TracedClient | null = null
   readonly #exclusiveQueues = new Set<Queue>()
   /** A queue that the publishes since the last `takeOverrun` filled faster than it is emptied. */
   #overrun: Queue | null = null
@@ -281,6 +284,13 @@ export class Session implements QueueOwner {
     const queue = this.vhost.queues.get(name)
     if (queue === undefined) return 0
     this.#assertMine(queue)
+    if ((ifUnused || ifEmpty) && queue.rules.type === 'quorum') {
+      throw new BrokerError(
+        'not-implemented',
+        `cannot delete queue '${name}' in vhost '${this.vhost.name}'. queue.delete operations with ` +
+          `${ifUnused ? 'if-unused' : 'if-empty'} flag set are not supported by quorum queues`,
+      )
+    }
     if (ifEmpty && queue.readyCount > 0) {
       throw new BrokerError('precondition-failed', `queue '${name}' in vhost '${this.vhost.name}' not empty`)
     }
@@ -475,6 +485,12 @@ export class Session implements QueueOwner {
     routes.begin()
     route(exchange, message, routes, this.#exchangeByName, keys)
     if (keys.length > 0) routes.repeatable = false
+    const { firehose } = this.vhost
+    if (firehose === null) return
+    // Every message is to be seen: none goes by what is remembered of the last.
+    routes.repeatable = false
+    const names = Array.from({ length: routes.length }, (_, index) => routes.queues[index]!.name)
+    firehose.published(message, keys, names, this.origin, this.user.name)
   }
 
   /** The exchange of a publish, looked up and checked again only when something has changed. */

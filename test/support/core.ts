@@ -55,6 +55,7 @@ export function queueNamed(name: string): Queue {
     refused: () => undefined,
     deaths: () => new DeathCounts(),
     deadLetter: () => undefined,
+    deadLetterSurely: () => undefined,
     queueUnused: () => undefined,
     queueReadFailed: () => undefined,
   }

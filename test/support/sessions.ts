@@ -102,6 +102,10 @@ export class KeepingConsumer implements Consumer {
     return this.credit > 0
   }
 
+  get outstanding(): number {
+    return this.noAck ? 0 : this.entries.length
+  }
+
   deliver(entry: Entry): void {
     this.credit--
     this.entries.push(entry)

@@ -152,6 +152,26 @@ describe('x-single-active-consumer', () => {
     await channel.expectDeliver({ 'consumer-tag': 'first' }, '2')
   })
 
+  it.each([
+    ['stays with the first of a classic queue', 'classic', 'first'],
+    ['goes over to one of a higher priority in a quorum queue', 'quorum', 'second'],
+  ])('%s, once that has acknowledged what it had', async (_title, type, successor) => {
+    const channel = await broker.channel()
+    await channel.queue('q', { durable: true, arguments: { ...SINGLE, 'x-queue-type': type } })
+    await channel.consume('q', { 'consumer-tag': 'first' })
+    publish(channel, '1', '2')
+    for (const body of ['1', '2']) await channel.expectDeliver({ 'consumer-tag': 'first' }, body)
+    await channel.consume('q', { 'consumer-tag': 'second', arguments: { 'x-priority': 10 } })
+    channel.send('basic.ack', { 'delivery-tag': 1 })
+    if (type === 'quorum') {
+      publish(channel, '3')
+      await channel.expectNothing()
+    }
+    channel.send('basic.ack', { 'delivery-tag': 2 })
+    if (type === 'classic') publish(channel, '3')
+    await channel.expectDeliver({ 'consumer-tag': successor }, '3')
+  })
+
   it('refuses exclusive consumers', async () => {
     const channel = await declared(SINGLE)
     channel.send('basic.consume', { queue: 'q', exclusive: true })

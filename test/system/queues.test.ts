@@ -584,6 +584,16 @@ describe('queue.delete', () => {
     await expectQueue('q', true)
   })
 
+  it.each(['if-unused', 'if-empty'])('of a quorum queue cannot be bound to %s', async (flag) => {
+    const channel = await broker.channel()
+    await channel.queue('q', { durable: true, arguments: { 'x-queue-type': 'quorum' } })
+    channel.send('queue.delete', { queue: 'q', [flag]: true })
+    const sentence =
+      "NOT_IMPLEMENTED - cannot delete queue 'q' in vhost '/'. queue.delete operations with " +
+      `${flag} flag set are not supported by quorum queues`
+    await channel.client.expectConnectionClose(540, sentence, 'queue.delete')
+  })
+
   it('takes a queue for empty of which all messages are unacked', async () => {
     const channel = await broker.channel()
     await channel.queue('q')

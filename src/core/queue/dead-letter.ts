@@ -7,6 +7,7 @@ import { Routes } from '../exchange/routes.ts'
 import { Deaths, Message } from '../message.ts'
 import type { PropertyCodec } from '../ports.ts'
 import type { FieldTable, FieldValue } from '../value.ts'
+import type { Entry } from './entry.ts'
 import type { Queue } from './queue.ts'
 
 /** Where dead letters go: the names of a vhost. */
@@ -24,6 +25,8 @@ interface Death {
   readonly queue: Queue
   readonly message: Message
   readonly reason: DeathReason
+  /** What is told when it is taken, or not; null where it may be lost. */
+  readonly entry: Entry | null
 }
 
 const HISTORY = 'x-death'
@@ -47,24 +50,28 @@ export class DeadLetters {
     this.#clock = context.clock
   }
 
-  /** A queue with a dead-letter exchange has given a message up. */
-  add(queue: Queue, message: Message, reason: DeathReason): void {
-    this.#line.push({ queue, message, reason })
+  /** A queue with a dead-letter exchange has given a message up; with an entry it keeps it until it is taken. */
+  add(queue: Queue, message: Message, reason: DeathReason, entry: Entry | null = null): void {
+    this.#line.push({ queue, message, reason, entry })
     if (this.#publishing) return
     this.#publishing = true
     try {
-      for (let death = this.#line.shift(); death; death = this.#line.shift()) this.#publish(death)
+      for (let death = this.#line.shift(); death; death = this.#line.shift()) {
+        const taken = this.#publish(death)
+        if (death.entry !== null) death.queue.buried(death.entry, death.reason, taken)
+      }
     } finally {
       this.#publishing = false
     }
   }
 
-  #publish({ queue, message, reason }: Death): void {
+  /** Returns whether all took it that it leads to, and it leads to somebody; if it must, it goes to all or to nobody. */
+  #publish({ queue, message, reason, entry }: Death): boolean {
     const { deadLetterExchange, deadLetterRoutingKey } = queue.rules
-    if (deadLetterExchange === null) return
+    if (deadLetterExchange === null) return true
     // RabbitMQ: an exchange that is not there (yet, or any more) takes nothing, and nobody is told.
     const exchange = this.#names.exchanges.get(deadLetterExchange)
-    if (exchange === undefined) return
+    if (exchange === undefined) return false
     const headers = message.headers ? this.#codec.headers(message) : new Map<string, FieldValue>()
     const copies = message.deaths === Deaths.readdressed ? [] : carbonCopies(headers)
     const history = recordDeath(queue, message, reason, [message.routingKey, ...copies], headers, this.#clock.now())
@@ -76,7 +83,13 @@ export class DeadLetters {
     )
     const readdressed = deadLetterRoutingKey !== null || message.deaths === Deaths.readdressed
     letter.deaths = readdressed ? Deaths.readdressed : Deaths.recorded
-    this.#deliver(exchange, letter, readdressed ? [] : copies, reason === 'rejected' ? [] : history)
+    return this.#deliver(
+      exchange,
+      letter,
+      readdressed ? [] : copies,
+      reason === 'rejected' ? [] : history,
+      entry !== null,
+    )
   }
 
   /** The letter's content: the body of the message, and its properties with other headers. */
@@ -86,7 +99,13 @@ export class DeadLetters {
   }
 
   /** Routes a letter and gives it to each queue that it reaches, but not where `history` says it would go in circles. */
-  #deliver(exchange: Exchange, letter: Message, copies: readonly string[], history: readonly FieldTable[]): void {
+  #deliver(
+    exchange: Exchange,
+    letter: Message,
+    copies: readonly string[],
+    history: readonly FieldTable[],
+    whole: boolean,
+  ): boolean {
     const routes = this.#routes
     routes.begin()
     if (exchange.name === '') {
@@ -97,11 +116,13 @@ export class DeadLetters {
     } else {
       route(exchange, letter, routes, (name) => this.#names.exchanges.get(name), copies)
     }
-    for (let i = 0; i < routes.length; i++) {
-      const target = routes.queues[i]!
-      if (!circles(history, target.name)) target.publish(letter, null, 0)
-    }
-    for (let i = 0; i < routes.detourCount; i++) routes.detours[i]!.take(letter, copies, null, 0)
+    const targets = routes.queues.slice(0, routes.length)
+    const detours = routes.detours.slice(0, routes.detourCount)
+    const open = targets.filter((target) => !circles(history, target.name))
+    if (whole && open.some((target) => target.refuses(letter))) return false
+    for (const target of open) target.publish(letter, null, 0)
+    for (const detour of detours) detour.take(letter, copies, null, 0)
+    return targets.length + detours.length > 0
   }
 }
 

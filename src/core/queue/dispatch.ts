@@ -42,20 +42,28 @@ export class Dispatch {
   readonly #single: boolean
   #active: Subscription | null = null
   #paused = false
+  /** RabbitMQ: in quorum queues one of a higher priority takes its place, as soon as it has nothing unacknowledged. */
+  readonly #yields: boolean
+  /** The one that was active, and has yet to acknowledge something before another is. */
+  #retiring: Subscription | null = null
 
-  constructor(single = false) {
+  constructor(single = false, yields = false) {
     this.#single = single
+    this.#yields = yields
   }
 
   /** Whether this one may get deliveries as far as the others are concerned. */
   active(subscription: Subscription): boolean {
-    return !this.#single || subscription === this.#active
+    return !this.#single || subscription === (this.#active ?? this.#retiring)
   }
 
   add(subscription: Subscription): void {
     this.subscriptions.add(subscription)
     subscription.inLine = this.#paused
-    if (this.#single) this.#active ??= subscription
+    if (this.#single && this.#retiring === null) {
+      if (this.#active === null) this.#active = subscription
+      else if (this.#yields && subscription.priority > this.#active.priority) this.#retire(this.#active)
+    }
     this.resume(subscription)
   }
 
@@ -65,11 +73,8 @@ export class Dispatch {
     this.subscriptions.delete(subscription)
     const line = this.#lines === null ? this.#line : this.#lineOf(subscription.priority)
     if (line.length > 2 * this.subscriptions.size + LINE_LENGTH_MIN) sweep(line)
-    if (this.#active !== subscription) return false
-    this.#active = this.#successor()
-    if (this.#active === null) return false
-    this.resume(this.#active)
-    return true
+    if (subscription !== this.#active && subscription !== this.#retiring) return false
+    return this.#succeed()
   }
 
   /** Whether nobody is next, whoever is ready. */
@@ -96,6 +101,7 @@ export class Dispatch {
 
   /** The consumer may be able to take deliveries again. */
   resume(subscription: Subscription): void {
+    if (subscription === this.#retiring && subscription.consumer.outstanding === 0) this.#succeed()
     if (subscription.inLine || subscription.cancelled) return
     if (this.#single && subscription !== this.#active) return
     subscription.inLine = true
@@ -111,6 +117,28 @@ export class Dispatch {
       if (consumer !== undefined) return consumer
     }
     return undefined
+  }
+
+  /** Delivers nothing more to the active one, and goes over to its successor when it has nothing any more. */
+  #retire(active: Subscription): void {
+    this.#active = null
+    this.#retiring = active
+    const line = this.#lines === null ? this.#line : this.#lineOf(active.priority)
+    for (let left = line.length; left > 0; left--) {
+      const waiting = line.shift()!
+      if (waiting === active) active.inLine = false
+      else line.push(waiting)
+    }
+    if (active.consumer.outstanding === 0) this.#succeed()
+  }
+
+  /** The next one is active. Returns whether there is one. */
+  #succeed(): boolean {
+    this.#retiring = null
+    this.#active = this.#successor()
+    if (this.#active === null) return false
+    this.resume(this.#active)
+    return true
   }
 
   /** Who has waited longest of those of the highest priority. */

@@ -18,9 +18,9 @@ export interface GapOwner {
 
 /** Who takes single messages out. */
 export interface Withdrawal {
-  wants(entry: Entry): boolean
+  readonly wants: (entry: Entry) => boolean
   /** The message is out, and to be settled. */
-  taken(entry: Entry): void
+  readonly taken: (entry: Entry) => void
 }
 
 /** Positions that are looked for in one read. */
@@ -145,7 +145,7 @@ export class Gap {
   async withdraw(positions: readonly number[], withdrawal: Withdrawal): Promise<void> {
     const wanted = new Set(positions.filter((position) => position >= this.from && position < this.below))
     if (wanted.size === 0 || this.count === 0) return
-    const ordered = [...wanted].sort((a, b) => a - b)
+    const ordered = [...wanted].toSorted((a, b) => a - b)
     this.#reading = true
     const generation = this.#generation
     try {

@@ -21,6 +21,7 @@ import type { FieldTable } from '../value.ts'
 import { presentedMessage } from './attempts.ts'
 import { Backlog } from './backlog.ts'
 import type { BrowsedPage, Place } from './browse.ts'
+import { Burials } from './burials.ts'
 import { Dispatch, Subscription } from './dispatch.ts'
 import { Entry, EntryDetails, EntryState, Stored } from './entry.ts'
 import { Expiry, type ExpiryHost } from './expiry.ts'
@@ -68,6 +69,8 @@ export interface QueueContext {
   deaths(queueType: string): DeathCounts
   /** The queue gives a message up, and has an exchange for such. */
   deadLetter(queue: Queue, message: Message, reason: DeathReason): void
+  /** The same for a message that is not to be lost: `queue.buried` follows, in this turn. */
+  deadLetterSurely(queue: Queue, entry: Entry, reason: DeathReason): void
   /** The last consumer of an auto-delete queue went, or nobody has used the queue for the time of its x-expires. */
   queueUnused(queue: Queue): void
   /** A page could not be read. The queue tries again when it is next asked for messages. */
@@ -114,6 +117,8 @@ export class Queue implements LevelHost, ExpiryHost {
   #idleness: Idleness | null = null
   #retries: Retries | null = null
   #deduplication: QueueDeduplication | null = null
+  /** What is given up, and taken by nobody yet. */
+  #burials: Burials | null = null
   /** The log of its ids as it was found at the start, until the rules ask for it: a policy may come to that. */
   #restoredIds: IdLog | null
   /** RabbitMQ: a quorum queue keeps everything, whatever its delivery mode. */
@@ -124,6 +129,8 @@ export class Queue implements LevelHost, ExpiryHost {
   #unackedCount = 0
   #unackedBytes = 0
   #hadConsumer = false
+  /** Who waits until the next message may be handed out. */
+  readonly #getters: ((gettable: boolean) => void)[] = []
   #keepsUp = true
 
   constructor(
@@ -150,7 +157,7 @@ export class Queue implements LevelHost, ExpiryHost {
     const { priorityMax, singleActiveConsumer } = this.#rules
     this.#levels = priorityMax > 0 ? new PriorityBacklog(priorityMax, this.#levelLogs, this) : null
     this.#backlog = this.#levels ?? new Backlog(log, this)
-    this.#dispatch = new Dispatch(singleActiveConsumer)
+    this.#dispatch = new Dispatch(singleActiveConsumer, this.#rules.type === 'quorum')
     this.#nextPosition = 0
     for (const { recovered } of this.#levelLogs.values()) {
       this.#nextPosition = Math.max(this.#nextPosition, recovered.next)
@@ -196,6 +203,11 @@ export class Queue implements LevelHost, ExpiryHost {
   /** Messages that were given back and wait before they are ready again. */
   get delayedCount(): number {
     return this.#retries?.count ?? 0
+  }
+
+  /** Messages that are given up, and kept until their dead letters are taken. */
+  get dyingCount(): number {
+    return this.#burials?.count ?? 0
   }
 
   /** The bodies of those, in bytes. */
@@ -480,15 +492,16 @@ export class Queue implements LevelHost, ExpiryHost {
     while (backlog.count > 0 && !this.deleted) {
       if (!backlog.available) return
       if (this.#expiry !== null && this.#headExpired()) continue
+      if (this.consumerCount === 0 || !this.#deliverable()) return
       const consumer = this.#dispatch.next()
       if (consumer === undefined) return
       this.#deliver(consumer, backlog.take()!)
     }
   }
 
-  /** Whether `get` can answer: the next message is in memory, or there is none. */
+  /** Whether `get` can answer: the next message can be handed out, or there is none. */
   get gettable(): boolean {
-    return this.deleted || this.#backlog.count === 0 || this.#backlog.available
+    return this.deleted || this.#backlog.count === 0 || (this.#backlog.available && this.#deliverable())
   }
 
   /**
@@ -497,6 +510,7 @@ export class Queue implements LevelHost, ExpiryHost {
    */
   whenGettable(callback: (gettable: boolean) => void): void {
     if (this.gettable) callback(true)
+    else if (this.#backlog.available) this.#getters.push(callback)
     else this.#backlog.afterRead((read) => (read ? this.whenGettable(callback) : callback(false)))
   }
 
@@ -506,7 +520,7 @@ export class Queue implements LevelHost, ExpiryHost {
     const backlog = this.#backlog
     while (this.#expiry !== null && backlog.count > 0 && backlog.available && this.#headExpired());
     if (backlog.count === 0) this.counts.getEmpty++
-    if (backlog.count === 0 || !backlog.available) return undefined
+    if (backlog.count === 0 || !backlog.available || !this.#deliverable()) return undefined
     const entry = backlog.take()!
     if (noAck) this.counts.gotNoAck++
     else this.counts.got++
@@ -549,11 +563,17 @@ export class Queue implements LevelHost, ExpiryHost {
     this.#expiry?.stop()
     this.#idleness?.stop()
     this.#retries?.stop()
+    this.#burials?.stop()
   }
 
   /** The log of the ids that it remembers, if it does and survives. */
   get ids(): IdLog | null {
     return this.#deduplication === null ? this.#restoredIds : this.#deduplication.log
+  }
+
+  /** Stored messages at these positions, both included, turned out to be damaged: they are not in the queue any more. */
+  messagesLost(first: number, last: number): void {
+    this.#deduplication?.lost(first, last)
   }
 
   /** The ids of messages that it remembers, to know duplicates by. */
@@ -638,10 +658,19 @@ export class Queue implements LevelHost, ExpiryHost {
     this.#context.queueReadFailed(this, error)
   }
 
-  /** Whether the queue would be too long with this message. RabbitMQ asks that even if a consumer could take it. */
+  /** Whether the queue would not take this message. */
+  refuses(message: Message): boolean {
+    return this.#rules.overflow !== 'drop-head' && this.#overflows(message)
+  }
+
+  /**
+   * Whether the queue would be too long with this message. RabbitMQ asks that even if a consumer could take it, and
+   * counts what waits to be taken as a dead letter.
+   */
   #overflows(message: Message): boolean {
     const { maxLength, maxLengthBytes } = this.#rules
-    const { count, bytes } = this.#backlog
+    const count = this.#backlog.count + (this.#burials?.count ?? 0)
+    const bytes = this.#backlog.bytes + (this.#burials?.bytes ?? 0)
     return count + 1 > maxLength || bytes + message.bodyBytes > maxLengthBytes
   }
 
@@ -700,6 +729,21 @@ export class Queue implements LevelHost, ExpiryHost {
     return true
   }
 
+  /**
+   * Whether the next message, which is in memory, may be handed out. One that is on disk may come back after a crash: it
+   * is to say then that it was delivered before, so the disk must know of that first. It mostly does.
+   */
+  #deliverable(): boolean {
+    const entry = this.#backlog.peek()!
+    if (entry.stored !== Stored.written || entry.spilled) return true
+    return this.#backlog.logOf(entry).deliverable(entry.position, this.#nowDeliverable)
+  }
+
+  readonly #nowDeliverable = (): void => {
+    for (const getter of this.#getters.splice(0)) this.whenGettable(getter)
+    this.serve()
+  }
+
   #deliver(consumer: Consumer, entry: Entry): void {
     if (consumer.noAck) this.counts.deliveredNoAck++
     else this.counts.delivered++
@@ -710,6 +754,7 @@ export class Queue implements LevelHost, ExpiryHost {
   #handOut(entry: Entry, noAck: boolean): void {
     this.deliveredTotal++
     if (entry.redelivered) this.counts.redelivered++
+    if (entry.stored !== Stored.no && !entry.spilled) this.#backlog.logOf(entry).delivered(entry.position)
     if (noAck) {
       this.#settle(entry)
       return
@@ -717,7 +762,6 @@ export class Queue implements LevelHost, ExpiryHost {
     entry.state = EntryState.unacked
     this.#unackedCount++
     this.#unackedBytes += entry.message.bodyBytes
-    if (entry.stored !== Stored.no && !entry.spilled) this.#backlog.logOf(entry).delivered(entry.position)
     if (!entry.message.owned) this.#context.window.watch(entry)
   }
 
@@ -728,11 +772,32 @@ export class Queue implements LevelHost, ExpiryHost {
       this.#settle(entry)
       return
     }
-    this.#deaths.lettered[reason]++
     entry.state = EntryState.settled
+    if (this.#rules.deadLettersSurely) {
+      this.#context.deadLetterSurely(this, entry, reason)
+      return
+    }
+    this.#deaths.lettered[reason]++
+    this.#leave(entry)
+    this.#context.deadLetter(this, entry.message, reason)
+  }
+
+  /** A message that was to be dead-lettered for sure: all that it leads to have taken it, or it must be tried again. */
+  buried(entry: Entry, reason: DeathReason, taken: boolean): void {
+    if (taken) {
+      this.#deaths.lettered[reason]++
+      this.#leave(entry)
+      return
+    }
+    if (!entry.message.owned) entry.message.own()
+    this.#burials ??= new Burials(this.#context.clock, (each, why) => this.#giveUp(each, why))
+    this.#burials.add(entry, reason)
+  }
+
+  /** Its dead letter is enlisted: the message goes with the batch that has that. */
+  #leave(entry: Entry): void {
     if (entry.stored !== Stored.no) this.#backlog.logOf(entry).supersede(entry)
     this.#deduplication?.left(entry)
-    this.#context.deadLetter(this, entry.message, reason)
   }
 
   #settle(entry: Entry): void {

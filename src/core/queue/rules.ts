@@ -18,6 +18,8 @@ export interface QueueRules {
   readonly deadLetterExchange: string | null
   /** With which key; null: with their own. */
   readonly deadLetterRoutingKey: string | null
+  /** Whether what the queue gives up is kept until it is taken there (RabbitMQ: at-least-once, with reject-publish). */
+  readonly deadLettersSurely: boolean
   /** How long a message may wait, and how long the queue itself may be without any use. */
   readonly messageTtlMs: number
   readonly expiresMs: number
@@ -60,6 +62,8 @@ export function queueRules(args: FieldTable): QueueRules {
     overflow: (text(args, 'x-overflow') ?? 'drop-head') as Overflow,
     deadLetterExchange: text(args, 'x-dead-letter-exchange'),
     deadLetterRoutingKey: text(args, 'x-dead-letter-routing-key'),
+    deadLettersSurely:
+      text(args, 'x-dead-letter-strategy') === 'at-least-once' && text(args, 'x-overflow') === 'reject-publish',
     messageTtlMs: number(args, 'x-message-ttl', -1),
     expiresMs: number(args, 'x-expires', -1),
     priorityMax: number(args, 'x-max-priority', 0),

@@ -40,6 +40,8 @@ export interface BatchMember {
   contribute(batch: Batch): void
   /** The batch is on disk. */
   committed(): void
+  /** Batches cannot be written for now. */
+  stalled?(): void
 }
 
 /** Work that goes along with batches, a slice in each, and keeps nobody waiting. */
@@ -103,6 +105,11 @@ export class Committer implements TurnTask {
   /** The highest serial of a batch that is on disk, with all those before it. */
   get durable(): number {
     return this.#batch === null ? this.#serial : this.#serial - 1
+  }
+
+  /** Whether batches cannot be written for now. */
+  get failing(): boolean {
+    return this.#failing
   }
 
   get closing(): boolean {
@@ -229,6 +236,7 @@ export class Committer implements TurnTask {
     if (!this.#failing) {
       this.#failing = true
       this.#monitor.storeFailed(error)
+      for (const member of [...this.#memberInFlight, ...this.#members]) member.stalled?.()
     }
     if (this.#closing !== null && this.#closing.attempts++ > 0) {
       this.#closing.reject(new Error('The store could not write what waited when it was closed', { cause: error }))

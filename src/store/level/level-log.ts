@@ -8,7 +8,8 @@ import type { PageOwner, StoreContext } from './log-pages.ts'
 import { LogPages } from './log-pages.ts'
 import type { Page } from './page.ts'
 import { encodeAttempts, encodeLogRecord } from './records.ts'
-import { DELIVERED_AHEAD_MAX, DELIVERED_SUSTAINED, ENTRY_BYTES, NEXT_AHEAD, PAGE_ENTRIES } from './tuning.ts'
+import { ENTRY_BYTES, NEXT_AHEAD, PAGE_ENTRIES } from './tuning.ts'
+import { DeliveryMark } from './delivery-mark.ts'
 
 /** What the database holds of a log when it is opened. */
 export interface RecoveredLog {
@@ -58,14 +59,7 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
   #storedBelow: number
   #durableBelow: number
   #recordNext: number
-  /** Above every position that was handed to somebody, and as the log's record has it: that may run ahead. */
-  #deliveredBelow: number
-  #recordDelivered: number
-  /** The same when the last batch started, how many were handed over up to it, and how far the record then ran ahead. */
-  #deliveredAtBatch: number
-  #deliveredInBatch = 0
-  #lastSerial = 0
-  #ahead = 0
+  readonly #mark: DeliveryMark
 
   /** How often messages were tried, by position. Most logs know nothing of that. */
   #attempts: Map<number, Attempts> | null
@@ -85,9 +79,7 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
     this.#pages = new LogPages(id, context, this, recovered.pages, recovered.aside)
     this.#attempts = recovered.attempts.size > 0 ? recovered.attempts : null
     this.#bodies = recovered.bodies
-    this.#deliveredBelow = recovered.deliveredBelow
-    this.#recordDelivered = recovered.deliveredBelow
-    this.#deliveredAtBatch = recovered.deliveredBelow
+    this.#mark = new DeliveryMark(recovered.deliveredBelow)
     this.#recordNext = recovered.next
     this.#storedBelow = Math.max(recovered.next, recovered.deliveredBelow, last === undefined ? 0 : last.last + 1)
     this.#durableBelow = this.#storedBelow
@@ -138,11 +130,16 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
     } else if (entry.stored === Stored.pending) this.#strike(entry)
   }
 
+  deliverable(position: number, then: () => void): boolean {
+    if (this.#mark.covers(position, this.#durableBelow)) return true
+    // A disk that takes nothing is told nothing: rather a flag that is false than consumers that get nothing.
+    if (this.#dropped || this.#context.committer.failing) return true
+    if (this.#mark.ask(position, then)) this.enlist()
+    return false
+  }
+
   delivered(position: number): void {
-    if (position < this.#deliveredBelow) return
-    this.#deliveredBelow = position + 1
-    // What waits for its batch is marked with that. Only for what was written before a batch is asked for.
-    if (position < this.#storedBelow && position >= this.#recordDelivered - (this.#ahead >> 1)) this.enlist()
+    if (this.#mark.delivered(position, this.#storedBelow)) this.enlist()
   }
 
   attempted(position: number, attempts: Attempts): void {
@@ -205,7 +202,7 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
       batch.del(logKey(Kind.log, this.id))
     } else {
       this.#pages.contribute(batch)
-      this.#mark(batch)
+      this.#writeRecord(batch)
     }
   }
 
@@ -219,6 +216,11 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
     this.#bytesInFlight = 0
     this.#durableBelow = this.#storedBelow
     if (!this.#dropped) this.#pages.committed()
+    this.#mark.committed()
+  }
+
+  stalled(): void {
+    this.#mark.tell()
   }
 
   enlist(): void {
@@ -233,7 +235,7 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
   }
 
   wasDelivered(position: number): boolean {
-    return position < this.#deliveredBelow
+    return position < this.#mark.deliveredBelow
   }
 
   #forgetAttempts(position: number): void {
@@ -299,28 +301,15 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
     }
   }
 
-  /**
-   * Writes the log's record when it is behind. The mark of what was delivered covers what is stored and was handed to
-   * somebody; while deliveries go on in masses it runs ahead of them, so that hardly one of them is not yet covered,
-   * and few batches have to be written for it.
-   */
-  #mark(batch: Batch): void {
-    const advanced = this.#deliveredBelow - this.#deliveredAtBatch
-    const sustained = this.#lastSerial === batch.serial - 1 ? Math.min(advanced, this.#deliveredInBatch) : 0
-    this.#deliveredAtBatch = this.#deliveredBelow
-    this.#deliveredInBatch = advanced
-    this.#lastSerial = batch.serial
-    this.#ahead = sustained < DELIVERED_SUSTAINED || this.#closing ? 0 : Math.min(sustained * 2, DELIVERED_AHEAD_MAX)
-
+  /** Writes the log's record when it is behind. */
+  #writeRecord(batch: Batch): void {
     let next = this.#recordNext
     if (this.#closing) next = this.#storedBelow
     else if (next < this.#storedBelow) next = this.#storedBelow + NEXT_AHEAD
-    let delivered = Math.min(this.#deliveredBelow + this.#ahead, this.#storedBelow)
-    if (!this.#closing) delivered = Math.max(delivered, this.#recordDelivered)
-    if (next === this.#recordNext && delivered === this.#recordDelivered) return
+    const marked = this.#mark.advance(batch.now, this.#storedBelow, this.#closing)
+    if (next === this.#recordNext && !marked) return
     this.#recordNext = next
-    this.#recordDelivered = delivered
-    batch.put(logKey(Kind.log, this.id), encodeLogRecord({ next, deliveredBelow: delivered }))
+    batch.put(logKey(Kind.log, this.id), encodeLogRecord({ next, deliveredBelow: this.#mark.recorded }))
   }
 
   #readPending(from: number, below: number): StoredMessage[] {

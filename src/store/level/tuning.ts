@@ -27,9 +27,19 @@ export const FRAGMENTS_UNMERGED = 8
 /** Positions that a log's record is ahead of what was stored: one record in so many messages. */
 export const NEXT_AHEAD = 4096
 
-/** The fewest deliveries a batch at which the mark of what was delivered runs ahead, and the farthest that it does. */
-export const DELIVERED_SUSTAINED = 32
-export const DELIVERED_AHEAD_MAX = 8192
+/**
+ * How far the mark of what was delivered is ahead of the deliveries: at least, as long as there are any, so that a
+ * consumer that takes one message after the other waits for no commit; and at the most, while they come in masses. What
+ * is marked and was not delivered counts as redelivered after a crash.
+ */
+export const DELIVERED_AHEAD_MIN = 256
+export const DELIVERED_AHEAD_MAX = 32768
+
+/** The deliveries of so many batches are marked ahead: of that in flight, the next, and as many again on slow disks. */
+export const DELIVERED_AHEAD_BATCHES = 4
+
+/** How long after the last delivery the mark stays ahead of what is stored, in milliseconds. */
+export const DELIVERED_RECENT_MS = 60_000
 
 /** Bodies from this size on are stored once when several logs have them: below it a copy costs less than two records. */
 export const SHARED_BODY_BYTES = 4096

@@ -173,6 +173,11 @@ class MemoryLog implements QueueLog {
     entry.stored = Stored.no
   }
 
+  /** There is no crash that this would survive. */
+  deliverable(): boolean {
+    return true
+  }
+
   delivered(position: number): void {
     if (position >= this.#deliveredBelow) this.#deliveredBelow = position + 1
   }

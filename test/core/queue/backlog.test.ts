@@ -85,6 +85,10 @@ class FakeLog implements QueueLog {
     throw new Error('a backlog tries nothing')
   }
 
+  deliverable(): boolean {
+    throw new Error('a backlog delivers nothing')
+  }
+
   delivered(): void {
     throw new Error('a backlog delivers nothing')
   }
@@ -235,10 +239,11 @@ const EMPTY = { count: 0, bytes: 0, transientBytes: 0 }
 
 /** Waits for a promise while the logs answer whatever is asked for. */
 async function answering<T>(bench: Bench, promise: Promise<T>): Promise<T> {
-  let done = false
-  const finished = promise.finally(() => (done = true))
-  for (let rounds = 0; !done && rounds < 1000; rounds++) {
-    for (const log of [bench.log, bench.spilled]) while (log !== null && log.readings.length > 0) await log.answer()
+  const state = { done: false }
+  const finished = promise.finally(() => (state.done = true))
+  const logs = bench.log === null ? [bench.spilled] : [bench.log, bench.spilled]
+  for (let rounds = 0; !state.done && rounds < 1000; rounds++) {
+    for (const log of logs) if (log.readings.length > 0) await log.answer()
     await settled()
   }
   return finished

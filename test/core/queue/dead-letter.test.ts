@@ -4,7 +4,7 @@ import { Message } from '../../../src/core/message.ts'
 import type { FieldTable } from '../../../src/core/value.ts'
 import { longstr, signedint, table } from '../../support/core.ts'
 import { drained, DurableCore, textOf } from '../../support/durable-core.ts'
-import { bindingTerms, publishedTo } from '../../support/sessions.ts'
+import { bindingTerms, type KeepingConsumer, publishedTo } from '../../support/sessions.ts'
 import { turnsRun } from '../../support/sockets.ts'
 import { NotingPublisher } from '../../support/store.ts'
 
@@ -14,45 +14,52 @@ const BURIED = { 'x-dead-letter-exchange': longstr(''), 'x-dead-letter-routing-k
 const ENDS: readonly {
   readonly reason: string
   readonly args: FieldTable
-  readonly end: (core: DurableCore) => void
+  /** Whether somebody has it when it ends. */
+  readonly taken: boolean
+  readonly end: (core: DurableCore, taker: KeepingConsumer) => void
 }[] = [
   {
     reason: 'pushed out',
     args: table({ 'x-max-length': signedint(1), ...BURIED }),
+    taken: false,
     end: (core) => void core.session.publish(publishedTo('', 'q', 'next'), null, 0),
   },
   {
     reason: 'expired',
     args: table({ 'x-message-ttl': signedint(1000), ...BURIED }),
+    taken: false,
     end: (core) => core.clock.advance(1000),
   },
   {
     reason: 'rejected',
     args: table(BURIED),
-    end: (core) => core.queue('q').reject(core.queue('q').get(false)!),
+    taken: true,
+    end: (core, { entries }) => core.queue('q').reject(entries[0]!),
   },
   {
     reason: 'tried too often',
     args: table({ 'x-delivery-limit': signedint(0), ...BURIED }),
-    end: (core) => core.queue('q').requeue(core.queue('q').get(false)!, true),
+    taken: true,
+    end: (core, { entries }) => core.queue('q').requeue(entries[0]!, true),
   },
 ]
 
 interface Bench {
   readonly core: DurableCore
   readonly publisher: NotingPublisher
+  readonly taker: KeepingConsumer
   readonly publish: (body: string) => void
 }
 
-async function bench(args: FieldTable): Promise<Bench> {
+async function bench(args: FieldTable, taken = false): Promise<Bench> {
   const core = await DurableCore.start()
   core.declare('dead')
-  core.declare('q', args)
+  const taker = core.consume(core.declare('q', args), taken ? 1 : 0)
   await core.written()
   core.database.holding = true
   const publisher = new NotingPublisher()
   const publish = (body: string): void => void core.session.publish(publishedTo('', 'q', body, true), publisher, 1)
-  return { core, publisher, publish }
+  return { core, publisher, taker, publish }
 }
 
 /** Where a message is after a power cut: the queues that have it. */
@@ -63,11 +70,11 @@ async function whereabouts(core: DurableCore, body: string, queues: readonly str
   return found
 }
 
-describe.each(ENDS)('a message that is $reason', ({ args, end }) => {
+describe.each(ENDS)('a message that is $reason', ({ args, taken, end }) => {
   it('before its batch has started is confirmed when its dead letter is on disk, and not before', async () => {
-    const { core, publisher, publish } = await bench(args)
+    const { core, publisher, taker, publish } = await bench(args, taken)
     publish('m')
-    end(core)
+    end(core, taker)
     await turnsRun()
     expect([publisher.acceptances, core.database.held]).toEqual([[], 1])
     core.database.release()
@@ -77,10 +84,10 @@ describe.each(ENDS)('a message that is $reason', ({ args, end }) => {
   })
 
   it('while its batch is in flight is confirmed with that batch, which has it where it was', async () => {
-    const { core, publisher, publish } = await bench(args)
+    const { core, publisher, taker, publish } = await bench(args, taken)
     publish('m')
     await turnsRun()
-    end(core)
+    end(core, taker)
     core.database.release()
     await turnsRun()
     expect(publisher.acceptances).toEqual([1])
@@ -90,12 +97,12 @@ describe.each(ENDS)('a message that is $reason', ({ args, end }) => {
   })
 
   it('when it is on disk leaves its queue and reaches the other in one batch', async () => {
-    const { core, publish } = await bench(args)
+    const { core, taker, publish } = await bench(args, taken)
     publish('m')
     await turnsRun()
     core.database.release()
     await turnsRun()
-    end(core)
+    end(core, taker)
     await turnsRun()
     expect(await whereabouts(core, 'm')).toEqual(['q'])
     core.database.release()
@@ -159,7 +166,10 @@ describe('a dead letter', () => {
     expect(publisher.acceptances).toEqual([1])
     expect(await whereabouts(core, 'm', ['q', 'b', 'c'])).toEqual(['c'])
     // It is rejected, and goes back to where it came from, which has no room for it: and round again.
-    const entry = core.queue('c').get(false)!
+    const got = core.queue('c').getSoon(false)
+    await turnsRun()
+    core.database.release()
+    const entry = (await got)!
     expect(textOf(entry.message)).toBe('m')
     core.queue('c').reject(entry)
     await turnsRun()
@@ -175,4 +185,95 @@ it('a message without a dead letter is confirmed as soon as it is given up', asy
   publish('n')
   expect(publisher.acceptances).toEqual([1])
   core.database.abandon()
+})
+
+describe('dead letters at least once', () => {
+  const SURELY = {
+    ...BURIED,
+    'x-dead-letter-strategy': longstr('at-least-once'),
+    'x-overflow': longstr('reject-publish'),
+    'x-message-ttl': signedint(1000),
+  }
+  const FULL = { 'x-max-length': signedint(1), 'x-overflow': longstr('reject-publish') }
+
+  async function dying(target: FieldTable | null): Promise<DurableCore> {
+    const core = await DurableCore.start()
+    if (target !== null) core.declare('dead', target)
+    core.declare('q', table({ ...SURELY, 'x-max-length': signedint(2) }))
+    core.session.publish(publishedTo('', 'q', 'm', true), null, 0)
+    core.clock.advance(1000)
+    return core
+  }
+
+  it('are kept while the target is full, and go there when it is not', async () => {
+    const core = await DurableCore.start()
+    core.declare('dead', table(FULL))
+    core.declare('q', table(SURELY))
+    core.session.publish(publishedTo('', 'dead', 'in the way', true), null, 0)
+    core.session.publish(publishedTo('', 'q', 'm', true), null, 0)
+    core.clock.advance(1000)
+    await core.written()
+    expect(core.queue('q')).toMatchObject({ readyCount: 0, dyingCount: 1 })
+    core.clock.advance(10_000)
+    expect(core.queue('q')).toMatchObject({ readyCount: 0, dyingCount: 1 })
+    expect(await drained(core, 'dead')).toEqual(['in the way'])
+    core.clock.advance(1000)
+    expect(core.queue('q').dyingCount).toBe(0)
+    expect(core.queue('dead').deliveredTotal).toBe(2)
+  })
+
+  it('are kept while there is no exchange or queue for them', async () => {
+    const core = await dying(null)
+    expect(core.queue('q').dyingCount).toBe(1)
+    core.declare('dead')
+    core.clock.advance(1000)
+    expect([core.queue('q').dyingCount, core.queue('dead').readyCount]).toEqual([0, 1])
+    await core.written()
+  })
+
+  it('go to all targets or to none, so that no target has them twice', async () => {
+    const core = await DurableCore.start()
+    core.declare('dead')
+    core.declare('full', table({ ...FULL, 'x-max-length': signedint(0) }))
+    const args = { ...SURELY, 'x-dead-letter-exchange': longstr('amq.fanout') }
+    core.declare('q', table(args))
+    for (const queue of ['dead', 'full']) core.session.bind(bindingTerms('amq.fanout', queue))
+    core.session.publish(publishedTo('', 'q', 'm', true), null, 0)
+    core.clock.advance(5000)
+    expect([core.queue('q').dyingCount, core.queue('dead').readyCount]).toEqual([1, 0])
+    core.session.deleteQueue('full', false, false)
+    core.clock.advance(1000)
+    expect([core.queue('q').dyingCount, core.queue('dead').readyCount]).toEqual([0, 1])
+    await core.written()
+  })
+
+  it('count for the length of the queue until they are taken', async () => {
+    const core = await dying(null)
+    const publisher = new NotingPublisher()
+    core.session.publish(publishedTo('', 'q', 'second', true), publisher, 1)
+    core.session.publish(publishedTo('', 'q', 'third', true), publisher, 2)
+    await core.written()
+    expect([publisher.acceptances, publisher.refusals]).toEqual([[1], [2]])
+  })
+
+  it('are there again after a power cut, and die again', async () => {
+    const core = await dying(null)
+    await core.written()
+    const after = await core.afterPowerCut()
+    after.declare('dead')
+    after.clock.advance(1000)
+    await after.written()
+    for (let turns = 0; turns < 100 && after.queue('dead').readyCount === 0; turns++) await turnsRun()
+    expect(await drained(after, 'dead')).toEqual(['m'])
+    expect(after.queue('q')).toMatchObject({ readyCount: 0, dyingCount: 0 })
+  })
+
+  it('need reject-publish: without it they are lost where nobody takes them, as in RabbitMQ', async () => {
+    const core = await DurableCore.start()
+    core.declare('q', table({ ...SURELY, 'x-overflow': longstr('drop-head') }))
+    core.session.publish(publishedTo('', 'q', 'm', true), null, 0)
+    core.clock.advance(1000)
+    expect(core.queue('q')).toMatchObject({ readyCount: 0, dyingCount: 0 })
+    await core.written()
+  })
 })

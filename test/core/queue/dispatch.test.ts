@@ -12,6 +12,7 @@ const collectGarbage = runInNewContext('gc') as () => void
 class Asked implements Consumer {
   readonly tag: string
   readonly noAck = false
+  outstanding = 0
   asked = 0
   #ready = true
 
@@ -43,8 +44,8 @@ class Bench {
   readonly subscriptions: Subscription[] = []
 
   /** A consumer for each letter, with the priority that stands at its place. */
-  constructor(tags: string, { single = false, priorities = [] as readonly number[] } = {}) {
-    this.dispatch = new Dispatch(single)
+  constructor(tags: string, { single = false, yields = false, priorities = [] as readonly number[] } = {}) {
+    this.dispatch = new Dispatch(single, yields)
     for (const [index, tag] of Array.from(tags).entries()) {
       const consumer = new Asked(tag)
       const subscription = new Subscription(consumer, false, priorities[index] ?? 0)
@@ -175,5 +176,35 @@ describe('a single active consumer', () => {
     expect(bench.turns(1)).toBe('d')
     expect(bench.dispatch.remove(bench.subscriptions[3]!)).toBe(false)
     expect(bench.turns(1)).toBe('-')
+  })
+
+  it('gives way to one of a higher priority at once when it has nothing, if it is to', () => {
+    expect(new Bench('ab', { single: true, priorities: [1, 2] }).turns(2)).toBe('aa')
+    expect(new Bench('ab', { single: true, yields: true, priorities: [1, 2] }).turns(2)).toBe('bb')
+    expect(new Bench('ab', { single: true, yields: true, priorities: [1, 1] }).turns(2)).toBe('aa')
+  })
+
+  it('gets nothing more, and is followed by the highest when it has settled what it has', () => {
+    const bench = new Bench('a', { single: true, yields: true })
+    const [a] = [bench.consumers[0]!]
+    a.outstanding = 2
+    const later = [1, 3, 2].map((priority, index) => new Subscription(new Asked('bcd'[index]!), false, priority))
+    for (const subscription of later) bench.dispatch.add(subscription)
+    expect(bench.turns(1)).toBe('-')
+    expect(bench.dispatch.active(bench.subscriptions[0]!)).toBe(true)
+    a.outstanding = 1
+    bench.dispatch.resume(bench.subscriptions[0]!)
+    expect(bench.turns(1)).toBe('-')
+    a.outstanding = 0
+    bench.dispatch.resume(bench.subscriptions[0]!)
+    expect(bench.turns(2)).toBe('cc')
+  })
+
+  it('is followed when it goes with something unsettled', () => {
+    const bench = new Bench('a', { single: true, yields: true })
+    bench.consumers[0]!.outstanding = 1
+    bench.dispatch.add(new Subscription(new Asked('b'), false, 1))
+    expect(bench.dispatch.remove(bench.subscriptions[0]!)).toBe(true)
+    expect(bench.turns(1)).toBe('b')
   })
 })

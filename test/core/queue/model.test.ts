@@ -24,7 +24,7 @@ vi.mock('../../../src/store/level/tuning.ts', async (original) => ({
   PAGE_FRAGMENTS: 4,
   FRAGMENTS_UNMERGED: 1,
   NEXT_AHEAD: 6,
-  DELIVERED_SUSTAINED: 3,
+  DELIVERED_AHEAD_MIN: 2,
   DELIVERED_AHEAD_MAX: 8,
   SHARED_BODY_BYTES: 30,
   RELEASE_SLICE: 3,

@@ -15,7 +15,9 @@ export class ModelEntry {
   readonly publishedAt: Moment
   deliveredAt: Moment = NEVER
   settledAt: Moment = NEVER
-  /** What its next delivery must say; `maybe` after a crash that may have cost the mark, or found it ahead. */
+  /** Whether it was delivered while the disk took nothing. */
+  untold = false
+  /** What its next delivery must say; `maybe` after a crash, which may find the mark ahead. */
   redelivered: boolean | 'maybe' = false
 
   constructor(id: number, bytes: number, durable: boolean, publishedAt: Moment) {
@@ -60,10 +62,13 @@ export class ModelQueue {
   }
 
   /** Hands out what is next, and says how it must look. */
-  deliver(noAck: boolean, now: Moment): ModelEntry {
+  deliver(noAck: boolean, now: Moment, untold: boolean): ModelEntry {
     const entry = this.ready.shift()
     assert(entry, `${this.name} delivers although nothing is ready`)
-    if (entry.deliveredAt === NEVER) entry.deliveredAt = now
+    if (entry.deliveredAt === NEVER) {
+      entry.deliveredAt = now
+      entry.untold = untold
+    }
     if (noAck) this.#settle(entry, now)
     else this.unacked.add(entry)
     return entry
@@ -104,12 +109,11 @@ export class ModelQueue {
     for (const entry of this.ready) {
       // What came after that moment has not happened.
       entry.settledAt = NEVER
-      if (entry.deliveredAt <= known) {
-        entry.redelivered = true
-      } else {
-        entry.deliveredAt = NEVER
-        if (!clean) entry.redelivered = 'maybe'
-      }
+      // A delivery is known after a crash, however short before it was; only not if the disk could not be told.
+      if (entry.deliveredAt !== NEVER && (!entry.untold || clean)) entry.redelivered = true
+      else if (!clean) entry.redelivered = 'maybe'
+      entry.deliveredAt = NEVER
+      entry.untold = false
     }
     this.#sizesDoubtful ||= this.#sizesGuessed
   }

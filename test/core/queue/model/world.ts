@@ -295,6 +295,10 @@ export class World implements Publisher {
   /** Nobody who could be served waits, unless for something that has yet to come. */
   #expectService(): void {
     if (this.#database.held > 0 || this.#database.heldReads > 0 || this.#failing) return
+    // Before it hands out what is on disk a queue may have to have that written there.
+    let settled = false
+    this.#life.store.whenDurable(() => (settled = true))
+    if (!settled) return
     for (const consumer of this.#consumers) {
       const served = !consumer.ready || consumer.queue.ready.length === 0
       assert(served, `${consumer.queue.name} has messages and a consumer, and nothing happens`)
@@ -302,7 +306,7 @@ export class World implements Publisher {
   }
 
   #delivered(entry: Entry, queue: ModelQueue, noAck: boolean, consumer: ModelConsumer | null): void {
-    const expected = queue.deliver(noAck, this.#tick())
+    const expected = queue.deliver(noAck, this.#tick(), this.#failing)
     const id = idOf(entry.message)
     assert.equal(id, expected.id, `the order of ${queue.name}`)
     assertWhole(entry.message, id, expected.bytes)

@@ -1,0 +1,176 @@
+// Reads rabbitmq.conf: what of it has a meaning here, as our settings, and the names of the rest.
+import { readFile, readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Key } from './schema.ts'
+import { ConfigError } from './setting.ts'
+
+/** What a file of RabbitMQ's says. */
+export interface RabbitmqConf {
+  /** Raw values by our key, each with the name under which it stands there. */
+  readonly settings: ReadonlyMap<Key, { readonly raw: unknown; readonly source: string }>
+  /** What has no meaning here, in words. */
+  readonly ignored: readonly string[]
+}
+
+/** Gives a value under our key; null where this value has no meaning here. */
+type Translation = (value: string, name: string) => readonly (readonly [key: Key, raw: unknown])[] | null
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+/**
+ * Reads a file, or a directory of files that end in `.conf`, in the order of their names; the last value of a key counts,
+ * as in RabbitMQ.
+ * @throws ConfigError when it cannot be read, or a line is not `key = value`
+ */
+export async function readRabbitmqConf(path: string, environment: Environment): Promise<RabbitmqConf> {
+  const settings = new Map<Key, { raw: unknown; source: string }>()
+  const ignored: string[] = []
+  const loopbackUsers: string[] = []
+  for (const file of await filesAt(path)) {
+    for (const { name, value } of lines(file, await contentOf(file), environment)) {
+      const user = /^loopback_users\.(.+)$/.exec(name)?.[1]
+      if (user !== undefined) {
+        if (value === 'true') loopbackUsers.push(user)
+        settings.set('loopback-users', { raw: loopbackUsers, source: `loopback_users in ${file}` })
+        continue
+      }
+      const found = translate(name, value)
+      if (found === null) ignored.push(`${name} (in ${file})`)
+      for (const [key, raw] of found ?? []) settings.set(key, { raw, source: `${name} in ${file}` })
+    }
+  }
+  return { settings, ignored }
+}
+
+const MULTIPLES: Readonly<Record<string, number>> = {
+  k: 2 ** 10,
+  kib: 2 ** 10,
+  kb: 1e3,
+  m: 2 ** 20,
+  mib: 2 ** 20,
+  mb: 1e6,
+  g: 2 ** 30,
+  gib: 2 ** 30,
+  gb: 1e9,
+}
+
+/** RabbitMQ's names of what we call otherwise. */
+const NAMES: Readonly<Record<string, Translation>> = {
+  'listeners.tcp.default': address('host', 'port'),
+  handshake_timeout: as('handshake-timeout'),
+  default_user: as('default-user'),
+  default_pass: as('default-pass'),
+  default_vhost: as('default-vhost'),
+  loopback_users: (value) => (value === 'none' ? [['loopback-users', []]] : null),
+  heartbeat: as('heartbeat'),
+  frame_max: as('frame-max'),
+  channel_max: as('channel-max'),
+  max_message_size: as('max-message-size', size),
+  consumer_timeout: as('consumer-timeout'),
+  'vm_memory_high_watermark.relative': as('memory-limit'),
+  'vm_memory_high_watermark.absolute': as('memory-limit', size),
+  'disk_free_limit.absolute': as('disk-free-limit', size),
+  'management.tcp.port': as('management-port'),
+  'management.tcp.ip': as('management-host'),
+  'management.listener.port': as('management-port'),
+  'management.listener.ip': as('management-host'),
+  'prometheus.tcp.port': as('prometheus-port'),
+  'listeners.ssl.default': (value) => (/^\d+$/.test(value) ? [['tls-port', value]] : null),
+  'ssl_options.certfile': as('tls-certfile'),
+  'ssl_options.keyfile': as('tls-keyfile'),
+  'ssl_options.password': as('tls-password'),
+  'ssl_options.cacertfile': as('tls-cacertfile'),
+  'ssl_options.verify': as('tls-verify'),
+  'ssl_options.fail_if_no_peer_cert': as('tls-fail-if-no-peer-cert'),
+  ssl_cert_login_from: as('tls-cert-login-from'),
+  ssl_cert_login_san_type: as('tls-cert-login-san-type'),
+  ssl_cert_login_san_index: as('tls-cert-login-san-index'),
+  'management.ssl.port': as('management-tls-port'),
+  'management.ssl.certfile': as('management-tls-certfile'),
+  'management.ssl.keyfile': as('management-tls-keyfile'),
+  'management.ssl.password': as('management-tls-password'),
+  'management.ssl.cacertfile': as('management-tls-cacertfile'),
+  'management.ssl.verify': as('management-tls-verify'),
+  'management.ssl.fail_if_no_peer_cert': as('management-tls-fail-if-no-peer-cert'),
+  'prometheus.ssl.port': as('prometheus-tls-port'),
+  load_definitions: as('load-definitions'),
+  'management.load_definitions': as('load-definitions'),
+  'definitions.local.path': as('load-definitions'),
+  'log.level': as('log-level', level),
+  'log.console.level': as('log-level', level),
+  'log.console.formatter': (value) => [['log-format', value === 'json' ? 'json' : 'pretty']],
+}
+
+/** RabbitMQ's names of its levels; ours are pino's. */
+const LEVELS: Readonly<Record<string, string>> = { warning: 'warn', critical: 'fatal', none: 'silent' }
+
+function translate(name: string, value: string): ReturnType<Translation> {
+  // RabbitMQ: listeners have any name, and one for all is what this broker has.
+  const listener = /^listeners\.tcp\.[^.]+$/.test(name) ? 'listeners.tcp.default' : name
+  return Object.hasOwn(NAMES, listener) ? NAMES[listener]!(value, name) : null
+}
+
+function as(key: Key, read: (value: string) => unknown = (value) => value): Translation {
+  return (value) => [[key, read(value)]]
+}
+
+/** `5672`, `127.0.0.1:5672` or `[::1]:5672`. */
+function address(host: Key, port: Key): Translation {
+  return (value) => {
+    const [, bracketed, plain, number] = /^(?:(?:\[(.+)\]|([^:]+)):)?(\d+)$/.exec(value) ?? []
+    if (number === undefined) return null
+    const ip = bracketed ?? plain
+    return ip === undefined
+      ? [[port, number]]
+      : [
+          [host, ip],
+          [port, number],
+        ]
+  }
+}
+
+/** A size with its unit; what is none is left to the setting to refuse. */
+function size(value: string): unknown {
+  const [, digits, unit = ''] = /^(\d+)\s*([a-z]*)$/i.exec(value) ?? []
+  const multiple = unit === '' ? 1 : MULTIPLES[unit.toLowerCase()]
+  return digits === undefined || multiple === undefined ? value : Number(digits) * multiple
+}
+
+function level(value: string): string {
+  return LEVELS[value] ?? value
+}
+
+async function filesAt(path: string): Promise<readonly string[]> {
+  try {
+    if (!(await stat(path)).isDirectory()) return [path]
+    const names = (await readdir(path)).filter((name) => name.endsWith('.conf'))
+    return names.toSorted().map((name) => join(path, name))
+  } catch (error) {
+    throw unreadable(path, error)
+  }
+}
+
+async function contentOf(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8')
+  } catch (error) {
+    throw unreadable(file, error)
+  }
+}
+
+function unreadable(path: string, error: unknown): ConfigError {
+  const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT'
+  const reason = missing ? 'it does not exist' : String(error)
+  return new ConfigError(`the file ${path} cannot be read: ${reason}`, { cause: error })
+}
+
+/** The lines `key = value` of a file, without comments, with `$(NAME)` filled in from the environment. */
+function* lines(file: string, content: string, environment: Environment): Generator<{ name: string; value: string }> {
+  for (const [index, line] of content.split(/\r?\n/).entries()) {
+    if (/^\s*(#|$)/.test(line)) continue
+    const [, name, quoted, plain] = /^\s*([\w.\-:$]+)\s*=\s*(?:'([^']*)'|([^#]*?))\s*(?:#.*)?$/.exec(line) ?? []
+    if (name === undefined) throw new ConfigError(`line ${index + 1} of ${file} is not "key = value"`)
+    const value = (quoted ?? plain ?? '').replaceAll(/\$\((\w+)\)/g, (_all, key: string) => environment[key] ?? '')
+    yield { name, value }
+  }
+}

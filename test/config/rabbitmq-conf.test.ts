@@ -1,0 +1,127 @@
+// RabbitMQ's own configuration file.
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { loadConfig, type Config } from '../../src/config/config.ts'
+import { effectiveDocument } from '../../src/config/document.ts'
+
+let directory: string
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'leveret-rabbitmq-conf-'))
+})
+afterEach(() => rmSync(directory, { recursive: true }))
+
+function write(name: string, ...lines: string[]): string {
+  const file = join(directory, name)
+  writeFileSync(file, lines.join('\n'))
+  return file
+}
+
+function load(path: string, flags: Record<string, unknown> = {}, environment = {}): Promise<Config> {
+  return loadConfig({ flags: { 'rabbitmq-conf': path, ...flags }, environment })
+}
+
+describe('rabbitmq.conf', () => {
+  it('gives settings by the names that they have here', async () => {
+    const file = write(
+      'rabbitmq.conf',
+      '# a comment',
+      'listeners.tcp.default = 127.0.0.1:5673',
+      '  default_user=ann   # and another',
+      "default_pass = 'with # inside'",
+      'vm_memory_high_watermark.absolute = 2GiB',
+      'disk_free_limit.absolute = 50MB',
+      'max_message_size = 134217728',
+      'management.tcp.port = 15673',
+      'log.console.level = warning',
+      'log.console.formatter = json',
+      'consumer_timeout = 60000',
+      'load_definitions = /etc/rabbitmq/definitions.json',
+    )
+    const { values, sources, ignored } = await load(file)
+    expect(values).toMatchObject({
+      host: '127.0.0.1',
+      port: 5673,
+      'default-user': 'ann',
+      'default-pass': 'with # inside',
+      'memory-limit': 2 * 2 ** 30,
+      'disk-free-limit': 50_000_000,
+      'max-message-size': 134_217_728,
+      'management-port': 15_673,
+      'log-level': 'warn',
+      'log-format': 'json',
+      'consumer-timeout': 60_000,
+      'load-definitions': '/etc/rabbitmq/definitions.json',
+    })
+    expect(sources.port).toBe(`listeners.tcp.default in ${file}`)
+    expect(ignored).toEqual([])
+  })
+
+  it.each([
+    ['listeners.tcp.1 = [::1]:5674', { host: '::1', port: 5674 }],
+    ['listeners.tcp.local = 5674', { host: null, port: 5674 }],
+    ['vm_memory_high_watermark.relative = 0.4', { 'memory-limit': 0.4 }],
+    [
+      'listeners.ssl.default = 5673\nssl_options.verify = verify_peer\nssl_options.fail_if_no_peer_cert = true',
+      { 'tls-port': 5673, 'tls-verify': 'verify_peer', 'tls-fail-if-no-peer-cert': true },
+    ],
+    ['loopback_users = none', { 'loopback-users': [] }],
+    ['loopback_users.guest = false', { 'loopback-users': [] }],
+    ['loopback_users.guest = true\nloopback_users.ann = true', { 'loopback-users': ['guest', 'ann'] }],
+  ])('understands %j', async (line, expected) => {
+    expect((await load(write('rabbitmq.conf', line))).values).toMatchObject(expected)
+  })
+
+  it('fills in variables of the environment', async () => {
+    const file = write('rabbitmq.conf', 'default_pass = $(SECRET)')
+    expect((await load(file, {}, { SECRET: 'carrot' })).values['default-pass']).toBe('carrot')
+  })
+
+  it('comes after flags, variables and our own file', async () => {
+    const file = write(
+      'rabbitmq.conf',
+      'heartbeat = 1',
+      'frame_max = 8192',
+      'channel_max = 1',
+      'listeners.tcp.default = 1',
+    )
+    const config = write('leveret.yaml', 'heartbeat: 2')
+    const flags = { config, 'channel-max': '3' }
+    const { values } = await load(file, flags, { LEVERET_PORT: '4' })
+    expect(values).toMatchObject({ heartbeat: 2, 'frame-max': 8192, 'channel-max': 3, port: 4 })
+  })
+
+  it('is read from a directory in the order of the names, where the last value counts', async () => {
+    const conf = join(directory, 'conf.d')
+    mkdirSync(conf)
+    writeFileSync(join(conf, '20-second.conf'), 'heartbeat = 20')
+    writeFileSync(join(conf, '10-first.conf'), 'heartbeat = 10\nframe_max = 8192')
+    writeFileSync(join(conf, 'README'), 'this is no setting')
+    expect((await load(conf)).values).toMatchObject({ heartbeat: 20, 'frame-max': 8192 })
+  })
+
+  it('names what means nothing here', async () => {
+    const file = write('rabbitmq.conf', 'cluster_formation.peer_discovery_backend = dns', 'net_ticktime = 60')
+    const config = await load(file)
+    expect(config.ignored).toEqual([
+      `cluster_formation.peer_discovery_backend (in ${file})`,
+      `net_ticktime (in ${file})`,
+    ])
+    expect(effectiveDocument(config)).toContain(`# means nothing here: net_ticktime (in ${file})\n`)
+  })
+
+  it.each([
+    ['heartbeat', 'line 1 of FILE is not "key = value"'],
+    ['heartbeat = often', 'the value "often" of heartbeat in FILE is not right: it must be'],
+    ['vm_memory_high_watermark.absolute = much', 'the value "much" of vm_memory_high_watermark.absolute in FILE'],
+  ])('says what is wrong with %j', async (line, sentence) => {
+    const file = write('rabbitmq.conf', line)
+    await expect(load(file)).rejects.toThrow(sentence.replace('FILE', file))
+  })
+
+  it('says that it is not there', async () => {
+    await expect(load(join(directory, 'none.conf'))).rejects.toThrow(/none\.conf cannot be read: it does not exist$/)
+  })
+})
