@@ -278,8 +278,8 @@ export class Channel implements ChannelView, TransactionHost, DeliveryHolder {
       requeueEntry(entry, consumer, queues, failed)
       this.#trace('requeue', entry)
     })
-    this.#returnCredit()
     for (const queue of queues) queue.takenBack()
+    this.#returnCredit()
   }
 
   /** What a commit delivers. Part of TransactionHost, as are the next two. */

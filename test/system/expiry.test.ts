@@ -182,6 +182,21 @@ describe('the expiration of a message', () => {
   })
 })
 
+describe('a message that was delivered at once', () => {
+  it('expires when it comes back after its time', async () => {
+    const channel = await declared({ 'x-message-ttl': 50 })
+    await channel.consume('q', { 'consumer-tag': 'c' })
+    publish(channel, 'late')
+    const { tag } = await channel.expectDeliver({ 'consumer-tag': 'c' }, 'late')
+    await channel.call('basic.cancel', { 'consumer-tag': 'c' })
+    await channel.consume('dead', { 'consumer-tag': 'd', 'no-ack': true })
+    await broker.advance(50)
+    channel.send('basic.nack', { 'delivery-tag': tag, requeue: true })
+    await broker.advance(1)
+    await channel.expectDeliver({ 'consumer-tag': 'd', 'routing-key': 'dead' }, 'late')
+  })
+})
+
 describe('x-expires', () => {
   async function expectGone(queue: string): Promise<void> {
     const channel = await broker.channel()
