@@ -188,7 +188,7 @@ export class Session implements QueueOwner {
       this.#check('exchange', name, 'read')
       this.#check('exchange', alternate.value, 'write')
     }
-    this.vhost.addExchange(name, declaration)
+    this.vhost.addExchange(name, declaration, this.user.name)
   }
 
   /** exchange.declare with passive: only whether the name exists. */
@@ -213,7 +213,7 @@ export class Session implements QueueOwner {
     if (ifUnused && exchange.sourceBindings.size > 0) {
       throw new BrokerError('precondition-failed', `exchange '${name}' in vhost '${this.vhost.name}' in use`)
     }
-    this.vhost.deleteExchange(exchange)
+    this.vhost.deleteExchange(exchange, this.user.name)
   }
 
   /**
@@ -247,15 +247,18 @@ export class Session implements QueueOwner {
     }
     validateQueueProperties(name, this.vhost.name, declaration, declaration.exclusive)
     this.#broker.quotas.checkQueue(this.vhost.name, name, this.vhost.queues.size)
-    const queue = this.vhost.addQueue({
-      name,
-      // RabbitMQ 4: a queue that goes with its connection has nothing to survive for.
-      durable: declaration.durable && !declaration.exclusive,
-      owner: declaration.exclusive ? this : null,
-      autoDelete: declaration.autoDelete,
-      arguments: declaration.arguments,
-      user: this.user.name,
-    })
+    const queue = this.vhost.addQueue(
+      {
+        name,
+        // RabbitMQ 4: a queue that goes with its connection has nothing to survive for.
+        durable: declaration.durable && !declaration.exclusive,
+        owner: declaration.exclusive ? this : null,
+        autoDelete: declaration.autoDelete,
+        arguments: declaration.arguments,
+        user: this.user.name,
+      },
+      this.user.name,
+    )
     if (declaration.exclusive) this.#exclusiveQueues.add(queue)
     this.#broker.churn.queuesDeclared++
     return queue
@@ -290,7 +293,7 @@ export class Session implements QueueOwner {
     if (ifUnused && queue.consumerCount > 0) {
       throw new BrokerError('precondition-failed', `queue '${name}' in vhost '${this.vhost.name}' in use`)
     }
-    return this.vhost.deleteQueue(queue)
+    return this.vhost.deleteQueue(queue, this.user.name)
   }
 
   /** queue.purge. Returns how many messages were dropped. */
@@ -308,10 +311,10 @@ export class Session implements QueueOwner {
     this.#checkBinding(terms)
     const source = this.vhost.exchange(terms.source)
     if (terms.destinationKind === 'exchange') {
-      this.vhost.bind(source, this.vhost.exchange(terms.destination), terms.routingKey, terms.arguments)
+      this.vhost.bind(source, this.vhost.exchange(terms.destination), terms.routingKey, terms.arguments, this.user.name)
       return
     }
-    this.vhost.bind(source, this.#usableQueue(terms.destination), terms.routingKey, terms.arguments)
+    this.vhost.bind(source, this.#usableQueue(terms.destination), terms.routingKey, terms.arguments, this.user.name)
   }
 
   /** queue.unbind and exchange.unbind. What does not exist is no error. */
@@ -322,7 +325,7 @@ export class Session implements QueueOwner {
       const queue = this.vhost.queues.get(terms.destination)
       if (queue !== undefined) this.#assertMine(queue)
     }
-    this.vhost.unbind(terms)
+    this.vhost.unbind(terms, this.user.name)
   }
 
   /**
@@ -405,7 +408,7 @@ export class Session implements QueueOwner {
   close(): void {
     if (this.#closed) return
     this.#closed = true
-    for (const queue of this.#exclusiveQueues) this.vhost.deleteQueue(queue)
+    for (const queue of this.#exclusiveQueues) this.vhost.deleteQueue(queue, this.user.name)
     this.#broker.sessionClosed(this)
   }
 
