@@ -211,6 +211,7 @@ class StoreTroubles implements StoreMonitor {
 
   messagesLost({ log, first, last, count, error }: LostMessages): void {
     const queue = this.#queueOf(log)
+    queue?.messagesLost(first, last)
     const facts = { err: error, vhost: queue?.vhost, queue: queue?.name, log, first, last, count }
     this.#logger.error(facts, 'stored messages are damaged; they were set aside')
   }
