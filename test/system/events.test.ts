@@ -81,7 +81,7 @@ describe('amq.rabbitmq.event', () => {
       vhost: 'other',
       pattern: '.*',
       'apply-to': 'queues',
-      priority: 1,
+      priority: 1n,
     })
     broker.deleteVHost('other')
     await expectEvent(told, 'policy.cleared', { name: 'p' })
