@@ -102,11 +102,17 @@ export const NO_CONTENT = new Reply(204)
 /** A text that is written piece by piece. */
 export class TextStream {
   readonly type: string
-  readonly pieces: AsyncIterable<string>
+  readonly pieces: AsyncIterable<string> | Iterable<string>
+  readonly headers: Readonly<Record<string, string>>
 
-  constructor(type: string, pieces: AsyncIterable<string>) {
+  constructor(
+    type: string,
+    pieces: AsyncIterable<string> | Iterable<string>,
+    headers: Readonly<Record<string, string>> = {},
+  ) {
     this.type = type
     this.pieces = pieces
+    this.headers = headers
   }
 }
 
@@ -169,6 +175,7 @@ export async function inSession<T>(
 export async function durably<T>(broker: Broker, command: () => T | Promise<T>): Promise<T> {
   const before = broker.durableChanges
   const result = await command()
-  if (broker.durableChanges !== before) await new Promise<void>((resolve) => broker.store.whenDurable(resolve))
+  if (broker.durableChanges !== before || broker.definitionsWaiting)
+    await new Promise<void>((resolve) => broker.store.whenDurable(resolve))
   return result
 }

@@ -15,7 +15,7 @@ beforeEach(() => {
 })
 
 function publish(queues: readonly string[] = ['q'], confirmed = true): Publish {
-  const facts = { publisher, bodyBytes: 5, crc: 77, exchange: 'x', routingKey: 'k' }
+  const facts = { publisher, bodyBytes: 5, crc: 77, bodyCrc: 7, exchange: 'x', routingKey: 'k', lane: 0, notBefore: 0 }
   const made = ledger.published(facts, queues)
   if (confirmed) ledger.confirmed(made)
   return made
@@ -29,7 +29,16 @@ interface Words extends Partial<Delivery> {
 
 function deliver({ id }: Publish, words: Words = {}): Copy | null {
   const { queue = 'q', holder = somebody, order = new OrderCheck(), ...rest } = words
-  const delivery = { tag: 1, redelivered: false, exchange: 'x', routingKey: 'k', bodyBytes: 5, crc: 77, ...rest }
+  const delivery = {
+    tag: 1,
+    redelivered: false,
+    exchange: 'x',
+    routingKey: 'k',
+    bodyBytes: 5,
+    crc: 77,
+    bodyCrc: 7,
+    ...rest,
+  }
   return ledger.delivered(ledger.queue(queue), { messageId: id, ...delivery }, holder, order)
 }
 
@@ -116,7 +125,7 @@ describe('after a crash', () => {
     audit([], 'b')
     expectFaults('torn')
     expect(ledger.faults[0]).toContain(`${one.id} in b`)
-    expect(none.survived).toBe(false)
+    expect(none.fate.survived).toBe(false)
   })
 })
 
