@@ -104,6 +104,16 @@ export class ChannelConsumer implements Consumer, ConsumerView {
     this.#channel.consumerTold('consumer.deleted', this)
   }
 
+  get active(): boolean {
+    return this.queue.serves(this)
+  }
+
+  cancelByOperator(): void {
+    if (this.#subscription === null) return
+    this.#channel.consumerCancelled(this)
+    this.stop()
+  }
+
   /** Tells the queue that deliveries may be taken again. */
   resume(): void {
     this.credited = false
