@@ -52,8 +52,8 @@ export class ChannelConsumer implements Consumer, ConsumerView {
     return (this.noAck || this.prefetch === 0 || this.outstanding < this.prefetch) && this.#channel.takes(this.noAck)
   }
 
-  deliver(entry: Entry): void {
-    this.#channel.deliver(this, entry)
+  deliver(entry: Entry): boolean {
+    return this.#channel.deliver(this, entry)
   }
 
   rulesChanged(): void {
@@ -98,6 +98,16 @@ export class ChannelConsumer implements Consumer, ConsumerView {
     const subscription = this.#subscription
     this.#subscription = null
     if (subscription !== null) this.queue.unsubscribe(subscription)
+  }
+
+  get active(): boolean {
+    return this.queue.serves(this)
+  }
+
+  cancelByOperator(): void {
+    if (this.#subscription === null) return
+    this.#channel.consumerCancelled(this)
+    this.stop()
   }
 
   /** Tells the queue that deliveries may be taken again. */

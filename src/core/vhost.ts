@@ -226,6 +226,14 @@ export class VHost implements QueueContext, Outlet {
     return count
   }
 
+  /** Stops the deliveries of a queue, or goes on with them; that survives a restart if the queue does. */
+  pauseQueue(queue: Queue, paused: boolean): void {
+    if (queue.paused === paused) return
+    if (paused) queue.pause()
+    else queue.unpause()
+    if (queue.durable) this.#context.save(this.#queueDefinition(queue))
+  }
+
   /** Adds a queue for direct replies. It goes with its one consumer. */
   addReplyQueue(): Queue {
     const properties = { durable: false, owner: null, autoDelete: true, arguments: NO_ARGUMENTS, user: null }
@@ -245,17 +253,16 @@ export class VHost implements QueueContext, Outlet {
     for (const message of source.history) this.#replay(message, destination)
   }
 
-  /** Removes a binding; one that does not exist (or whose ends do not) is no error (RabbitMQ since 3.2). */
-  unbind(terms: BindingTerms): void {
-    const source = this.exchanges.get(terms.source)
-    if (source === undefined) return
-    const { destinationKind, destination, routingKey } = terms
-    const binding = source.sourceBindings.get(
-      bindingIdentity(destinationKind, destination, routingKey, terms.arguments),
-    )
-    if (binding === undefined) return
+  /** The binding of these terms, if there is one. */
+  binding({ source, destinationKind, destination, routingKey, arguments: args }: BindingTerms): Binding | undefined {
+    const identity = bindingIdentity(destinationKind, destination, routingKey, args)
+    return this.exchanges.get(source)?.sourceBindings.get(identity)
+  }
+
+  /** Removes a binding; a source that is to go with its last one goes. */
+  unbind(binding: Binding): void {
     this.#dropBinding(binding)
-    this.#autoDelete(source)
+    this.#autoDelete(binding.source)
     this.#context.topologyChanged()
   }
 
@@ -461,6 +468,7 @@ export class VHost implements QueueContext, Outlet {
     const properties = { ...definition, durable: true, owner: null, user: definition.user ?? null }
     const ids = definition.ids === undefined ? null : store.ids(definition.ids)
     const queue = new Queue(properties, store.log(definition.log), this, levels, ids)
+    if (definition.paused === true) queue.pause()
     this.queues.set(definition.name, this.#governed(queue))
   }
 
@@ -505,6 +513,7 @@ export class VHost implements QueueContext, Outlet {
       autoDelete,
       arguments: args,
       log: queue.log!.id,
+      ...(queue.paused ? { paused: true } : {}),
       ...(queue.user === null ? {} : { user: queue.user }),
       ...(levels.length === 0 ? {} : { levels }),
       ...(queue.ids === null ? {} : { ids: queue.ids.id }),

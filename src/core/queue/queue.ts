@@ -20,13 +20,14 @@ import type {
 import type { FieldTable } from '../value.ts'
 import { presentedMessage } from './attempts.ts'
 import { Backlog } from './backlog.ts'
+import type { BrowsedPage, Place } from './browse.ts'
 import { Burials } from './burials.ts'
 import { Dispatch, Subscription } from './dispatch.ts'
 import { Entry, EntryDetails, EntryState, Stored } from './entry.ts'
 import { Expiry, type ExpiryHost } from './expiry.ts'
 import { Idleness } from './idleness.ts'
 import { PriorityBacklog, type LevelHost } from './priority-backlog.ts'
-import { Retries, retryDelayMs } from './retries.ts'
+import { Retries, retryDelayMs, type Waiting } from './retries.ts'
 import { queueRules, rulePublishes, waitMs, type QueueRules } from './rules.ts'
 
 /** Who an exclusive queue belongs to: nobody else may use it, and it goes with them. */
@@ -359,7 +360,8 @@ export class Queue implements LevelHost, ExpiryHost {
   #takeBack(entry: Entry): void {
     entry.state = EntryState.ready
     this.#backlog.giveBack(entry)
-    if (entry.details !== null) this.#expiry?.watch(entry)
+    // It may have been handed out as it came, and have waited for the first time only now.
+    if (entry.details !== null && entry.details.deadline !== Infinity) this.#mortality().watch(entry)
   }
 
   /** Counts a delivery that came to nothing. Returns whether the message does not come back, or not yet. */
@@ -423,8 +425,67 @@ export class Queue implements LevelHost, ExpiryHost {
 
   /** Messages that were requeued are all back: they are delivered, or dropped if the queue has grown too long. */
   takenBack(): void {
-    this.serve()
+    // RabbitMQ: also what a consumer could take at once is dropped when it is too much.
     if (this.#ruled) this.#dropSurplus()
+    this.serve()
+  }
+
+  /** Whether deliveries are stopped. */
+  get paused(): boolean {
+    return this.#dispatch.paused
+  }
+
+  /** Stops deliveries; consumers stay, and publishes are taken. */
+  pause(): void {
+    if (!this.paused) this.#dispatch.pause()
+  }
+
+  /** Goes on with deliveries. */
+  unpause(): void {
+    if (!this.paused) return
+    this.#dispatch.unpause()
+    this.serve()
+  }
+
+  /** Whether this consumer gets deliveries as far as the others are concerned (RabbitMQ: single active consumer). */
+  serves(consumer: Consumer): boolean {
+    for (const subscription of this.#dispatch.subscriptions) {
+      if (subscription.consumer === consumer) return this.#dispatch.active(subscription)
+    }
+    return false
+  }
+
+  /** Messages that were given back, and when each is ready again, in no particular order. */
+  get retries(): Iterable<Waiting> {
+    return this.#retries?.waiting ?? []
+  }
+
+  /**
+   * Looks at ready messages from a place on, some hundreds at the most, without changing anything. What is on disk only is
+   * read from there for this once. Rejects when that cannot be read.
+   */
+  browse(from: Place): Promise<BrowsedPage> {
+    return this.#backlog.browse(from)
+  }
+
+  /**
+   * Takes messages out, wherever they stand, if `wants` says so when it sees each: those that are ready, and those that
+   * wait before they are ready again. They are settled within the same call, so that what `wants` does goes into the same
+   * batch. Returns how many that were.
+   */
+  async withdraw(positions: readonly number[], wants: (entry: Entry) => boolean): Promise<number> {
+    let count = 0
+    const taken = (entry: Entry): void => {
+      count++
+      this.#settle(entry)
+    }
+    this.#retries?.withdraw(new Set(positions), (entry) => {
+      if (!wants(entry)) return false
+      taken(entry)
+      return true
+    })
+    await this.#backlog.withdraw(positions, { wants, taken })
+    return count
   }
 
   /** Delivers what waits, for as long as a consumer is ready and the messages are in memory. */
@@ -455,8 +516,11 @@ export class Queue implements LevelHost, ExpiryHost {
     else this.#backlog.afterRead((read) => (read ? this.whenGettable(callback) : callback(false)))
   }
 
-  /** Takes the next message out, as basic.get does. Undefined when none is ready, or it is not gettable. */
-  get(noAck: boolean): Entry | undefined {
+  /**
+   * Takes the next message out, as basic.get does. Undefined when none is ready, or it is not gettable. One that does not
+   * fit whoever gets it is to be given back, `noAck` or not.
+   */
+  get(noAck: boolean, fits: (message: Message) => boolean = always): Entry | undefined {
     this.#idleness?.used()
     const backlog = this.#backlog
     while (this.#expiry !== null && backlog.count > 0 && backlog.available && this.#headExpired());
@@ -465,7 +529,7 @@ export class Queue implements LevelHost, ExpiryHost {
     const entry = backlog.take()!
     if (noAck) this.counts.gotNoAck++
     else this.counts.got++
-    this.#handOut(entry, noAck)
+    this.#handOut(entry, noAck && fits(entry.presented))
     return entry
   }
 
@@ -686,10 +750,14 @@ export class Queue implements LevelHost, ExpiryHost {
   }
 
   #deliver(consumer: Consumer, entry: Entry): void {
-    if (consumer.noAck) this.counts.deliveredNoAck++
-    else this.counts.delivered++
-    this.#handOut(entry, consumer.noAck)
-    consumer.deliver(entry)
+    if (consumer.noAck) {
+      this.counts.deliveredNoAck++
+      this.#handOut(entry, consumer.deliver(entry))
+    } else {
+      this.counts.delivered++
+      this.#handOut(entry, false)
+      consumer.deliver(entry)
+    }
   }
 
   #handOut(entry: Entry, noAck: boolean): void {
@@ -751,4 +819,8 @@ export class Queue implements LevelHost, ExpiryHost {
     }
     if (deduplication !== null) deduplication.left(entry)
   }
+}
+
+function always(): boolean {
+  return true
 }
