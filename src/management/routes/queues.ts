@@ -27,8 +27,21 @@ const ACK_MODES = {
 } as const
 type AckMode = keyof typeof ACK_MODES
 
-/** What tables of queues are most often sorted by. */
-const SORT_KEYS: Readonly<Record<string, (queue: Queue) => number>> = {
+/** What tables of queues are most often sorted by, without making whole rows for it. */
+function sortKeys({ rates }: Call): Readonly<Record<string, (queue: Queue) => number>> {
+  const rate =
+    (...names: readonly string[]) =>
+    (queue: Queue): number =>
+      names.reduce((sum, name) => sum + (rates.figure(queue, name)?.rate ?? 0), 0)
+  return {
+    ...COUNT_KEYS,
+    'message_stats.publish_details.rate': rate('published'),
+    'message_stats.deliver_get_details.rate': rate('delivered', 'deliveredNoAck', 'got', 'gotNoAck'),
+    'message_stats.ack_details.rate': rate('acknowledged'),
+  }
+}
+
+const COUNT_KEYS: Readonly<Record<string, (queue: Queue) => number>> = {
   messages: (queue) => queue.readyCount + queue.unackedCount,
   messages_ready: (queue) => queue.readyCount,
   messages_unacknowledged: (queue) => queue.unackedCount,
@@ -56,11 +69,11 @@ function list(call: Call) {
   for (const vhost of vhosts.values()) {
     if (access.sees(call.user, vhost.name)) for (const queue of vhost.queues.values()) all.push(queue)
   }
-  return new Listing(all, rowOf(call), true, SORT_KEYS)
+  return new Listing(all, rowOf(call), true, sortKeys(call))
 }
 
 function listInVHost(call: Call) {
-  return new Listing(vhostOf(call).queues.values(), rowOf(call), true, SORT_KEYS)
+  return new Listing(vhostOf(call).queues.values(), rowOf(call), true, sortKeys(call))
 }
 
 function rowOf(call: Call): (queue: Queue) => JsonObject {
