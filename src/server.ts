@@ -90,7 +90,15 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
   try {
     const { loopbackUsers } = options
     const resources = { limits: resourceLimits(options), readings: resourceReadings(options.dataDir) }
-    const broker = new Broker({ store, clock, codec: amqpPropertyCodec, logger, loopbackUsers, resources })
+    const broker = new Broker({
+      store,
+      clock,
+      codec: amqpPropertyCodec,
+      nodeName: NODE_NAME,
+      logger,
+      loopbackUsers,
+      resources,
+    })
     troubles.broker = broker
     broker.load(definitions)
     if (options.loadDefinitions !== undefined) {
@@ -203,6 +211,7 @@ class StoreTroubles implements StoreMonitor {
 
   messagesLost({ log, first, last, count, error }: LostMessages): void {
     const queue = this.#queueOf(log)
+    queue?.messagesLost(first, last)
     const facts = { err: error, vhost: queue?.vhost, queue: queue?.name, log, first, last, count }
     this.#logger.error(facts, 'stored messages are damaged; they were set aside')
   }

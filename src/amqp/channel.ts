@@ -1,5 +1,6 @@
 // One channel of a connection: its state, its consumers and what is out with them.
 import { BrokerError } from '../core/errors.ts'
+import type { Settlement as TracedSettlement, TraceOrigin } from '../core/firehose.ts'
 import { NO_KEYS } from '../core/exchange/exchange.ts'
 import type { ChannelView } from '../core/clients.ts'
 import { MessageCounts } from '../core/counts.ts'
@@ -49,6 +50,9 @@ export class Channel implements ChannelView, TransactionHost, DeliveryHolder {
   #replyQueue: Queue | null = null
   readonly #content: ContentAssembly
   readonly #unacked = new Unacked()
+  /** What acknowledging and rejecting do: others while the vhost is traced. */
+  #acknowledgement: Settlement = acknowledgeEntry
+  #rejection: Settlement = rejectEntry
   #nextDeliveryTag = 1
   #open = true
   #awaitsRelief = false
@@ -64,6 +68,29 @@ export class Channel implements ChannelView, TransactionHost, DeliveryHolder {
     this.connection = connection
     this.session = session
     this.#content = new ContentAssembly(connection.options.messageBytesMax)
+  }
+
+  /** The vhost of the channel is traced from here on, or not any more. */
+  tracingChanged(on: boolean): void {
+    this.#acknowledgement = on ? this.#traced('ack', acknowledgeEntry) : acknowledgeEntry
+    this.#rejection = on ? this.#traced('reject', rejectEntry) : rejectEntry
+  }
+
+  #traced(how: TracedSettlement, settle: Settlement): Settlement {
+    return (entry, consumer) => {
+      settle(entry, consumer)
+      this.#trace(how, entry)
+    }
+  }
+
+  #trace(how: TracedSettlement, entry: Entry): void {
+    const { vhost, user } = this.session
+    vhost.firehose?.settled(how, entry.message, entry.queue.name, this.#origin, user.name)
+  }
+
+  /** The channel as the trace tells of it. */
+  get #origin(): TraceOrigin {
+    return { name: this.connection.name, channelNumber: this.number }
   }
 
   get activity(): 'running' | 'closing' {
@@ -164,8 +191,9 @@ export class Channel implements ChannelView, TransactionHost, DeliveryHolder {
     }
     const { deliveries } = this.connection
     const message = entry.presented
-    if (!deliveries.fits(message)) this.#cannotDeliver(message)
-    else deliveries.deliver(this.number, consumer.tagBytes, tag, entry.redelivered, message)
+    if (deliveries.plain(message) || this.#mayDeliver(entry, message)) {
+      deliveries.deliver(this.number, consumer.tagBytes, tag, entry.redelivered, message)
+    }
   }
 
   /** Answers basic.get with a message. */
@@ -180,18 +208,18 @@ export class Channel implements ChannelView, TransactionHost, DeliveryHolder {
     }
     const { deliveries } = this.connection
     const message = entry.presented
-    if (!deliveries.fits(message)) this.#cannotDeliver(message)
-    else deliveries.getOk(this.number, tag, entry.redelivered, message, messageCount)
+    if (deliveries.plain(message) || this.#mayDeliver(entry, message))
+      deliveries.getOk(this.number, tag, entry.redelivered, message, messageCount)
   }
 
   /** basic.ack. Throws AmqpError 406 when the tag is not outstanding. */
   acknowledge(tag: number | bigint, multiple: boolean): void {
     if (this.transaction !== null) {
-      this.#settleLater(this.transaction, tag, multiple, acknowledgeEntry)
+      this.#settleLater(this.transaction, tag, multiple, this.#acknowledgement)
       return
     }
     const before = this.#unacked.count
-    this.#take(tag, multiple, acknowledgeEntry)
+    this.#take(tag, multiple, this.#acknowledgement)
     this.counts.acknowledged += before - this.#unacked.count
     this.#returnCredit()
   }
@@ -199,12 +227,12 @@ export class Channel implements ChannelView, TransactionHost, DeliveryHolder {
   /** basic.nack and basic.reject; `failed` tells a rejection from giving back (RabbitMQ 4.3). Throws AmqpError 406 when the tag is not outstanding. */
   reject(tag: number | bigint, multiple: boolean, requeue: boolean, failed: boolean): void {
     if (this.transaction !== null) {
-      const settlement = requeue ? (failed ? requeueFailed : requeueGivenBack) : rejectEntry
+      const settlement = requeue ? (failed ? requeueFailed : requeueGivenBack) : this.#rejection
       this.#settleLater(this.transaction, tag, multiple, settlement)
     } else if (requeue) {
       this.#requeue(tag, multiple, failed)
     } else {
-      this.#take(tag, multiple, rejectEntry)
+      this.#take(tag, multiple, this.#rejection)
       this.#returnCredit()
     }
   }
@@ -237,7 +265,10 @@ export class Channel implements ChannelView, TransactionHost, DeliveryHolder {
 
   #requeue(tag: number | bigint, multiple: boolean, failed: boolean): void {
     const queues = new Set<Queue>()
-    this.#take(tag, multiple, (entry, consumer) => requeueEntry(entry, consumer, queues, failed))
+    this.#take(tag, multiple, (entry, consumer) => {
+      requeueEntry(entry, consumer, queues, failed)
+      this.#trace('requeue', entry)
+    })
     this.#returnCredit()
     for (const queue of queues) queue.takenBack()
   }
@@ -402,6 +433,15 @@ export class Channel implements ChannelView, TransactionHost, DeliveryHolder {
     if (this.#content.mandatory && session.unrouted) this.unroutable(message)
     else if (reached === 0) counts.dropped++
     if (confirms !== null) confirms.finish(sequence, reached)
+  }
+
+  /** Takes a closer look at a delivery. Returns false when it cannot be made. */
+  #mayDeliver(entry: Entry, message: Message): boolean {
+    const { vhost, user } = this.session
+    vhost.firehose?.delivered(message, entry.queue.name, entry.redelivered, this.#origin, user.name)
+    if (this.connection.deliveries.fits(message)) return true
+    this.#cannotDeliver(message)
+    return false
   }
 
   /** RabbitMQ: while a commit is under way the channel may only be closed. */

@@ -5,6 +5,7 @@ import type { User } from '../core/access.ts'
 import type { TlsView } from '../core/clients.ts'
 import type { Broker } from '../core/broker.ts'
 import { BrokerError } from '../core/errors.ts'
+import type { TracedClient } from '../core/firehose.ts'
 import type { Session } from '../core/session.ts'
 import type { Timer } from '../lib/clock.ts'
 import { isLoopback } from '../lib/loopback.ts'
@@ -92,7 +93,7 @@ export type ConnectionState =
 const HEARTBEAT = [8, 0, 0, 0, 0, 0, 0, 0xce] as const
 
 /** Owns the socket's two sides, the state and the channels. What a client sends wrong throws up to `#data` and no further. */
-export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
+export class Connection implements FrameSink, AlarmListener, HeartbeatPeer, TracedClient {
   readonly context: AmqpContext
   readonly options: AmqpOptions
   readonly peer: Peer
@@ -256,8 +257,20 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
   opened(session: Session): void {
     this.#session = session
     this.state = 'running'
+    session.origin = this
+    if (session.vhost.firehose !== null) this.tracingChanged(true)
     this.#view = new AmqpConnectionView(this, session)
     this.context.broker.connectionOpened(this.#view)
+  }
+
+  /** The channel that is at work: what is traced is done while its frames are read. */
+  get channelNumber(): number {
+    return this.#lastChannel?.number ?? 0
+  }
+
+  tracingChanged(on: boolean): void {
+    this.deliveries.watched = on
+    for (const channel of this.#channels.values()) channel.tracingChanged(on)
   }
 
   /** The user of the session, once there is one. */
@@ -508,7 +521,9 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer {
     } catch (error) {
       throw atMethod(error, method)
     }
-    this.#channels.set(number, new Channel(number, this, this.#session))
+    const channel = new Channel(number, this, this.#session)
+    if (this.#session.vhost.firehose !== null) channel.tracingChanged(true)
+    this.#channels.set(number, channel)
     this.context.broker.churn.channelsOpened++
     writeChannelOpenOk(this.writer, number)
   }

@@ -22,6 +22,9 @@ export class DeliveryWriter {
   readonly #out: SocketWriter
   /** The largest payload of a body frame. */
   #payloadMax = 4096 - FRAME_OVERHEAD
+  /** The most bytes of properties that a message may have to be `plain`. */
+  #plainMax = 4096 - FRAME_OVERHEAD - 12
+  #watched = false
   #frameMax = 4096
   #exchange = ''
   #routingKey = ''
@@ -36,6 +39,18 @@ export class DeliveryWriter {
   tuned(frameMax: number): void {
     this.#frameMax = frameMax
     this.#payloadMax = frameMax === 0 ? Infinity : frameMax - FRAME_OVERHEAD
+    this.watched = this.#watched
+  }
+
+  /** Has every message be taken for one that is not plain, so that whoever delivers it looks closer. */
+  set watched(watched: boolean) {
+    this.#watched = watched
+    this.#plainMax = watched ? -1 : this.#payloadMax - 12
+  }
+
+  /** Whether the message can be delivered without a closer look. */
+  plain(message: Message): boolean {
+    return message.propertiesBytes <= this.#plainMax
   }
 
   /** Whether the message's properties fit into one frame: they cannot be split (AMQP 0-9-1 §4.2.6). */

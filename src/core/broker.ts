@@ -3,6 +3,7 @@ import type { Clock } from '../lib/clock.ts'
 import type { Logger } from '../lib/log.ts'
 import { Access, type User } from './access.ts'
 import { Alarms } from './alarms.ts'
+import { Announcements } from './announcements.ts'
 import type { ConnectionView } from './clients.ts'
 import { Churn, DeathCounts, Histogram, SIZE_BOUNDS } from './counts.ts'
 import type { Definition, VHostDefinition } from './definitions.ts'
@@ -25,6 +26,8 @@ export interface BrokerOptions {
   readonly clock: Clock
   readonly codec: MessageCodec
   readonly logger: Logger
+  /** The node's name, as `leveret@host`. */
+  readonly nodeName?: string | undefined
   readonly loopbackUsers?: readonly string[] | undefined
   readonly resources: { readonly limits: ResourceLimits; readonly readings: ResourceReadings }
 }
@@ -56,6 +59,8 @@ export class Broker implements VHostContext {
   /** Who is connected, by name. Kept by the front ends, through `connectionOpened` and `connectionClosed`. */
   readonly connections = new Map<string, ConnectionView>()
   readonly churn = new Churn()
+  readonly announcements = new Announcements()
+  readonly nodeName: string
   /** The bodies of published messages, in bytes. */
   readonly sizes = new Histogram(SIZE_BOUNDS)
   /** What queues gave up, by their type. */
@@ -70,6 +75,7 @@ export class Broker implements VHostContext {
     this.store = options.store
     this.clock = options.clock
     this.codec = options.codec
+    this.nodeName = options.nodeName ?? 'leveret@localhost'
     this.logger = options.logger
     this.pace = new Pace(options.clock, options.store)
     const { limits, readings } = options.resources
@@ -101,7 +107,10 @@ export class Broker implements VHostContext {
     this.policies.load(definitions)
     this.quotas.load(definitions)
     this.parameters.load(definitions)
-    for (const definition of definitions) if (definition.kind === 'vhost') this.#addVHost(definition)
+    for (const definition of definitions) {
+      // RabbitMQ: the firehose is off after a restart.
+      if (definition.kind === 'vhost') this.#addVHost({ ...definition, tracing: false })
+    }
     for (const kind of ['exchange', 'queue', 'binding'] as const) {
       for (const definition of definitions) {
         if (definition.kind === kind) this.vhosts.get(definition.vhost)?.restore(definition)
@@ -173,7 +182,10 @@ export class Broker implements VHostContext {
 
   /** Replaces what is kept of a vhost beside its contents. */
   updateVHost(vhost: VHost, changes: Partial<Omit<VHostDefinition, 'kind' | 'name'>>): void {
+    const traced = vhost.definition.tracing ?? false
     vhost.definition = { ...vhost.definition, ...changes }
+    const tracing = vhost.definition.tracing ?? false
+    if (tracing !== traced) this.#trace(vhost, tracing)
     this.save(vhost.definition)
   }
 
@@ -222,6 +234,13 @@ export class Broker implements VHostContext {
   remove(definition: Definition): void {
     this.durableChanges++
     this.store.remove(definition)
+  }
+
+  #trace(vhost: VHost, on: boolean): void {
+    vhost.trace(on)
+    this.topologyChanged()
+    for (const session of this.sessions) if (session.vhost === vhost) session.origin?.tracingChanged(on)
+    this.logger.info({ vhost: vhost.name, tracing: on }, 'the firehose was switched')
   }
 
   #addVHost(definition: VHostDefinition): VHost {

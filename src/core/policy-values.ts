@@ -67,6 +67,7 @@ const KEYS: ReadonlyMap<string, PolicyKey> = new Map<string, PolicyKey>([
     [`${prefix}cache-size`, { operator: false, what: 'cache size', valid: integerBetween(1, CACHE_SIZE_MAX) }],
     [`${prefix}cache-ttl`, { operator: false, what: 'cache TTL', valid: integerFrom(1) }],
   ]),
+  ['delayed-message', { operator: false, what: 'boolean', valid: (value) => typeof value === 'boolean' }],
   ['deduplication-header', { operator: false, what: 'deduplication header', valid: text }],
   ['x-cache-persistence', userChoice('cache persistence', 'disk', 'memory')],
   ['max-age', { operator: false, what: 'max age', valid: (value) => /^\d+[YMDhms]$/.test(String(value)) }],

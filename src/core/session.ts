@@ -14,6 +14,7 @@ import { integerOf } from './arguments/same-value.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './errors.ts'
 import { assertExchangeType } from './exchange/exchange-types.ts'
+import type { TracedClient } from './firehose.ts'
 import { NO_KEYS, route, type Exchange } from './exchange/exchange.ts'
 import { Routes, type Detour } from './exchange/routes.ts'
 import type { Message } from './message.ts'
@@ -69,6 +70,8 @@ const RESERVED_PREFIX = 'amq.'
 export class Session implements QueueOwner {
   readonly user: User
   readonly vhost: VHost
+  /** The connection of the client; null when there is none. */
+  origin: TracedClient | null = null
   readonly #exclusiveQueues = new Set<Queue>()
   /** A queue that the publishes since the last `takeOverrun` filled faster than it is emptied. */
   #overrun: Queue | null = null
@@ -442,6 +445,12 @@ export class Session implements QueueOwner {
     routes.begin()
     route(exchange, message, routes, this.#exchangeByName, keys)
     if (keys.length > 0) routes.repeatable = false
+    const { firehose } = this.vhost
+    if (firehose === null) return
+    // Every message is to be seen: none goes by what is remembered of the last.
+    routes.repeatable = false
+    const names = Array.from({ length: routes.length }, (_, index) => routes.queues[index]!.name)
+    firehose.published(message, keys, names, this.origin, this.user.name)
   }
 
   /** The exchange of a publish, looked up and checked again only when something has changed. */

@@ -9,6 +9,7 @@ import type {
   QueueDefinition,
   VHostDefinition,
 } from './definitions.ts'
+import type { Announcements, Outlet } from './announcements.ts'
 import { MessageCounts, type Churn, type DeathCounts, type DeathReason } from './counts.ts'
 import { ExchangeDeduplication } from './deduplication/exchange-deduplication.ts'
 import { exchangeDeduplication } from './deduplication/rules.ts'
@@ -16,13 +17,14 @@ import { BrokerError } from './errors.ts'
 import { Binding, bindingIdentity } from './exchange/binding.ts'
 import { createExchange } from './exchange/exchange-types.ts'
 import { DefaultExchange } from './exchange/default.ts'
-import { DelayedExchange } from './exchange/delayed.ts'
+import { Delaying, delaysMessages } from './exchange/delayed.ts'
 import { Delays } from './exchange/delays.ts'
+import { Firehose, TRACE_EXCHANGE } from './firehose.ts'
 import { NO_KEYS, route, type Exchange, type ExchangeProperties } from './exchange/exchange.ts'
 import { Routes } from './exchange/routes.ts'
 import type { InputWindow } from './input-window.ts'
 import type { Message } from './message.ts'
-import type { DelayedMessage, DelayLog, IdLog, PropertyCodec, QueueLog, Store } from './ports.ts'
+import type { DelayedMessage, DelayLog, IdLog, MessageCodec, QueueLog, Store } from './ports.ts'
 import { DeadLetters } from './queue/dead-letter.ts'
 import type { Entry } from './queue/entry.ts'
 import { Queue, type QueueContext, type QueueProperties } from './queue/queue.ts'
@@ -36,7 +38,10 @@ export interface VHostContext {
   readonly store: Pick<Store, 'log' | 'spill' | 'delays' | 'ids' | 'whenDurable'>
   /** Whether the process is short of memory. */
   readonly memoryTight: boolean
-  readonly codec: PropertyCodec
+  readonly codec: MessageCodec
+  readonly announcements: Announcements
+  /** The node's name, as `leveret@host`. */
+  readonly nodeName: string
   readonly policies: Pick<Policies, 'effective'>
   readonly clock: Clock
   readonly window: InputWindow
@@ -58,7 +63,7 @@ const PREDECLARED: readonly (readonly [name: string, type: string, internal: boo
   ['amq.topic', 'topic', false],
   ['amq.headers', 'headers', false],
   ['amq.match', 'headers', false],
-  ['amq.rabbitmq.trace', 'topic', true],
+  [TRACE_EXCHANGE, 'topic', true],
 ]
 
 const PREDECLARED_NAMES: ReadonlySet<string> = new Set(['', ...PREDECLARED.map(([name]) => name)])
@@ -73,7 +78,7 @@ export interface BindingTerms {
 }
 
 /** Owns names. Whether somebody may do what is asked is decided before (Session); what it means is done here. */
-export class VHost implements QueueContext {
+export class VHost implements QueueContext, Outlet {
   readonly name: string
   /** What the vhost is kept as. */
   definition: VHostDefinition
@@ -86,6 +91,8 @@ export class VHost implements QueueContext {
   /** What direct replies are delivered through: reached by the default exchange and by nothing else. */
   readonly replyQueues = new Map<string, Queue>()
   readonly window: InputWindow
+  /** Traces what happens here; null when that is switched off. */
+  firehose: Firehose | null = null
   readonly #context: VHostContext
   readonly #deadLetters: DeadLetters
   /** What queues have refused, as long as there are exchanges that must know. */
@@ -148,6 +155,26 @@ export class VHost implements QueueContext {
     return queue
   }
 
+  /** Switches the firehose on or off. Those who are connected are told by the broker. */
+  trace(on: boolean): void {
+    const { announcements, codec, nodeName: node } = this.#context
+    const heard = (): boolean => (this.exchanges.get(TRACE_EXCHANGE)?.sourceBindings.size ?? 0) > 0
+    const announce = (message: Message): void => announcements.add(this, message)
+    this.firehose = on ? new Firehose({ vhost: this.name, node, codec, heard, announce }) : null
+  }
+
+  /** Publishes a message of the broker's own. Nobody is told whether anybody gets it. */
+  publishOwn(message: Message): void {
+    const exchange = this.exchanges.get(message.exchange)
+    if (exchange === undefined) return
+    const routes = new Routes()
+    routes.begin()
+    route(exchange, message, routes, (name) => this.exchanges.get(name))
+    exchange.publishedIn++
+    exchange.publishedOut += routes.length
+    deliver(routes, message, NO_KEYS)
+  }
+
   /** Adds an exchange that does not exist yet. */
   addExchange(name: string, properties: ExchangeProperties): Exchange {
     const exchange = this.#addExchange(name, properties)
@@ -160,7 +187,7 @@ export class VHost implements QueueContext {
   deleteExchange(exchange: Exchange): void {
     if (this.exchanges.get(exchange.name) !== exchange) return
     this.exchanges.delete(exchange.name)
-    if (exchange instanceof DelayedExchange) exchange.delays?.drop()
+    exchange.delaying?.drop()
     exchange.deduplication?.drop()
     if (exchange.durable) this.#context.remove(this.#exchangeDefinition(exchange))
     for (const binding of exchange.sourceBindings.values()) this.#dropBinding(binding)
@@ -236,7 +263,7 @@ export class VHost implements QueueContext {
     return this.#context.clock
   }
 
-  get codec(): PropertyCodec {
+  get codec(): MessageCodec {
     return this.#context.codec
   }
 
@@ -286,6 +313,7 @@ export class VHost implements QueueContext {
   }
 
   deadLetter(queue: Queue, message: Message, reason: DeathReason): void {
+    this.firehose?.deadLettered(message, queue.name, reason, queue.rules.deadLetterExchange ?? '')
     this.#deadLetters.add(queue, message, reason)
   }
 
@@ -310,11 +338,15 @@ export class VHost implements QueueContext {
   }
 
   /** Delivers a message that has waited before an exchange. */
-  #release(exchange: DelayedExchange, delayed: DelayedMessage): void {
-    const { message, copies } = delayed
+  #release(exchange: Exchange, { message, copies }: DelayedMessage): void {
     const routes = new Routes()
     routes.begin()
-    exchange.release(delayed, () => route(exchange, message, routes, (name) => this.exchanges.get(name), copies))
+    const { deduplication } = exchange
+    if (deduplication !== null) deduplication.exempt = message
+    exchange.delaying!.release(message, () => {
+      route(exchange, message, routes, (name) => this.exchanges.get(name), copies)
+    })
+    if (deduplication !== null) deduplication.exempt = null
     deliver(routes, message, copies)
   }
 
@@ -360,7 +392,22 @@ export class VHost implements QueueContext {
     const args = effective.arguments
     const alternate = args.get('alternate-exchange')
     exchange.alternate = alternate?.type === 'longstr' ? alternate.value : null
-    if (this.#deduplicate(exchange, args)) this.#context.save(this.#exchangeDefinition(exchange))
+    const otherIds = this.#deduplicate(exchange, args)
+    const otherDelays = this.#delay(exchange, delaysMessages(exchange.type, exchange.arguments, effective.definition))
+    if (otherIds || otherDelays) this.#context.save(this.#exchangeDefinition(exchange))
+  }
+
+  /** Has an exchange delay messages, or no more. Returns whether it has a log for them that it had not. */
+  #delay(exchange: Exchange, active: boolean, delays?: number): boolean {
+    if (exchange.delaying !== null) exchange.delaying.active = active
+    if (exchange.delaying !== null || (!active && delays === undefined)) return false
+    // The exchanges that are always there have no record in which a log could be named.
+    const kept = exchange.durable && !PREDECLARED_NAMES.has(exchange.name)
+    const open = (stored: (due: number) => void): DelayLog => this.#context.store.delays(stored, kept, delays)
+    const waiting = new Delays(open, this.#context, (delayed) => this.#release(exchange, delayed))
+    exchange.delaying = new Delaying(waiting, this.#context.codec)
+    exchange.delaying.active = active
+    return kept && delays === undefined
   }
 
   /** Does as the arguments say about duplicates. Returns whether the exchange has another log, or one less. */
@@ -396,13 +443,12 @@ export class VHost implements QueueContext {
 
   #addExchange(name: string, properties: ExchangeProperties, delays?: number, ids?: number): Exchange {
     const exchange = createExchange(name, properties, this.#context.codec)
-    if (exchange instanceof DelayedExchange) {
-      const open = (stored: (due: number) => void): DelayLog =>
-        this.#context.store.delays(stored, exchange.durable, delays)
-      exchange.delays = new Delays(open, this.#context, (delayed) => this.#release(exchange, delayed))
+    if (name !== '') {
+      // With the logs that it had, whether its arguments ask for them or a policy, or a policy did.
+      const { arguments: args, definition } = this.effective(exchange)
+      this.#deduplicate(exchange, args, ids)
+      this.#delay(exchange, delaysMessages(exchange.type, exchange.arguments, definition), delays)
     }
-    // With the log that it had, whether its arguments ask for it or a policy.
-    if (name !== '') this.#deduplicate(exchange, this.effective(exchange).arguments, ids)
     this.#applyPolicies(exchange)
     this.exchanges.set(name, exchange)
     return exchange
@@ -443,7 +489,7 @@ export class VHost implements QueueContext {
       autoDelete,
       internal,
       arguments: args,
-      ...(exchange instanceof DelayedExchange ? { delays: exchange.delays!.id } : {}),
+      ...(exchange.delaying === null ? {} : { delays: exchange.delaying.id }),
       ...(ids === null ? {} : { ids: ids.id }),
     }
   }

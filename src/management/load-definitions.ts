@@ -5,7 +5,7 @@ import type { Broker } from '../core/broker.ts'
 import { StartError } from '../lib/start-error.ts'
 import { parseObject } from './body.ts'
 import { HttpError } from './http-error.ts'
-import { importDefinitions } from './import-definitions.ts'
+import { importDefinitions } from './definitions/import.ts'
 
 /**
  * Imports a file, or the files of a directory that end in `.json` in the order of their names (RabbitMQ:

@@ -266,7 +266,7 @@ async function send(reply: FastifyReply, answer: Answer, query: Readonly<Record<
   }
   if (answer instanceof Text) return reply.type('text/plain').send(answer.text)
   if (answer instanceof TextStream) {
-    return reply.type(answer.type).send(Readable.from(answer.pieces))
+    return reply.type(answer.type).headers(answer.headers).send(Readable.from(answer.pieces))
   }
   if (!(answer instanceof Listing)) {
     const json = answer as JsonObject

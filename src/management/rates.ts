@@ -3,7 +3,6 @@ import type { Broker } from '../core/broker.ts'
 import type { ChannelView, ConnectionView } from '../core/clients.ts'
 import { Ages } from './ages.ts'
 import { COUNT_NAMES, MessageCounts } from '../core/counts.ts'
-import { DelayedExchange } from '../core/exchange/delayed.ts'
 import type { Exchange } from '../core/exchange/exchange.ts'
 import type { Queue } from '../core/queue/queue.ts'
 import type { VHost } from '../core/vhost.ts'
@@ -192,7 +191,7 @@ export class Rates implements History {
       }
       for (const exchange of vhost.exchanges.values()) {
         this.#track(exchange, exchangeKind, now, false)
-        if (exchange instanceof DelayedExchange) sum.delayed += exchange.delayedCount
+        sum.delayed += exchange.delayedCount
         yield
       }
     }

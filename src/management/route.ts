@@ -102,11 +102,17 @@ export const NO_CONTENT = new Reply(204)
 /** A text that is written piece by piece. */
 export class TextStream {
   readonly type: string
-  readonly pieces: AsyncIterable<string>
+  readonly pieces: AsyncIterable<string> | Iterable<string>
+  readonly headers: Readonly<Record<string, string>>
 
-  constructor(type: string, pieces: AsyncIterable<string>) {
+  constructor(
+    type: string,
+    pieces: AsyncIterable<string> | Iterable<string>,
+    headers: Readonly<Record<string, string>> = {},
+  ) {
     this.type = type
     this.pieces = pieces
+    this.headers = headers
   }
 }
 

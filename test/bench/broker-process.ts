@@ -10,6 +10,13 @@ const MAIN = join(import.meta.dirname, '../../dist/main.js')
 const PROBE = join(import.meta.dirname, 'loop-probe.mjs')
 const SAMPLE_MS = 50
 
+/** What `npm start` tells malloc. */
+const MALLOC = {
+  MALLOC_ARENA_MAX: '1',
+  MALLOC_MMAP_THRESHOLD_: '65536',
+  MALLOC_TRIM_THRESHOLD_: '131072',
+} as const
+
 /** How late the event loop was, in milliseconds. */
 export interface LoopDelay {
   readonly p99: number
@@ -46,7 +53,7 @@ export class BrokerProcess {
     const words = [MAIN, 'start', '--data-dir', directory, ...ports, '--log-level', 'warn']
     const child = spawn(process.execPath, ['--max-semi-space-size=8', '--import', PROBE, ...words], {
       stdio: ['ignore', 'pipe', 'inherit', 'pipe'],
-      env: { ...process.env, MALLOC_ARENA_MAX: '1' },
+      env: { ...process.env, ...MALLOC },
     })
     const [line] = (await once(child.stdout!, 'data')) as [Buffer]
     return new BrokerProcess(child, Number(/amqp (\d+)/.exec(line.toString())![1]), begun)

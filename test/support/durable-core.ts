@@ -27,14 +27,16 @@ export class DurableCore {
   readonly database: FaultyDatabase
   readonly clock: ManualClock
   readonly store: LevelStore
+  readonly broker: Broker
   readonly session: Session
 
-  private constructor(disk: Disk, database: FaultyDatabase, clock: ManualClock, store: LevelStore, session: Session) {
+  private constructor(disk: Disk, database: FaultyDatabase, clock: ManualClock, store: LevelStore, broker: Broker) {
     this.disk = disk
     this.database = database
     this.clock = clock
     this.store = store
-    this.session = session
+    this.broker = broker
+    this.session = broker.openSession(USER, broker.vhosts.get('/')!)
   }
 
   static async start(disk = new Disk(), clock = new ManualClock()): Promise<DurableCore> {
@@ -55,9 +57,9 @@ export class DurableCore {
       resources: { limits: { memoryBytes: 0, diskFreeBytes: 0 }, readings },
     })
     broker.load([...RIGHTS, ...opened.definitions])
-    const vhost = broker.vhosts.get('/') ?? broker.createVHost('/', '')
+    if (!broker.vhosts.has('/')) broker.createVHost('/', '')
     await durable(opened.store)
-    return new DurableCore(disk, database, clock, opened.store, broker.openSession(USER, vhost))
+    return new DurableCore(disk, database, clock, opened.store, broker)
   }
 
   /** Declares a queue that survives a restart. */

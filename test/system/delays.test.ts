@@ -6,10 +6,12 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { ManualClock } from '../../src/lib/clock.ts'
 import { startServer } from '../../src/server.ts'
 import { useBroker } from '../support/broker.ts'
+import { useOpenBroker } from '../support/open-broker.ts'
 import { tagged, type Value } from '../support/field-values.ts'
 import { RawClient, type RawChannel } from '../support/raw-client.ts'
 
 const broker = useBroker()
+const open = useOpenBroker()
 const DELAYED = { durable: true, arguments: { 'x-delayed-type': 'direct' } }
 
 /** A channel with a delayed exchange x, from which the key k leads to the queue q. */
@@ -227,5 +229,60 @@ describe('a delayed exchange', () => {
     await consumer.expectDeliver({}, '3000')
     await again.close()
     await second.close()
+  })
+})
+
+describe('what waits', () => {
+  it('goes to the alternate exchange if nothing is bound when it is due, and not before', async () => {
+    const channel = await open.channel()
+    await channel.queue('rest')
+    await channel.bind('rest', 'amq.fanout')
+    const args = { 'x-delayed-type': 'direct', 'alternate-exchange': 'amq.fanout' }
+    await channel.exchange('x', 'x-delayed-message', { arguments: args })
+    channel.publish({ exchange: 'x', 'routing-key': 'none' }, 'late', { headers: { 'x-delay': 1000 } })
+    channel.publish({ exchange: 'x', 'routing-key': 'none' }, 'at once')
+    await expectBodies(channel, 'rest', ['at once'])
+    expect(open.broker.vhosts.get('/')!.exchange('x').delayedCount).toBe(1)
+    open.clock.advance(1000)
+    await channel.expectNothing()
+    await expectBodies(channel, 'rest', ['late'])
+    expect(open.broker.vhosts.get('/')!.exchange('x').delayedCount).toBe(0)
+  })
+})
+
+describe("LavinMQ's policy delayed-message", () => {
+  it('has any exchange delay messages; what waits goes on when the policy is gone', async () => {
+    const channel = await open.channel()
+    await channel.queue('q')
+    await channel.exchange('x', 'topic', { durable: true })
+    await channel.bind('q', 'x', 'a.*')
+    const publish = (body: string): void => {
+      channel.publish({ exchange: 'x', 'routing-key': 'a.b' }, body, { headers: { 'x-delay': 1000 } })
+    }
+    publish('before')
+    await expectBodies(channel, 'q', ['before'])
+    const rest = { kind: 'policy', vhost: '/', operator: false, applyTo: 'exchanges', priority: 0 } as const
+    open.broker.policies.put({ ...rest, name: 'p', pattern: '^x$', definition: { 'delayed-message': true } })
+    publish('late')
+    await expectBodies(channel, 'q', [])
+    open.broker.policies.delete('/', 'p', false)
+    publish('after')
+    await expectBodies(channel, 'q', ['after'])
+    open.clock.advance(1000)
+    await channel.expectNothing()
+    await expectBodies(channel, 'q', ['late'])
+  })
+
+  it('may be about the exchanges that are always there', async () => {
+    const channel = await open.channel()
+    await channel.queue('q')
+    await channel.bind('q', 'amq.fanout')
+    const rest = { kind: 'policy', vhost: '/', operator: false, applyTo: 'exchanges', priority: 0 } as const
+    open.broker.policies.put({ ...rest, name: 'p', pattern: '.*', definition: { 'delayed-message': true } })
+    channel.publish({ exchange: 'amq.fanout' }, 'm', { headers: { 'x-delay': 1000 } })
+    await expectBodies(channel, 'q', [])
+    open.clock.advance(1000)
+    await channel.expectNothing()
+    await expectBodies(channel, 'q', ['m'])
   })
 })

@@ -69,6 +69,11 @@ export class QueueDeduplication {
     if (id !== null) this.#seen.remove(id, entry.position)
   }
 
+  /** Messages at these positions cannot be read any more: they will never leave the queue. */
+  lost(first: number, last: number): void {
+    if (this.#rules.whilePresent) this.#seen.removeBetween(first, last)
+  }
+
   /** The queue was purged. RabbitMQ's plugin: all ids are forgotten, those of unacknowledged messages too. */
   purged(): void {
     if (this.#rules.whilePresent) this.#seen.clear()

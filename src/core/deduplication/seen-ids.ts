@@ -72,6 +72,11 @@ export class SeenIds {
     if (seen !== undefined && seen.order === order) this.#remove(seen)
   }
 
+  /** Forgets those of these orders, both included. */
+  removeBetween(first: number, last: number): void {
+    for (const seen of this.#ids.values()) if (seen.order >= first && seen.order <= last) this.#remove(seen)
+  }
+
   /** Forgets all of them. */
   clear(): void {
     for (const seen of this.#ids.values()) this.#log?.forget(seen.order)

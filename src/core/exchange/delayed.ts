@@ -1,12 +1,12 @@
-// The delayed exchange: any other, before which messages wait for as long as they ask for.
+// Delays: before any exchange messages can wait for as long as they ask for.
 import { integerOf } from '../arguments/same-value.ts'
 import { BrokerError } from '../errors.ts'
 import { Message } from '../message.ts'
-import type { DelayedMessage, PropertyCodec, Publisher } from '../ports.ts'
+import type { PropertyCodec, Publisher } from '../ports.ts'
+import type { PolicyValues } from '../policy-values.ts'
 import type { FieldTable, FieldValue } from '../value.ts'
-import type { Binding } from './binding.ts'
 import type { Delays } from './delays.ts'
-import { Exchange, type ExchangeProperties } from './exchange.ts'
+import type { ExchangeProperties } from './exchange.ts'
 import type { Detour, Routes } from './routes.ts'
 
 /** The type that RabbitMQ's plugin adds. */
@@ -17,47 +17,53 @@ const DELAY_HEADER = 'x-delay'
 const DELAY_MS_MAX = 2 ** 47
 const SIGNED_INT_MAX = 2 ** 31 - 1
 
-/** The type of the exchange behind, if an exchange of these properties is to delay messages; otherwise null. */
-export function delayedType(properties: ExchangeProperties): string | null {
-  if (properties.type === DELAYED_TYPE) {
-    const type = properties.arguments.get('x-delayed-type')
-    if (type?.type === 'longstr') return type.value
-    const sentence = "Invalid argument, 'x-delayed-type' must be an existing exchange type"
-    throw new BrokerError('precondition-failed', sentence)
-  }
-  // LavinMQ: an argument makes any exchange a delayed one.
-  const delayed = properties.arguments.get('x-delayed-exchange')
-  return delayed?.type === 'bool' && delayed.value ? properties.type : null
+/**
+ * The type by which an exchange of these properties routes: for a delayed one, the type that stands behind it.
+ * @throws BrokerError precondition-failed when it names none
+ */
+export function routingType(properties: ExchangeProperties): string {
+  if (properties.type !== DELAYED_TYPE) return properties.type
+  const type = properties.arguments.get('x-delayed-type')
+  if (type?.type === 'longstr') return type.value
+  const sentence = "Invalid argument, 'x-delayed-type' must be an existing exchange type"
+  throw new BrokerError('precondition-failed', sentence)
 }
 
-/**
- * Routes as the exchange behind does, but messages with a delay only when it is over. `delays` is set by the owner
- * before the first message.
- */
-export class DelayedExchange extends Exchange implements Detour {
-  delays: Delays | null = null
-  readonly #behind: Exchange
+/** Whether an exchange is to delay messages: by its type, or by LavinMQ's argument or policy, for any type. */
+export function delaysMessages(type: string, args: FieldTable, policy: PolicyValues): boolean {
+  return type === DELAYED_TYPE || args.get('x-delayed-exchange')?.value === true || policy['delayed-message'] === true
+}
+
+/** Stands before the routing of an exchange: messages with a delay are kept, and go on when it is over. */
+export class Delaying implements Detour {
+  /** Whether messages are kept that come now. Those that are here go on in any case. */
+  active = true
   readonly #codec: PropertyCodec
+  readonly #delays: Delays
   /** The message that has waited and is being routed. */
   #released: Message | null = null
 
-  constructor(name: string, properties: ExchangeProperties, behind: Exchange, codec: PropertyCodec) {
-    super(name, properties)
-    this.#behind = behind
+  constructor(delays: Delays, codec: PropertyCodec) {
+    this.#delays = delays
     this.#codec = codec
   }
 
-  /** The messages that wait. */
-  get delayedCount(): number {
-    return this.delays?.count ?? 0
+  /** The id of the log in the store. */
+  get id(): number {
+    return this.#delays.id
   }
 
-  override match(message: Message, routingKey: string, routes: Routes): void {
-    // Whether a message waits is its own affair, not its key's.
+  /** The messages that wait. */
+  get count(): number {
+    return this.#delays.count
+  }
+
+  /** Whether a message is to wait, rather than to be routed now. */
+  holds(message: Message, routes: Routes): boolean {
+    // That is its own affair, not its key's.
     routes.repeatable = false
-    if (message.headers && message !== this.#released && delayOf(this.#codec.headers(message)) > 0) {
-      routes.addDetour(this)
-    } else this.#behind.match(message, routingKey, routes)
+    if (!this.active || !message.headers || message === this.#released) return false
+    return delayOf(this.#codec.headers(message)) > 0
   }
 
   /** Keeps a message that has to wait. RabbitMQ: when it goes on, its delay is negative. */
@@ -81,27 +87,22 @@ export class DelayedExchange extends Exchange implements Detour {
     )
     kept.deaths = message.deaths
     kept.own()
-    this.delays!.add(kept, copies, delayMs, publisher, sequence)
+    this.#delays.add(kept, copies, delayMs, publisher, sequence)
   }
 
-  /** Routes a message that has waited, with `routing`, which calls `match`. */
-  release(delayed: DelayedMessage, routing: () => void): void {
-    this.#released = delayed.message
-    if (this.deduplication !== null) this.deduplication.exempt = delayed.message
+  /** Routes a message that has waited, with `routing`. */
+  release(message: Message, routing: () => void): void {
+    this.#released = message
     try {
       routing()
     } finally {
       this.#released = null
-      if (this.deduplication !== null) this.deduplication.exempt = null
     }
   }
 
-  protected override attach(binding: Binding): void {
-    this.#behind.bind(binding)
-  }
-
-  protected override detach(binding: Binding): void {
-    this.#behind.unbind(binding.identity)
+  /** Forgets them all. */
+  drop(): void {
+    this.#delays.drop()
   }
 }
 

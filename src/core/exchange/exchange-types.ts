@@ -1,8 +1,8 @@
 // The exchange types by name. A new type is one more file and one more line here.
 import { BrokerError } from '../errors.ts'
-import type { HeaderReader, PropertyCodec } from '../ports.ts'
+import type { HeaderReader } from '../ports.ts'
 import { ConsistentHashExchange } from './consistent-hash.ts'
-import { DELAYED_TYPE, DelayedExchange, delayedType } from './delayed.ts'
+import { DELAYED_TYPE, routingType } from './delayed.ts'
 import { DEDUPLICATING_TYPE } from '../deduplication/rules.ts'
 import { DirectExchange } from './direct.ts'
 import type { Exchange, ExchangeProperties } from './exchange.ts'
@@ -40,10 +40,8 @@ export function assertExchangeType(type: string): void {
  * Makes an exchange, without bindings.
  * @throws BrokerError precondition-failed when there is no such type.
  */
-export function createExchange(name: string, properties: ExchangeProperties, codec: PropertyCodec): Exchange {
-  const behind = delayedType(properties)
-  if (behind === null) return factoryOf(properties.type)(name, properties, codec)
-  return new DelayedExchange(name, properties, factoryOf(behind)(name, properties, codec), codec)
+export function createExchange(name: string, properties: ExchangeProperties, codec: HeaderReader): Exchange {
+  return factoryOf(routingType(properties))(name, properties, codec)
 }
 
 function factoryOf(type: string): ExchangeFactory {

@@ -4,6 +4,7 @@ import type { Message } from '../message.ts'
 import type { Governance } from '../policies.ts'
 import type { FieldTable } from '../value.ts'
 import type { Binding } from './binding.ts'
+import type { Delaying } from './delayed.ts'
 import type { Routes } from './routes.ts'
 
 /** How an exchange was declared. */
@@ -36,6 +37,8 @@ export abstract class Exchange {
   governance: Governance | null = null
   /** Keeps duplicates back, if the exchange is to. */
   deduplication: ExchangeDeduplication | null = null
+  /** Keeps messages for later, if the exchange is to, or was. */
+  delaying: Delaying | null = null
   /** Messages that were published to this exchange, and those (one for each queue) that left it for a queue. */
   publishedIn = 0
   publishedOut = 0
@@ -81,6 +84,11 @@ export abstract class Exchange {
     return this.deduplication?.count ?? 0
   }
 
+  /** Messages that wait for their time. */
+  get delayedCount(): number {
+    return this.delaying?.count ?? 0
+  }
+
   /** Messages that a new binding gets at once, in their order. */
   get history(): readonly Message[] {
     return NO_MESSAGES
@@ -118,11 +126,14 @@ export function route(
   routes.addExchange(exchange)
   while (next < routes.exchangeCount) {
     const current = routes.exchanges[next++]!
-    const { deduplication } = current
+    const { deduplication, delaying } = current
     routes.matched = false
     if (deduplication === null || deduplication.admits(message, routes)) {
-      current.match(message, message.routingKey, routes)
-      for (let i = 0; i < copies.length; i++) current.match(message, copies[i]!, routes)
+      if (delaying !== null && delaying.holds(message, routes)) routes.addDetour(delaying)
+      else {
+        current.match(message, message.routingKey, routes)
+        for (let i = 0; i < copies.length; i++) current.match(message, copies[i]!, routes)
+      }
       if (deduplication !== null && routes.matched) deduplication.admitted(message, routes)
     } else deduplication.keptBack(current.type, routes)
     if (routes.matched || current.alternate === null) continue

@@ -512,6 +512,11 @@ export class Queue implements LevelHost, ExpiryHost {
     return this.#deduplication === null ? this.#restoredIds : this.#deduplication.log
   }
 
+  /** Stored messages at these positions, both included, turned out to be damaged: they are not in the queue any more. */
+  messagesLost(first: number, last: number): void {
+    this.#deduplication?.lost(first, last)
+  }
+
   /** The ids of messages that it remembers, to know duplicates by. */
   get rememberedIds(): number {
     return this.#deduplication?.cached ?? 0

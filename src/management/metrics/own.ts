@@ -1,6 +1,5 @@
 // What RabbitMQ has no names for.
 import type { Queue } from '../../core/queue/queue.ts'
-import { DelayedExchange } from '../../core/exchange/delayed.ts'
 import type { Management } from '../route.ts'
 import { histogram, single, type Metric, type Series } from './exposition.ts'
 
@@ -47,7 +46,7 @@ export function* ownObjectMetrics(management: Management): Generator<Metric> {
   const series: Series[] = []
   for (const { name: vhost, exchanges } of broker.vhosts.values()) {
     for (const exchange of exchanges.values()) {
-      if (!(exchange instanceof DelayedExchange)) continue
+      if (exchange.delaying === null) continue
       series.push({ labels: { vhost, exchange: exchange.name }, value: exchange.delayedCount })
     }
   }

@@ -5,24 +5,13 @@ import { assertPresent, isObject } from '../body.ts'
 import { badRequest, notFound, type Json, type JsonObject } from '../http-error.ts'
 import { Listing } from '../listing.ts'
 import { CREATED, durably, NO_CONTENT, Reply, vhostOf, type Answer, type Call, type Route } from '../route.ts'
-import {
-  globalParameterJson,
-  limitsParameter,
-  operatorPolicies,
-  parameterJson,
-  policyParameter,
-} from '../views/policies.ts'
-import type { Parameter } from '../views/policies.ts'
+import { INERT, INERT_COMPONENTS, parametersOf } from '../views/parameters.ts'
+import { globalParameterJson, parameterJson, policyParameter, type Parameter } from '../views/policies.ts'
 import { vhostLimitsOf } from './limits.ts'
 import { policyOf, putPolicy } from './policies.ts'
 
 const ONE = '/api/parameters/:component/:vhost/:name'
 const ONE_GLOBAL = '/api/global-parameters/:name'
-
-/** What RabbitMQ's plugins keep as parameters. They are kept here too, for tools and for the way back, and not acted on. */
-const INERT_COMPONENTS: ReadonlySet<string> = new Set(['shovel', 'federation-upstream', 'federation-upstream-set'])
-/** What a parameter of those is answered and logged with. */
-export const INERT = 'is kept, but nothing is done with it: this broker runs neither shovels nor federation'
 
 /** Parameters by which something else is set. */
 const OWNED_COMPONENTS: ReadonlySet<string> = new Set(['policy', 'operator_policy', 'vhost-limits'])
@@ -40,12 +29,6 @@ export const parameterRoutes: readonly Route[] = [
   { method: 'DELETE', path: ONE_GLOBAL, needs: 'policymaker', handle: removeGlobal },
 ]
 
-/** What RabbitMQ lists of a vhost: its parameters, and what it keeps as such. Policies have a list of their own. */
-function parametersOf({ broker }: Pick<Call, 'broker'>, vhost: VHost): readonly Parameter[] {
-  const own = [...broker.parameters.all].filter((one) => one.vhost === vhost.name)
-  return [...own, ...operatorPolicies(broker.policies, vhost.name), ...limitsParameter(broker.quotas, vhost.name)]
-}
-
 function visible(call: Call): readonly VHost[] {
   const { access, vhosts } = call.broker
   return [...vhosts.values()].filter(({ name }) => access.sees(call.user, name))
@@ -53,7 +36,7 @@ function visible(call: Call): readonly VHost[] {
 
 function list(call: Call) {
   return new Listing(
-    visible(call).flatMap((vhost) => parametersOf(call, vhost)),
+    visible(call).flatMap((vhost) => parametersOf(call.broker, vhost)),
     parameterJson,
     false,
   )
@@ -80,7 +63,7 @@ function inVHost(call: Call) {
 }
 
 function withComponent(call: Call, component: string, vhost: VHost): readonly Parameter[] {
-  if (component !== 'policy') return parametersOf(call, vhost).filter((one) => one.component === component)
+  if (component !== 'policy') return parametersOf(call.broker, vhost).filter((one) => one.component === component)
   return call.broker.policies.list(vhost.name, false).map((policy) => policyParameter('policy', policy))
 }
 
@@ -121,7 +104,7 @@ async function putOwned(call: Call, component: string, vhost: VHost, name: strin
 }
 
 /** An operator policy or the limits of a vhost, as the parameter that they are in RabbitMQ. Throws 400. */
-function putOwnedParameter(
+export function putOwnedParameter(
   broker: Call['broker'],
   vhost: string,
   component: string,

@@ -20,7 +20,6 @@ class Topology {
       createExchange(name, exchangeProperties(type, args), {
         headers: () => NO_ARGUMENTS,
         property: () => null,
-        rewritten: () => Buffer.alloc(2),
       }),
     )
     return this
