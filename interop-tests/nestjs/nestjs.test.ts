@@ -1,6 +1,5 @@
 // NestJS microservices over RabbitMQ's transport: requests, events, acknowledgements and errors.
-import 'reflect-metadata'
-import { Controller, Module } from '@nestjs/common'
+import { Controller, type DynamicModule } from '@nestjs/common'
 import { NestFactory } from '@nestjs/core'
 import {
   ClientProxyFactory,
@@ -8,7 +7,7 @@ import {
   EventPattern,
   MessagePattern,
   Payload,
-  RmqContext,
+  type RmqContext,
   RpcException,
   Transport,
 } from '@nestjs/microservices'
@@ -52,7 +51,7 @@ function acknowledge(context: RmqContext): void {
 }
 
 function decorate(
-  method: keyof Calculator & string,
+  method: keyof Calculator,
   decorator: (target: object, name: string, descriptor: PropertyDescriptor) => unknown,
 ): void {
   const descriptor = Object.getOwnPropertyDescriptor(Calculator.prototype, method)!
@@ -66,8 +65,13 @@ decorate('broken', MessagePattern({ command: 'broken' }))
 decorate('happened', EventPattern('happened'))
 Controller()(Calculator)
 
-class Service {}
-Module({ controllers: [Calculator] })(Service)
+/** A module without a class of its own. */
+const module: DynamicModule = {
+  module: class Service {
+    readonly name = 'service'
+  },
+  controllers: [Calculator],
+}
 
 const rmq = () => ({
   transport: Transport.RMQ as const,
@@ -79,7 +83,7 @@ let close: () => Promise<void>
 
 beforeAll(async () => {
   const { options } = rmq()
-  const service = await NestFactory.createMicroservice(Service, {
+  const service = await NestFactory.createMicroservice(module, {
     ...rmq(),
     options: { ...options, noAck: false },
     logger: false,
