@@ -4,7 +4,7 @@ import type { Settlement as TracedSettlement, TraceOrigin } from '../core/fireho
 import { NO_KEYS } from '../core/exchange/exchange.ts'
 import type { ChannelView } from '../core/clients.ts'
 import { MessageCounts } from '../core/counts.ts'
-import type { Entry } from '../core/queue/entry.ts'
+import { EntryState, type Entry } from '../core/queue/entry.ts'
 import type { Message } from '../core/message.ts'
 import type { Queue } from '../core/queue/queue.ts'
 import type { Publisher } from '../core/ports.ts'
@@ -178,8 +178,8 @@ export class Channel implements ChannelView, TransactionHost, DeliveryHolder {
     return outstanding < TIGHT_UNACKED_MAX || !this.#tight()
   }
 
-  /** Writes a delivery, and remembers it if it is to be acknowledged. */
-  deliver(consumer: ChannelConsumer, entry: Entry): void {
+  /** Writes a delivery, and remembers it if it is to be acknowledged. Returns whether it could be written. */
+  deliver(consumer: ChannelConsumer, entry: Entry): boolean {
     const tag = this.#nextDeliveryTag++
     const { counts } = this
     if (entry.redelivered) counts.redelivered++
@@ -193,8 +193,17 @@ export class Channel implements ChannelView, TransactionHost, DeliveryHolder {
     const message = entry.presented
     if (deliveries.plain(message) || this.#mayDeliver(entry, message)) {
       deliveries.deliver(this.number, consumer.tagBytes, tag, entry.redelivered, message)
+      return true
     }
+    if (consumer.noAck) {
+      consumer.outstanding++
+      this.#unacked.add(tag, entry, consumer)
+    }
+    return false
   }
+
+  /** Whether a message can be written to the client at all. */
+  readonly fits = (message: Message): boolean => this.connection.deliveries.fits(message)
 
   /** Answers basic.get with a message. */
   deliverGot(entry: Entry, noAck: boolean, messageCount: number): void {
@@ -202,7 +211,7 @@ export class Channel implements ChannelView, TransactionHost, DeliveryHolder {
     if (entry.redelivered) this.counts.redelivered++
     if (noAck) this.counts.gotNoAck++
     else this.counts.got++
-    if (!noAck) {
+    if (entry.state === EntryState.unacked) {
       this.#unacked.add(tag, entry, null)
       this.#watchGot(entry.queue)
     }
@@ -269,8 +278,8 @@ export class Channel implements ChannelView, TransactionHost, DeliveryHolder {
       requeueEntry(entry, consumer, queues, failed)
       this.#trace('requeue', entry)
     })
-    this.#returnCredit()
     for (const queue of queues) queue.takenBack()
+    this.#returnCredit()
   }
 
   /** What a commit delivers. Part of TransactionHost, as are the next two. */
@@ -470,6 +479,7 @@ export class Channel implements ChannelView, TransactionHost, DeliveryHolder {
    * connection too. What it holds goes back to the queues, but not while one of them is at work.
    */
   #cannotDeliver(message: Message): void {
+    this.connection.stopDelivering()
     const sentence = `content header with ${message.propertiesBytes} bytes of properties exceeds the frame size`
     queueMicrotask(() => this.connection.close(ReplyCode.frameError, replyText(ReplyCode.frameError, sentence), 0))
   }

@@ -52,8 +52,8 @@ export class ChannelConsumer implements Consumer, ConsumerView {
     return (this.noAck || this.prefetch === 0 || this.outstanding < this.prefetch) && this.#channel.takes(this.noAck)
   }
 
-  deliver(entry: Entry): void {
-    this.#channel.deliver(this, entry)
+  deliver(entry: Entry): boolean {
+    return this.#channel.deliver(this, entry)
   }
 
   rulesChanged(): void {

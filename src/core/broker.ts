@@ -69,6 +69,8 @@ export class Broker implements VHostContext {
   readonly recentErrors = new RecentErrors()
   /** Counts what was enlisted to be kept: a command that moved it is answered when that is on disk. */
   durableChanges = 0
+  /** Changes of definitions that are not yet on disk. */
+  #unwritten = 0
   #topologyVersion = 0
 
   constructor(options: BrokerOptions) {
@@ -226,14 +228,29 @@ export class Broker implements VHostContext {
     this.#topologyVersion++
   }
 
+  /** Whether definitions are on their way to disk: what finds them as they are to be must not be answered before. */
+  get definitionsWaiting(): boolean {
+    return this.#unwritten > 0
+  }
+
   save(definition: Definition): void {
-    this.durableChanges++
     this.store.save(definition)
+    this.#definitionsChanged()
   }
 
   remove(definition: Definition): void {
-    this.durableChanges++
     this.store.remove(definition)
+    this.#definitionsChanged()
+  }
+
+  #definitionsChanged(): void {
+    this.durableChanges++
+    this.#unwritten++
+    this.store.whenDurable(this.#definitionWritten)
+  }
+
+  readonly #definitionWritten = (): void => {
+    this.#unwritten--
   }
 
   #trace(vhost: VHost, on: boolean): void {

@@ -18,8 +18,11 @@ export interface Consumer {
   readonly ready: boolean
   /** Deliveries that it has, and that wait for their acknowledgement. */
   readonly outstanding: number
-  /** Takes a delivery. With `noAck` the entry is settled already; otherwise it comes back by acknowledge or requeue. */
-  deliver(entry: Entry): void
+  /**
+   * Takes a delivery. The entry comes back by acknowledge or requeue; not so with `noAck`, unless the answer is false:
+   * then it could not be delivered, and comes back when the consumer ends.
+   */
+  deliver(entry: Entry): boolean
   /** The broker ended the subscription. */
   cancelled(reason: CancelReason): void
   /** The queue goes by other rules. */

@@ -314,15 +314,14 @@ export class Session implements QueueOwner {
     this.vhost.bind(source, this.#usableQueue(terms.destination), terms.routingKey, terms.arguments)
   }
 
-  /** queue.unbind and exchange.unbind. What does not exist is no error. */
+  /** queue.unbind and exchange.unbind. What does not exist is no error, not even at another's exclusive queue. */
   unbind(rawTerms: BindingTerms): void {
     const terms = cleanedTerms(rawTerms)
     this.#checkBinding(terms)
-    if (terms.destinationKind === 'queue') {
-      const queue = this.vhost.queues.get(terms.destination)
-      if (queue !== undefined) this.#assertMine(queue)
-    }
-    this.vhost.unbind(terms)
+    const binding = this.vhost.binding(terms)
+    if (binding === undefined) return
+    if (binding.queue !== null) this.#assertMine(binding.queue)
+    this.vhost.unbind(binding)
   }
 
   /**
@@ -459,6 +458,7 @@ export class Session implements QueueOwner {
     const known = this.#routedExchange
     if (known !== null && name === this.#routedName && this.#routedVersion === version) return known
     this.#routedExchange = null
+    if (this.#routedVersion !== version) this.#routes.clear()
     // Should this fail, nothing that was looked up before holds any more.
     this.#routedVersion = -1
     const exchange = this.publishableExchange(name)

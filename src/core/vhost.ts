@@ -245,17 +245,16 @@ export class VHost implements QueueContext, Outlet {
     for (const message of source.history) this.#replay(message, destination)
   }
 
-  /** Removes a binding; one that does not exist (or whose ends do not) is no error (RabbitMQ since 3.2). */
-  unbind(terms: BindingTerms): void {
-    const source = this.exchanges.get(terms.source)
-    if (source === undefined) return
-    const { destinationKind, destination, routingKey } = terms
-    const binding = source.sourceBindings.get(
-      bindingIdentity(destinationKind, destination, routingKey, terms.arguments),
-    )
-    if (binding === undefined) return
+  /** The binding of these terms, if there is one. */
+  binding({ source, destinationKind, destination, routingKey, arguments: args }: BindingTerms): Binding | undefined {
+    const identity = bindingIdentity(destinationKind, destination, routingKey, args)
+    return this.exchanges.get(source)?.sourceBindings.get(identity)
+  }
+
+  /** Removes a binding; a source that is to go with its last one goes. */
+  unbind(binding: Binding): void {
     this.#dropBinding(binding)
-    this.#autoDelete(source)
+    this.#autoDelete(binding.source)
     this.#context.topologyChanged()
   }
 

@@ -214,6 +214,7 @@ describe('an exclusive queue', () => {
     const core = furnished()
     const owner = core.session()
     owner.declareQueue(queueDeclaration('mine', { exclusive: true, durable: true }))
+    owner.bind(bindingTerms('x', 'mine'))
     return { core, owner, other: core.session() }
   }
 
@@ -229,6 +230,11 @@ describe('an exclusive queue', () => {
     const { owner, other } = owned()
     expect(refusal(() => act(other))).toBe(LOCKED)
     expect(refusal(() => act(owner))).toBe('')
+  })
+
+  it('may be unbound by anybody from what it is not bound to', () => {
+    const { other } = owned()
+    expect(refusal(() => other.unbind(bindingTerms('amq.direct', 'mine')))).toBe('')
   })
 
   it('is neither declared as a shared one, nor a shared one as exclusive', () => {

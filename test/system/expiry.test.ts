@@ -57,6 +57,19 @@ describe('x-message-ttl', () => {
     expect([first.body.toString(), ...(await bodies(channel, 'dead'))]).toEqual(all)
   })
 
+  itOnlyHere(NO_OTHER_CLOCK, 'counts for what was delivered as it came, and waits only since it is back', async () => {
+    const channel = await declared({ 'x-message-ttl': 1000 })
+    await channel.call('basic.consume', { queue: 'q', 'consumer-tag': 'c' })
+    publish(channel, 'a')
+    const { tag } = await channel.expectDeliver({}, 'a')
+    await channel.call('basic.cancel', { 'consumer-tag': 'c' })
+    channel.send('basic.reject', { 'delivery-tag': tag, requeue: true })
+    expect(await ready(channel)).toBe(1)
+    await broker.advance(1000)
+    expect(await ready(channel)).toBe(0)
+    expect(await bodies(channel, 'dead')).toEqual(['a'])
+  })
+
   itOnlyHere(
     NO_OTHER_CLOCK,
     'does not count for what is with a consumer, and counts on when that comes back',
@@ -166,6 +179,21 @@ describe('the expiration of a message', () => {
     publish(channel, 'm')
     await broker.advance(10)
     expect(await ready(channel)).toBe(0)
+  })
+})
+
+describe('a message that was delivered at once', () => {
+  it('expires when it comes back after its time', async () => {
+    const channel = await declared({ 'x-message-ttl': 50 })
+    await channel.consume('q', { 'consumer-tag': 'c' })
+    publish(channel, 'late')
+    const { tag } = await channel.expectDeliver({ 'consumer-tag': 'c' }, 'late')
+    await channel.call('basic.cancel', { 'consumer-tag': 'c' })
+    await channel.consume('dead', { 'consumer-tag': 'd', 'no-ack': true })
+    await broker.advance(50)
+    channel.send('basic.nack', { 'delivery-tag': tag, requeue: true })
+    await broker.advance(1)
+    await channel.expectDeliver({ 'consumer-tag': 'd', 'routing-key': 'dead' }, 'late')
   })
 })
 

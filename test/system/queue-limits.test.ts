@@ -122,3 +122,16 @@ describe.each(['reject-publish', 'reject-publish-dlx'])('%s', (overflow) => {
     expect(await drained(channel)).toEqual(['a', 'b'])
   })
 })
+
+describe('drop-head', () => {
+  it('drops what comes back to a queue that may hold nothing, though a consumer could take it', async () => {
+    const channel = await broker.channel()
+    await channel.queue('q', { arguments: { 'x-max-length': 0 } })
+    await channel.consume('q')
+    channel.publish({ 'routing-key': 'q' }, 'once')
+    await channel.expectDeliver({}, 'once')
+    await channel.call('basic.recover', { requeue: true })
+    await channel.expectNothing()
+    await channel.queue('q', { passive: true })
+  })
+})

@@ -158,18 +158,18 @@ export class Backlog implements GapOwner {
     const parts = [this.#head, this.#tail]
     for (const gap of this.#gaps) parts.push(gap.discard())
     for (const part of parts) for (let entry = part.shift(); entry; entry = part.shift()) settle(entry)
-    this.count = 0
-    this.bytes = 0
-    this.transientBytes = 0
-    this.#headBytes = 0
-    this.#tailBytes = 0
-    this.#splitAbove = 0
+    this.#reset()
   }
 
-  /** The queue is gone: what is being read is not wanted, and what was spilled is deleted. */
+  /** The queue is gone: what is being read is not wanted, what was spilled is deleted, and memory let go of. */
   drop(): void {
-    for (const gap of this.#gaps) gap.abandon()
+    for (const gap of this.#gaps) gap.forget()
     this.#spilled?.log.drop()
+    this.#returned.clear()
+    this.#head = new Fifo()
+    this.#tail = new Fifo()
+    this.#removed = 0
+    this.#reset()
   }
 
   /** The log that an entry is in. */
@@ -325,6 +325,15 @@ export class Backlog implements GapOwner {
       }
     }
     this.#removed = 0
+  }
+
+  #reset(): void {
+    this.count = 0
+    this.bytes = 0
+    this.transientBytes = 0
+    this.#headBytes = 0
+    this.#tailBytes = 0
+    this.#splitAbove = 0
   }
 
   /** Reads the page that the head needs next: of the gap that begins first. */

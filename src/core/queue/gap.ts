@@ -33,7 +33,7 @@ export class Gap {
   below: number
   count: number
   bytes: number
-  readonly loaded = new Fifo<Entry>()
+  loaded = new Fifo<Entry>()
   readonly #deadlines = new StoredDeadlines()
 
   readonly #owner: GapOwner
@@ -132,15 +132,17 @@ export class Gap {
   /** Forgets what it holds, and settles it in the log unread. Returns the entries that had been read. */
   discard(): Fifo<Entry> {
     if (this.count > 0) this.log.discard(this.from, this.below)
-    this.count = 0
-    this.bytes = 0
-    this.#deadlines.clear()
-    this.abandon()
-    return this.loaded
+    const loaded = this.loaded
+    this.forget()
+    return loaded
   }
 
-  /** What is being read is not wanted any more. */
-  abandon(): void {
+  /** Forgets what it holds: what is being read is not wanted any more. */
+  forget(): void {
+    this.count = 0
+    this.bytes = 0
+    this.loaded = new Fifo()
+    this.#deadlines.clear()
     this.#generation++
   }
 

@@ -359,7 +359,8 @@ export class Queue implements LevelHost, ExpiryHost {
   #takeBack(entry: Entry): void {
     entry.state = EntryState.ready
     this.#backlog.giveBack(entry)
-    if (entry.details !== null) this.#expiry?.watch(entry)
+    // It may have been handed out as it came, and have waited for the first time only now.
+    if (entry.details !== null && entry.details.deadline !== Infinity) this.#mortality().watch(entry)
   }
 
   /** Counts a delivery that came to nothing. Returns whether the message does not come back, or not yet. */
@@ -423,8 +424,9 @@ export class Queue implements LevelHost, ExpiryHost {
 
   /** Messages that were requeued are all back: they are delivered, or dropped if the queue has grown too long. */
   takenBack(): void {
-    this.serve()
+    // RabbitMQ: also what a consumer could take at once is dropped when it is too much.
     if (this.#ruled) this.#dropSurplus()
+    this.serve()
   }
 
   /** Delivers what waits, for as long as a consumer is ready and the messages are in memory. */
@@ -455,8 +457,11 @@ export class Queue implements LevelHost, ExpiryHost {
     else this.#backlog.afterRead((read) => (read ? this.whenGettable(callback) : callback(false)))
   }
 
-  /** Takes the next message out, as basic.get does. Undefined when none is ready, or it is not gettable. */
-  get(noAck: boolean): Entry | undefined {
+  /**
+   * Takes the next message out, as basic.get does. Undefined when none is ready, or it is not gettable. One that does not
+   * fit whoever gets it is to be given back, `noAck` or not.
+   */
+  get(noAck: boolean, fits: (message: Message) => boolean = always): Entry | undefined {
     this.#idleness?.used()
     const backlog = this.#backlog
     while (this.#expiry !== null && backlog.count > 0 && backlog.available && this.#headExpired());
@@ -465,7 +470,7 @@ export class Queue implements LevelHost, ExpiryHost {
     const entry = backlog.take()!
     if (noAck) this.counts.gotNoAck++
     else this.counts.got++
-    this.#handOut(entry, noAck)
+    this.#handOut(entry, noAck && fits(entry.presented))
     return entry
   }
 
@@ -686,10 +691,14 @@ export class Queue implements LevelHost, ExpiryHost {
   }
 
   #deliver(consumer: Consumer, entry: Entry): void {
-    if (consumer.noAck) this.counts.deliveredNoAck++
-    else this.counts.delivered++
-    this.#handOut(entry, consumer.noAck)
-    consumer.deliver(entry)
+    if (consumer.noAck) {
+      this.counts.deliveredNoAck++
+      this.#handOut(entry, consumer.deliver(entry))
+    } else {
+      this.counts.delivered++
+      this.#handOut(entry, false)
+      consumer.deliver(entry)
+    }
   }
 
   #handOut(entry: Entry, noAck: boolean): void {
@@ -751,4 +760,8 @@ export class Queue implements LevelHost, ExpiryHost {
     }
     if (deduplication !== null) deduplication.left(entry)
   }
+}
+
+function always(): boolean {
+  return true
 }

@@ -426,6 +426,8 @@ describe('a long backlog of transient messages', () => {
     bench.push('t'.repeat(100))
     bench.backlog.drop()
     expect(bench.spilled.dropped).toBe(true)
+    expect(bench.state).toEqual(EMPTY)
+    expect([bench.backlog.available, bench.backlog.take()]).toEqual([false, undefined])
   })
 })
 

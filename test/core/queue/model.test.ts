@@ -3,6 +3,7 @@
 import fc from 'fast-check'
 import { describe, it, vi } from 'vitest'
 import { commands } from './model/commands.ts'
+import { anyRules } from './model/rules.ts'
 import { World } from './model/world.ts'
 
 /** How many programs are run, and the seed of a failure that is to be seen again. */
@@ -39,8 +40,8 @@ describe('queues', () => {
     async () => {
       const seed = TEST_MODEL_SEED === undefined ? {} : { seed: Number(TEST_MODEL_SEED) }
       await fc.assert(
-        fc.asyncProperty(commands(100), async (program) => {
-          const world = await World.start()
+        fc.asyncProperty(anyRules, commands(100), async (rules, program) => {
+          const world = await World.start(rules)
           await fc.asyncModelRun(() => ({ model: {}, real: world }), program)
           await world.finish()
         }),

@@ -19,6 +19,10 @@ export interface Hands {
   acknowledge(tag: number, multiple: boolean): void
   /** Requeues one, or all up to this tag. */
   requeue(tag: number, multiple: boolean): void
+  /** Rejects one, which goes to the queue of its dead letters. */
+  reject(tag: number): void
+  /** Rejects one, which comes back unless it has done so too often. */
+  fail(tag: number): void
   /** Closes the channel, or drops the whole connection, with whatever is out, and comes back. */
   leave(how: 'channel' | 'connection'): void
 }
@@ -32,6 +36,7 @@ export class Consumer implements Actor, Hands, Holder {
   readonly ended: Promise<void>
   readonly #load: Load
   readonly #queue: QueueLedger
+  readonly #place: string
   readonly #habit: Habit
   readonly #order = new OrderCheck()
   #out = new Map<number, Copy>()
@@ -46,6 +51,7 @@ export class Consumer implements Actor, Hands, Holder {
   constructor(load: Load, queue: string, habit: Habit) {
     this.#load = load
     this.#queue = load.ledger.queue(queue)
+    this.#place = queue
     this.#habit = habit
     this.name = `${habit.name} (prefetch ${habit.prefetch})`
     this.ended = new Promise((resolve, reject) => {
@@ -89,6 +95,19 @@ export class Consumer implements Actor, Hands, Holder {
     for (const copy of this.#taken(tag, multiple)) this.#load.ledger.released(copy)
   }
 
+  reject(tag: number): void {
+    const [copy] = this.#taken(tag, false)
+    this.#channel!.reject(tag)
+    this.#load.ledger.rejecting(copy!, this.#queue.family.queues[1]!)
+    this.#proof!.moved(copy!)
+    this.#proof!.ask()
+  }
+
+  fail(tag: number): void {
+    this.#channel!.fail(tag)
+    for (const copy of this.#taken(tag, false)) this.#load.ledger.released(copy)
+  }
+
   leave(how: 'channel' | 'connection'): void {
     if (this.#leaving) return
     this.#leaving = true
@@ -102,7 +121,7 @@ export class Consumer implements Actor, Hands, Holder {
     const out = new Map<number, Copy>()
     const channel = await this.#client!.openChannel(number, {
       delivered: (delivery) => {
-        const copy = this.#load.ledger.delivered(this.#queue, delivery, this, this.#order)
+        const copy = this.#load.ledger.delivered(this.#queue, delivery, this, this.#order, false, this.#place)
         if (copy === null) return
         out.set(delivery.tag, copy)
         this.#proof!.delivered(copy)
@@ -113,7 +132,7 @@ export class Consumer implements Actor, Hands, Holder {
     this.#channel = channel
     this.#leaving = false
     await channel.call('basic.qos', { 'prefetch-count': this.#habit.prefetch })
-    await channel.call('basic.consume', { queue: this.#queue.name })
+    await channel.call('basic.consume', { queue: this.#place })
   }
 
   async #changeChannel(): Promise<void> {

@@ -2,7 +2,7 @@
 import { cp, mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Program } from '../../support/program.ts'
+import { ANY_PORTS, Program } from '../../support/program.ts'
 import { audit } from './audit.ts'
 import { Ledger, Tally } from './ledger.ts'
 import { LedgerFile } from './ledger-file.ts'
@@ -22,6 +22,8 @@ const KILL_IN_AUDIT_MS_MAX = 120
 const UNAUDITED_SHARE = 0.2
 /** ... and of an empty directory after a cycle. */
 const FRESH_SHARE = 0.08
+/** So many parts work in one load. */
+const BUSY_PARTS = 5
 /** What the level of an error is in the log. */
 const ERROR_LEVEL = 50
 
@@ -107,6 +109,7 @@ export class CrashRun {
     this.#directories++
     this.#file = await LedgerFile.create(join(this.directory, `ledger-${this.#directories}`))
     this.#ledger = new Ledger(this.tally, this.#file)
+    for (const part of this.#parts) for (const family of part.families ?? []) this.#ledger.join(family)
     await this.#start()
   }
 
@@ -115,7 +118,7 @@ export class CrashRun {
   }
 
   async #start(): Promise<void> {
-    const words = ['start', '--data-dir', this.#dataDirectory, '--host', '127.0.0.1', '--port', '0']
+    const words = ['start', '--data-dir', this.#dataDirectory, '--host', '127.0.0.1', ...ANY_PORTS]
     const from = performance.now()
     this.#program = new Program([...words, '--log-level', 'warn'])
     this.#port = await this.#program.port()
@@ -132,7 +135,9 @@ export class CrashRun {
   async #load(): Promise<void> {
     const random = this.#random.fork()
     const load: Load = { ledger: this.#ledger, random, proof: PROOF, connect: (frameMax) => this.#connect(frameMax) }
-    const actors = this.#parts.flatMap((part) => part.actors(load))
+    // Not all of them at once: each is to have its share of the machine.
+    const busy = random.shuffle([...this.#parts]).slice(0, BUSY_PARTS)
+    const actors = busy.flatMap((part) => part.actors(load))
     const ends = Promise.all(actors.map((actor) => actor.ended))
     const starts = Promise.all(actors.map((actor) => actor.start()))
     const watched = Promise.all([starts, ends])
@@ -208,7 +213,8 @@ export class CrashRun {
     const client = await this.#connect()
     const queues = this.#parts.flatMap((part) => part.queues).map((name) => this.#ledger.queue(name))
     const audited = queues.filter(() => all || !random.chance(UNAUDITED_SHARE))
-    await audit({ ledger: this.#ledger, random, proof: PROOF, client }, audited, all)
+    const delayed = this.#parts.flatMap((part) => part.delayed ?? [])
+    await audit({ ledger: this.#ledger, random, proof: PROOF, delayed, client }, audited, all)
     await client.close()
   }
 

@@ -79,3 +79,27 @@ export function dropOut(random: Random): Habit {
     },
   }
 }
+
+/** Rejects a share for good, and acknowledges the others. */
+export function rejectSome(random: Random): Habit {
+  return {
+    name: rejectSome.name,
+    prefetch: random.int(1, 300),
+    delivered(hands, tag) {
+      if (random.chance(0.4)) hands.reject(tag)
+      else hands.acknowledge(tag, false)
+    },
+  }
+}
+
+/** Has a share fail and come back, and acknowledges the others. */
+export function failSome(random: Random): Habit {
+  return {
+    name: failSome.name,
+    prefetch: random.int(1, 100),
+    delivered(hands, tag) {
+      if (random.chance(0.6)) hands.fail(tag)
+      else hands.acknowledge(tag, false)
+    },
+  }
+}

@@ -15,7 +15,7 @@ beforeEach(() => {
 })
 
 function publish(queues: readonly string[] = ['q'], confirmed = true): Publish {
-  const facts = { publisher, bodyBytes: 5, crc: 77, exchange: 'x', routingKey: 'k' }
+  const facts = { publisher, bodyBytes: 5, crc: 77, bodyCrc: 7, exchange: 'x', routingKey: 'k', lane: 0, notBefore: 0 }
   const made = ledger.published(facts, queues)
   if (confirmed) ledger.confirmed(made)
   return made
@@ -29,7 +29,16 @@ interface Words extends Partial<Delivery> {
 
 function deliver({ id }: Publish, words: Words = {}): Copy | null {
   const { queue = 'q', holder = somebody, order = new OrderCheck(), ...rest } = words
-  const delivery = { tag: 1, redelivered: false, exchange: 'x', routingKey: 'k', bodyBytes: 5, crc: 77, ...rest }
+  const delivery = {
+    tag: 1,
+    redelivered: false,
+    exchange: 'x',
+    routingKey: 'k',
+    bodyBytes: 5,
+    crc: 77,
+    bodyCrc: 7,
+    ...rest,
+  }
   return ledger.delivered(ledger.queue(queue), { messageId: id, ...delivery }, holder, order)
 }
 
@@ -116,7 +125,7 @@ describe('after a crash', () => {
     audit([], 'b')
     expectFaults('torn')
     expect(ledger.faults[0]).toContain(`${one.id} in b`)
-    expect(none.survived).toBe(false)
+    expect(none.fate.survived).toBe(false)
   })
 })
 
@@ -165,5 +174,90 @@ describe('while the broker runs', () => {
     expectFaults()
     deliver(second, { order })
     expectFaults('order')
+  })
+})
+
+describe('between queues', () => {
+  beforeEach(() => {
+    ledger.join({ queues: ['q', 'dead'], rewrites: true })
+    ledger.join({ queues: ['leaky', 'spilt'], leaks: true, rewrites: true })
+  })
+
+  /** Delivers from the second queue of a family. */
+  function deliverFrom(place: string, message: Publish): Copy | null {
+    const copies = ledger.queue(place)
+    const [tag, redelivered, routingKey] = [1, false, place]
+    const delivery = { tag, redelivered, exchange: '', routingKey, bodyBytes: 5, crc: 0, bodyCrc: 7 }
+    return ledger.delivered(copies, { messageId: message.id, ...delivery }, somebody, new OrderCheck(), false, place)
+  }
+
+  it('misses what is in neither of them, and finds what is in both', () => {
+    const [lost, twice] = [publish(['leaky']), publish(['leaky'])]
+    ledger.crashed()
+    const copy = deliver(twice, { queue: 'leaky' })
+    deliverFrom('spilt', twice)
+    expectFaults('twice')
+    audit([copy], 'leaky')
+    expectFaults('twice', 'lost')
+    expect(ledger.faults[1]).toContain(lost.id)
+  })
+
+  it('lets a message go where it leads by itself, and elsewhere only when it was rejected', () => {
+    const [leaked, stolen, rejected] = [publish(['leaky']), publish(), publish()]
+    deliverFrom('spilt', leaked)
+    ledger.rejecting(deliver(rejected)!, 'dead')
+    deliverFrom('dead', rejected)
+    expectFaults()
+    deliverFrom('dead', stolen)
+    expectFaults('misplaced')
+  })
+
+  it('lets a rejected message come back after a crash, unless it was proven to have gone', () => {
+    const [unproven, proven] = [publish(), publish()]
+    for (const message of [unproven, proven]) ledger.rejecting(deliver(message)!, 'dead')
+    const [copy] = proven.copies
+    copy!.settled(copy!.moves)
+    ledger.crashed()
+    deliver(unproven)
+    expectFaults()
+    deliver(proven)
+    expectFaults('misplaced')
+  })
+})
+
+describe('beside that', () => {
+  it('notices a message that was refused or rolled back', () => {
+    const refused = publish(['q'], false)
+    ledger.withdrawn(refused)
+    deliver(refused)
+    expectFaults('returned')
+  })
+
+  it('notices a message that comes before its time', () => {
+    const facts = { publisher, bodyBytes: 5, crc: 77, bodyCrc: 7, exchange: 'x', routingKey: 'k', lane: 0 }
+    deliver(ledger.published({ ...facts, notBefore: Date.now() + 1e6 }, ['q']))
+    expectFaults('early')
+  })
+
+  it('notices half a transaction: a message of it is there, and what it acknowledged too', () => {
+    const taken = publish()
+    const facts = {
+      publisher,
+      bodyBytes: 5,
+      crc: 77,
+      bodyCrc: 7,
+      exchange: 'x',
+      routingKey: 'k',
+      lane: 0,
+      notBefore: 0,
+    }
+    const fate = { survived: undefined }
+    const given = ledger.published(facts, ['r'], fate)
+    ledger.acknowledging(deliver(taken)!, fate)
+    ledger.crashed()
+    deliver(given, { queue: 'r' })
+    expectFaults()
+    deliver(taken)
+    expectFaults('torn')
   })
 })

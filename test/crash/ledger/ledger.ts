@@ -8,6 +8,8 @@ import type { LedgerFile } from './ledger-file.ts'
 export const FAULTS = {
   lost: 'confirmed, not acknowledged, and not there any more',
   corrupt: 'not the bytes that were published',
+  misplaced: 'in a queue that it cannot have come to from where it was, or has left for certain',
+  early: 'delivered before its time',
   misrouted: 'in a queue that it was not published to, or returned',
   returned: 'delivered although it was acknowledged for certain, or never published',
   twice: 'delivered while it was out with another consumer',
@@ -22,6 +24,15 @@ export type Fault = keyof typeof FAULTS
 /** Faults that are kept in words; of the others only the number is. */
 const WORDS_MAX = 40
 
+/** So many messages are kept to be sent again. */
+const REMEMBERED_MAX = 500
+
+/** What comes true as a whole or not at all: one publish, or all publishes and acknowledgements of a transaction. */
+export interface Fate {
+  /** Whether it outlived the broker; undefined until that was seen. Only for what was not confirmed. */
+  survived: boolean | undefined
+}
+
 /** One publish, and what became of it. */
 export interface Publish {
   readonly id: string
@@ -34,13 +45,27 @@ export interface Publish {
   /** The life of the broker in which it was published. */
   readonly life: number
   readonly copies: readonly Copy[]
+  /** Over the body alone: the broker may have to write into the properties. */
+  readonly bodyCrc: number
+  /** Messages of a publisher keep their order within one lane: a priority, or a delay. */
+  readonly lane: number
+  /** The time before which it must not come; 0 for none. */
+  readonly notBefore: number
+  readonly fate: Fate
   confirmed: boolean
-  /** Of an unconfirmed one, whether it outlived the broker; undefined until that was seen. */
-  survived: boolean | undefined
 }
 
 /** A publish, to be noted. */
-export type PublishFacts = Pick<Publish, 'publisher' | 'bodyBytes' | 'crc' | 'exchange' | 'routingKey'>
+export type PublishFacts = Pick<
+  Publish,
+  'publisher' | 'bodyBytes' | 'crc' | 'bodyCrc' | 'exchange' | 'routingKey' | 'lane' | 'notBefore'
+>
+
+/** A message with all its bytes, to be sent again. */
+export interface Sent {
+  readonly properties: Buffer
+  readonly body: Buffer
+}
 
 /** Somebody to whom messages are delivered. */
 export interface Holder {
@@ -61,10 +86,38 @@ export class Copy {
   deliveredLife = -1
   /** Whether it is proven that the broker has on disk that it was delivered. */
   deliveryProven = false
+  /** What its acknowledgement was a part of, when that was a transaction. */
+  ackFate: Fate | null = null
+  /** The queues of its family that it may be in, and those where it may be again after a crash. */
+  places: readonly string[]
+  before: readonly string[] = []
+  /** Grows when it goes from one queue to another: what is proven later of an earlier stay says nothing of this one. */
+  moves = 0
 
   constructor(publish: Publish, queue: QueueLedger) {
     this.publish = publish
     this.queue = queue
+    this.places = [queue.name]
+  }
+
+  /** It is in this queue now. */
+  moveTo(place: string): void {
+    if (this.places.length === 1 && this.places[0] === place) return
+    this.before = [...new Set([...this.before, ...this.places])]
+    this.places = [place]
+    this.moves++
+    this.deliveryProven = false
+    this.deliveredLife = -1
+  }
+
+  /** It is proven that a move is on disk. */
+  settled(moves: number): void {
+    if (this.moves === moves) this.before = []
+  }
+
+  /** What was not proven may not have happened. */
+  crashed(): void {
+    if (this.before.length > 0) this.places = [...new Set([...this.before, ...this.places])]
   }
 
   /** Whether it must be there. */
@@ -85,13 +138,21 @@ export class Copy {
   }
 }
 
-/** What is known of one queue. */
+/** What is known of one queue, or of one with those that its messages go to when it gives them up. */
 export class QueueLedger {
   readonly name: string
+  readonly family: Family
   readonly copies = new Map<string, Copy>()
 
-  constructor(name: string) {
+  constructor(name: string, family: Family = { queues: [name] }) {
     this.name = name
+    this.family = family
+  }
+
+  /** Whether a message may have come to this queue of the family. */
+  reaches(copy: Copy, place: string): boolean {
+    if (copy.places.includes(place)) return true
+    return this.family.leaks === true && this.family.queues.indexOf(place) > 0 && copy.places.includes(this.name)
   }
 
   get bodyBytes(): number {
@@ -101,14 +162,27 @@ export class QueueLedger {
   }
 }
 
+/**
+ * Queues between which messages move: each is in exactly one of them. What the first gives up goes to the second, by the
+ * default exchange.
+ */
+export interface Family {
+  readonly queues: readonly string[]
+  /** Whether the first gives messages up by itself, as they expire or as there are too many. */
+  readonly leaks?: boolean
+  /** Whether the broker writes into the properties of messages. */
+  readonly rewrites?: boolean
+}
+
 /** Remembers, for one reader of a queue, how far each publisher had come. */
 export class OrderCheck {
   readonly #last = new Map<number, number>()
 
-  /** Whether the message comes behind those before. */
-  follows({ publisher, sequence }: Publish): boolean {
-    const last = this.#last.get(publisher)
-    this.#last.set(publisher, Math.max(last ?? -1, sequence))
+  /** Whether the message comes behind those before of the same publisher and lane. */
+  follows({ publisher, sequence, lane }: Publish): boolean {
+    const key = publisher * 2 ** 20 + lane
+    const last = this.#last.get(key)
+    this.#last.set(key, Math.max(last ?? -1, sequence))
     return last === undefined || sequence > last
   }
 }
@@ -122,6 +196,14 @@ export class Tally {
   redelivered = 0
   /** Acknowledgements that were proven. */
   acknowledged = 0
+  /** Messages that went to another queue for they were rejected. */
+  rejected = 0
+  /** Publishes that were refused, or rolled back. */
+  withdrawn = 0
+  /** Duplicates of confirmed messages that were sent. */
+  repeated = 0
+  /** Transactions that were committed for certain. */
+  committed = 0
   /** Unconfirmed publishes, by queue: there after the crash, and not. */
   unconfirmedThere = 0
   unconfirmedGone = 0
@@ -133,6 +215,8 @@ export class Tally {
   readonly faults: Record<Fault, number> = {
     lost: 0,
     corrupt: 0,
+    misplaced: 0,
+    early: 0,
     misrouted: 0,
     returned: 0,
     twice: 0,
@@ -152,6 +236,8 @@ export class Ledger {
   readonly faults: string[] = []
   /** Which life of the broker this is: grows with each start. */
   life = 0
+  /** Some that were confirmed, for whoever sends them again: duplicates, of which nothing must be seen. */
+  readonly remembered: Sent[] = []
   readonly #file: LedgerFile | null
   #publishers = 0
   readonly #sequences: number[] = []
@@ -178,10 +264,19 @@ export class Ledger {
     return `${publisher}.${this.#sequences[publisher]!}`
   }
 
+  /** The ledger of a queue; for one that others lead to, the ledger of the first of its family. */
   queue(name: string): QueueLedger {
     let queue = this.queues.get(name)
     if (queue === undefined) this.queues.set(name, (queue = new QueueLedger(name)))
     return queue
+  }
+
+  /** Says that messages move between queues. */
+  join(family: Family): void {
+    const [first] = family.queues
+    if (this.queues.has(first!)) return
+    const ledger = new QueueLedger(first!, family)
+    for (const name of family.queues) this.queues.set(name, ledger)
   }
 
   fault(fault: Fault, words: string): void {
@@ -190,20 +285,16 @@ export class Ledger {
   }
 
   /** A publish is being sent. */
-  published(facts: PublishFacts, queues: readonly string[]): Publish {
+  published(facts: PublishFacts, queues: readonly string[], fate: Fate = { survived: undefined }): Publish {
     const copies: Copy[] = []
     const publish: Publish = {
-      publisher: facts.publisher,
-      bodyBytes: facts.bodyBytes,
-      crc: facts.crc,
-      exchange: facts.exchange,
-      routingKey: facts.routingKey,
+      ...facts,
       id: this.nextId(facts.publisher),
       sequence: this.#sequences[facts.publisher]!++,
       life: this.life,
       copies,
       confirmed: false,
-      survived: undefined,
+      fate,
     }
     for (const name of queues) {
       const queue = this.queue(name)
@@ -222,11 +313,30 @@ export class Ledger {
     this.#file?.confirmed(publish)
   }
 
+  /** Keeps a message that was confirmed, in the place of an older one once there are many. */
+  remember(sent: Sent): void {
+    if (this.remembered.length === REMEMBERED_MAX) this.remembered.shift()
+    this.remembered.push(sent)
+  }
+
+  /** The broker did not take it, or it never came to a commit: it must not be seen. */
+  withdrawn({ id, copies }: Publish): void {
+    for (const { queue } of copies) queue.copies.delete(id)
+    this.tally.withdrawn++
+  }
+
   /**
-   * A message arrived. Returns its copy, which is out with the holder from now on; null when there is no such message.
+   * A message arrived from a queue, `place`. Returns its copy, which is out with the holder from now on; null when there is no such message.
    * With `order` every message has to come behind those before; without, only those that were never delivered do.
    */
-  delivered(queue: QueueLedger, delivery: Delivery, holder: Holder, order: OrderCheck, strict = false): Copy | null {
+  delivered(
+    queue: QueueLedger,
+    delivery: Delivery,
+    holder: Holder,
+    order: OrderCheck,
+    strict = false,
+    place = queue.name,
+  ): Copy | null {
     const { messageId, redelivered } = delivery
     this.tally.delivered++
     if (redelivered) this.tally.redelivered++
@@ -235,9 +345,12 @@ export class Ledger {
       this.fault('returned', `${messageId} in ${queue.name}, ${delivery.bodyBytes} bytes, redelivered: ${redelivered}`)
       return null
     }
-    this.#compare(copy, delivery)
+    this.#place(copy, place)
+    this.#compare(copy, delivery, place)
     if (!this.#stopping) this.#judge(copy, redelivered, holder)
-    if ((strict || !redelivered) && !order.follows(copy.publish)) this.fault('order', String(copy))
+    // What has moved, or may have, stands where it came to.
+    const ordered = copy.moves === 0 && (strict || !redelivered)
+    if (ordered && !order.follows(copy.publish)) this.fault('order', String(copy))
     if (copy.publish.life < this.life) this.#outlived(copy)
     copy.ack = 'none'
     copy.holder = holder
@@ -246,8 +359,9 @@ export class Ledger {
   }
 
   /** An acknowledgement is being sent. */
-  acknowledging(copy: Copy): void {
+  acknowledging(copy: Copy, fate: Fate | null = null): void {
     copy.ack = 'sent'
+    copy.ackFate = fate
     copy.holder = null
   }
 
@@ -256,6 +370,13 @@ export class Ledger {
     copy.queue.copies.delete(copy.publish.id)
     this.tally.acknowledged++
     this.#file?.acknowledged(copy)
+  }
+
+  /** A message is being rejected: it goes to this queue. */
+  rejecting(copy: Copy, place: string): void {
+    copy.moveTo(place)
+    copy.holder = null
+    this.tally.rejected++
   }
 
   /** The connection over which the acknowledgement went has ended, and it is not proven. */
@@ -283,6 +404,7 @@ export class Ledger {
     for (const { copies } of this.queues.values()) {
       for (const copy of copies.values()) {
         copy.holder = null
+        copy.crashed()
         this.unproven(copy)
       }
     }
@@ -295,10 +417,12 @@ export class Ledger {
       if (found.has(copy)) continue
       queue.copies.delete(copy.publish.id)
       if (copy.certain) this.fault('lost', String(copy))
-      else if (copy.ack !== 'none') this.tally.uncertainGone++
-      else {
+      else if (copy.ack !== 'none') {
+        this.tally.uncertainGone++
+        if (copy.publish.confirmed || copy.survived) this.#decided(copy, copy.ackFate, true)
+      } else {
         this.tally.unconfirmedGone++
-        this.#decided(copy, false)
+        this.#decided(copy, copy.publish.fate, false)
       }
     }
   }
@@ -311,29 +435,45 @@ export class Ledger {
     if (!redelivered && (copy.deliveryProven || copy.deliveredLife === this.life)) this.fault('flag', String(copy))
   }
 
-  #compare(copy: Copy, { bodyBytes, crc, exchange, routingKey }: Delivery): void {
-    const { publish } = copy
-    if (publish.bodyBytes !== bodyBytes || publish.crc !== crc) {
+  #compare(copy: Copy, { bodyBytes, crc, bodyCrc, exchange, routingKey }: Delivery, place: string): void {
+    const { publish, queue } = copy
+    const whole = queue.family.rewrites === true ? publish.bodyCrc === bodyCrc : publish.crc === crc
+    if (publish.bodyBytes !== bodyBytes || !whole) {
       this.fault('corrupt', `${String(copy)}: ${bodyBytes} bytes came, checksum ${crc} for ${publish.crc}`)
     }
-    if (publish.exchange !== exchange || publish.routingKey !== routingKey) {
+    const expected = place === queue.name ? publish : { exchange: '', routingKey: place }
+    if (expected.exchange !== exchange || expected.routingKey !== routingKey) {
       this.fault('misrouted', `${String(copy)}: came with ${exchange || "''"}, ${routingKey}`)
     }
   }
 
   /** A message of an earlier life came: it was on disk, whether it was confirmed or not, and so was no ack of it. */
   #outlived(copy: Copy): void {
-    if (copy.ack === 'uncertain') this.tally.uncertainBack++
+    if (copy.ack === 'uncertain') {
+      this.tally.uncertainBack++
+      this.#decided(copy, copy.ackFate, false)
+      copy.ackFate = null
+    }
     if (copy.survived || copy.publish.confirmed) return
     this.tally.unconfirmedThere++
     copy.survived = true
-    this.#decided(copy, true)
+    this.#decided(copy, copy.publish.fate, true)
   }
 
-  /** One batch takes a publish to all its queues: it is in all of them or in none. */
-  #decided(copy: Copy, survived: boolean): void {
-    const { publish } = copy
-    publish.survived ??= survived
-    if (publish.survived !== survived) this.fault('torn', `${String(copy)}: ${survived ? 'there' : 'gone'}`)
+  /** Whether the message may come from this queue; it is there from now on. */
+  #place(copy: Copy, place: string): void {
+    if (!this.#stopping && !copy.queue.reaches(copy, place)) {
+      this.fault('misplaced', `${String(copy)}: came from ${place}, was in ${copy.places.join(' or ')}`)
+    }
+    copy.moveTo(place)
+    const earlyMs = copy.publish.notBefore - Date.now()
+    if (earlyMs > 0) this.fault('early', `${String(copy)}: ${earlyMs} ms too early`)
+  }
+
+  /** One batch takes a publish to all its queues: it is in all of them or in none. So is a transaction. */
+  #decided(copy: Copy, fate: Fate | null, survived: boolean): void {
+    if (fate === null) return
+    fate.survived ??= survived
+    if (fate.survived !== survived) this.fault('torn', `${String(copy)}: ${survived ? 'true' : 'not true'}`)
   }
 }

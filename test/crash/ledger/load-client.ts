@@ -26,6 +26,7 @@ const Id = {
   basicDeliver: (60 << 16) | 60,
   basicGetOk: (60 << 16) | 71,
   basicAck: (60 << 16) | 80,
+  basicReject: (60 << 16) | 90,
   basicNack: (60 << 16) | 120,
 } as const
 
@@ -53,6 +54,8 @@ export interface Delivery {
   bodyBytes: number
   /** Over the properties as they were encoded, and the body. */
   crc: number
+  /** Over the body alone. */
+  bodyCrc: number
 }
 
 /** A method that waits for its answer. */
@@ -380,6 +383,16 @@ export class LoadChannel {
     this.client.sendTag(this.number, Id.basicAck, tag, multiple ? 1 : 0)
   }
 
+  /** Rejects a message, which is not to come back. */
+  reject(tag: number): void {
+    this.client.sendTag(this.number, Id.basicReject, tag, 0)
+  }
+
+  /** Rejects a message, which comes back and has failed. */
+  fail(tag: number): void {
+    this.client.sendTag(this.number, Id.basicReject, tag, 1)
+  }
+
   requeue(tag: number, multiple: boolean): void {
     this.client.sendTag(this.number, Id.basicNack, tag, multiple ? 3 : 2)
   }
@@ -465,6 +478,7 @@ export class LoadChannel {
     const content = this.#content
     if (content === null || this.#missing < payload.length) throw new Error('a body frame out of order')
     content.crc = crc32(payload, content.crc)
+    content.bodyCrc = crc32(payload, content.bodyCrc)
     this.#missing -= payload.length
     if (this.#missing === 0) this.#complete(content)
   }
@@ -517,6 +531,7 @@ function contentOf(id: number, payload: Buffer): Delivery {
     messageId: '',
     bodyBytes: 0,
     crc: 0,
+    bodyCrc: 0,
   }
 }
 

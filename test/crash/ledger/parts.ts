@@ -5,12 +5,16 @@ import {
   acknowledgeMultiple,
   acknowledgeShuffled,
   dropOut,
+  failSome,
+  rejectSome,
   requeueSome,
   type Habit,
 } from './habits.ts'
 import type { LoadChannel } from './load-client.ts'
 import type { Actor, Load, Part, Route } from './part.ts'
 import { Producer } from './producer.ts'
+import { Transferrer } from './transferrer.ts'
+import type { FieldsInput } from '../../support/codec.ts'
 import type { Random } from '../random.ts'
 
 const HABITS: readonly ((random: Random) => Habit)[] = [
@@ -92,8 +96,159 @@ const topic: Part = {
   },
 }
 
+/** A queue that gives messages up to another one, for a reason that each part has of its own. */
+interface Mortal {
+  readonly name: string
+  readonly arguments: FieldsInput
+  /** Whether it does so by itself. */
+  readonly leaks: boolean
+  /** How its consumers work. */
+  readonly habits: readonly ((random: Random) => Habit)[]
+}
+
+function mortal({ name, arguments: args, leaks, habits }: Mortal): Part {
+  const queues = [`${name}.q`, `${name}.dead`] as const
+  const [first, dead] = queues
+  return {
+    name,
+    queues: [first],
+    families: [{ queues, leaks, rewrites: true }],
+    async declare(channel) {
+      await declareQueues(channel, [dead])
+      const buried = { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': dead }
+      await channel.call('queue.declare', { queue: first, durable: true, arguments: { ...args, ...buried } })
+    },
+    actors(load) {
+      const routes = [{ exchange: '', routingKey: first, queues: [first] }]
+      return [...producers(load, routes, 1), ...consumers(load, [first], habits), ...consumers(load, [dead])]
+    },
+  }
+}
+
+/** What is rejected goes to another queue. */
+const rejected = mortal({ name: 'rejected', arguments: {}, leaks: false, habits: [rejectSome] })
+
+/** What expires does. */
+const expired = mortal({ name: 'expired', arguments: { 'x-message-ttl': 150 }, leaks: true, habits: HABITS })
+
+/** What is too much does. */
+const surplus = mortal({ name: 'surplus', arguments: { 'x-max-length': 200 }, leaks: true, habits: HABITS })
+
+/** What fails too often does. */
+const failed = mortal({
+  name: 'failed',
+  arguments: { 'x-delivery-limit': 3 },
+  leaks: true,
+  habits: [failSome, dropOut],
+})
+
+/** What is too much is refused. */
+const refused: Part = {
+  name: 'refused',
+  queues: ['refused.q'],
+  async declare(channel) {
+    const args = { 'x-max-length': 300, 'x-overflow': 'reject-publish' }
+    await channel.call('queue.declare', { queue: 'refused.q', durable: true, arguments: args })
+  },
+  actors(load) {
+    const route = { exchange: '', routingKey: 'refused.q', queues: this.queues, refusable: true }
+    return [...producers(load, [route], 1), ...consumers(load, this.queues)]
+  },
+}
+
+/** Messages that are sent again and again: acknowledged or not, they are taken once. */
+const deduplicated: Part = {
+  name: 'deduplicated',
+  queues: ['deduplicated.q'],
+  async declare(channel) {
+    const args = { 'x-message-deduplication': true, 'x-cache-size': 100_000 }
+    await channel.call('queue.declare', { queue: 'deduplicated.q', durable: true, arguments: args })
+  },
+  actors(load) {
+    const route = { exchange: '', routingKey: 'deduplicated.q', queues: this.queues, deduplicated: true }
+    return [...producers(load, [route], 1), ...consumers(load, this.queues)]
+  },
+}
+
+const PRIORITY_MAX = 4
+
+/** Messages that overtake others. */
+const priorities: Part = {
+  name: 'priorities',
+  queues: ['priorities.q'],
+  async declare(channel) {
+    const args = { 'x-max-priority': PRIORITY_MAX }
+    await channel.call('queue.declare', { queue: 'priorities.q', durable: true, arguments: args })
+  },
+  actors(load) {
+    const route = { exchange: '', routingKey: 'priorities.q', queues: this.queues, priorityMax: PRIORITY_MAX }
+    return [...producers(load, [route], 1), ...consumers(load, this.queues)]
+  },
+}
+
+const LATER: Route = { exchange: 'crash.later', routingKey: 'x', queues: ['later.q'], delays: [0, 50, 400] }
+
+/** Messages that wait for their time. */
+const later: Part = {
+  name: 'later',
+  queues: ['later.q'],
+  families: [{ queues: ['later.q'], rewrites: true }],
+  delayed: LATER,
+  async declare(channel) {
+    await declareQueues(channel, this.queues)
+    const args = { 'x-delayed-type': 'direct' }
+    await channel.call('exchange.declare', {
+      exchange: LATER.exchange,
+      type: 'x-delayed-message',
+      durable: true,
+      arguments: args,
+    })
+    await channel.call('queue.bind', { queue: 'later.q', exchange: LATER.exchange, 'routing-key': LATER.routingKey })
+  },
+  actors(load) {
+    return [...producers(load, [LATER], 1), ...consumers(load, this.queues)]
+  },
+}
+
+/** Messages that are taken from one queue and put into others, in transactions. */
+const transactions: Part = {
+  name: 'transactions',
+  queues: ['transactions.in', 'transactions.a', 'transactions.b'],
+  async declare(channel) {
+    await declareQueues(channel, this.queues)
+    await channel.call('exchange.declare', { exchange: 'crash.both', type: 'fanout', durable: true })
+    for (const queue of this.queues.slice(1)) await channel.call('queue.bind', { queue, exchange: 'crash.both' })
+  },
+  actors(load) {
+    const [from, ...to] = this.queues
+    const routes = to.map((queue): Route => ({ exchange: '', routingKey: queue, queues: [queue] }))
+    routes.push({ exchange: 'crash.both', routingKey: '', queues: to })
+    const source = { exchange: '', routingKey: from!, queues: [from!] }
+    return [
+      ...producers(load, [source], 1),
+      new Transferrer(load, from!, routes),
+      new Transferrer(load, from!, routes),
+      ...consumers(load, ['transactions.a']),
+    ]
+  },
+}
+
 /** All parts there are. */
-export const PARTS: readonly Part[] = [proof, direct, fanout, topic]
+export const PARTS: readonly Part[] = [
+  proof,
+  direct,
+  fanout,
+  topic,
+  rejected,
+  expired,
+  surplus,
+  failed,
+  refused,
+  deduplicated,
+  priorities,
+  later,
+  transactions,
+]
 
 async function declareQueues(channel: LoadChannel, queues: readonly string[]): Promise<void> {
   for (const queue of queues) await channel.call('queue.declare', { queue, durable: true })
@@ -108,9 +263,9 @@ function producers(load: Load, routes: readonly Route[], count: number): Actor[]
 }
 
 /** Up to two consumers for each of these queues, each with a habit of its own. */
-function consumers(load: Load, queues: readonly string[]): Actor[] {
+function consumers(load: Load, queues: readonly string[], habits = HABITS): Actor[] {
   return queues.flatMap((queue) => {
     const count = load.random.pick([0, 1, 1, 2, 2])
-    return Array.from({ length: count }, () => new Consumer(load, queue, load.random.pick(HABITS)(load.random.fork())))
+    return Array.from({ length: count }, () => new Consumer(load, queue, load.random.pick(habits)(load.random.fork())))
   })
 }

@@ -1,6 +1,7 @@
 // Publishes persistent messages with confirms, as fast as its window allows.
+import { crc32 } from 'node:zlib'
 import { Fifo } from '../../../src/lib/fifo.ts'
-import type { Ledger, Publish } from './ledger.ts'
+import type { Ledger, Publish, PublishFacts, Sent } from './ledger.ts'
 import { ConnectionLostError, messageCrc, methodFrame, type Delivery } from './load-client.ts'
 import type { LoadChannel, LoadClient } from './load-client.ts'
 import type { Actor, Load, Route } from './part.ts'
@@ -13,6 +14,8 @@ const PUBLISHES_A_TURN = 32
 const DELIVERY_MODE = 0x1000
 const MESSAGE_ID = 0x0080
 const HEADERS = 0x2000
+const PRIORITY = 0x0800
+const NO_BYTES = Buffer.alloc(0)
 
 /** What bodies are cut from: a body is some piece of it, so one in the place of another is noticed. */
 const noise = noiseBytes(BODY_BYTES_MAX * 4)
@@ -25,7 +28,7 @@ export class LedgerPublisher {
   readonly #channel: LoadChannel
   readonly #number: number
   /** The publishes that were not confirmed, from tag `#firstTag` on. */
-  readonly #outstanding = new Fifo<Publish>()
+  readonly #outstanding = new Fifo<Outstanding>()
   #firstTag = 1
   readonly #frames = new Map<Route, Buffer>()
 
@@ -40,7 +43,7 @@ export class LedgerPublisher {
     let publisher: LedgerPublisher | null = null
     const channel = await client.openChannel(number, {
       confirmed: (tag, multiple) => publisher!.#confirmed(tag, multiple),
-      refused: (tag) => ledger.fault('broker', `publish ${tag} of channel ${number} was answered with nack`),
+      refused: (tag, multiple) => publisher!.#refused(tag, multiple),
       returned: (delivery) => returned(ledger, delivery),
     })
     publisher = new LedgerPublisher(ledger, channel)
@@ -52,20 +55,41 @@ export class LedgerPublisher {
     return this.#outstanding.length
   }
 
-  /** Publishes a message with this body. `headers` is an encoded table. */
-  publish(route: Route, body: Buffer, headers: Buffer | null = null): void {
-    const { exchange, routingKey } = route
-    const properties = encodeProperties(this.#ledger.nextId(this.#number), headers)
-    const crc = messageCrc(properties, body)
-    const facts = { publisher: this.#number, bodyBytes: body.length, crc, exchange, routingKey }
-    this.#outstanding.push(this.#ledger.published(facts, route.queues))
+  /** Publishes a message with this body, and says which id it has. */
+  publish(route: Route, body: Buffer, traits: Traits = {}): string {
+    const { properties, facts } = compose(this.#ledger, this.#number, route, body, traits)
+    const publish = this.#ledger.published(facts, route.queues)
+    const sent = route.deduplicated === true ? { properties, body } : null
+    this.#outstanding.push({ publish, refusable: route.refusable === true, sent })
     this.#channel.publish(this.#frame(route), properties, body)
+    return publish.id
+  }
+
+  /** Publishes a message that was confirmed before once more: it is confirmed again, and nothing comes of it. */
+  repeat(route: Route, { properties, body }: Sent): void {
+    this.#outstanding.push({ publish: null, refusable: false, sent: null })
+    this.#channel.publish(this.#frame(route), properties, body)
+    this.#ledger.tally.repeated++
+  }
+
+  /** Resolves when everything is confirmed. */
+  confirmedAll(): Promise<void> {
+    return new Promise((resolve) => {
+      this.onConfirm = () => {
+        if (this.outstanding === 0) resolve()
+      }
+      this.onConfirm()
+    })
   }
 
   #frame(route: Route): Buffer {
     let frame = this.#frames.get(route)
     if (frame === undefined) {
-      const fields = { exchange: route.exchange, 'routing-key': route.routingKey, mandatory: true }
+      const fields = {
+        exchange: route.exchange,
+        'routing-key': route.routingKey,
+        mandatory: route.delays === undefined,
+      }
       frame = methodFrame(this.#channel.number, 'basic.publish', fields)
       this.#frames.set(route, frame)
     }
@@ -80,9 +104,35 @@ export class LedgerPublisher {
       return
     }
     if (!multiple && tag !== this.#firstTag) ledger.fault('broker', `a confirm of ${tag} before ${this.#firstTag}`)
-    for (; this.#firstTag <= tag; this.#firstTag++) ledger.confirmed(this.#outstanding.shift()!)
+    for (; this.#firstTag <= tag; this.#firstTag++) {
+      const { publish, sent } = this.#outstanding.shift()!
+      if (publish !== null) ledger.confirmed(publish)
+      if (sent !== null) ledger.remember(sent)
+    }
     this.onConfirm()
   }
+
+  #refused(tag: number, multiple: boolean): void {
+    const ledger = this.#ledger
+    const refused = this.#outstanding.peek()
+    if (tag !== this.#firstTag || multiple || refused?.refusable !== true || refused.publish === null) {
+      ledger.fault('broker', `publish ${tag} was answered with nack, outstanding from ${this.#firstTag}`)
+      return
+    }
+    this.#outstanding.shift()
+    this.#firstTag++
+    ledger.withdrawn(refused.publish)
+    this.onConfirm()
+  }
+}
+
+/** A publish that was not answered. */
+interface Outstanding {
+  /** Null for one that repeats another. */
+  readonly publish: Publish | null
+  readonly refusable: boolean
+  /** Its bytes, if it may be repeated. */
+  readonly sent: Sent | null
 }
 
 /** A producer with a window, sizes and a frame size that are drawn by lot. */
@@ -139,7 +189,13 @@ export class Producer implements Actor {
     let budget = PUBLISHES_A_TURN
     while (publisher.outstanding < this.#window && !client.lost && !client.full && budget-- > 0) {
       const body = randomBody(this.#random, this.#scale)
-      publisher.publish(this.#random.pick(this.#routes), body, this.#random.chance(0.1) ? HEADERS_TABLE : null)
+      const route = this.#random.pick(this.#routes)
+      const { remembered } = this.#load.ledger
+      if (route.deduplicated === true && remembered.length > 0 && this.#random.chance(0.3)) {
+        publisher.repeat(route, this.#random.pick(remembered))
+        continue
+      }
+      publisher.publish(route, body, traitsFor(route, this.#random))
     }
     if (publisher.outstanding < this.#window && !client.lost) this.#goOn()
   }
@@ -162,19 +218,72 @@ function returned(ledger: Ledger, { messageId, exchange, routingKey }: Delivery)
   ledger.fault('misrouted', `${messageId} was returned; exchange ${exchange || "''"}, key ${routingKey}`)
 }
 
+/** What a message has beside its id and its body. */
+export interface Traits {
+  readonly headers?: boolean
+  readonly priority?: number
+  readonly delayMs?: number
+  /** Whether it has its id in the header by which duplicates are known. */
+  readonly unique?: boolean
+}
+
+/** Draws what a message of this route has. */
+function traitsFor({ priorityMax, delays, deduplicated }: Route, random: Random): Traits {
+  if (deduplicated === true) return { unique: true }
+  if (priorityMax !== undefined) return { priority: random.int(0, priorityMax) }
+  if (delays !== undefined) return { delayMs: random.pick(delays) }
+  return { headers: random.chance(0.1) }
+}
+
+/** The next publish of a publisher: its properties as they are encoded, and what the ledger is to know of it. */
+export function compose(
+  ledger: Ledger,
+  publisher: number,
+  { exchange, routingKey }: Route,
+  body: Buffer,
+  { headers = false, priority = 0, delayMs = 0, unique = false }: Traits,
+): { properties: Buffer; facts: PublishFacts } {
+  const id = ledger.nextId(publisher)
+  let table: Buffer | null = headers ? HEADERS_TABLE : null
+  if (unique) table = uniqueTable(id)
+  if (delayMs > 0) table = delayTable(delayMs)
+  const properties = encodeProperties(id, table, priority)
+  const crc = messageCrc(properties, body)
+  const notBefore = delayMs > 0 ? Date.now() + delayMs : 0
+  const lane = priority + delayMs
+  const bodyCrc = crc32(body)
+  return {
+    properties,
+    facts: { publisher, bodyBytes: body.length, crc, bodyCrc, exchange, routingKey, lane, notBefore },
+  }
+}
+
 /** An encoded table of two headers. */
 const HEADERS_TABLE = Buffer.from('\x00\x00\x00\x18\x04rankI\x00\x00\x00\x07\x05shapeS\x00\x00\x00\x03hex', 'latin1')
 
+/** An encoded table with the header of a delay. */
+function delayTable(delayMs: number): Buffer {
+  const table = Buffer.from('\x00\x00\x00\x0d\x07x-delayI\x00\x00\x00\x00', 'latin1')
+  table.writeUInt32BE(delayMs, table.length - 4)
+  return table
+}
+
+/** An encoded table with the header by which duplicates are known. */
+function uniqueTable(id: string): Buffer {
+  const table = Buffer.from(`\0\0\0\0\x18x-deduplication-headerS\0\0\0\0${id}`, 'latin1')
+  table[4] = 'x-deduplication-header'.length
+  table.writeUInt32BE(table.length - 4, 0)
+  table.writeUInt32BE(id.length, table.length - id.length - 4)
+  return table
+}
+
 /** The properties of a persistent message as they are encoded. */
-function encodeProperties(id: string, headers: Buffer | null): Buffer {
-  const headersBytes = headers?.length ?? 0
-  const properties = Buffer.allocUnsafe(2 + headersBytes + 2 + id.length)
-  properties.writeUInt16BE(DELIVERY_MODE | MESSAGE_ID | (headers === null ? 0 : HEADERS), 0)
-  headers?.copy(properties, 2)
-  properties[2 + headersBytes] = 2
-  properties[3 + headersBytes] = id.length
-  properties.write(id, 4 + headersBytes, 'latin1')
-  return properties
+function encodeProperties(id: string, headers: Buffer | null, priority: number): Buffer {
+  const flags = DELIVERY_MODE | MESSAGE_ID | (headers === null ? 0 : HEADERS) | (priority === 0 ? 0 : PRIORITY)
+  const start = Buffer.allocUnsafe(2)
+  start.writeUInt16BE(flags)
+  const modes = priority === 0 ? [2, id.length] : [2, priority, id.length]
+  return Buffer.concat([start, headers ?? NO_BYTES, Buffer.from(modes), Buffer.from(id, 'latin1')])
 }
 
 function noiseBytes(length: number): Buffer {

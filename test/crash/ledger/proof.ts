@@ -3,6 +3,13 @@ import type { Copy } from './ledger.ts'
 import type { Load } from './part.ts'
 import { randomBody, type LedgerPublisher } from './producer.ts'
 
+/** Where a message was. */
+interface Note {
+  readonly copy: Copy
+  readonly moves: number
+  readonly delivered: boolean
+}
+
 /**
  * One batch of the store spans all queues, and batches do not overtake one another. So when a publish that was sent
  * behind an acknowledgement, on the same connection, is confirmed, the acknowledgement is on disk; and when it was sent
@@ -13,10 +20,10 @@ export class Proof {
   readonly #load: Pick<Load, 'ledger' | 'proof' | 'random'>
   readonly #publisher: LedgerPublisher
   #acknowledged: Copy[] = []
-  #delivered: Copy[] = []
+  #noted: Note[] = []
   /** What the publish that is on its way stands for. */
   #acknowledgedBefore: Copy[] = []
-  #deliveredBefore: Copy[] = []
+  #notedBefore: Note[] = []
   readonly #waiters: (() => void)[] = []
 
   constructor(load: Pick<Load, 'ledger' | 'proof' | 'random'>, publisher: LedgerPublisher) {
@@ -30,16 +37,21 @@ export class Proof {
   }
 
   delivered(copy: Copy): void {
-    this.#delivered.push(copy)
+    this.#noted.push({ copy, moves: copy.moves, delivered: true })
+  }
+
+  /** It was rejected, and has gone to another queue. */
+  moved(copy: Copy): void {
+    this.#noted.push({ copy, moves: copy.moves, delivered: false })
   }
 
   /** Has everything up to here proven, now or when the proof that is on its way has come. */
   ask(): void {
     if (this.#publisher.outstanding > 0) return
     this.#acknowledgedBefore = this.#acknowledged
-    this.#deliveredBefore = this.#delivered
+    this.#notedBefore = this.#noted
     this.#acknowledged = []
-    this.#delivered = []
+    this.#noted = []
     this.#publisher.publish(this.#load.proof, randomBody(this.#load.random).subarray(0, 64))
   }
 
@@ -60,10 +72,14 @@ export class Proof {
 
   #proven(): void {
     for (const copy of this.#acknowledgedBefore) this.#load.ledger.acknowledged(copy)
-    for (const copy of this.#deliveredBefore) copy.deliveryProven = true
+    for (const { copy, moves, delivered } of this.#notedBefore) {
+      if (copy.moves !== moves) continue
+      copy.settled(moves)
+      if (delivered) copy.deliveryProven = true
+    }
     this.#acknowledgedBefore = []
-    this.#deliveredBefore = []
-    if (this.#acknowledged.length > 0 || this.#delivered.length > 0) this.ask()
+    this.#notedBefore = []
+    if (this.#acknowledged.length > 0 || this.#noted.length > 0) this.ask()
     else for (const waiter of this.#waiters.splice(0)) waiter()
   }
 }

@@ -1,6 +1,8 @@
 // What may happen to a world, as commands that fast-check puts together, runs, and takes apart when they fail.
 import fc from 'fast-check'
-import { QUEUES, type QueueName, type Target, type World } from './world.ts'
+import { QUEUES, type QueueName } from './broker-model.ts'
+import type { Traits } from './messages.ts'
+import type { Settlement, Target, World } from './world.ts'
 
 /** The world holds its model itself. */
 export type Command = fc.AsyncCommand<object, World>
@@ -32,6 +34,21 @@ const queue = fc.constantFrom<QueueName>('a', 'a', 'a', 'b', 'c')
 const target = fc.constantFrom<Target>(...QUEUES, 'a', 'a', 'a', 'a', 'c', 'c', 'all', 'all')
 const pick = fc.nat(1000)
 
+/** What most messages do not ask for. */
+const asked = fc.oneof(
+  { weight: 6, arbitrary: fc.constant({}) },
+  { weight: 1, arbitrary: fc.record({ priority: fc.integer({ min: 1, max: 4 }) }) },
+  { weight: 1, arbitrary: fc.record({ expirationMs: fc.constantFrom(0, 300, 2000) }) },
+  { weight: 1, arbitrary: fc.record({ delayMs: fc.constantFrom(1, 400, 400, 5000) }) },
+)
+const PLAIN = { priority: 0, expirationMs: -1, delayMs: 0 }
+
+function wordsOf(traits: Partial<Traits>): string {
+  return Object.entries(traits)
+    .map(([trait, value]) => `, ${trait} ${String(value)}`)
+    .join('')
+}
+
 const publish = fc
   .record({
     target,
@@ -39,10 +56,14 @@ const publish = fc
     kinds: fc.oneof(fc.constantFrom('p', 't'), fc.constantFrom('pt', 'ppt', 'ttp')),
     count: fc.oneof(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 20 })),
     bytes: fc.integer({ min: 4, max: 60 }),
+    asked,
   })
-  .map(({ target: to, kinds, count, bytes }) => {
-    return new Step(`publish ${count} × ${bytes} bytes (${kinds}) to ${to}`, (world) => {
-      for (let i = 0; i < count; i++) world.publish(to, bytes - (i % 4), kinds[i % kinds.length] === 'p')
+  .map(({ target: to, kinds, count, bytes, asked: traits }) => {
+    return new Step(`publish ${count} × ${bytes} bytes (${kinds}${wordsOf(traits)}) to ${to}`, (world) => {
+      for (let i = 0; i < count; i++) {
+        const persistent = kinds[i % kinds.length] === 'p'
+        world.publish(to, { ...PLAIN, ...traits, bytes: bytes - (i % 4), persistent })
+      }
     })
   })
 
@@ -64,14 +85,33 @@ const consume = fc
 
 const cancel = pick.map((which) => new Step(`cancel ${which}`, (world) => world.cancel(which)))
 
+const settlement = fc.constantFrom<Settlement>('acknowledge', 'acknowledge', 'reject', 'requeue', 'requeue', 'fail')
 const settle = fc
   .record({
-    how: fc.constantFrom('acknowledge', 'acknowledge', 'reject', 'requeue', 'requeue'),
+    how: settlement,
     which: pick,
     multiple: fc.boolean(),
   })
   .map(({ how, which, multiple }) => {
     return new Step(`${how} ${which}${multiple ? ', multiple' : ''}`, (world) => world.settle(how, which, multiple))
+  })
+
+const transact = fc
+  .record({
+    publishes: fc.array(fc.tuple(target, fc.boolean(), asked), { minLength: 1, maxLength: 4 }),
+    how: settlement,
+    picks: fc.array(pick, { maxLength: 4 }),
+    commit: fc.nat(5).map((one) => one > 0),
+  })
+  .map(({ publishes, how, picks, commit: whole }) => {
+    const what = publishes.map(([to, persistent, traits]) => `${persistent ? 'p' : 't'}${wordsOf(traits)} to ${to}`)
+    const words = `transaction: publish ${what.join('; ')}; ${how} ${picks.join()}; ${whole ? 'commit' : 'roll back'}`
+    return new Step(words, (world) => {
+      const messages = publishes.map(([to, persistent, traits]): [Target, Traits] => {
+        return [to, { ...PLAIN, ...traits, bytes: 20, persistent }]
+      })
+      world.transact(messages, how, picks, whole)
+    })
   })
 
 const purge = queue.map((name) => new Step(`purge ${name}`, (world) => world.purge(name)))
@@ -101,7 +141,7 @@ const crash = fc
   .boolean()
   .map((written) => new Step(`crash${written ? ', batch written' : ''}`, (world) => world.crash(written)))
 
-/** All commands, the commonest first. What a queue learns to do later adds its own. */
+/** All commands, the commonest first. */
 const WEIGHTS: readonly { readonly weight: number; readonly arbitrary: fc.Arbitrary<Command> }[] = [
   { weight: 30, arbitrary: publish },
   { weight: 16, arbitrary: commit },
@@ -111,8 +151,9 @@ const WEIGHTS: readonly { readonly weight: number; readonly arbitrary: fc.Arbitr
   { weight: 18, arbitrary: settle },
   { weight: 18, arbitrary: get },
   { weight: 8, arbitrary: consume },
+  { weight: 4, arbitrary: transact },
   { weight: 6, arbitrary: cancel },
-  { weight: 3, arbitrary: wait },
+  { weight: 6, arbitrary: wait },
   { weight: 2, arbitrary: crash },
   { weight: 1, arbitrary: restart },
   { weight: 1, arbitrary: purge },

@@ -1,17 +1,37 @@
 // A queue as anybody would draw it: a list of what is ready, a list of what is out, and what of it the disk knows.
 import { strict as assert } from 'node:assert'
+import type { Death, Traits } from './messages.ts'
+import { deliveryLimitOf, type ModelRules } from './rules.ts'
 
 /** A moment: how many things had happened. What has not happened has `NEVER`. */
 export type Moment = number
 export const NEVER = Infinity
 
+/** How often a message was tried in vain. */
+interface Attempts {
+  readonly at: Moment
+  readonly failed: number
+  readonly acquired: number
+}
+
+const UNTRIED: Attempts = { at: -1, failed: 0, acquired: 0 }
+
 /** One message in one queue. */
 export class ModelEntry {
+  readonly queue: ModelQueue
   /** Which publish it came with; also what its body says. */
   readonly id: number
-  readonly bytes: number
+  readonly traits: Traits
+  /** How it got here, when it is a dead letter. */
+  readonly death: Death | null
   /** Whether it is to survive a restart: a persistent message in a durable queue. */
   readonly durable: boolean
+  /** Its place among those of its priority. */
+  readonly position: number
+  /** The clock's time at which it expires. */
+  readonly deadline: number
+  /** How long it may wait, in milliseconds. */
+  readonly waitMs: number
   readonly publishedAt: Moment
   deliveredAt: Moment = NEVER
   settledAt: Moment = NEVER
@@ -19,12 +39,30 @@ export class ModelEntry {
   untold = false
   /** What its next delivery must say; `maybe` after a crash, which may find the mark ahead. */
   redelivered: boolean | 'maybe' = false
+  /** How often it was tried in vain, each time; null when that was not known to the disk for sure. */
+  attempts: Attempts[] | null = []
+  /** What became of it when its queue gave it up. */
+  letter: ModelEntry | null = null
 
-  constructor(id: number, bytes: number, durable: boolean, publishedAt: Moment) {
-    this.id = id
-    this.bytes = bytes
-    this.durable = durable
-    this.publishedAt = publishedAt
+  constructor(
+    facts: Pick<
+      ModelEntry,
+      'queue' | 'id' | 'traits' | 'death' | 'durable' | 'position' | 'deadline' | 'waitMs' | 'publishedAt'
+    >,
+  ) {
+    this.queue = facts.queue
+    this.id = facts.id
+    this.traits = facts.traits
+    this.death = facts.death
+    this.durable = facts.durable
+    this.position = facts.position
+    this.deadline = facts.deadline
+    this.waitMs = facts.waitMs
+    this.publishedAt = facts.publishedAt
+  }
+
+  get tried(): Attempts | null {
+    return this.attempts === null ? null : (this.attempts.at(-1) ?? UNTRIED)
   }
 }
 
@@ -32,33 +70,74 @@ export class ModelEntry {
 export class ModelQueue {
   readonly name: string
   readonly durable: boolean
+  readonly rules: ModelRules
   readonly declaredAt: Moment
   deletedAt: Moment = NEVER
-  /** Everything that came, in the order in which it came: the order in which it is to leave. */
+  /** Everything that came, in the order in which it came. */
   readonly entries: ModelEntry[] = []
+  /** In the order in which they are to leave. */
   ready: ModelEntry[] = []
   readonly unacked = new Set<ModelEntry>()
+  /** What is out no more and must be given up at once, with the reason. */
+  readonly condemned = new Map<ModelEntry, string>()
   /** Whether the store was made to guess how large messages are: it has discarded some that it had not read. */
   #sizesGuessed = false
   /** Whether a restart has made these guesses the queue's: until it is empty. */
   #sizesDoubtful = false
+  #nextPosition = 0
 
-  constructor(name: string, durable: boolean, declaredAt: Moment) {
+  constructor(name: string, durable: boolean, rules: ModelRules, declaredAt: Moment) {
     this.name = name
     this.durable = durable
+    this.rules = rules
     this.declaredAt = declaredAt
   }
 
   /** The bodies of what is ready; null when nobody can tell without reading them. */
   get readyBytes(): number | null {
     if (this.ready.length === 0) this.#sizesDoubtful = false
-    return this.#sizesDoubtful ? null : this.ready.reduce((sum, { bytes }) => sum + bytes, 0)
+    return this.#sizesDoubtful ? null : this.#bytes
   }
 
-  publish(id: number, bytes: number, persistent: boolean, now: Moment): void {
-    const entry = new ModelEntry(id, bytes, persistent && this.durable, now)
+  /** Whether the queue may not take another message. */
+  get full(): boolean {
+    return this.rules.overflow !== 'drop-head' && this.ready.length >= this.rules.maxLength
+  }
+
+  /** Whether the next message has to go, for there are too many. */
+  get surplus(): boolean {
+    const { overflow, maxLength, maxLengthBytes } = this.rules
+    if (overflow !== 'drop-head') return false
+    return this.ready.length > maxLength || (this.#bytes > maxLengthBytes && !this.#sizesDoubtful)
+  }
+
+  publish(id: number, traits: Traits, death: Death | null, time: number, now: Moment): ModelEntry {
+    const expirationMs = death === null ? traits.expirationMs : -1
+    const waits = [this.rules.ttlMs, expirationMs].filter((ms) => ms >= 0)
+    const durable = (traits.persistent || this.rules.type === 'quorum') && this.durable
+    const waitMs = Math.min(...waits)
+    const deadline = time + waitMs
+    const position = this.#nextPosition++
+    const entry = new ModelEntry({
+      queue: this,
+      id,
+      traits,
+      death,
+      durable,
+      position,
+      deadline,
+      waitMs,
+      publishedAt: now,
+    })
     this.entries.push(entry)
-    this.ready.push(entry)
+    this.#makeReady(entry)
+    return entry
+  }
+
+  /** The queue has not taken a message after all. */
+  refuse(entry: ModelEntry): void {
+    this.ready = this.ready.filter((other) => other !== entry)
+    this.entries.splice(this.entries.indexOf(entry), 1)
   }
 
   /** Hands out what is next, and says how it must look. */
@@ -69,25 +148,56 @@ export class ModelQueue {
       entry.deliveredAt = now
       entry.untold = untold
     }
-    if (noAck) this.#settle(entry, now)
+    if (noAck) entry.settledAt = now
     else this.unacked.add(entry)
     return entry
   }
 
   acknowledge(entry: ModelEntry, now: Moment): void {
-    if (this.unacked.delete(entry) && this.deletedAt === NEVER) this.#settle(entry, now)
+    if (this.unacked.delete(entry) && this.deletedAt === NEVER) entry.settledAt = now
   }
 
-  requeue(entry: ModelEntry): void {
+  reject(entry: ModelEntry, now: Moment): void {
+    if (this.rules.deadLetters === null) this.acknowledge(entry, now)
+    else if (this.unacked.delete(entry) && this.deletedAt === NEVER) this.condemned.set(entry, 'rejected')
+  }
+
+  /** Takes a message back. `failed`: it was rejected or lost, and not given back. */
+  requeue(entry: ModelEntry, failed: boolean, now: Moment): void {
     if (!this.unacked.delete(entry) || this.deletedAt !== NEVER) return
     entry.redelivered = true
-    const index = this.ready.findIndex((other) => this.#rank(other) > this.#rank(entry))
-    this.ready.splice(index < 0 ? this.ready.length : index, 0, entry)
+    const limit = deliveryLimitOf(this.rules)
+    if (limit !== null) {
+      const before = entry.tried!
+      const tried = { at: now, failed: before.failed + (failed ? 1 : 0), acquired: before.acquired + 1 }
+      entry.attempts!.push(tried)
+      if (tried.failed > limit) {
+        this.condemned.set(entry, 'delivery_limit')
+        return
+      }
+    }
+    this.#makeReady(entry)
+  }
+
+  /** The queue has given a message up: makes sure that it had a reason to. */
+  giveUp(entry: ModelEntry, reason: string, time: number, now: Moment): void {
+    const about = `${entry.id} in ${this.name}, given up as ${reason}`
+    if (this.condemned.has(entry)) {
+      assert.equal(reason, this.condemned.get(entry), about)
+      this.condemned.delete(entry)
+    } else {
+      const index = this.ready.indexOf(entry)
+      assert(index >= 0, `${about}, is not ready`)
+      if (reason === 'expired') assert(entry.deadline <= time, `${about}, ${entry.deadline - time} ms too early`)
+      else this.#assertTooMany(reason, entry, index, about)
+      this.ready.splice(index, 1)
+    }
+    entry.settledAt = now
   }
 
   purge(now: Moment): number {
     const purged = this.ready
-    for (const entry of purged) this.#settle(entry, now)
+    for (const entry of purged) entry.settledAt = now
     this.ready = []
     this.#sizesGuessed = true
     return purged.length
@@ -102,28 +212,55 @@ export class ModelQueue {
   restart(known: Moment, clean: boolean): void {
     this.deletedAt = NEVER
     this.unacked.clear()
-    this.ready = this.entries.filter(({ durable, publishedAt, settledAt }) => {
+    this.condemned.clear()
+    const left = this.entries.filter(({ durable, publishedAt, settledAt }) => {
       return durable && publishedAt <= known && settledAt > known
     })
-    this.entries.splice(0, this.entries.length, ...this.ready)
-    for (const entry of this.ready) {
+    this.entries.splice(0, this.entries.length, ...left)
+    this.ready = left.toSorted(this.#order)
+    for (const entry of left) {
       // What came after that moment has not happened.
       entry.settledAt = NEVER
+      entry.letter = null
       // A delivery is known after a crash, however short before it was; only not if the disk could not be told.
       if (entry.deliveredAt !== NEVER && (!entry.untold || clean)) entry.redelivered = true
       else if (!clean) entry.redelivered = 'maybe'
       entry.deliveredAt = NEVER
       entry.untold = false
+      entry.attempts = attemptsKnown(entry, known)
     }
     this.#sizesDoubtful ||= this.#sizesGuessed
   }
 
-  /** Position in the queue. Priorities would come first. */
-  #rank(entry: ModelEntry): number {
-    return entry.id
+  get #bytes(): number {
+    return this.ready.reduce((sum, { traits }) => sum + traits.bytes, 0)
   }
 
-  #settle(entry: ModelEntry, now: Moment): void {
-    entry.settledAt = now
+  #assertTooMany(reason: string, entry: ModelEntry, index: number, about: string): void {
+    assert.equal(reason, 'maxlen', about)
+    const { overflow, maxLength, maxLengthBytes } = this.rules
+    assert.notEqual(overflow, 'reject-publish', about)
+    const tooLong = this.ready.length > maxLength || (this.readyBytes ?? Infinity) > maxLengthBytes
+    assert(tooLong, `${about} although it is not too long`)
+    if (overflow === 'drop-head') assert.equal(index, 0, `${about} before another`)
+    else assert.equal(entry, this.entries.at(-1), `${about} though it had been taken`)
   }
+
+  #makeReady(entry: ModelEntry): void {
+    const index = this.ready.findIndex((other) => this.#order(entry, other) < 0)
+    this.ready.splice(index < 0 ? this.ready.length : index, 0, entry)
+  }
+
+  /** The higher priority first, and of the same the first. */
+  readonly #order = (a: ModelEntry, b: ModelEntry): number => {
+    const max = this.rules.priorityMax
+    return Math.min(b.traits.priority, max) - Math.min(a.traits.priority, max) || a.position - b.position
+  }
+}
+
+/** What is known after a restart of how often a message was tried in vain: what was out has failed once at least. */
+function attemptsKnown({ attempts, redelivered }: ModelEntry, known: Moment): Attempts[] | null {
+  const written = (attempts ?? []).filter(({ at }) => at <= known)
+  if (written.length > 0 || redelivered === false) return written
+  return redelivered === true ? [{ at: known, failed: 1, acquired: 1 }] : null
 }

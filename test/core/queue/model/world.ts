@@ -1,44 +1,31 @@
 // A broker with its real store on a disk that forgets, and beside it the model of what must be true.
 import { strict as assert } from 'node:assert'
-import { amqpPropertyCodec } from '../../../../src/amqp/property-codec.ts'
-import { Broker } from '../../../../src/core/broker.ts'
-import type { Definition } from '../../../../src/core/definitions.ts'
+import { Transaction } from '../../../../src/amqp/transaction.ts'
+import type { Message } from '../../../../src/core/message.ts'
 import type { Publisher } from '../../../../src/core/ports.ts'
 import type { Entry } from '../../../../src/core/queue/entry.ts'
 import type { Queue } from '../../../../src/core/queue/queue.ts'
-import type { Session } from '../../../../src/core/session.ts'
 import { NO_ARGUMENTS } from '../../../../src/core/value.ts'
 import { ManualClock } from '../../../../src/lib/clock.ts'
-import { silentLogger } from '../../../../src/lib/log.ts'
-import { Turn } from '../../../../src/lib/turn.ts'
-import { LevelStore } from '../../../../src/store/level/level-store.ts'
 import { Kind } from '../../../../src/store/level/keys.ts'
 import { RETRY_MAX_MS } from '../../../../src/store/level/tuning.ts'
 import { Disk } from '../../../support/faulty-database.ts'
 import { turnsRun } from '../../../support/sockets.ts'
+import { BrokerModel, QUEUES, type QueueName } from './broker-model.ts'
 import { ModelConsumer } from './consumer.ts'
 import { HeldDatabase } from './held-database.ts'
-import { assertWhole, idOf, messageOf } from './messages.ts'
-import { ModelQueue, NEVER, type ModelEntry, type Moment } from './queue-model.ts'
+import { ALL_KEY, declareDelayed, declareQueue, DELAYED_EXCHANGE, openStore, startBroker, type Life } from './life.ts'
+import { assertWhole, bytesLeast, messageOf, type Traits } from './messages.ts'
+import { NEVER, type ModelEntry, type ModelQueue, type Moment } from './queue-model.ts'
+import { argumentsOf, deliveryLimitOf, type ModelRules } from './rules.ts'
 
-/** The queues: two that survive restarts, and one that does not. All are bound to one fanout exchange. */
-export const QUEUES = ['a', 'b', 'c'] as const
-export type QueueName = (typeof QUEUES)[number]
 /** What a message may be published to. */
 export type Target = QueueName | 'all'
+/** What may become of a delivery: with `fail` it is rejected and comes back, with `requeue` it is given back. */
+export type Settlement = 'acknowledge' | 'reject' | 'requeue' | 'fail'
 
-const USER = { name: 'tester', tags: [] }
-const RIGHTS: readonly Definition[] = [
-  { kind: 'user', name: 'tester', passwordHash: '', hashing: '', tags: [] },
-  { kind: 'permission', user: 'tester', vhost: '/', configure: '.*', write: '.*', read: '.*' },
-]
-/** One publish, and who has answered for it. */
-interface Publication {
-  readonly id: number
-  readonly reached: number
-  readonly entries: readonly (readonly [ModelQueue, ModelEntry])[]
-  accepted: number
-}
+/** Longer than any message of a program waits for anything. */
+const EVERYTHING_DUE_MS = 60_000
 
 /** A delivery that waits to be acknowledged. */
 interface Delivery {
@@ -49,32 +36,20 @@ interface Delivery {
   readonly consumer: ModelConsumer | null
 }
 
-/** From one start of the broker to its end. */
-interface Life {
-  readonly broker: Broker
-  readonly store: LevelStore
-  readonly session: Session
-}
-
 /**
  * Does things to the broker and the model alike, and compares. Whatever takes time waits until it is let through: the
  * batch in flight, the pages that are read, the end of the turn, the clock.
  */
 export class World implements Publisher {
   readonly clock = new ManualClock()
+  readonly #model: BrokerModel
   readonly #disk = new Disk()
   #database = new HeldDatabase(this.#disk)
   #life!: Life
-  /** Queues by name, with all that had the name before. */
-  readonly #queues = new Map<QueueName, ModelQueue[]>(QUEUES.map((name) => [name, []]))
-  readonly #publications = new Map<number, Publication>()
-  /** Those that were confirmed and not yet looked at. */
-  readonly #confirmed: Publication[] = []
   #deliveries: Delivery[] = []
   #consumers: ModelConsumer[] = []
   #nextId = 1
   #nextTag = 1
-  #now: Moment = 0
   /** The batch that was written last, and everything up to when it knows. */
   #batch: { readonly operations: readonly unknown[]; readonly start: Moment } = { operations: [], start: 0 }
   /** Everything up to here is on the disk, and everything up to here the broker knows to be. */
@@ -83,35 +58,60 @@ export class World implements Publisher {
   #failing = false
   readonly #lost: string[] = []
 
-  static async start(): Promise<World> {
-    const world = new World()
-    await world.#open()
+  private constructor(rules: ModelRules) {
+    this.#model = new BrokerModel(this.clock, rules)
+  }
+
+  /** Starts with empty queues, the first of which has these rules. */
+  static async start(rules: ModelRules): Promise<World> {
+    const world = new World(rules)
+    await world.#open([])
     return world
   }
 
   // --- publishing and consuming ---
 
   /** Publishes a message. */
-  publish(target: Target, bytes: number, persistent: boolean): void {
-    const id = this.#nextId++
-    const now = this.#tick()
-    const message = messageOf(target === 'all' ? 'amq.fanout' : '', target, id, bytes, persistent)
-    const queues = (target === 'all' ? QUEUES : [target]).map((name) => this.#queue(name))
-    for (const queue of queues) queue.publish(id, message.bodyBytes, persistent, now)
-    const entries = queues.map((queue) => [queue, queue.entries.at(-1)!] as const)
-    this.#publications.set(id, { id, reached: queues.length, entries, accepted: 0 })
-    assert.equal(this.#life.session.publish(message, this, id), queues.length)
+  publish(target: Target, traits: Traits): void {
+    const [id, message, reached] = this.#publication(target, traits)
+    assert.equal(this.#life.session.publish(message, this, id), reached)
   }
 
   accepted(sequence: number): void {
-    const publication = this.#publications.get(sequence)!
-    publication.accepted++
-    assert(publication.accepted <= publication.reached, `${sequence} is accepted too often`)
-    if (publication.accepted === publication.reached) this.#confirmed.push(publication)
+    this.#model.accepted(sequence)
   }
 
   refused(sequence: number): void {
-    assert.fail(`${sequence} is refused`)
+    this.#model.refused(sequence)
+  }
+
+  /** Publishes and settles in one transaction, which is committed or rolled back. */
+  transact(publishes: readonly [Target, Traits][], how: Settlement, picks: readonly number[], commit: boolean): void {
+    const ids: number[] = []
+    const { session } = this.#life
+    const settled = [...new Set(picks.map((pick) => this.#deliveries[pick % this.#deliveries.length]))]
+    const transaction = new Transaction({
+      deliverCommitted: (message, destinations, publisher) => session.deliver(message, destinations, publisher, 0),
+      unroutable: () => assert.fail('a message of a transaction reaches nobody'),
+      committed: (refused) => this.#model.committed(ids, refused),
+    })
+    if (!commit) {
+      const message = messageOf('', 'a', 0, publishes[0]![1])
+      transaction.publish(message, session.destinations(message, []), false)
+      transaction.rollback()
+      transaction.commit()
+      return
+    }
+    for (const [target, traits] of publishes) {
+      const [id, message] = this.#publication(target, traits)
+      ids.push(id)
+      transaction.publish(message, session.destinations(message, []), false)
+    }
+    const deliveries = settled.filter((delivery) => delivery !== undefined)
+    for (const delivery of deliveries) {
+      transaction.settle(delivery.tag, delivery.entry, null, () => this.#settleOne(delivery, how))
+    }
+    this.#settling(deliveries, () => transaction.commit())
   }
 
   /** basic.get: nothing comes when nothing is ready, or while it must be read first. */
@@ -139,29 +139,18 @@ export class World implements Publisher {
   }
 
   /** basic.ack, nack and reject: of one delivery, or of all up to it. */
-  settle(how: 'acknowledge' | 'reject' | 'requeue', pick: number, multiple: boolean): void {
+  settle(how: Settlement, pick: number, multiple: boolean): void {
     const last = this.#deliveries[pick % this.#deliveries.length]
     if (last === undefined) return
-    const now = this.#tick()
     const settled = multiple ? this.#deliveries.filter(({ tag }) => tag <= last.tag) : [last]
-    this.#deliveries = this.#deliveries.filter((delivery) => !settled.includes(delivery))
-    // First the model: what is requeued may be delivered again before the queue returns.
-    for (const { queue, expected, consumer } of settled) {
-      if (how === 'requeue') queue.requeue(expected)
-      else queue.acknowledge(expected, now)
-      if (consumer !== null) consumer.outstanding--
-    }
-    for (const { entry } of settled) entry.queue[how](entry)
-    for (const consumer of this.#consumers) {
-      if (settled.some((delivery) => delivery.consumer === consumer))
-        this.#real(consumer.queue)?.resume(consumer.subscription)
-    }
-    if (how === 'requeue') for (const queue of new Set(settled.map(({ entry }) => entry.queue))) queue.serve()
+    this.#settling(settled, () => {
+      for (const delivery of settled) this.#settleOne(delivery, how)
+    })
   }
 
   purge(name: QueueName): void {
     const [queue] = this.#both(name)
-    const purged = queue.purge(this.#tick())
+    const purged = queue.purge(this.#model.tick())
     assert.equal(this.#life.session.purgeQueue(name), purged)
   }
 
@@ -169,7 +158,7 @@ export class World implements Publisher {
   replace(name: QueueName): void {
     const [queue] = this.#both(name)
     const ready = queue.ready.length
-    queue.deletedAt = this.#tick()
+    queue.deletedAt = this.#model.tick()
     queue.ready = []
     this.#consumers = this.#consumers.filter((consumer) => consumer.queue !== queue)
     assert.equal(this.#life.session.deleteQueue(name, false, false), ready)
@@ -214,20 +203,23 @@ export class World implements Publisher {
 
   /** The broker is stopped and started: everything that is to survive does. */
   async restart(): Promise<void> {
-    const { session, store } = this.#life
+    const { broker, session, store } = this.#life
     this.#endClients()
     session.close()
+    broker.stop()
     this.#letThrough(true)
+    // What is being read of the delayed messages arrives.
+    await this.turn()
     await this.#waitFor(store.close())
-    for (const [id, { accepted, reached }] of this.#publications)
-      assert.equal(accepted, reached, `${id} is not confirmed`)
+    this.#model.expectAnswers()
     this.#database.abandon()
-    await this.#start(this.#now, true)
+    await this.#start(this.#model.now, true)
   }
 
   /** The broker is killed. The batch in flight may have reached the disk or not; nothing that came later has. */
   async crash(written: boolean): Promise<void> {
     if (written) await this.write('written but failed')
+    this.#life.broker.stop()
     this.#database.abandon()
     await this.#start(this.#applied, false)
   }
@@ -235,13 +227,19 @@ export class World implements Publisher {
   /** Lets everything through, consumes everything, and looks whether anything is left anywhere. */
   async finish(): Promise<void> {
     this.#endClients()
-    for (const name of QUEUES) this.consume(name, true, 0)
     this.#letThrough(true)
+    for (let turns = 0; this.#unfinished !== ''; turns++) {
+      assert(turns < 1000, `what is due does not come: ${this.#unfinished}`)
+      this.clock.advance(EVERYTHING_DUE_MS)
+      await this.turn()
+    }
+    this.check()
+    for (const name of QUEUES) this.consume(name, true, 0)
     await this.#waitFor(new Promise((resolve) => this.#life.store.whenDurable(() => resolve(undefined))))
-    for (let turns = 0; turns < 1000 && this.#queuesNow.some(({ ready }) => ready.length > 0); turns++)
+    for (let turns = 0; turns < 1000 && this.#model.queues.some(({ ready }) => ready.length > 0); turns++)
       await this.turn()
     this.check()
-    for (const { name, ready } of this.#queuesNow)
+    for (const { name, ready } of this.#model.queues)
       assert.deepEqual(
         ready.map(({ id }) => id),
         [],
@@ -254,7 +252,16 @@ export class World implements Publisher {
       this.#letThrough(true)
       await turnsRun()
     }
-    for (const kind of ['index', 'fragment', 'erasure', 'setAside', 'body', 'bodyReference'] as const) {
+    for (const kind of [
+      'index',
+      'fragment',
+      'erasure',
+      'setAside',
+      'body',
+      'bodyReference',
+      'attempts',
+      'delayed',
+    ] as const) {
       const left = this.#disk.keys(Kind[kind]).map((key) => key.toString('hex'))
       assert.deepEqual(left, [], `something is left on the disk: ${kind}`)
     }
@@ -265,8 +272,9 @@ export class World implements Publisher {
   /** Compares everything that can be seen. */
   check(): void {
     assert.deepEqual(this.#lost, [])
-    for (const publication of this.#confirmed.splice(0)) this.#expectSafe(publication)
-    for (const queue of this.#queuesNow) {
+    this.#model.expectComplete()
+    this.#model.expectSafe(this.#durable)
+    for (const queue of this.#model.queues) {
       const real = this.#real(queue)!
       const { readyBytes } = queue
       const seen = [
@@ -282,14 +290,15 @@ export class World implements Publisher {
         `the counts of ${queue.name}`,
       )
     }
+    const delayed = this.#life.session.vhost.exchanges.get(DELAYED_EXCHANGE)!
+    assert.equal(delayed.delayedCount, this.#model.delayedCount, 'the count of messages that wait')
   }
 
-  /** What is confirmed is on disk, or was dealt with. */
-  #expectSafe({ id, entries }: Publication): void {
-    for (const [queue, { durable, publishedAt, settledAt }] of entries) {
-      const safe = !durable || publishedAt <= this.#durable || settledAt !== NEVER || queue.deletedAt !== NEVER
-      assert(safe, `${id} is confirmed, but not on disk in ${queue.name}`)
-    }
+  /** What should have happened by now, in words; nothing when all of it has. */
+  get #unfinished(): string {
+    const overdue = this.#model.queues.flatMap(({ ready }) => ready.filter(({ deadline }) => deadline !== NEVER))
+    if (overdue.length > 0) return `${overdue.map(({ id }) => id).join()} should have expired`
+    return this.#model.delayedCount === 0 ? '' : `${this.#model.delayedCount} messages should have been routed`
   }
 
   /** Nobody who could be served waits, unless for something that has yet to come. */
@@ -306,33 +315,77 @@ export class World implements Publisher {
   }
 
   #delivered(entry: Entry, queue: ModelQueue, noAck: boolean, consumer: ModelConsumer | null): void {
-    const expected = queue.deliver(noAck, this.#tick(), this.#failing)
-    const id = idOf(entry.message)
-    assert.equal(id, expected.id, `the order of ${queue.name}`)
-    assertWhole(entry.message, id, expected.bytes)
+    const expected = queue.deliver(noAck, this.#model.tick(), this.#failing)
+    const { id } = expected
+    assertWhole(entry.message, id, expected.traits, expected.death)
     if (expected.redelivered !== 'maybe') {
       assert.equal(entry.redelivered, expected.redelivered, `whether ${id} in ${queue.name} is redelivered`)
     }
+    const lateMs = this.clock.now() - expected.deadline
+    // One that may not wait at all is delivered as it comes, or not.
+    assert(lateMs < 0 || (lateMs === 0 && expected.waitMs === 0), `${id} in ${queue.name} comes ${lateMs} ms late`)
+    this.#compareAttempts(entry, expected)
     if (consumer !== null && !noAck) consumer.outstanding++
     if (!noAck) this.#deliveries.push({ tag: this.#nextTag++, entry, queue, expected, consumer })
   }
 
+  /** Compares how often a message was tried in vain; after a crash that may have cost the mark the broker decides. */
+  #compareAttempts({ details, redelivered }: Entry, expected: ModelEntry): void {
+    const found = { failed: details?.deliveryCount ?? 0, acquired: details?.acquiredCount ?? 0 }
+    if (deliveryLimitOf(expected.queue.rules) === null) return
+    expected.attempts ??= redelivered ? [{ at: -1, failed: 1, acquired: 1 }] : []
+    const { failed, acquired } = expected.tried!
+    assert.deepEqual(found, { failed, acquired }, `how often ${expected.id} was tried`)
+  }
+
+  /** Registers a message that is about to be published. */
+  #publication(target: Target, asked: Traits): [id: number, message: Message, reached: number] {
+    const id = this.#nextId++
+    // What expires where there is no exchange for dead letters goes without being seen.
+    const expirationMs = target === 'a' ? asked.expirationMs : -1
+    const traits = { ...asked, expirationMs, bytes: Math.max(asked.bytes, bytesLeast(id)) }
+    const targets = target === 'all' ? QUEUES : [target]
+    this.#model.published(id, traits, targets)
+    if (traits.delayMs > 0) {
+      return [id, messageOf(DELAYED_EXCHANGE, target === 'all' ? ALL_KEY : target, id, traits), 1]
+    }
+    return [id, messageOf(target === 'all' ? 'amq.fanout' : '', target, id, traits), targets.length]
+  }
+
+  /** Has deliveries settled, and their consumers served afterwards. */
+  #settling(settled: readonly Delivery[], settle: () => void): void {
+    this.#deliveries = this.#deliveries.filter((delivery) => !settled.includes(delivery))
+    for (const { consumer } of settled) if (consumer !== null) consumer.outstanding--
+    settle()
+    for (const consumer of this.#consumers) {
+      if (settled.some((delivery) => delivery.consumer === consumer))
+        this.#real(consumer.queue)?.resume(consumer.subscription)
+    }
+    for (const queue of new Set(settled.map(({ entry }) => entry.queue))) queue.takenBack()
+  }
+
+  #settleOne({ queue, entry, expected }: Delivery, how: Settlement): void {
+    const now = this.#model.tick()
+    switch (how) {
+      case 'acknowledge':
+        queue.acknowledge(expected, now)
+        entry.queue.acknowledge(entry)
+        break
+      case 'reject':
+        queue.reject(expected, now)
+        entry.queue.reject(entry)
+        break
+      case 'requeue':
+      case 'fail':
+        queue.requeue(expected, how === 'fail', now)
+        entry.queue.requeue(entry, how === 'fail')
+    }
+  }
+
   // --- the broker ---
 
-  #tick(): Moment {
-    return ++this.#now
-  }
-
-  get #queuesNow(): ModelQueue[] {
-    return QUEUES.map((name) => this.#queue(name))
-  }
-
-  #queue(name: QueueName): ModelQueue {
-    return this.#queues.get(name)!.at(-1)!
-  }
-
   #both(name: QueueName): [ModelQueue, Queue] {
-    const queue = this.#queue(name)
+    const queue = this.#model.queue(name)
     return [queue, this.#real(queue)!]
   }
 
@@ -345,7 +398,7 @@ export class World implements Publisher {
   #endClients(): void {
     // The consumers are gone with them, so that nothing is delivered again.
     for (const consumer of this.#consumers.splice(0)) this.#real(consumer.queue)?.unsubscribe(consumer.subscription)
-    if (this.#deliveries.length > 0) this.settle('requeue', this.#deliveries.length - 1, true)
+    if (this.#deliveries.length > 0) this.settle('fail', this.#deliveries.length - 1, true)
   }
 
   /** Lets everything through that waits, and what comes later too. */
@@ -372,67 +425,71 @@ export class World implements Publisher {
   }
 
   async #start(known: Moment, clean: boolean): Promise<void> {
-    this.#publications.clear()
     this.#deliveries = []
     this.#consumers = []
-    for (const incarnations of this.#queues.values()) {
-      const survivors = incarnations.filter((queue) => queue.survives(known))
-      for (const queue of survivors) queue.restart(known, clean)
-      incarnations.splice(0, incarnations.length, ...survivors)
-    }
-    // What the crash has undone can not become known later.
-    this.#applied = this.#durable = this.#tick()
-    await this.#open()
+    const survivors = this.#model.restart(known, clean)
+    this.#applied = this.#durable = this.#model.now
+    await this.#open(survivors)
   }
 
-  async #open(): Promise<void> {
+  async #open(survivors: readonly QueueName[]): Promise<void> {
     const database = new HeldDatabase(this.#disk)
     this.#database = database
     database.onBatch = (operations) => this.#written(database, operations)
-    const turn = new Turn()
-    const monitor = {
+    this.#failing = false
+    const opened = await openStore(database, this.clock, {
       storeFailed: () => void (this.#failing = true),
       storeRecovered: () => void (this.#failing = false),
-      messagesLost: (lost: object) => void this.#lost.push(JSON.stringify(lost)),
-    }
-    this.#failing = false
-    const { clock } = this
-    const opened = await LevelStore.open({ location: 'memory', turn, clock, monitor, database: () => database })
-    const readings = { residentBytes: () => 0, freeDiskBytes: () => Promise.resolve(null) }
-    const resources = { limits: { memoryBytes: 0, diskFreeBytes: 0 }, readings }
-    const codec = amqpPropertyCodec
-    const broker = new Broker({ store: opened.store, clock, codec, logger: silentLogger, resources })
-    broker.load([...RIGHTS, ...opened.definitions])
-    const vhost = broker.vhosts.get('/') ?? broker.createVHost('/', '')
-    this.#life = { broker, store: opened.store, session: broker.openSession(USER, vhost) }
-    const found = [...vhost.queues.keys()].toSorted()
-    const survivors = QUEUES.filter((name) => this.#queues.get(name)!.length > 0)
+      messagesLost: (lost) => void this.#lost.push(JSON.stringify(lost)),
+    })
+    const first = this.#model.now === 0
+    this.#life = startBroker(opened, this.clock)
+    const found = [...this.#life.session.vhost.queues.keys()].toSorted()
     assert.deepEqual(found, survivors, 'the queues that survived')
-    if (this.#now === 0)
+    for (const name of survivors) this.#listen(name)
+    if (first) {
+      declareDelayed(this.#life)
       await this.#waitFor(new Promise((resolve) => opened.store.whenDurable(() => resolve(undefined))))
-    for (const name of QUEUES) if (!vhost.queues.has(name)) this.#declare(name)
+    }
+    for (const name of QUEUES) if (!survivors.includes(name)) this.#declare(name)
     this.#letThrough(false)
     this.check()
   }
 
   #declare(name: QueueName): void {
-    const durable = name !== 'c'
-    this.#queues.get(name)!.push(new ModelQueue(name, durable, this.#tick()))
-    const { session } = this.#life
-    session.declareQueue({ name, durable, exclusive: false, autoDelete: false, arguments: NO_ARGUMENTS })
-    session.bind({
-      source: 'amq.fanout',
-      destinationKind: 'queue',
-      destination: name,
-      routingKey: '',
-      arguments: NO_ARGUMENTS,
-    })
+    const { durable, rules } = this.#model.declare(name)
+    declareQueue(this.#life, name, durable, argumentsOf(rules))
+    this.#listen(name)
+  }
+
+  /** Tells the model of each message that the broker gives to a queue. */
+  #listen(name: QueueName): void {
+    const life = this.#life
+    const queue = life.session.vhost.queues.get(name)!
+    const publish = queue.publish.bind(queue)
+    queue.publish = (message, publisher, sequence) => {
+      // Those of a broker that was killed do nothing any more.
+      if (life !== this.#life) return
+      this.#model.arrived(name, message)
+      publish(message, publisher === null ? null : this.#overheard(publisher), sequence)
+      this.#model.taken(publisher !== null)
+    }
+  }
+
+  #overheard(publisher: Publisher): Publisher {
+    return {
+      accepted: (sequence) => publisher.accepted(sequence),
+      refused: (sequence) => {
+        this.#model.turnedAway()
+        publisher.refused(sequence)
+      },
+    }
   }
 
   /** A batch is handed to the database: it knows what has happened by now, unless it is one that is written again. */
   #written(database: HeldDatabase, operations: readonly unknown[]): void {
     if (database !== this.#database) return
-    if (this.#batch.operations !== operations) this.#batch = { operations, start: this.#now }
+    if (this.#batch.operations !== operations) this.#batch = { operations, start: this.#model.now }
     if (!database.holding) this.#applied = this.#durable = this.#batch.start
   }
 }

@@ -1,0 +1,68 @@
+// A broker on the disk of the model, from its start to its end.
+import { amqpPropertyCodec } from '../../../../src/amqp/property-codec.ts'
+import { Broker } from '../../../../src/core/broker.ts'
+import type { Definition } from '../../../../src/core/definitions.ts'
+import type { StoreMonitor } from '../../../../src/core/ports.ts'
+import type { Session } from '../../../../src/core/session.ts'
+import { NO_ARGUMENTS, type FieldTable } from '../../../../src/core/value.ts'
+import type { Clock } from '../../../../src/lib/clock.ts'
+import { silentLogger } from '../../../../src/lib/log.ts'
+import { Turn } from '../../../../src/lib/turn.ts'
+import { LevelStore } from '../../../../src/store/level/level-store.ts'
+import type { HeldDatabase } from './held-database.ts'
+
+const USER = { name: 'tester', tags: [] }
+const RIGHTS: readonly Definition[] = [
+  { kind: 'user', name: 'tester', passwordHash: '', hashing: '', tags: [] },
+  { kind: 'permission', user: 'tester', vhost: '/', configure: '.*', write: '.*', read: '.*' },
+]
+
+/** The exchange before which messages wait for their time. */
+export const DELAYED_EXCHANGE = 'later'
+/** The key that it sends to all queues; any other is the name of one. */
+export const ALL_KEY = 'all'
+
+/** A store, and the definitions that were in it. */
+export type OpenedStore = Awaited<ReturnType<typeof LevelStore.open>>
+
+/** From one start of the broker to its end. */
+export interface Life {
+  readonly broker: Broker
+  readonly store: LevelStore
+  readonly session: Session
+}
+
+/** Opens the store in a database. */
+export function openStore(database: HeldDatabase, clock: Clock, monitor: StoreMonitor): Promise<OpenedStore> {
+  return LevelStore.open({ location: 'memory', turn: new Turn(), clock, monitor, database: () => database })
+}
+
+/** Starts a broker on what a store holds, with one client in it. */
+export function startBroker({ store, definitions }: OpenedStore, clock: Clock): Life {
+  const readings = { residentBytes: () => 0, freeDiskBytes: () => Promise.resolve(null) }
+  const resources = { limits: { memoryBytes: 0, diskFreeBytes: 0 }, readings }
+  const broker = new Broker({ store, clock, codec: amqpPropertyCodec, logger: silentLogger, resources })
+  broker.load([...RIGHTS, ...definitions])
+  const vhost = broker.vhosts.get('/') ?? broker.createVHost('/', '')
+  return { broker, store, session: broker.openSession(USER, vhost) }
+}
+
+/** Declares a queue and binds it to the fanout exchange, and to the delayed one by its name. */
+export function declareQueue({ session }: Life, name: string, durable: boolean, args: FieldTable): void {
+  session.declareQueue({ name, durable, exclusive: false, autoDelete: false, arguments: args })
+  const to = { destinationKind: 'queue', destination: name, arguments: NO_ARGUMENTS } as const
+  session.bind({ ...to, source: 'amq.fanout', routingKey: '' })
+  for (const routingKey of [name, ALL_KEY]) session.bind({ ...to, source: DELAYED_EXCHANGE, routingKey })
+}
+
+/** Declares the delayed exchange; what is there stays. */
+export function declareDelayed({ session }: Life): void {
+  session.declareExchange({
+    name: DELAYED_EXCHANGE,
+    type: 'x-delayed-message',
+    durable: true,
+    autoDelete: false,
+    internal: false,
+    arguments: new Map([['x-delayed-type', { type: 'longstr', value: 'direct' }]]),
+  })
+}

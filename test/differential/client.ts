@@ -1,0 +1,195 @@
+// One client of a program: a connection and its channels, and the books that it keeps of them.
+import { setTimeout as pause } from 'node:timers/promises'
+import { RawClient, type Arrived } from '../support/raw-client.ts'
+import { ChannelBook } from './channel-book.ts'
+import type { Step } from './program.ts'
+import { renderedMethod } from './rendered.ts'
+
+/** A broker that programs can be run on. */
+export interface Peer {
+  readonly port: number
+  /** The vhost of this run alone. */
+  readonly vhost: string
+}
+
+const TIMEOUT_MS = 30_000
+const CONFIRM_TIMEOUT_MS = 5000
+const CONFIRM_PAUSE_MS = 2
+
+/** Connects anew when the broker has closed it. */
+export class Client {
+  /** Whether it has no connection. */
+  gone = true
+  readonly #peer: Peer
+  #raw!: RawClient
+  readonly #books = new Map<number, ChannelBook>()
+  /** The channels for questions of our own that are open. */
+  readonly #probes = new Set<number>()
+  #news: string[] = []
+  #losing: Promise<void> | null = null
+
+  constructor(peer: Peer) {
+    this.#peer = peer
+  }
+
+  async connect(): Promise<void> {
+    this.#raw = await RawClient.open(this.#peer.port, { vhost: this.#peer.vhost })
+    this.gone = false
+    this.#losing = null
+    this.#books.clear()
+    this.#probes.clear()
+  }
+
+  /** Closes the connection, if there is one: channel by channel, and waits for what each has brought about. */
+  async leave(settled: () => Promise<void>): Promise<void> {
+    if (this.gone) return
+    for (const number of [...this.#books.keys()].toSorted((a, b) => a - b)) {
+      const book = this.#books.get(number)
+      if (book === undefined) continue
+      await this.#closeChannel(book)
+      await settled()
+    }
+    if (this.gone) return
+    this.gone = true
+    await this.#raw.close()
+  }
+
+  /** Does one step; `settled` waits until all is quiet. */
+  async perform(step: Step, settled: () => Promise<void>): Promise<void> {
+    if (this.gone) await this.connect()
+    if (step.do === 'close' && step.what === 'connection') {
+      await this.leave(settled)
+      return
+    }
+    const book = await this.#book(step.at.channel)
+    switch (step.do) {
+      case 'call':
+        book.call(step.method, step.fields)
+        // Nothing may be asked while a transaction is committed.
+        if (step.method === 'tx.commit') await this.#hearAnswer(book)
+        return
+      case 'publish':
+        book.publish(step.fields, step.bodies, step.properties)
+        return
+      case 'settle':
+        book.settle(step.method, step.nth, step.multiple, step.requeue)
+        return
+      case 'close':
+        await this.#closeChannel(book)
+    }
+  }
+
+  /** Hears all that has arrived by now, on every channel, and returns whether there was anything. */
+  async gather(): Promise<boolean> {
+    if (this.gone) return false
+    const heard = await Promise.all(Array.from(this.#books.values(), (book) => this.#hear(book)))
+    return heard.includes(true)
+  }
+
+  /** What was heard since this was last asked for. */
+  report(): string[] {
+    const lines = [...this.#books.values()].flatMap((book) => book.report())
+    lines.push(...this.#news)
+    this.#news = []
+    return lines
+  }
+
+  /** The answer to a question that changes nothing, on a channel for such: its fields, or the code of the refusal. */
+  async ask(number: number, method: string, fields: Record<string, string | boolean>): Promise<Arrived | null> {
+    if (this.gone) return null
+    const probe = this.#raw.channel(number)
+    const fresh = !this.#probes.has(number)
+    if (fresh) probe.send('channel.open')
+    probe.send(method, fields)
+    this.#probes.add(number)
+    if (fresh && (await this.#next(number)) === null) return null
+    const answer = await this.#next(number)
+    if (answer?.method === 'channel.close') {
+      probe.send('channel.close-ok')
+      this.#probes.delete(number)
+    }
+    return answer
+  }
+
+  async #book(number: number): Promise<ChannelBook> {
+    const known = this.#books.get(number)
+    if (known !== undefined) return known
+    const book = new ChannelBook(await this.#raw.openChannel(number))
+    this.#books.set(number, book)
+    return book
+  }
+
+  async #hear(book: ChannelBook): Promise<boolean> {
+    let heard = false
+    const deadline = performance.now() + CONFIRM_TIMEOUT_MS
+    for (;;) {
+      book.channel.send('channel.flow', { active: true })
+      for (;;) {
+        const arrived = await this.#next(book.channel.number)
+        if (arrived === null) return true
+        if (arrived.method === 'channel.flow-ok') break
+        heard = true
+        if (!this.#enter(book, arrived)) return true
+      }
+      if (book.unconfirmed.size === 0) return heard
+      if (performance.now() > deadline) throw new Error(`never confirmed: ${[...book.unconfirmed].join(', ')}`)
+      await pause(CONFIRM_PAUSE_MS)
+    }
+  }
+
+  async #hearAnswer(book: ChannelBook): Promise<void> {
+    for (;;) {
+      const arrived = await this.#next(book.channel.number)
+      if (arrived === null || !this.#enter(book, arrived) || arrived.method === 'tx.commit-ok') return
+    }
+  }
+
+  /** Writes down what arrived. Returns false when the channel is closed by it. */
+  #enter(book: ChannelBook, arrived: Arrived): boolean {
+    book.enter(arrived)
+    if (arrived.method !== 'channel.close') return true
+    book.channel.send('channel.close-ok')
+    this.#forget(book)
+    return false
+  }
+
+  async #closeChannel(book: ChannelBook): Promise<void> {
+    book.channel.send('channel.close', { 'reply-code': 200, 'reply-text': 'done' })
+    for (;;) {
+      const arrived = await this.#next(book.channel.number)
+      if (arrived === null || arrived.method === 'channel.close-ok') break
+      book.enter(arrived)
+    }
+    this.#forget(book)
+  }
+
+  #forget(book: ChannelBook): void {
+    this.#books.delete(book.channel.number)
+    this.#news.push(...book.report())
+  }
+
+  /** The next method on a channel; null when the broker has closed the connection. */
+  async #next(number: number): Promise<Arrived | null> {
+    try {
+      return await this.#raw.nextOn(number, 'anything', { timeoutMs: TIMEOUT_MS })
+    } catch (error) {
+      if (this.#losing === null && !this.#raw.ended && this.#raw.waiting(0) === 0) throw error
+      this.#losing ??= this.#lose()
+      await this.#losing
+      return null
+    }
+  }
+
+  async #lose(): Promise<void> {
+    this.gone = true
+    for (const book of this.#books.values()) this.#news.push(...book.report())
+    this.#books.clear()
+    if (this.#raw.waiting(0) === 0) {
+      this.#news.push('the connection ends')
+      return
+    }
+    this.#news.push(renderedMethod(await this.#raw.nextOn(0)))
+    this.#raw.send('connection.close-ok')
+    await this.#raw.expectEnd({ timeoutMs: TIMEOUT_MS })
+  }
+}

@@ -1,0 +1,31 @@
+// Where Leveret is meant to differ from the RabbitMQ that it is compared with, which is Debian's 3.10. What is not said
+// here must be the same; docs/compatibility.md has the list for users. Of the differences that a transcript shows this
+// file takes the traces away; the others are those that programs do not provoke:
+// - A message expires in its own time, also behind one that does not: all in a program live equally long.
+// - Consumers without acknowledgement are not held by the prefetch of a whole channel: no program has both.
+// - An unknown exchange type closes the channel (RabbitMQ since 3.12.14), not the connection.
+// - A durable queue that is exclusive counts as transient (RabbitMQ 4), also when it is declared again.
+// - Quorum queues and the arguments that are theirs in RabbitMQ work on every queue, with the defaults of RabbitMQ 4.
+import type { Properties } from '../support/codec.ts'
+import { Tagged, type Table, type Value } from '../support/field-values.ts'
+
+/** The properties of a message without what may differ. */
+export function withoutDifferences(properties: Properties): Properties {
+  const headers = properties['headers'] as Table | undefined
+  if (headers === undefined) return properties
+  const kept: Record<string, Value> = {}
+  for (const [key, value] of Object.entries(headers)) {
+    // RabbitMQ 3.13: the last death is told beside the first.
+    if (key.startsWith('x-last-death-')) continue
+    // RabbitMQ 3.13: a dead letter with a routing key of its own keeps the header, though it goes by it no more.
+    if (key === 'CC' && 'x-death' in headers) continue
+    kept[key] = key === 'x-death' ? (value as Value[]).map(withoutTime) : value
+  }
+  return { ...properties, headers: kept }
+}
+
+/** No two brokers bury at the same second. */
+function withoutTime(death: Value): Value {
+  const { time, ...rest } = death as { readonly [key: string]: Value }
+  return { ...rest, time: time instanceof Tagged ? time.tag : 'no time' }
+}

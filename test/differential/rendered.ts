@@ -1,0 +1,44 @@
+// What arrived, as a line of a transcript that compares.
+import type { Fields, Properties } from '../support/codec.ts'
+import { Tagged, type Table, type Value } from '../support/field-values.ts'
+import type { Arrived } from '../support/raw-client.ts'
+import { withoutDifferences } from './differences.ts'
+import type { Step } from './program.ts'
+
+/** A step as it stands in a program. */
+export function renderedStep(step: Step): string {
+  const { do: what, at, ...rest } = step
+  return `${at.client}/${at.channel} ${what} ${json(rest)}`
+}
+
+/** A method without content. */
+export function renderedMethod({ method, fields }: Arrived): string {
+  return `${method} ${json(fields)}`
+}
+
+/** A message, and how it came. */
+export function renderedContent(arrived: Arrived): string {
+  const { fields, content } = arrived
+  const { 'delivery-tag': _tag, 'consumer-tag': _consumer, ...how } = fields
+  const properties = withoutDifferences(content!.properties)
+  return `${arrived.method} ${json(how)} ${json(properties)} ${content!.body.toString()}`
+}
+
+/** JSON with the keys of tables in order, for which brokers do not care. */
+function json(value: Fields | Properties | object): string {
+  return JSON.stringify(sorted(value as Value))
+}
+
+function sorted(value: Value): unknown {
+  if (value instanceof Tagged) return { [value.tag]: sorted(value.value) }
+  if (typeof value === 'bigint') return { l: String(value) }
+  if (value instanceof Uint8Array) return Buffer.from(value).toString('hex')
+  if (Array.isArray(value)) return value.map((item: Value) => sorted(item))
+  if (value === null || typeof value !== 'object') return value
+  const table = value as Table
+  return Object.fromEntries(
+    Object.keys(table)
+      .toSorted()
+      .map((key) => [key, sorted(table[key]!)]),
+  )
+}
