@@ -100,6 +100,16 @@ export class ChannelConsumer implements Consumer, ConsumerView {
     if (subscription !== null) this.queue.unsubscribe(subscription)
   }
 
+  get active(): boolean {
+    return this.queue.serves(this)
+  }
+
+  cancelByOperator(): void {
+    if (this.#subscription === null) return
+    this.#channel.consumerCancelled(this)
+    this.stop()
+  }
+
   /** Tells the queue that deliveries may be taken again. */
   resume(): void {
     this.credited = false

@@ -19,6 +19,7 @@ import { NO_KEYS, route, type Exchange } from './exchange/exchange.ts'
 import { Routes, type Detour } from './exchange/routes.ts'
 import type { Message } from './message.ts'
 import type { Consumer, Publisher } from './ports.ts'
+import { returnDeadLetter, type NotReturned } from './queue/dead-return.ts'
 import type { Subscription } from './queue/dispatch.ts'
 import type { Queue, QueueOwner } from './queue/queue.ts'
 import { namesReplyQueue, REPLY_TO } from './reply-to.ts'
@@ -53,6 +54,12 @@ export interface Destinations {
   /** Those that keep it for later still. */
   readonly detours: readonly Detour[]
   readonly copies: readonly string[]
+}
+
+/** What became of dead letters that were to go back. */
+export interface DeadLettersReturned {
+  readonly returned: number
+  readonly kept: readonly NotReturned[]
 }
 
 /** What became of such a message. */
@@ -302,6 +309,39 @@ export class Session implements QueueOwner {
     return queue.purge()
   }
 
+  /** Stops the deliveries of a queue, or goes on with them. */
+  pauseQueue(name: string, paused: boolean): void {
+    this.#check('queue', name, 'configure')
+    this.vhost.pauseQueue(this.#usableQueue(name), paused)
+  }
+
+  /**
+   * Gives dead letters back to the queues that they came from; those that cannot go there stay where they are. Each leaves
+   * and arrives in one batch. For whoever may read here, and publish to queues by name.
+   */
+  async returnDeadLetters(name: string, positions: readonly number[]): Promise<DeadLettersReturned> {
+    const queue = this.readableQueue(name)
+    this.publishableExchange('')
+    const { clock, codec } = this.#broker
+    const context = { codec, now: clock.now(), queue: (origin: string) => this.#unlockedQueue(origin) }
+    const kept: NotReturned[] = []
+    const count = await queue.withdraw(positions, (entry) => {
+      const reason = returnDeadLetter(entry, context)
+      if (reason !== null) kept.push({ position: entry.position, reason })
+      return reason === null
+    })
+    if (count > 0) this.#broker.durableChanges++
+    return { returned: count, kept }
+  }
+
+  /** Deletes single messages. Returns how many were there. */
+  async deleteMessages(name: string, positions: readonly number[]): Promise<number> {
+    const queue = this.readableQueue(name)
+    const count = await queue.withdraw(positions, () => true)
+    if (count > 0 && queue.durable) this.#broker.durableChanges++
+    return count
+  }
+
   /** queue.bind and exchange.bind. */
   bind(rawTerms: BindingTerms): void {
     const terms = cleanedTerms(rawTerms)
@@ -494,6 +534,11 @@ export class Session implements QueueOwner {
     const queue = this.vhost.queue(name)
     this.#assertMine(queue)
     return queue
+  }
+
+  #unlockedQueue(name: string): Queue | undefined {
+    const queue = this.vhost.queues.get(name)
+    return queue !== undefined && (queue.owner === null || queue.owner === this) ? queue : undefined
   }
 
   #assertMine(queue: Queue): void {

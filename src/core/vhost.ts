@@ -226,6 +226,14 @@ export class VHost implements QueueContext, Outlet {
     return count
   }
 
+  /** Stops the deliveries of a queue, or goes on with them; that survives a restart if the queue does. */
+  pauseQueue(queue: Queue, paused: boolean): void {
+    if (queue.paused === paused) return
+    if (paused) queue.pause()
+    else queue.unpause()
+    if (queue.durable) this.#context.save(this.#queueDefinition(queue))
+  }
+
   /** Adds a queue for direct replies. It goes with its one consumer. */
   addReplyQueue(): Queue {
     const properties = { durable: false, owner: null, autoDelete: true, arguments: NO_ARGUMENTS, user: null }
@@ -460,6 +468,7 @@ export class VHost implements QueueContext, Outlet {
     const properties = { ...definition, durable: true, owner: null, user: definition.user ?? null }
     const ids = definition.ids === undefined ? null : store.ids(definition.ids)
     const queue = new Queue(properties, store.log(definition.log), this, levels, ids)
+    if (definition.paused === true) queue.pause()
     this.queues.set(definition.name, this.#governed(queue))
   }
 
@@ -504,6 +513,7 @@ export class VHost implements QueueContext, Outlet {
       autoDelete,
       arguments: args,
       log: queue.log!.id,
+      ...(queue.paused ? { paused: true } : {}),
       ...(queue.user === null ? {} : { user: queue.user }),
       ...(levels.length === 0 ? {} : { levels }),
       ...(queue.ids === null ? {} : { ids: queue.ids.id }),

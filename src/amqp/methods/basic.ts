@@ -93,6 +93,10 @@ export const basicMethods: BasicMethods = {
 
   basicGet(channel, queue, noAck) {
     const source = channel.session.gettableQueue(queueName(channel, queue))
+    if (source.paused) {
+      answerGet(channel, source, undefined, noAck)
+      return
+    }
     const entry = source.get(noAck, channel.fits)
     if (entry !== undefined || source.gettable) answerGet(channel, source, entry, noAck)
     // The message is on disk: the connection waits with what follows, so that replies keep their order.

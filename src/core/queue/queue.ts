@@ -20,13 +20,14 @@ import type {
 import type { FieldTable } from '../value.ts'
 import { presentedMessage } from './attempts.ts'
 import { Backlog } from './backlog.ts'
+import type { BrowsedPage, Place } from './browse.ts'
 import { Burials } from './burials.ts'
 import { Dispatch, Subscription } from './dispatch.ts'
 import { Entry, EntryDetails, EntryState, Stored } from './entry.ts'
 import { Expiry, type ExpiryHost } from './expiry.ts'
 import { Idleness } from './idleness.ts'
 import { PriorityBacklog, type LevelHost } from './priority-backlog.ts'
-import { Retries, retryDelayMs } from './retries.ts'
+import { Retries, retryDelayMs, type Waiting } from './retries.ts'
 import { queueRules, rulePublishes, waitMs, type QueueRules } from './rules.ts'
 
 /** Who an exclusive queue belongs to: nobody else may use it, and it goes with them. */
@@ -427,6 +428,64 @@ export class Queue implements LevelHost, ExpiryHost {
     // RabbitMQ: also what a consumer could take at once is dropped when it is too much.
     if (this.#ruled) this.#dropSurplus()
     this.serve()
+  }
+
+  /** Whether deliveries are stopped. */
+  get paused(): boolean {
+    return this.#dispatch.paused
+  }
+
+  /** Stops deliveries; consumers stay, and publishes are taken. */
+  pause(): void {
+    if (!this.paused) this.#dispatch.pause()
+  }
+
+  /** Goes on with deliveries. */
+  unpause(): void {
+    if (!this.paused) return
+    this.#dispatch.unpause()
+    this.serve()
+  }
+
+  /** Whether this consumer gets deliveries as far as the others are concerned (RabbitMQ: single active consumer). */
+  serves(consumer: Consumer): boolean {
+    for (const subscription of this.#dispatch.subscriptions) {
+      if (subscription.consumer === consumer) return this.#dispatch.active(subscription)
+    }
+    return false
+  }
+
+  /** Messages that were given back, and when each is ready again, in no particular order. */
+  get retries(): Iterable<Waiting> {
+    return this.#retries?.waiting ?? []
+  }
+
+  /**
+   * Looks at ready messages from a place on, some hundreds at the most, without changing anything. What is on disk only is
+   * read from there for this once. Rejects when that cannot be read.
+   */
+  browse(from: Place): Promise<BrowsedPage> {
+    return this.#backlog.browse(from)
+  }
+
+  /**
+   * Takes messages out, wherever they stand, if `wants` says so when it sees each: those that are ready, and those that
+   * wait before they are ready again. They are settled within the same call, so that what `wants` does goes into the same
+   * batch. Returns how many that were.
+   */
+  async withdraw(positions: readonly number[], wants: (entry: Entry) => boolean): Promise<number> {
+    let count = 0
+    const taken = (entry: Entry): void => {
+      count++
+      this.#settle(entry)
+    }
+    this.#retries?.withdraw(new Set(positions), (entry) => {
+      if (!wants(entry)) return false
+      taken(entry)
+      return true
+    })
+    await this.#backlog.withdraw(positions, { wants, taken })
+    return count
   }
 
   /** Delivers what waits, for as long as a consumer is ready and the messages are in memory. */

@@ -9,7 +9,6 @@ import { payloadJson, propertiesJson } from '../message-json.ts'
 import { Listing } from '../listing.ts'
 import { CREATED, inSession, NO_CONTENT, vhostOf, type Call, type Route } from '../route.ts'
 import { moveMessages } from '../move.ts'
-import { verdictJson } from '../views/verdict.ts'
 import { consumerJson, consumersOf } from '../views/connection.ts'
 import { bindingJson, bindingTerms, defaultBinding, queueFacts, queueJson } from '../views/topology.ts'
 
@@ -48,13 +47,6 @@ export const queueRoutes: readonly Route[] = [
   { method: 'DELETE', path: `${ONE}/contents`, needs: 'management', right: 'read', handle: purge },
   { method: 'POST', path: `${ONE}/get`, needs: 'management', right: 'read', handle: get },
   { method: 'POST', path: `${ONE}/actions`, needs: 'administrator', handle: action },
-  { method: 'GET', path: `${ONE}/unacked`, needs: 'management', handle: unacked },
-  {
-    method: 'GET',
-    path: `${ONE}/verdict`,
-    needs: 'management',
-    handle: (call) => verdictJson(call.broker, queueOf(call)),
-  },
   { method: 'POST', path: `${ONE}/move`, needs: 'management', right: 'read', handle: move },
 ]
 
@@ -223,28 +215,6 @@ function gotJson(call: Call, { message, redelivered }: Entry, left: number, want
     properties: propertiesJson(call.broker.codec, message),
     ...payloadJson(message, wanted.encoding, wanted.truncate),
   }
-}
-
-/** Beyond RabbitMQ: every delivery of this queue that waits for an acknowledgement, and with whom. */
-function unacked(call: Call) {
-  const queue = queueOf(call)
-  const rows: JsonObject[] = []
-  for (const connection of call.broker.connections.values()) {
-    for (const channel of connection.channels) {
-      channel.eachUnacked((deliveryTag, entry, consumerTag) => {
-        if (entry.queue !== queue) return
-        rows.push({
-          delivery_tag: deliveryTag,
-          consumer_tag: consumerTag,
-          channel_details: { name: `${connection.name} (${channel.number})`, connection_name: connection.name },
-          position: entry.position,
-          redelivered: entry.redelivered,
-          payload_bytes: entry.message.bodyBytes,
-        })
-      })
-    }
-  }
-  return new Listing(rows, (row) => row, false)
 }
 
 /** Beyond RabbitMQ: moves what is ready to an exchange, and takes nothing away that has not arrived there. */
