@@ -1,5 +1,6 @@
 // One channel of a connection: its state, its consumers and what is out with them.
 import { BrokerError } from '../core/errors.ts'
+import type { EventFacts } from '../core/events.ts'
 import type { Settlement as TracedSettlement, TraceOrigin } from '../core/firehose.ts'
 import { NO_KEYS } from '../core/exchange/exchange.ts'
 import type { ChannelView } from '../core/clients.ts'
@@ -86,6 +87,41 @@ export class Channel implements ChannelView, TransactionHost, DeliveryHolder {
   #trace(how: TracedSettlement, entry: Entry): void {
     const { vhost, user } = this.session
     vhost.firehose?.settled(how, entry.message, entry.queue.name, this.#origin, user.name)
+  }
+
+  /** `peer host:port -> own host:port (number)`. */
+  get name(): string {
+    return `${this.connection.name} (${this.number})`
+  }
+
+  /** The channel is open. */
+  opened(): void {
+    this.#tell('channel.created', () => ({
+      number: this.number,
+      name: this.name,
+      connection: this.connection.name,
+      user: this.session.user.name,
+    }))
+  }
+
+  /** A consumer is there, or gone. */
+  consumerTold(event: 'consumer.created' | 'consumer.deleted', consumer: ChannelConsumer): void {
+    this.#tell(event, () => ({
+      consumer_tag: consumer.tag,
+      queue: consumer.queue.name,
+      channel: this.name,
+      ack_required: !consumer.noAck,
+      exclusive: consumer.exclusive,
+      prefetch_count: consumer.prefetch,
+      arguments: consumer.arguments,
+    }))
+  }
+
+  #tell(event: string, facts: () => EventFacts): void {
+    const { user, vhost } = this.session
+    this.connection.context.broker.events.emit(event, () => {
+      return { ...facts(), vhost: vhost.name, user_who_performed_action: user.name }
+    })
   }
 
   /** The channel as the trace tells of it. */
@@ -389,6 +425,7 @@ export class Channel implements ChannelView, TransactionHost, DeliveryHolder {
     if (!this.#open) return
     this.#open = false
     this.connection.context.broker.churn.channelsClosed++
+    this.#tell('channel.closed', () => ({ number: this.number, name: this.name }))
     this.session.vhost.channelClosed(this.counts)
     this.#content.abandon()
     this.confirms?.close()

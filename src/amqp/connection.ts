@@ -525,6 +525,7 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer, Trac
     if (this.#session.vhost.firehose !== null) channel.tracingChanged(true)
     this.#channels.set(number, channel)
     this.context.broker.churn.channelsOpened++
+    channel.opened()
     writeChannelOpenOk(this.writer, number)
   }
 

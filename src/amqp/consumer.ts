@@ -63,11 +63,13 @@ export class ChannelConsumer implements Consumer, ConsumerView {
   cancelled(_reason: CancelReason): void {
     this.#subscription = null
     this.#channel.consumerCancelled(this)
+    this.#channel.consumerTold('consumer.deleted', this)
   }
 
   /** The queue knows the consumer from here on. */
   started(subscription: Subscription): void {
     this.#subscription = subscription
+    this.#channel.consumerTold('consumer.created', this)
     this.#watch()
   }
 
@@ -97,7 +99,9 @@ export class ChannelConsumer implements Consumer, ConsumerView {
   stop(): void {
     const subscription = this.#subscription
     this.#subscription = null
-    if (subscription !== null) this.queue.unsubscribe(subscription)
+    if (subscription === null) return
+    this.queue.unsubscribe(subscription)
+    this.#channel.consumerTold('consumer.deleted', this)
   }
 
   get active(): boolean {

@@ -53,6 +53,8 @@ export interface StoredMessage {
 export interface Attempts {
   readonly deliveryCount: number
   readonly acquiredCount: number
+  /** Milliseconds since 1970 before which it is not to be tried again; 0 when it may be at once. */
+  readonly dueAt: number
 }
 
 /** Stored messages that cannot be read any more, because their bytes are damaged. */

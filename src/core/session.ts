@@ -195,7 +195,7 @@ export class Session implements QueueOwner {
       this.#check('exchange', name, 'read')
       this.#check('exchange', alternate.value, 'write')
     }
-    this.vhost.addExchange(name, declaration)
+    this.vhost.addExchange(name, declaration, this.user.name)
   }
 
   /** exchange.declare with passive: only whether the name exists. */
@@ -225,7 +225,7 @@ export class Session implements QueueOwner {
     if (ifUnused && exchange.sourceBindings.size > 0) {
       throw new BrokerError('precondition-failed', `exchange '${name}' in vhost '${this.vhost.name}' in use`)
     }
-    this.vhost.deleteExchange(exchange)
+    this.vhost.deleteExchange(exchange, this.user.name)
   }
 
   /**
@@ -259,15 +259,18 @@ export class Session implements QueueOwner {
     }
     validateQueueProperties(name, this.vhost.name, declaration, declaration.exclusive)
     this.#broker.quotas.checkQueue(this.vhost.name, name, this.vhost.queues.size)
-    const queue = this.vhost.addQueue({
-      name,
-      // RabbitMQ 4: a queue that goes with its connection has nothing to survive for.
-      durable: declaration.durable && !declaration.exclusive,
-      owner: declaration.exclusive ? this : null,
-      autoDelete: declaration.autoDelete,
-      arguments: declaration.arguments,
-      user: this.user.name,
-    })
+    const queue = this.vhost.addQueue(
+      {
+        name,
+        // RabbitMQ 4: a queue that goes with its connection has nothing to survive for.
+        durable: declaration.durable && !declaration.exclusive,
+        owner: declaration.exclusive ? this : null,
+        autoDelete: declaration.autoDelete,
+        arguments: declaration.arguments,
+        user: this.user.name,
+      },
+      this.user.name,
+    )
     if (declaration.exclusive) this.#exclusiveQueues.add(queue)
     this.#broker.churn.queuesDeclared++
     return queue
@@ -302,7 +305,7 @@ export class Session implements QueueOwner {
     if (ifUnused && queue.consumerCount > 0) {
       throw new BrokerError('precondition-failed', `queue '${name}' in vhost '${this.vhost.name}' in use`)
     }
-    return this.vhost.deleteQueue(queue)
+    return this.vhost.deleteQueue(queue, this.user.name)
   }
 
   /** queue.purge. Returns how many messages were dropped. */
@@ -353,10 +356,10 @@ export class Session implements QueueOwner {
     this.#checkBinding(terms)
     const source = this.vhost.exchange(terms.source)
     if (terms.destinationKind === 'exchange') {
-      this.vhost.bind(source, this.vhost.exchange(terms.destination), terms.routingKey, terms.arguments)
+      this.vhost.bind(source, this.vhost.exchange(terms.destination), terms.routingKey, terms.arguments, this.user.name)
       return
     }
-    this.vhost.bind(source, this.#usableQueue(terms.destination), terms.routingKey, terms.arguments)
+    this.vhost.bind(source, this.#usableQueue(terms.destination), terms.routingKey, terms.arguments, this.user.name)
   }
 
   /** queue.unbind and exchange.unbind. What does not exist is no error, not even at another's exclusive queue. */
@@ -366,7 +369,7 @@ export class Session implements QueueOwner {
     const binding = this.vhost.binding(terms)
     if (binding === undefined) return
     if (binding.queue !== null) this.#assertMine(binding.queue)
-    this.vhost.unbind(binding)
+    this.vhost.unbind(binding, this.user.name)
   }
 
   /**
@@ -449,7 +452,7 @@ export class Session implements QueueOwner {
   close(): void {
     if (this.#closed) return
     this.#closed = true
-    for (const queue of this.#exclusiveQueues) this.vhost.deleteQueue(queue)
+    for (const queue of this.#exclusiveQueues) this.vhost.deleteQueue(queue, this.user.name)
     this.#broker.sessionClosed(this)
   }
 

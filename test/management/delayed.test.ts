@@ -20,7 +20,11 @@ describe.each(['in memory', 'on disk'])('delayed messages %s', (where) => {
     await channel.assertExchange('later', 'x-delayed-message', { arguments: { 'x-delayed-type': 'fanout' } })
     await channel.assertQueue('q')
     await channel.bindQueue('q', 'later', '')
-    for (const [text, delay] of [['c', 3000], ['a', 1000], ['b', 2000]] as const) {
+    for (const [text, delay] of [
+      ['c', 3000],
+      ['a', 1000],
+      ['b', 2000],
+    ] as const) {
       channel.publish('later', '', Buffer.from(text), { headers: { 'x-delay': delay } })
     }
     await channel.waitForConfirms()

@@ -116,6 +116,8 @@ export class Queue implements LevelHost, ExpiryHost {
   #expiry: Expiry | null = null
   #idleness: Idleness | null = null
   #retries: Retries | null = null
+  /** Whether messages were read back that may have to wait before they are tried again. */
+  #recallsDelays = false
   #deduplication: QueueDeduplication | null = null
   /** What is given up, and taken by nobody yet. */
   #burials: Burials | null = null
@@ -374,12 +376,26 @@ export class Queue implements LevelHost, ExpiryHost {
       return true
     }
     details.presented = presentedMessage(entry.message, details, this.#context.codec)
-    if (entry.stored !== Stored.no && !entry.spilled) this.#backlog.logOf(entry).attempted(entry.position, details)
     const attempts = failed ? details.deliveryCount : details.acquiredCount
     const delayMs = retryDelayMs(this.#rules, failed, attempts)
+    details.dueAt = delayMs > 0 ? this.#context.clock.now() + delayMs : 0
+    if (entry.stored !== Stored.no && !entry.spilled) this.#backlog.logOf(entry).attempted(entry.position, details)
     if (delayMs <= 0) return false
+    this.#delay(entry, delayMs)
+    return true
+  }
+
+  /** The message is neither ready nor with anybody for so long. */
+  #delay(entry: Entry, delayMs: number): void {
     this.#retries ??= new Retries(this.#context.clock, this.#retriesDue)
     this.#retries.add(entry, delayMs)
+  }
+
+  /** Puts the next message aside if it was read back before it is to be tried again. */
+  #headDelayed(): boolean {
+    const delayMs = (this.#backlog.peek()!.details?.dueAt ?? 0) - this.#context.clock.now()
+    if (delayMs <= 0) return false
+    this.#delay(this.#backlog.take()!, delayMs)
     return true
   }
 
@@ -494,6 +510,7 @@ export class Queue implements LevelHost, ExpiryHost {
     while (backlog.count > 0 && !this.deleted) {
       if (!backlog.available) return
       if (this.#expiry !== null && this.#headExpired()) continue
+      if (this.#recallsDelays && this.#headDelayed()) continue
       if (this.consumerCount === 0 || !this.#deliverable()) return
       const consumer = this.#dispatch.next()
       if (consumer === undefined) return
@@ -524,6 +541,7 @@ export class Queue implements LevelHost, ExpiryHost {
     this.#idleness?.used()
     const backlog = this.#backlog
     while (this.#expiry !== null && backlog.count > 0 && backlog.available && this.#headExpired());
+    while (this.#recallsDelays && backlog.count > 0 && backlog.available && this.#headDelayed());
     if (backlog.count === 0) this.counts.getEmpty++
     if (backlog.count === 0 || !backlog.available || !this.#deliverable()) return undefined
     const entry = backlog.take()!
@@ -619,10 +637,12 @@ export class Queue implements LevelHost, ExpiryHost {
   }
 
   /** What was out when the broker ended, and nothing is known of, has failed once. */
-  #recall(entry: Entry, attempts: Attempts = { deliveryCount: 1, acquiredCount: 1 }): void {
+  #recall(entry: Entry, attempts: Attempts = { deliveryCount: 1, acquiredCount: 1, dueAt: 0 }): void {
     const details = this.#detailsOf(entry)
     details.deliveryCount = attempts.deliveryCount
     details.acquiredCount = attempts.acquiredCount
+    details.dueAt = attempts.dueAt
+    this.#recallsDelays ||= attempts.dueAt > 0
     details.presented = presentedMessage(entry.message, details, this.#context.codec)
   }
 

@@ -1,5 +1,4 @@
 // Beyond RabbitMQ: the messages that wait for their time before an exchange, looked at and cancelled.
-import { DelayedExchange } from '../../core/exchange/delayed.ts'
 import type { Delays } from '../../core/exchange/delays.ts'
 import { badRequest, notFound } from '../http-error.ts'
 import { payloadJson, propertiesJson } from '../message-json.ts'
@@ -18,8 +17,9 @@ export const delayedRoutes: readonly Route[] = [
 function onDelays<T>(call: Call, command: (delays: Delays) => Promise<T>): Promise<T> {
   const vhost = vhostOf(call)
   const exchange = vhost.exchanges.get(call.params['exchange'] ?? '')
-  if (!(exchange instanceof DelayedExchange) || exchange.delays === null) throw notFound()
-  const { delays, name } = exchange
+  const delays = exchange?.delaying?.delays
+  if (exchange === undefined || delays === undefined) throw notFound()
+  const { name } = exchange
   return inSession(call, vhost, (session) => {
     session.checkConfigurableExchange(name)
     return command(delays)
