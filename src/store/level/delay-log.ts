@@ -95,6 +95,24 @@ export class LevelDelayLog implements DelayLog, BatchMember {
     }
   }
 
+  async read(due: number, order: number, most: number): Promise<readonly DelayedMessage[]> {
+    const { committer, database } = this.#context
+    await committer.readable()
+    if (committer.closing || this.#dropped) return []
+    const from = delayKey(Kind.delayed, this.id, Math.min(due, TIME_MAX), order)
+    const iterator = database.iterator({ gte: from, lt: delayKey(Kind.delayed, this.id, TIME_MAX, 0) })
+    try {
+      const found = await iterator.nextv(most)
+      return found.flatMap(([key, value]) => this.#decode(key, key.readUIntBE(DUE_AT, 6), value) ?? [])
+    } finally {
+      await iterator.close()
+    }
+  }
+
+  cancel(delayed: DelayedMessage): void {
+    this.settle(delayed)
+  }
+
   settle(delayed: DelayedMessage): void {
     if (this.#dropped) return
     this.#removed.push(delayed)
