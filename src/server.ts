@@ -10,6 +10,7 @@ import type { Queue } from './core/queue/queue.ts'
 import type { ResourceLimits, ResourceReadings } from './core/resources.ts'
 import type { LostMessages, Store, StoreMonitor } from './core/ports.ts'
 import { systemClock, type Clock } from './lib/clock.ts'
+import { Departures } from './lib/departures.ts'
 import { silentLogger, type Logger } from './lib/log.ts'
 import { freeBytes, memoryBytes } from './lib/machine.ts'
 import { StartError } from './lib/start-error.ts'
@@ -145,6 +146,7 @@ class RunningServer implements Server {
   readonly #context: AmqpContext
   readonly #store: Store
   readonly #logger: Logger
+  readonly #departures: Departures
   #closing: Promise<void> | null = null
 
   constructor(context: AmqpContext, listeners: Listeners, store: Store, logger: Logger) {
@@ -152,6 +154,7 @@ class RunningServer implements Server {
     this.#listeners = listeners
     this.#store = store
     this.#logger = logger
+    this.#departures = new Departures(context.broker.clock, () => context.connections.size)
   }
 
   get ports(): Ports {
@@ -165,6 +168,7 @@ class RunningServer implements Server {
 
   async #close(reason: string): Promise<void> {
     this.#logger.info({ reason, connections: this.#context.connections.size }, 'stopping')
+    this.#departures.stop()
     await this.#listeners.close()
     const text = `CONNECTION_FORCED - broker forced connection closure with reason '${reason}'`
     // What goes back to a queue from one connection must not go out to another that is about to be closed.

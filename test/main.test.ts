@@ -7,10 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { VERSION } from '../src/lib/version.ts'
-import { Program, type Outcome } from './support/program.ts'
-
-/** Ports that the system picks, so that no test is in another's way. */
-const ANY_PORTS = ['--port', '0', '--management-port', '0', '--prometheus-port', '0']
+import { ANY_PORTS, Program, type Outcome } from './support/program.ts'
 
 let directory: string
 let programs: Program[]

@@ -1,10 +1,11 @@
 // One channel of a connection: its state, its consumers and what is out with them.
 import { BrokerError } from '../core/errors.ts'
+import type { EventFacts } from '../core/events.ts'
 import type { Settlement as TracedSettlement, TraceOrigin } from '../core/firehose.ts'
 import { NO_KEYS } from '../core/exchange/exchange.ts'
 import type { ChannelView } from '../core/clients.ts'
 import { MessageCounts } from '../core/counts.ts'
-import type { Entry } from '../core/queue/entry.ts'
+import { EntryState, type Entry } from '../core/queue/entry.ts'
 import type { Message } from '../core/message.ts'
 import type { Queue } from '../core/queue/queue.ts'
 import type { Publisher } from '../core/ports.ts'
@@ -86,6 +87,41 @@ export class Channel implements ChannelView, TransactionHost, DeliveryHolder {
   #trace(how: TracedSettlement, entry: Entry): void {
     const { vhost, user } = this.session
     vhost.firehose?.settled(how, entry.message, entry.queue.name, this.#origin, user.name)
+  }
+
+  /** `peer host:port -> own host:port (number)`. */
+  get name(): string {
+    return `${this.connection.name} (${this.number})`
+  }
+
+  /** The channel is open. */
+  opened(): void {
+    this.#tell('channel.created', () => ({
+      number: this.number,
+      name: this.name,
+      connection: this.connection.name,
+      user: this.session.user.name,
+    }))
+  }
+
+  /** A consumer is there, or gone. */
+  consumerTold(event: 'consumer.created' | 'consumer.deleted', consumer: ChannelConsumer): void {
+    this.#tell(event, () => ({
+      consumer_tag: consumer.tag,
+      queue: consumer.queue.name,
+      channel: this.name,
+      ack_required: !consumer.noAck,
+      exclusive: consumer.exclusive,
+      prefetch_count: consumer.prefetch,
+      arguments: consumer.arguments,
+    }))
+  }
+
+  #tell(event: string, facts: () => EventFacts): void {
+    const { user, vhost } = this.session
+    this.connection.context.broker.events.emit(event, () => {
+      return { ...facts(), vhost: vhost.name, user_who_performed_action: user.name }
+    })
   }
 
   /** The channel as the trace tells of it. */
@@ -178,8 +214,8 @@ export class Channel implements ChannelView, TransactionHost, DeliveryHolder {
     return outstanding < TIGHT_UNACKED_MAX || !this.#tight()
   }
 
-  /** Writes a delivery, and remembers it if it is to be acknowledged. */
-  deliver(consumer: ChannelConsumer, entry: Entry): void {
+  /** Writes a delivery, and remembers it if it is to be acknowledged. Returns whether it could be written. */
+  deliver(consumer: ChannelConsumer, entry: Entry): boolean {
     const tag = this.#nextDeliveryTag++
     const { counts } = this
     if (entry.redelivered) counts.redelivered++
@@ -193,8 +229,17 @@ export class Channel implements ChannelView, TransactionHost, DeliveryHolder {
     const message = entry.presented
     if (deliveries.plain(message) || this.#mayDeliver(entry, message)) {
       deliveries.deliver(this.number, consumer.tagBytes, tag, entry.redelivered, message)
+      return true
     }
+    if (consumer.noAck) {
+      consumer.outstanding++
+      this.#unacked.add(tag, entry, consumer)
+    }
+    return false
   }
+
+  /** Whether a message can be written to the client at all. */
+  readonly fits = (message: Message): boolean => this.connection.deliveries.fits(message)
 
   /** Answers basic.get with a message. */
   deliverGot(entry: Entry, noAck: boolean, messageCount: number): void {
@@ -202,7 +247,7 @@ export class Channel implements ChannelView, TransactionHost, DeliveryHolder {
     if (entry.redelivered) this.counts.redelivered++
     if (noAck) this.counts.gotNoAck++
     else this.counts.got++
-    if (!noAck) {
+    if (entry.state === EntryState.unacked) {
       this.#unacked.add(tag, entry, null)
       this.#watchGot(entry.queue)
     }
@@ -380,6 +425,7 @@ export class Channel implements ChannelView, TransactionHost, DeliveryHolder {
     if (!this.#open) return
     this.#open = false
     this.connection.context.broker.churn.channelsClosed++
+    this.#tell('channel.closed', () => ({ number: this.number, name: this.name }))
     this.session.vhost.channelClosed(this.counts)
     this.#content.abandon()
     this.confirms?.close()
@@ -470,6 +516,7 @@ export class Channel implements ChannelView, TransactionHost, DeliveryHolder {
    * connection too. What it holds goes back to the queues, but not while one of them is at work.
    */
   #cannotDeliver(message: Message): void {
+    this.connection.stopDelivering()
     const sentence = `content header with ${message.propertiesBytes} bytes of properties exceeds the frame size`
     queueMicrotask(() => this.connection.close(ReplyCode.frameError, replyText(ReplyCode.frameError, sentence), 0))
   }

@@ -332,7 +332,7 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer, Trac
     const { broker } = this.context
     const before = broker.durableChanges
     const result = command()
-    if (broker.durableChanges !== before) {
+    if (broker.durableChanges !== before || broker.definitionsWaiting) {
       this.writer.hold()
       broker.store.whenDurable(() => this.writer.release())
     }
@@ -525,6 +525,7 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer, Trac
     if (this.#session.vhost.firehose !== null) channel.tracingChanged(true)
     this.#channels.set(number, channel)
     this.context.broker.churn.channelsOpened++
+    channel.opened()
     writeChannelOpenOk(this.writer, number)
   }
 

@@ -52,8 +52,8 @@ export class ChannelConsumer implements Consumer, ConsumerView {
     return (this.noAck || this.prefetch === 0 || this.outstanding < this.prefetch) && this.#channel.takes(this.noAck)
   }
 
-  deliver(entry: Entry): void {
-    this.#channel.deliver(this, entry)
+  deliver(entry: Entry): boolean {
+    return this.#channel.deliver(this, entry)
   }
 
   rulesChanged(): void {
@@ -63,11 +63,13 @@ export class ChannelConsumer implements Consumer, ConsumerView {
   cancelled(_reason: CancelReason): void {
     this.#subscription = null
     this.#channel.consumerCancelled(this)
+    this.#channel.consumerTold('consumer.deleted', this)
   }
 
   /** The queue knows the consumer from here on. */
   started(subscription: Subscription): void {
     this.#subscription = subscription
+    this.#channel.consumerTold('consumer.created', this)
     this.#watch()
   }
 
@@ -97,7 +99,19 @@ export class ChannelConsumer implements Consumer, ConsumerView {
   stop(): void {
     const subscription = this.#subscription
     this.#subscription = null
-    if (subscription !== null) this.queue.unsubscribe(subscription)
+    if (subscription === null) return
+    this.queue.unsubscribe(subscription)
+    this.#channel.consumerTold('consumer.deleted', this)
+  }
+
+  get active(): boolean {
+    return this.queue.serves(this)
+  }
+
+  cancelByOperator(): void {
+    if (this.#subscription === null) return
+    this.#channel.consumerCancelled(this)
+    this.stop()
   }
 
   /** Tells the queue that deliveries may be taken again. */

@@ -54,6 +54,8 @@ export interface AccessOptions {
   readonly logger?: Logger
   /** Told when a user is deleted. */
   readonly userDeleted?: (name: string) => void
+  /** Told what happens to users, for whoever listens to events. */
+  readonly told?: (event: string, facts: { readonly name: string; readonly tags?: readonly string[] }) => void
 }
 
 const LOOPBACK_USERS: readonly string[] = ['guest']
@@ -82,6 +84,7 @@ export class Access {
   readonly #logger: Logger
   readonly #loopbackUsers: ReadonlySet<string>
   readonly #userDeleted: (name: string) => void
+  readonly #told: NonNullable<AccessOptions['told']>
   readonly #users = new Map<string, UserDefinition>()
   /** By user, then by vhost. */
   readonly #grants = new Map<string, Map<string, Grant>>()
@@ -98,6 +101,7 @@ export class Access {
     this.#logger = options.logger ?? silentLogger
     this.#loopbackUsers = new Set(options.loopbackUsers ?? LOOPBACK_USERS)
     this.#userDeleted = options.userDeleted ?? (() => undefined)
+    this.#told = options.told ?? (() => undefined)
     this.#recent = new RecentLogins(options.clock)
   }
 
@@ -146,8 +150,12 @@ export class Access {
     if (source !== null) this.attempts.count(source, name, refusal === null)
     if (refusal === null) {
       const account = this.#users.get(name)
-      if (account) return { name, tags: account.tags }
+      if (account) {
+        this.#told('user.authentication.success', { name })
+        return { name, tags: account.tags }
+      }
     }
+    this.#told('user.authentication.failure', { name })
     this.#logger.info({ user: name, reason: refusal ?? 'the user was deleted meanwhile' }, 'login refused')
     return null
   }
@@ -215,9 +223,13 @@ export class Access {
   async putUser(name: string, password: NewPassword, tags: readonly string[]): Promise<void> {
     const credential = await this.#credential(password)
     const definition: UserDefinition = { kind: 'user', name, ...credential, tags: [...tags] }
+    const before = this.#users.get(name)
     this.#users.set(name, definition)
     this.#store.save(definition)
     this.#version++
+    if (before === undefined) this.#told('user.created', { name })
+    else if (before.passwordHash !== definition.passwordHash) this.#told('user.password.changed', { name })
+    this.#told('user.tags.set', { name, tags })
   }
 
   /** Deletes a user with all their permissions. Returns whether there was one. */
@@ -232,6 +244,7 @@ export class Access {
     this.#store.remove(definition)
     this.#userDeleted(name)
     this.#version++
+    this.#told('user.deleted', { name })
     return true
   }
 

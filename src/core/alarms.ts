@@ -19,6 +19,9 @@ export class Alarms {
   readonly #causes: Readonly<Record<Alarm, Set<AlarmCause>>> = { memory: new Set(), disk: new Set() }
   readonly #listeners = new Set<AlarmListener>()
 
+  /** Told when an alarm is raised or cleared. */
+  watch: (event: 'alarm.set' | 'alarm.cleared', alarm: Alarm) => void = () => undefined
+
   /** Why this alarm stands; empty when it does not. */
   causes(alarm: Alarm): ReadonlySet<AlarmCause> {
     return this.#causes[alarm]
@@ -43,14 +46,17 @@ export class Alarms {
 
   raise(alarm: Alarm, cause: AlarmCause): void {
     const before = this.reason
+    const stood = this.#causes[alarm].size > 0
     this.#causes[alarm].add(cause)
     this.#tell(before)
+    if (!stood) this.watch('alarm.set', alarm)
   }
 
   clear(alarm: Alarm, cause: AlarmCause): void {
     const before = this.reason
-    this.#causes[alarm].delete(cause)
+    const deleted = this.#causes[alarm].delete(cause)
     this.#tell(before)
+    if (deleted && this.#causes[alarm].size === 0) this.watch('alarm.cleared', alarm)
   }
 
   #tell(before: string): void {

@@ -8,6 +8,7 @@ import type { ConnectionView } from './clients.ts'
 import { Churn, DeathCounts, Histogram, SIZE_BOUNDS } from './counts.ts'
 import type { Definition, VHostDefinition } from './definitions.ts'
 import { BrokerError } from './errors.ts'
+import { Events, INTERNAL_USER, type EventFacts } from './events.ts'
 import { InputWindow } from './input-window.ts'
 import { Pace } from './pace.ts'
 import { Parameters } from './parameters.ts'
@@ -60,6 +61,7 @@ export class Broker implements VHostContext {
   readonly connections = new Map<string, ConnectionView>()
   readonly churn = new Churn()
   readonly announcements = new Announcements()
+  readonly events: Events
   readonly nodeName: string
   /** The bodies of published messages, in bytes. */
   readonly sizes = new Histogram(SIZE_BOUNDS)
@@ -69,6 +71,8 @@ export class Broker implements VHostContext {
   readonly recentErrors = new RecentErrors()
   /** Counts what was enlisted to be kept: a command that moved it is answered when that is on disk. */
   durableChanges = 0
+  /** Changes of definitions that are not yet on disk. */
+  #unwritten = 0
   #topologyVersion = 0
 
   constructor(options: BrokerOptions) {
@@ -76,10 +80,13 @@ export class Broker implements VHostContext {
     this.clock = options.clock
     this.codec = options.codec
     this.nodeName = options.nodeName ?? 'leveret@localhost'
-    this.logger = options.logger
+    this.events = new Events(this)
+    this.logger = this.events.logging(options.logger)
+    this.alarms.watch = (event, alarm) =>
+      this.events.emit(event, () => ({ source: { memory: 'memory', disk: 'disk' }[alarm], node: this.nodeName }))
     this.pace = new Pace(options.clock, options.store)
     const { limits, readings } = options.resources
-    this.resources = new Resources(limits, readings, this.alarms, options.logger)
+    this.resources = new Resources(limits, readings, this.alarms, this.logger)
     this.policies = new Policies(this, (vhost) => this.vhosts.get(vhost)?.policiesChanged())
     this.parameters = new Parameters(this)
     this.rates = new PublishRates(options.clock)
@@ -87,7 +94,8 @@ export class Broker implements VHostContext {
     this.access = new Access({
       store: this,
       clock: options.clock,
-      logger: options.logger,
+      logger: this.logger,
+      told: (event, facts) => this.events.emit(event, () => ({ ...facts, user_who_performed_action: INTERNAL_USER })),
       userDeleted: (name) => {
         this.quotas.userDeleted(name)
         this.recentErrors.userDeleted(name)
@@ -136,7 +144,10 @@ export class Broker implements VHostContext {
   createVHost(name: string, description: string, tags: readonly string[] = []): VHost {
     const definition: VHostDefinition = { kind: 'vhost', name, description, tags }
     this.save(definition)
-    return this.#addVHost(definition)
+    const vhost = this.#addVHost(definition)
+    const facts = { name, description, tags, user_who_performed_action: INTERNAL_USER }
+    this.events.emit('vhost.created', () => facts)
+    return vhost
   }
 
   /**
@@ -172,12 +183,16 @@ export class Broker implements VHostContext {
   connectionOpened(connection: ConnectionView): void {
     this.connections.set(connection.name, connection)
     this.churn.connectionsOpened++
+    this.events.emit('connection.created', () => connectionFacts(connection))
   }
 
   connectionClosed(connection: ConnectionView): void {
     if (this.connections.get(connection.name) !== connection) return
     this.connections.delete(connection.name)
     this.churn.connectionsClosed++
+    const { name, user, vhost } = connection
+    const facts = { name, user, vhost, user_who_performed_action: user, node: this.nodeName }
+    this.events.emit('connection.closed', () => facts)
   }
 
   /** Replaces what is kept of a vhost beside its contents. */
@@ -210,6 +225,7 @@ export class Broker implements VHostContext {
     this.parameters.vhostDeleted(name)
     this.remove(vhost.definition)
     this.topologyChanged()
+    this.events.emit('vhost.deleted', () => ({ name, user_who_performed_action: INTERNAL_USER }))
   }
 
   deaths(queueType: string): DeathCounts {
@@ -226,14 +242,37 @@ export class Broker implements VHostContext {
     this.#topologyVersion++
   }
 
+  /** Whether definitions are on their way to disk: what finds them as they are to be must not be answered before. */
+  get definitionsWaiting(): boolean {
+    return this.#unwritten > 0
+  }
+
   save(definition: Definition): void {
-    this.durableChanges++
     this.store.save(definition)
+    this.#definitionsChanged()
+    this.#tellOf(definition, KEPT)
   }
 
   remove(definition: Definition): void {
-    this.durableChanges++
     this.store.remove(definition)
+    this.#definitionsChanged()
+    this.#tellOf(definition, FORGOTTEN)
+  }
+
+  #tellOf(definition: Definition, events: DefinitionEvents): void {
+    const event = events[definition.kind]
+    if (event === undefined) return
+    this.events.emit(event, () => definitionFacts(definition))
+  }
+
+  #definitionsChanged(): void {
+    this.durableChanges++
+    this.#unwritten++
+    this.store.whenDurable(this.#definitionWritten)
+  }
+
+  readonly #definitionWritten = (): void => {
+    this.#unwritten--
   }
 
   #trace(vhost: VHost, on: boolean): void {
@@ -248,5 +287,56 @@ export class Broker implements VHostContext {
     this.vhosts.set(vhost.name, vhost)
     this.topologyChanged()
     return vhost
+  }
+}
+
+/** The events of what is kept and forgotten, by kind; other kinds are told of by those who own them. */
+type DefinitionEvents = { readonly [K in Definition['kind']]?: string }
+
+const KEPT: DefinitionEvents = {
+  permission: 'permission.created',
+  'topic-permission': 'topic.permission.created',
+  policy: 'policy.set',
+}
+const FORGOTTEN: DefinitionEvents = {
+  permission: 'permission.deleted',
+  'topic-permission': 'topic.permission.deleted',
+  policy: 'policy.cleared',
+}
+
+/** Those of a definition's facts that are words, in RabbitMQ's spelling. */
+function definitionFacts(definition: Definition): EventFacts {
+  const facts: Record<string, string | number | boolean> = {}
+  for (const [name, value] of Object.entries(definition)) {
+    if (name === 'kind') continue
+    const spelled = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+    if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') facts[spelled] = value
+    else if (name === 'definition') facts[spelled] = JSON.stringify(value)
+  }
+  return { ...facts, user_who_performed_action: INTERNAL_USER }
+}
+
+function connectionFacts(connection: ConnectionView): EventFacts {
+  const { name, user, vhost, protocol, host, port, mechanism, channelMax, frameMax, connectedAt } = connection
+  return {
+    name,
+    user,
+    vhost,
+    protocol,
+    host,
+    port,
+    peer_host: connection.peerHost,
+    peer_port: connection.peerPort,
+    ssl: connection.tls !== null,
+    ssl_protocol: connection.tls?.protocol ?? null,
+    ssl_cipher: connection.tls?.cipher ?? null,
+    peer_cert_subject: connection.tls?.peer?.subject ?? null,
+    auth_mechanism: mechanism,
+    channel_max: channelMax,
+    frame_max: frameMax,
+    timeout: connection.heartbeatSeconds,
+    connected_at: connectedAt,
+    client_properties: connection.clientProperties,
+    user_who_performed_action: user,
   }
 }

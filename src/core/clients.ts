@@ -84,4 +84,8 @@ export interface ConsumerView {
   readonly outstanding: number
   /** Whether it would take a delivery now. */
   readonly ready: boolean
+  /** Whether it gets deliveries as far as the queue's other consumers are concerned. */
+  readonly active: boolean
+  /** Ends the subscription from this side and tells the client, if it understands that. What it has stays with it. */
+  cancelByOperator(): void
 }

@@ -58,6 +58,8 @@ export interface QueueDefinition {
   readonly user?: string
   /** The id of the queue's log in the store. */
   readonly log: number
+  /** Whether deliveries are stopped. */
+  readonly paused?: boolean
   /** The ids of the logs of its other priorities, where it has such. */
   readonly levels?: readonly LevelDefinition[]
   /** The id of the log of the message ids that it remembers, if it does. */

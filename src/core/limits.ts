@@ -30,7 +30,7 @@ export const PACE_DELIVERIES_MIN = 16
 /** What may wait to be written before publishers wait for the disk. Some commits' worth, on a slow disk too. */
 export const STORE_PENDING_BYTES_MAX = 16 * 1024 * 1024
 
-/** Ids that a queue remembers of the messages in it: some 150 bytes each. In a longer queue the oldest are forgotten. */
+/** Ids that a queue remembers of the messages in it: some 200 bytes each. In a longer queue the oldest are forgotten. */
 export const DEDUPLICATED_IDS_MAX = 1_000_000
 
 /** Ids that a queue or an exchange can be asked to remember. */

@@ -18,8 +18,11 @@ export interface Consumer {
   readonly ready: boolean
   /** Deliveries that it has, and that wait for their acknowledgement. */
   readonly outstanding: number
-  /** Takes a delivery. With `noAck` the entry is settled already; otherwise it comes back by acknowledge or requeue. */
-  deliver(entry: Entry): void
+  /**
+   * Takes a delivery. The entry comes back by acknowledge or requeue; not so with `noAck`, unless the answer is false:
+   * then it could not be delivered, and comes back when the consumer ends.
+   */
+  deliver(entry: Entry): boolean
   /** The broker ended the subscription. */
   cancelled(reason: CancelReason): void
   /** The queue goes by other rules. */
@@ -50,6 +53,8 @@ export interface StoredMessage {
 export interface Attempts {
   readonly deliveryCount: number
   readonly acquiredCount: number
+  /** Milliseconds since 1970 before which it is not to be tried again; 0 when it may be at once. */
+  readonly dueAt: number
 }
 
 /** Stored messages that cannot be read any more, because their bytes are damaged. */

@@ -19,6 +19,7 @@ import { NO_KEYS, route, type Exchange } from './exchange/exchange.ts'
 import { Routes, type Detour } from './exchange/routes.ts'
 import type { Message } from './message.ts'
 import type { Consumer, Publisher } from './ports.ts'
+import { returnDeadLetter, type NotReturned } from './queue/dead-return.ts'
 import type { Subscription } from './queue/dispatch.ts'
 import type { Queue, QueueOwner } from './queue/queue.ts'
 import { namesReplyQueue, REPLY_TO } from './reply-to.ts'
@@ -53,6 +54,12 @@ export interface Destinations {
   /** Those that keep it for later still. */
   readonly detours: readonly Detour[]
   readonly copies: readonly string[]
+}
+
+/** What became of dead letters that were to go back. */
+export interface DeadLettersReturned {
+  readonly returned: number
+  readonly kept: readonly NotReturned[]
 }
 
 /** What became of such a message. */
@@ -188,7 +195,7 @@ export class Session implements QueueOwner {
       this.#check('exchange', name, 'read')
       this.#check('exchange', alternate.value, 'write')
     }
-    this.vhost.addExchange(name, declaration)
+    this.vhost.addExchange(name, declaration, this.user.name)
   }
 
   /** exchange.declare with passive: only whether the name exists. */
@@ -213,7 +220,7 @@ export class Session implements QueueOwner {
     if (ifUnused && exchange.sourceBindings.size > 0) {
       throw new BrokerError('precondition-failed', `exchange '${name}' in vhost '${this.vhost.name}' in use`)
     }
-    this.vhost.deleteExchange(exchange)
+    this.vhost.deleteExchange(exchange, this.user.name)
   }
 
   /**
@@ -247,15 +254,18 @@ export class Session implements QueueOwner {
     }
     validateQueueProperties(name, this.vhost.name, declaration, declaration.exclusive)
     this.#broker.quotas.checkQueue(this.vhost.name, name, this.vhost.queues.size)
-    const queue = this.vhost.addQueue({
-      name,
-      // RabbitMQ 4: a queue that goes with its connection has nothing to survive for.
-      durable: declaration.durable && !declaration.exclusive,
-      owner: declaration.exclusive ? this : null,
-      autoDelete: declaration.autoDelete,
-      arguments: declaration.arguments,
-      user: this.user.name,
-    })
+    const queue = this.vhost.addQueue(
+      {
+        name,
+        // RabbitMQ 4: a queue that goes with its connection has nothing to survive for.
+        durable: declaration.durable && !declaration.exclusive,
+        owner: declaration.exclusive ? this : null,
+        autoDelete: declaration.autoDelete,
+        arguments: declaration.arguments,
+        user: this.user.name,
+      },
+      this.user.name,
+    )
     if (declaration.exclusive) this.#exclusiveQueues.add(queue)
     this.#broker.churn.queuesDeclared++
     return queue
@@ -290,7 +300,7 @@ export class Session implements QueueOwner {
     if (ifUnused && queue.consumerCount > 0) {
       throw new BrokerError('precondition-failed', `queue '${name}' in vhost '${this.vhost.name}' in use`)
     }
-    return this.vhost.deleteQueue(queue)
+    return this.vhost.deleteQueue(queue, this.user.name)
   }
 
   /** queue.purge. Returns how many messages were dropped. */
@@ -302,16 +312,49 @@ export class Session implements QueueOwner {
     return queue.purge()
   }
 
+  /** Stops the deliveries of a queue, or goes on with them. */
+  pauseQueue(name: string, paused: boolean): void {
+    this.#check('queue', name, 'configure')
+    this.vhost.pauseQueue(this.#usableQueue(name), paused)
+  }
+
+  /**
+   * Gives dead letters back to the queues that they came from; those that cannot go there stay where they are. Each leaves
+   * and arrives in one batch. For whoever may read here, and publish to queues by name.
+   */
+  async returnDeadLetters(name: string, positions: readonly number[]): Promise<DeadLettersReturned> {
+    const queue = this.readableQueue(name)
+    this.publishableExchange('')
+    const { clock, codec } = this.#broker
+    const context = { codec, now: clock.now(), queue: (origin: string) => this.#unlockedQueue(origin) }
+    const kept: NotReturned[] = []
+    const count = await queue.withdraw(positions, (entry) => {
+      const reason = returnDeadLetter(entry, context)
+      if (reason !== null) kept.push({ position: entry.position, reason })
+      return reason === null
+    })
+    if (count > 0) this.#broker.durableChanges++
+    return { returned: count, kept }
+  }
+
+  /** Deletes single messages. Returns how many were there. */
+  async deleteMessages(name: string, positions: readonly number[]): Promise<number> {
+    const queue = this.readableQueue(name)
+    const count = await queue.withdraw(positions, () => true)
+    if (count > 0 && queue.durable) this.#broker.durableChanges++
+    return count
+  }
+
   /** queue.bind and exchange.bind. */
   bind(rawTerms: BindingTerms): void {
     const terms = cleanedTerms(rawTerms)
     this.#checkBinding(terms)
     const source = this.vhost.exchange(terms.source)
     if (terms.destinationKind === 'exchange') {
-      this.vhost.bind(source, this.vhost.exchange(terms.destination), terms.routingKey, terms.arguments)
+      this.vhost.bind(source, this.vhost.exchange(terms.destination), terms.routingKey, terms.arguments, this.user.name)
       return
     }
-    this.vhost.bind(source, this.#usableQueue(terms.destination), terms.routingKey, terms.arguments)
+    this.vhost.bind(source, this.#usableQueue(terms.destination), terms.routingKey, terms.arguments, this.user.name)
   }
 
   /** queue.unbind and exchange.unbind. What does not exist is no error, not even at another's exclusive queue. */
@@ -321,7 +364,7 @@ export class Session implements QueueOwner {
     const binding = this.vhost.binding(terms)
     if (binding === undefined) return
     if (binding.queue !== null) this.#assertMine(binding.queue)
-    this.vhost.unbind(binding)
+    this.vhost.unbind(binding, this.user.name)
   }
 
   /**
@@ -404,7 +447,7 @@ export class Session implements QueueOwner {
   close(): void {
     if (this.#closed) return
     this.#closed = true
-    for (const queue of this.#exclusiveQueues) this.vhost.deleteQueue(queue)
+    for (const queue of this.#exclusiveQueues) this.vhost.deleteQueue(queue, this.user.name)
     this.#broker.sessionClosed(this)
   }
 
@@ -458,6 +501,7 @@ export class Session implements QueueOwner {
     const known = this.#routedExchange
     if (known !== null && name === this.#routedName && this.#routedVersion === version) return known
     this.#routedExchange = null
+    if (this.#routedVersion !== version) this.#routes.clear()
     // Should this fail, nothing that was looked up before holds any more.
     this.#routedVersion = -1
     const exchange = this.publishableExchange(name)
@@ -493,6 +537,11 @@ export class Session implements QueueOwner {
     const queue = this.vhost.queue(name)
     this.#assertMine(queue)
     return queue
+  }
+
+  #unlockedQueue(name: string): Queue | undefined {
+    const queue = this.vhost.queues.get(name)
+    return queue !== undefined && (queue.owner === null || queue.owner === this) ? queue : undefined
   }
 
   #assertMine(queue: Queue): void {

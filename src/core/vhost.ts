@@ -19,6 +19,7 @@ import { createExchange } from './exchange/exchange-types.ts'
 import { DefaultExchange } from './exchange/default.ts'
 import { Delaying, delaysMessages } from './exchange/delayed.ts'
 import { Delays } from './exchange/delays.ts'
+import { EVENT_EXCHANGE, EVENT_VHOST, INTERNAL_USER, LOG_EXCHANGE, type EventFacts, type Events } from './events.ts'
 import { Firehose, TRACE_EXCHANGE } from './firehose.ts'
 import { NO_KEYS, route, type Exchange, type ExchangeProperties } from './exchange/exchange.ts'
 import { Routes } from './exchange/routes.ts'
@@ -40,6 +41,7 @@ export interface VHostContext {
   readonly memoryTight: boolean
   readonly codec: MessageCodec
   readonly announcements: Announcements
+  readonly events: Events
   /** The node's name, as `leveret@host`. */
   readonly nodeName: string
   readonly policies: Pick<Policies, 'effective'>
@@ -66,7 +68,10 @@ const PREDECLARED: readonly (readonly [name: string, type: string, internal: boo
   [TRACE_EXCHANGE, 'topic', true],
 ]
 
-const PREDECLARED_NAMES: ReadonlySet<string> = new Set(['', ...PREDECLARED.map(([name]) => name)])
+/** Those beside them of the vhost to which the broker tells what happens. */
+const TOLD = [EVENT_EXCHANGE, LOG_EXCHANGE] as const
+
+const PREDECLARED_NAMES: ReadonlySet<string> = new Set(['', ...PREDECLARED.map(([name]) => name), ...TOLD])
 
 /** A binding's terms, as both binding and unbinding give them. */
 export interface BindingTerms {
@@ -106,6 +111,10 @@ export class VHost implements QueueContext, Outlet {
     this.#deadLetters = new DeadLetters(this, context)
     for (const [name, type, internal] of PREDECLARED) {
       this.#addExchange(name, { type, durable: true, autoDelete: false, internal, arguments: NO_ARGUMENTS })
+    }
+    if (this.name === EVENT_VHOST) {
+      const properties = { type: 'topic', durable: true, autoDelete: false, internal: true, arguments: NO_ARGUMENTS }
+      for (const name of TOLD) this.#addExchange(name, properties)
     }
     this.exchanges.set('', new DefaultExchange((queue) => this.queues.get(queue) ?? this.replyQueues.get(queue)))
   }
@@ -176,54 +185,80 @@ export class VHost implements QueueContext, Outlet {
   }
 
   /** Adds an exchange that does not exist yet. */
-  addExchange(name: string, properties: ExchangeProperties): Exchange {
+  addExchange(name: string, properties: ExchangeProperties, by = INTERNAL_USER): Exchange {
     const exchange = this.#addExchange(name, properties)
     if (exchange.durable) this.#context.save(this.#exchangeDefinition(exchange))
     this.#context.topologyChanged()
+    this.#tell('exchange.created', by, () => ({
+      name,
+      type: exchange.type,
+      durable: exchange.durable,
+      auto_delete: exchange.autoDelete,
+      internal: exchange.internal,
+      arguments: exchange.arguments,
+    }))
     return exchange
   }
 
   /** Deletes an exchange with all bindings from and to it; upstream auto-delete exchanges may follow. */
-  deleteExchange(exchange: Exchange): void {
+  deleteExchange(exchange: Exchange, by = INTERNAL_USER): void {
     if (this.exchanges.get(exchange.name) !== exchange) return
     this.exchanges.delete(exchange.name)
     exchange.delaying?.drop()
     exchange.deduplication?.drop()
     if (exchange.durable) this.#context.remove(this.#exchangeDefinition(exchange))
-    for (const binding of exchange.sourceBindings.values()) this.#dropBinding(binding)
+    for (const binding of exchange.sourceBindings.values()) this.#dropBinding(binding, by)
     for (const binding of [...exchange.destinationBindings]) {
-      this.#dropBinding(binding)
-      this.#autoDelete(binding.source)
+      this.#dropBinding(binding, by)
+      this.#autoDelete(binding.source, by)
     }
     this.#context.topologyChanged()
+    this.#tell('exchange.deleted', by, () => ({ name: exchange.name }))
   }
 
   /** Adds a queue that does not exist yet. */
-  addQueue(properties: Omit<QueueProperties, 'vhost'>): Queue {
+  addQueue(properties: Omit<QueueProperties, 'vhost'>, by = INTERNAL_USER): Queue {
     const log = properties.durable ? this.#context.store.log() : null
     const queue = this.#governed(new Queue({ ...properties, vhost: this.name }, log, this))
     this.queues.set(queue.name, queue)
     if (queue.durable) this.#context.save(this.#queueDefinition(queue))
     this.#context.churn.queuesCreated++
     this.#context.topologyChanged()
+    this.#tell('queue.created', by, () => ({
+      name: queue.name,
+      durable: queue.durable,
+      auto_delete: queue.autoDelete,
+      exclusive: queue.owner !== null,
+      type: queue.rules.type,
+      arguments: queue.arguments,
+    }))
     return queue
   }
 
   /** Deletes a queue with its messages and bindings. Returns how many messages were ready. */
-  deleteQueue(queue: Queue): number {
+  deleteQueue(queue: Queue, by = INTERNAL_USER): number {
     if (queue.deleted) return 0
     const count = queue.readyCount
     this.queues.delete(queue.name)
     if (queue.durable) this.#context.remove(this.#queueDefinition(queue))
     for (const binding of [...queue.bindings]) {
-      this.#dropBinding(binding)
-      this.#autoDelete(binding.source)
+      this.#dropBinding(binding, by)
+      this.#autoDelete(binding.source, by)
     }
     this.#context.topologyChanged()
     this.#context.churn.queuesDeleted++
     this.#retire(queue)
     queue.delete('queue-deleted')
+    this.#tell('queue.deleted', by, () => ({ name: queue.name, type: queue.rules.type }))
     return count
+  }
+
+  /** Stops the deliveries of a queue, or goes on with them; that survives a restart if the queue does. */
+  pauseQueue(queue: Queue, paused: boolean): void {
+    if (queue.paused === paused) return
+    if (paused) queue.pause()
+    else queue.unpause()
+    if (queue.durable) this.#context.save(this.#queueDefinition(queue))
   }
 
   /** Adds a queue for direct replies. It goes with its one consumer. */
@@ -236,12 +271,19 @@ export class VHost implements QueueContext, Outlet {
   }
 
   /** Adds a binding; the same again changes nothing. Both ends exist. */
-  bind(source: Exchange, destination: Queue | Exchange, routingKey: string, args: FieldTable): void {
+  bind(
+    source: Exchange,
+    destination: Queue | Exchange,
+    routingKey: string,
+    args: FieldTable,
+    by = INTERNAL_USER,
+  ): void {
     const binding = new Binding(source, destination, routingKey, args)
     if (!source.bind(binding)) return
     binding.queue?.bindings.add(binding)
     if (this.#durable(binding)) this.#context.save(this.#bindingDefinition(binding))
     this.#context.topologyChanged()
+    this.#tell('binding.created', by, () => bindingFacts(binding))
     for (const message of source.history) this.#replay(message, destination)
   }
 
@@ -252,9 +294,9 @@ export class VHost implements QueueContext, Outlet {
   }
 
   /** Removes a binding; a source that is to go with its last one goes. */
-  unbind(binding: Binding): void {
-    this.#dropBinding(binding)
-    this.#autoDelete(binding.source)
+  unbind(binding: Binding, by = INTERNAL_USER): void {
+    this.#dropBinding(binding, by)
+    this.#autoDelete(binding.source, by)
     this.#context.topologyChanged()
   }
 
@@ -372,15 +414,20 @@ export class VHost implements QueueContext, Outlet {
   }
 
   /** Removes a binding from both ends and from the store. */
-  #dropBinding(binding: Binding): void {
+  #dropBinding(binding: Binding, by = INTERNAL_USER): void {
     if (binding.source.unbind(binding.identity) === undefined) return
     binding.queue?.bindings.delete(binding)
     if (this.#durable(binding)) this.#context.remove(this.#bindingDefinition(binding))
+    this.#tell('binding.deleted', by, () => bindingFacts(binding))
   }
 
   /** An auto-delete exchange goes when its last binding as a source has gone. */
-  #autoDelete(exchange: Exchange): void {
-    if (exchange.autoDelete && exchange.sourceBindings.size === 0) this.deleteExchange(exchange)
+  #autoDelete(exchange: Exchange, by: string): void {
+    if (exchange.autoDelete && exchange.sourceBindings.size === 0) this.deleteExchange(exchange, by)
+  }
+
+  #tell(event: string, by: string, facts: () => EventFacts): void {
+    this.#context.events.emit(event, () => ({ ...facts(), vhost: this.name, user_who_performed_action: by }))
   }
 
   #applyPolicies(exchange: Exchange): void {
@@ -460,6 +507,7 @@ export class VHost implements QueueContext, Outlet {
     const properties = { ...definition, durable: true, owner: null, user: definition.user ?? null }
     const ids = definition.ids === undefined ? null : store.ids(definition.ids)
     const queue = new Queue(properties, store.log(definition.log), this, levels, ids)
+    if (definition.paused === true) queue.pause()
     this.queues.set(definition.name, this.#governed(queue))
   }
 
@@ -504,6 +552,7 @@ export class VHost implements QueueContext, Outlet {
       autoDelete,
       arguments: args,
       log: queue.log!.id,
+      ...(queue.paused ? { paused: true } : {}),
       ...(queue.user === null ? {} : { user: queue.user }),
       ...(levels.length === 0 ? {} : { levels }),
       ...(queue.ids === null ? {} : { ids: queue.ids.id }),
@@ -525,6 +574,17 @@ export class VHost implements QueueContext, Outlet {
 
 function governanceOf({ policy, operatorPolicy, definition }: Effective): Governance | null {
   return policy === null && operatorPolicy === null ? null : { policy, operatorPolicy, definition }
+}
+
+function bindingFacts(binding: Binding): EventFacts {
+  return {
+    source_name: binding.source.name,
+    source_kind: 'exchange',
+    destination_name: binding.destination.name,
+    destination_kind: binding.destinationKind,
+    routing_key: binding.routingKey,
+    arguments: binding.arguments,
+  }
 }
 
 /** Gives a message that no client is waiting for to all that it was routed to. */

@@ -47,6 +47,11 @@ export class Heap<T> {
     return first
   }
 
+  /** All items, in no particular order. */
+  [Symbol.iterator](): IterableIterator<T> {
+    return this.#items[Symbol.iterator]()
+  }
+
   /** Takes out all items but those that `keep` says yes to. */
   retain(keep: (item: T) => boolean): void {
     const items = this.#items.splice(0)

@@ -8,6 +8,7 @@ import { BrokerError } from '../core/errors.ts'
 import type { Clock } from '../lib/clock.ts'
 import { Authentication } from './authentication.ts'
 import { isObject, parseObject } from './body.ts'
+import { compressed } from './compression.ts'
 import { badRequest, fromBrokerError, HttpError, notAuthorised, notFound, type JsonObject } from './http-error.ts'
 import { cutToColumns, Listing } from './listing.ts'
 import { Rates } from './rates.ts'
@@ -152,6 +153,7 @@ export class ManagementServer {
       reply.headers(SECURITY_HEADERS)
       done()
     })
+    app.addHook('onSend', (request, reply, payload, done) => done(null, compressed(request, reply, payload)))
     app.setErrorHandler((error, _request, reply) => this.#failed(error, reply))
     app.setNotFoundHandler((_request, reply) => this.#failed(notFound(), reply))
     const paths = new Map<string, Set<string>>()

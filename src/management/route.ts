@@ -175,6 +175,7 @@ export async function inSession<T>(
 export async function durably<T>(broker: Broker, command: () => T | Promise<T>): Promise<T> {
   const before = broker.durableChanges
   const result = await command()
-  if (broker.durableChanges !== before) await new Promise<void>((resolve) => broker.store.whenDurable(resolve))
+  if (broker.durableChanges !== before || broker.definitionsWaiting)
+    await new Promise<void>((resolve) => broker.store.whenDurable(resolve))
   return result
 }

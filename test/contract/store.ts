@@ -499,9 +499,9 @@ function keepingContract(open: StoreHarness['open'], reopen: (store: Store) => P
       const entries = appendAll(log, range(0, 6))
       for (const entry of entries) {
         if (entry.position === 3) await durable(store)
-        log.attempted(entry.position, { deliveryCount: entry.position, acquiredCount: 300 })
+        log.attempted(entry.position, { deliveryCount: entry.position, acquiredCount: 300, dueAt: 0 })
       }
-      log.attempted(2, { deliveryCount: 7, acquiredCount: 400 })
+      log.attempted(2, { deliveryCount: 7, acquiredCount: 400, dueAt: 0 })
       log.settle(entries[1]!)
       log.discard(4, 5)
       const first = await reopen(store)

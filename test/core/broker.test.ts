@@ -6,6 +6,8 @@ import { ManualClock } from '../../src/lib/clock.ts'
 import { silentLogger } from '../../src/lib/log.ts'
 import { Turn } from '../../src/lib/turn.ts'
 import { MemoryStore } from '../../src/store/memory/memory-store.ts'
+import { DurableCore } from '../support/durable-core.ts'
+import { turnsRun } from '../support/sockets.ts'
 
 function emptyBroker(): Broker {
   const clock = new ManualClock()
@@ -51,4 +53,20 @@ describe('the first start', () => {
     broker.createVHost('other', '')
     expect(broker.vacant).toBe(false)
   })
+})
+
+it('knows that definitions are on their way to disk: nobody is told before that they are there', async () => {
+  const core = await DurableCore.start()
+  core.database.holding = true
+  expect(core.broker.definitionsWaiting).toBe(false)
+  core.declare('q')
+  // Somebody else declares it too, which changes nothing.
+  const before = core.broker.durableChanges
+  core.declare('q')
+  expect([core.broker.durableChanges - before, core.broker.definitionsWaiting]).toEqual([0, true])
+  await turnsRun()
+  expect(core.broker.definitionsWaiting).toBe(true)
+  core.database.release()
+  await turnsRun()
+  expect(core.broker.definitionsWaiting).toBe(false)
 })

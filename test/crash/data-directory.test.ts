@@ -7,7 +7,7 @@ import { startServer } from '../../src/server.ts'
 import { Kind, kindKey } from '../../src/store/level/keys.ts'
 import { encodeNumber } from '../../src/store/level/records.ts'
 import { readOnlyView, whyNoMounts } from '../support/mount.ts'
-import { Program } from '../support/program.ts'
+import { ANY_PORTS, Program } from '../support/program.ts'
 import { RawClient } from '../support/raw-client.ts'
 import { temporaryDirectory } from '../support/store.ts'
 
@@ -16,7 +16,7 @@ const NOISE = new Set(['LOCK', 'LOG', 'LOG.old'])
 
 /** The sentence with which the program refuses a data directory. */
 async function refusal(dataDir: string): Promise<string> {
-  const program = new Program(['start', '--data-dir', dataDir, '--port', '0', '--log-level', 'silent'])
+  const program = new Program(['start', '--data-dir', dataDir, ...ANY_PORTS, '--log-level', 'silent'])
   onTestFinished(() => program.kill())
   const { code, output, errors } = await program.outcome()
   expect({ code, output }).toEqual({ code: 1, output: '' })

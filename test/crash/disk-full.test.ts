@@ -6,7 +6,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { ManualClock } from '../../src/lib/clock.ts'
 import { startServer, type Server } from '../../src/server.ts'
 import { smallFileSystem, whyNoMounts } from '../support/mount.ts'
-import { Program } from '../support/program.ts'
+import { ANY_PORTS, Program } from '../support/program.ts'
 import { RawClient, type RawChannel } from '../support/raw-client.ts'
 
 const MIB = 1024 * 1024
@@ -210,7 +210,7 @@ describe.skipIf(whyNoMounts !== '')(`a full disk${whyNoMounts && ` (skipped: ${w
 
 /** A broker of its own, which can be killed, and somebody who fills it. */
 async function startProgram(dataDir: string, logLevel = 'silent') {
-  const place = ['start', '--data-dir', dataDir, '--host', '127.0.0.1', '--port', '0']
+  const place = ['start', '--data-dir', dataDir, '--host', '127.0.0.1', ...ANY_PORTS]
   const words = [...place, '--disk-free-limit', '0', '--log-level', logLevel]
   const program = new Program(words)
   onTestFinished(() => program.kill())

@@ -21,7 +21,7 @@ describe('the HTTP API', () => {
       rabbitmq_version: expect.stringMatching(/^\d+\.\d+\.\d+$/),
       cluster_name: expect.any(String),
       node: expect.stringContaining('@'),
-      object_totals: { queues: 0, exchanges: 7 },
+      object_totals: { queues: 0, exchanges: 9 },
       listeners: [{ protocol: 'amqp' }, { protocol: 'http', port: api.port }, { protocol: 'http/prometheus' }],
     })
     expect(items(body['exchange_types']).length).toBeGreaterThanOrEqual(4)

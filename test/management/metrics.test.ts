@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { connect } from 'amqplib'
-import { beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { useApi } from '../support/api.ts'
 
 const api = useApi()
@@ -142,12 +142,17 @@ describe('/metrics', () => {
     if (received === false) throw new Error('nothing was got')
     channel.ack(received)
     await channel.deleteQueue('quorum')
-    api.clock.advance(5000)
-    const series = await scrape('/metrics')
-    const acknowledged = (type: string): number | undefined =>
+    const acknowledged = (series: Map<string, number>, type: string): number | undefined =>
       series.get(`rabbitmq_global_messages_acknowledged_total{protocol="amqp091",queue_type="rabbit_${type}_queue"}`)
-    expect(acknowledged('quorum')).toBe(1)
-    expect(acknowledged('classic')).toBe(0)
+    await vi.waitFor(
+      async () => {
+        api.clock.advance(5000)
+        const series = await scrape('/metrics')
+        expect(acknowledged(series, 'quorum')).toBe(1)
+        expect(acknowledged(series, 'classic')).toBe(0)
+      },
+      { timeout: 20_000, interval: 10 },
+    )
     await client.close()
   })
 
@@ -182,9 +187,14 @@ describe('/metrics', () => {
   })
 
   it('knows how long the oldest message has waited', async () => {
-    api.clock.advance(60_000)
-    const series = await scrape('/metrics')
-    expect(series.get('leveret_oldest_message_age_seconds')).toBeGreaterThanOrEqual(60)
+    // Samples are taken in slices: one may still be under way when the next falls due.
+    await vi.waitFor(
+      async () => {
+        api.clock.advance(5000)
+        expect((await scrape('/metrics')).get('leveret_oldest_message_age_seconds')).toBeGreaterThanOrEqual(60)
+      },
+      { timeout: 20_000, interval: 10 },
+    )
     const single = await scrape('/metrics/per-object')
     const ofQueue = single.get('leveret_queue_oldest_message_age_seconds{vhost="/",queue="say \\"hi\\"\\\\"}')
     expect(ofQueue).toBeGreaterThanOrEqual(60)

@@ -7,6 +7,9 @@ import { fileURLToPath } from 'node:url'
 
 const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url))
 
+/** Ports that the system picks, so that no broker is in another's way. */
+export const ANY_PORTS = ['--port', '0', '--management-port', '0', '--prometheus-port', '0'] as const
+
 /** What a program that ended left behind. */
 export interface Outcome {
   readonly code: number | null

@@ -106,9 +106,10 @@ export class KeepingConsumer implements Consumer {
     return this.noAck ? 0 : this.entries.length
   }
 
-  deliver(entry: Entry): void {
+  deliver(entry: Entry): boolean {
     this.credit--
     this.entries.push(entry)
+    return true
   }
 
   cancelled(reason: string): void {

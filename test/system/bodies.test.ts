@@ -170,6 +170,29 @@ describe('properties that do not fit into a frame of their receiver', () => {
     await expectGet(sender, Buffer.from('m'))
   })
 
+  itOnlyHere('it breaks the connection', 'end the connection of a consumer that acknowledges nothing', async () => {
+    const sender = await broker.channel()
+    const receiver = await broker.channel({ frameMax: 4096 })
+    await sender.queue('q')
+    await receiver.consume('q', { 'no-ack': true })
+    sender.publish({ 'routing-key': 'q' }, 'm', { headers })
+    sender.publish({ 'routing-key': 'q' }, 'n')
+    await receiver.client.expectConnectionClose(501, TOO_LARGE)
+    await expectGet(sender, Buffer.from('m'))
+    await expectGet(sender, Buffer.from('n'))
+  })
+
+  itOnlyHere('it breaks the connection', 'end the connection that gets it without acknowledgement', async () => {
+    const sender = await broker.channel()
+    const receiver = await broker.channel({ frameMax: 4096 })
+    await sender.queue('q')
+    sender.publish({ 'routing-key': 'q' }, 'm', { headers })
+    await sender.expectNothing()
+    receiver.send('basic.get', { queue: 'q', 'no-ack': true })
+    await receiver.client.expectConnectionClose(501, TOO_LARGE)
+    await expectGet(sender, Buffer.from('m'))
+  })
+
   itOnlyHere('it breaks the connection', 'end the connection that gets the message', async () => {
     const sender = await broker.channel()
     const receiver = await broker.channel({ frameMax: 4096 })

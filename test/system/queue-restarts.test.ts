@@ -138,6 +138,24 @@ it('keeps how often messages were tried, those of quorum queues whatever their d
   expect(await bodies(channel, 'q')).toEqual(['b'])
 })
 
+it('keeps when a message is to be tried again', async () => {
+  const broker = await Restarting.start()
+  let channel = await broker.channel()
+  await channel.queue('q', { durable: true, arguments: { 'x-delayed-retry-min': 10_000 } })
+  await publish(channel, 'q', 'a')
+  await publish(channel, 'q', 'b')
+  const { tag } = await channel.get('q')
+  channel.send('basic.reject', { 'delivery-tag': tag, requeue: true })
+  await ready(channel, 'q')
+  await broker.restart(4000)
+  channel = await broker.channel()
+  expect((await channel.get('q', true)).body.toString()).toBe('b')
+  channel.send('basic.get', { queue: 'q' })
+  await channel.expect('basic.get-empty')
+  broker.clock.advance(6000)
+  expect((await channel.get('q', true)).body.toString()).toBe('a')
+})
+
 describe('basic.get from a queue that is on disk', () => {
   /** Methods in one piece, so that the broker has all of them before it has read anything from disk. */
   function together(methods: readonly (readonly [method: string, fields: FieldsInput])[]): Buffer {

@@ -93,7 +93,11 @@ export const basicMethods: BasicMethods = {
 
   basicGet(channel, queue, noAck) {
     const source = channel.session.gettableQueue(queueName(channel, queue))
-    const entry = source.get(noAck)
+    if (source.paused) {
+      answerGet(channel, source, undefined, noAck)
+      return
+    }
+    const entry = source.get(noAck, channel.fits)
     if (entry !== undefined || source.gettable) answerGet(channel, source, entry, noAck)
     // The message is on disk: the connection waits with what follows, so that replies keep their order.
     else getLater(channel, source, noAck, channel.connection.suspend())
@@ -133,7 +137,7 @@ function getLater(channel: Channel, queue: Queue, noAck: boolean, resume: () => 
       channel.connection.channelFailed(channel, fromBrokerError(error, Method.basicGet))
       resume()
     } else {
-      const entry = queue.get(noAck)
+      const entry = queue.get(noAck, channel.fits)
       if (entry === undefined && gettable && !queue.gettable) {
         getLater(channel, queue, noAck, resume)
         return

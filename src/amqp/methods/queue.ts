@@ -33,7 +33,7 @@ export const queueMethods: QueueMethods = {
     const declared =
       replies ??
       (passive
-        ? session.checkQueue(queue)
+        ? connection.durably(() => session.checkQueue(queue))
         : connection.durably(() =>
             session.declareQueue({ name: queue, durable, exclusive, autoDelete, arguments: args }),
           ))

@@ -41,6 +41,16 @@ export class Routes {
   repeatable = true
   #generation = 0
 
+  /** Lets go of earlier messages' destinations, which may be gone. */
+  clear(): void {
+    this.queues = []
+    this.exchanges = []
+    this.detours = []
+    this.length = 0
+    this.exchangeCount = 0
+    this.detourCount = 0
+  }
+
   /** Starts on the next message. */
   begin(): void {
     if (this.length > KEPT_LENGTH) this.queues = []

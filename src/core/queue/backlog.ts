@@ -9,8 +9,9 @@ import {
   TIGHT_DIVISOR,
 } from '../limits.ts'
 import type { QueueLog, StoredMessage } from '../ports.ts'
+import { lookAt, residentAt, type BacklogParts, type BrowsedPage, type Place } from './browse.ts'
 import { EntryState, Stored, type Entry } from './entry.ts'
-import { Gap, type GapOwner } from './gap.ts'
+import { Gap, type GapOwner, type Withdrawal } from './gap.ts'
 
 /** Entries that were removed, below which nothing is done about them. */
 const REMOVED_MIN = 64
@@ -141,6 +142,24 @@ export class Backlog implements GapOwner {
     if (this.#removed > REMOVED_MIN && this.#removed > this.count) this.#sweep()
   }
 
+  /** Looks at messages from a place on. Backlogs know no priorities. */
+  async browse(from: Place): Promise<BrowsedPage> {
+    const { messages, next } = await lookAt(() => this.#parts, from.position)
+    return { messages, next: next === Infinity ? null : { priority: from.priority, position: next } }
+  }
+
+  /** Takes messages out at these positions, wherever they stand. */
+  async withdraw(positions: readonly number[], withdrawal: Withdrawal): Promise<void> {
+    const elsewhere = this.#withdrawResident(positions, withdrawal)
+    if (elsewhere.length === 0) return
+    for (const gap of this.#gaps) {
+      while (gap.reading) await new Promise<boolean>((resolve) => this.afterRead(resolve))
+      await gap.withdraw(elsewhere, withdrawal)
+    }
+    // Some may have been read into memory meanwhile.
+    this.#withdrawResident(elsewhere, withdrawal)
+  }
+
   /** When the first of the messages that are on disk only expires; Infinity when none does. */
   get storedDeadline(): number {
     return Math.min(this.#stored?.deadline ?? Infinity, this.#spilled?.deadline ?? Infinity)
@@ -158,18 +177,18 @@ export class Backlog implements GapOwner {
     const parts = [this.#head, this.#tail]
     for (const gap of this.#gaps) parts.push(gap.discard())
     for (const part of parts) for (let entry = part.shift(); entry; entry = part.shift()) settle(entry)
-    this.count = 0
-    this.bytes = 0
-    this.transientBytes = 0
-    this.#headBytes = 0
-    this.#tailBytes = 0
-    this.#splitAbove = 0
+    this.#reset()
   }
 
-  /** The queue is gone: what is being read is not wanted, and what was spilled is deleted. */
+  /** The queue is gone: what is being read is not wanted, what was spilled is deleted, and memory let go of. */
   drop(): void {
-    for (const gap of this.#gaps) gap.abandon()
+    for (const gap of this.#gaps) gap.forget()
     this.#spilled?.log.drop()
+    this.#returned.clear()
+    this.#head = new Fifo()
+    this.#tail = new Fifo()
+    this.#removed = 0
+    this.#reset()
   }
 
   /** The log that an entry is in. */
@@ -193,6 +212,10 @@ export class Backlog implements GapOwner {
     return entry
   }
 
+  withdrawn(entry: Entry): void {
+    this.#count(entry, -1)
+  }
+
   expiredUnread(entry: Entry): void {
     this.#count(entry, -1)
     this.#host.expiredUnread(entry)
@@ -213,6 +236,24 @@ export class Backlog implements GapOwner {
     this.#tellReaders(error === null)
     // Whoever looks asks for the next page: not by itself where the last could not be read.
     if (error === null) this.#host.backlogRead()
+  }
+
+  get #parts(): BacklogParts {
+    const gaps = this.#gaps
+    return { returned: this.#returned, lines: [this.#head, ...gaps.map((gap) => gap.loaded), this.#tail], gaps }
+  }
+
+  /** Returns the positions that are not in memory. */
+  #withdrawResident(positions: readonly number[], { wants, taken }: Withdrawal): number[] {
+    return positions.filter((position) => {
+      const entry = residentAt(this.#parts, position)
+      if (entry === undefined) return true
+      // What `wants` does may have pushed it out of the queue.
+      if (!wants(entry) || entry.state !== EntryState.ready) return false
+      this.remove(entry)
+      taken(entry)
+      return false
+    })
   }
 
   get #gaps(): readonly Gap[] {
@@ -325,6 +366,15 @@ export class Backlog implements GapOwner {
       }
     }
     this.#removed = 0
+  }
+
+  #reset(): void {
+    this.count = 0
+    this.bytes = 0
+    this.transientBytes = 0
+    this.#headBytes = 0
+    this.#tailBytes = 0
+    this.#splitAbove = 0
   }
 
   /** Reads the page that the head needs next: of the gap that begins first. */

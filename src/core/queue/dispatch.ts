@@ -41,6 +41,7 @@ export class Dispatch {
   /** RabbitMQ: single active consumer. The others wait until it is gone. */
   readonly #single: boolean
   #active: Subscription | null = null
+  #paused = false
   /** RabbitMQ: in quorum queues one of a higher priority takes its place, as soon as it has nothing unacknowledged. */
   readonly #yields: boolean
   /** The one that was active, and has yet to acknowledge something before another is. */
@@ -58,6 +59,7 @@ export class Dispatch {
 
   add(subscription: Subscription): void {
     this.subscriptions.add(subscription)
+    subscription.inLine = this.#paused
     if (this.#single && this.#retiring === null) {
       if (this.#active === null) this.#active = subscription
       else if (this.#yields && subscription.priority > this.#active.priority) this.#retire(this.#active)
@@ -73,6 +75,28 @@ export class Dispatch {
     if (line.length > 2 * this.subscriptions.size + LINE_LENGTH_MIN) sweep(line)
     if (subscription !== this.#active && subscription !== this.#retiring) return false
     return this.#succeed()
+  }
+
+  /** Whether nobody is next, whoever is ready. */
+  get paused(): boolean {
+    return this.#paused
+  }
+
+  /** Nobody is next from now on. Everybody counts as standing in line meanwhile, so that `resume` need not ask. */
+  pause(): void {
+    this.#paused = true
+    this.#line.clear()
+    for (const { waiting } of this.#lines ?? []) waiting.clear()
+    for (const subscription of this.subscriptions) subscription.inLine = true
+  }
+
+  /** Those who are ready stand in line again. */
+  unpause(): void {
+    this.#paused = false
+    for (const subscription of this.subscriptions) {
+      subscription.inLine = false
+      this.resume(subscription)
+    }
   }
 
   /** The consumer may be able to take deliveries again. */

@@ -26,6 +26,8 @@ export class EntryDetails {
   /** Deliveries that failed, and deliveries that ended without an acknowledgement. Kept by queues that count. */
   deliveryCount = 0
   acquiredCount = 0
+  /** Milliseconds since 1970 before which it is not to be delivered again; 0 when it may be at once. */
+  dueAt = 0
   /** The message with these counts in its headers, once there are any. */
   presented: Message | null = null
 }

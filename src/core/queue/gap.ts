@@ -2,17 +2,29 @@
 import { Fifo } from '../../lib/fifo.ts'
 import { EXPIRY_READ_MS } from '../limits.ts'
 import type { QueueLog, StoredMessage } from '../ports.ts'
-import type { Entry } from './entry.ts'
+import { EntryState, type Entry } from './entry.ts'
 import { StoredDeadlines } from './stored-deadlines.ts'
 
 /** What a gap does with what it has read. */
 export interface GapOwner {
   restored(gap: Gap, stored: StoredMessage): Entry
+  /** A message was taken out before it was read; the gap counts it no longer. */
+  withdrawn(entry: Entry): void
   /** A message expired before it was read; the gap counts it no longer. */
   expiredUnread(entry: Entry): void
   /** A page has arrived, or could not be read; the owner decides what is read next. */
   gapRead(error: unknown): void
 }
+
+/** Who takes single messages out. */
+export interface Withdrawal {
+  readonly wants: (entry: Entry) => boolean
+  /** The message is out, and to be settled. */
+  readonly taken: (entry: Entry) => void
+}
+
+/** Positions that are looked for in one read. */
+const WITHDRAWN_AT_ONCE = 512
 
 /** What a read was about. */
 interface Asked {
@@ -33,7 +45,7 @@ export class Gap {
   below: number
   count: number
   bytes: number
-  readonly loaded = new Fifo<Entry>()
+  loaded = new Fifo<Entry>()
   readonly #deadlines = new StoredDeadlines()
 
   readonly #owner: GapOwner
@@ -129,18 +141,56 @@ export class Gap {
     if (read < last) this.#deadlines.put({ first: read + 1, last, deadline: now })
   }
 
+  /** Takes messages out at these positions. Nothing else reads meanwhile: it would bring back what is taken out. */
+  async withdraw(positions: readonly number[], withdrawal: Withdrawal): Promise<void> {
+    const wanted = new Set(positions.filter((position) => position >= this.from && position < this.below))
+    if (wanted.size === 0 || this.count === 0) return
+    const ordered = [...wanted].toSorted((a, b) => a - b)
+    this.#reading = true
+    const generation = this.#generation
+    try {
+      for (let first = 0; first < ordered.length && generation === this.#generation;) {
+        const from = ordered[first]!
+        const messages = await this.log.read(from, Math.min(ordered.at(-1)! + 1, from + WITHDRAWN_AT_ONCE))
+        if (generation !== this.#generation) break
+        for (const stored of messages) if (wanted.has(stored.position)) this.#withdrawOne(stored, withdrawal)
+        const end = messages.at(-1)?.position ?? from
+        while (first < ordered.length && ordered[first]! <= end) first++
+      }
+    } finally {
+      this.#reading = false
+      this.#owner.gapRead(null)
+    }
+  }
+
+  #withdrawOne(stored: StoredMessage, { wants, taken }: Withdrawal): void {
+    const generation = this.#generation
+    const entry = this.#owner.restored(this, stored)
+    if (!wants(entry) || generation !== this.#generation) {
+      // It stays where it is; this entry stands for nothing.
+      entry.state = EntryState.settled
+      return
+    }
+    this.count--
+    this.bytes -= stored.message.bodyBytes
+    this.#owner.withdrawn(entry)
+    taken(entry)
+  }
+
   /** Forgets what it holds, and settles it in the log unread. Returns the entries that had been read. */
   discard(): Fifo<Entry> {
     if (this.count > 0) this.log.discard(this.from, this.below)
-    this.count = 0
-    this.bytes = 0
-    this.#deadlines.clear()
-    this.abandon()
-    return this.loaded
+    const loaded = this.loaded
+    this.forget()
+    return loaded
   }
 
-  /** What is being read is not wanted any more. */
-  abandon(): void {
+  /** Forgets what it holds: what is being read is not wanted any more. */
+  forget(): void {
+    this.count = 0
+    this.bytes = 0
+    this.loaded = new Fifo()
+    this.#deadlines.clear()
     this.#generation++
   }
 

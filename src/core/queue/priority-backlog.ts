@@ -2,7 +2,9 @@
 import { Backlog, type BacklogHost } from './backlog.ts'
 import type { QueueLog } from '../ports.ts'
 import type { Message } from '../message.ts'
+import type { BrowsedPage, Place } from './browse.ts'
 import type { Entry } from './entry.ts'
+import type { Withdrawal } from './gap.ts'
 
 /** What levels need from their queue beside what a backlog does. */
 export interface LevelHost extends BacklogHost {
@@ -76,6 +78,23 @@ export class PriorityBacklog {
 
   remove(entry: Entry): void {
     this.#levelOf(entry.message).backlog.remove(entry)
+  }
+
+  /** Looks at messages from a place on: level by level, the highest first. */
+  async browse(from: Place): Promise<BrowsedPage> {
+    const level = this.#levels.find(({ priority }) => priority <= from.priority)
+    if (level === undefined) return { messages: [], next: null }
+    const { priority, backlog } = level
+    const { messages, next } = await backlog.browse({
+      priority,
+      position: priority === from.priority ? from.position : 0,
+    })
+    return { messages, next: next ?? (priority === 0 ? null : { priority: priority - 1, position: 0 }) }
+  }
+
+  /** Takes messages out at these positions, wherever they stand. */
+  async withdraw(positions: readonly number[], withdrawal: Withdrawal): Promise<void> {
+    for (const { backlog } of [...this.#levels]) await backlog.withdraw(positions, withdrawal)
   }
 
   /** Whether the next message is in memory. One of a lower level does not go before it. */

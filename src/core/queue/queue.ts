@@ -20,13 +20,14 @@ import type {
 import type { FieldTable } from '../value.ts'
 import { presentedMessage } from './attempts.ts'
 import { Backlog } from './backlog.ts'
+import type { BrowsedPage, Place } from './browse.ts'
 import { Burials } from './burials.ts'
 import { Dispatch, Subscription } from './dispatch.ts'
 import { Entry, EntryDetails, EntryState, Stored } from './entry.ts'
 import { Expiry, type ExpiryHost } from './expiry.ts'
 import { Idleness } from './idleness.ts'
 import { PriorityBacklog, type LevelHost } from './priority-backlog.ts'
-import { Retries, retryDelayMs } from './retries.ts'
+import { Retries, retryDelayMs, type Waiting } from './retries.ts'
 import { queueRules, rulePublishes, waitMs, type QueueRules } from './rules.ts'
 
 /** Who an exclusive queue belongs to: nobody else may use it, and it goes with them. */
@@ -115,6 +116,8 @@ export class Queue implements LevelHost, ExpiryHost {
   #expiry: Expiry | null = null
   #idleness: Idleness | null = null
   #retries: Retries | null = null
+  /** Whether messages were read back that may have to wait before they are tried again. */
+  #recallsDelays = false
   #deduplication: QueueDeduplication | null = null
   /** What is given up, and taken by nobody yet. */
   #burials: Burials | null = null
@@ -373,12 +376,26 @@ export class Queue implements LevelHost, ExpiryHost {
       return true
     }
     details.presented = presentedMessage(entry.message, details, this.#context.codec)
-    if (entry.stored !== Stored.no && !entry.spilled) this.#backlog.logOf(entry).attempted(entry.position, details)
     const attempts = failed ? details.deliveryCount : details.acquiredCount
     const delayMs = retryDelayMs(this.#rules, failed, attempts)
+    details.dueAt = delayMs > 0 ? this.#context.clock.now() + delayMs : 0
+    if (entry.stored !== Stored.no && !entry.spilled) this.#backlog.logOf(entry).attempted(entry.position, details)
     if (delayMs <= 0) return false
+    this.#delay(entry, delayMs)
+    return true
+  }
+
+  /** The message is neither ready nor with anybody for so long. */
+  #delay(entry: Entry, delayMs: number): void {
     this.#retries ??= new Retries(this.#context.clock, this.#retriesDue)
     this.#retries.add(entry, delayMs)
+  }
+
+  /** Puts the next message aside if it was read back before it is to be tried again. */
+  #headDelayed(): boolean {
+    const delayMs = (this.#backlog.peek()!.details?.dueAt ?? 0) - this.#context.clock.now()
+    if (delayMs <= 0) return false
+    this.#delay(this.#backlog.take()!, delayMs)
     return true
   }
 
@@ -429,12 +446,71 @@ export class Queue implements LevelHost, ExpiryHost {
     this.serve()
   }
 
+  /** Whether deliveries are stopped. */
+  get paused(): boolean {
+    return this.#dispatch.paused
+  }
+
+  /** Stops deliveries; consumers stay, and publishes are taken. */
+  pause(): void {
+    if (!this.paused) this.#dispatch.pause()
+  }
+
+  /** Goes on with deliveries. */
+  unpause(): void {
+    if (!this.paused) return
+    this.#dispatch.unpause()
+    this.serve()
+  }
+
+  /** Whether this consumer gets deliveries as far as the others are concerned (RabbitMQ: single active consumer). */
+  serves(consumer: Consumer): boolean {
+    for (const subscription of this.#dispatch.subscriptions) {
+      if (subscription.consumer === consumer) return this.#dispatch.active(subscription)
+    }
+    return false
+  }
+
+  /** Messages that were given back, and when each is ready again, in no particular order. */
+  get retries(): Iterable<Waiting> {
+    return this.#retries?.waiting ?? []
+  }
+
+  /**
+   * Looks at ready messages from a place on, some hundreds at the most, without changing anything. What is on disk only is
+   * read from there for this once. Rejects when that cannot be read.
+   */
+  browse(from: Place): Promise<BrowsedPage> {
+    return this.#backlog.browse(from)
+  }
+
+  /**
+   * Takes messages out, wherever they stand, if `wants` says so when it sees each: those that are ready, and those that
+   * wait before they are ready again. They are settled within the same call, so that what `wants` does goes into the same
+   * batch. Returns how many that were.
+   */
+  async withdraw(positions: readonly number[], wants: (entry: Entry) => boolean): Promise<number> {
+    let count = 0
+    const taken = (entry: Entry): void => {
+      count++
+      this.#settle(entry)
+    }
+    this.#retries?.withdraw(new Set(positions), (entry) => {
+      if (!wants(entry)) return false
+      taken(entry)
+      return true
+    })
+    await this.#backlog.withdraw(positions, { wants, taken })
+    return count
+  }
+
   /** Delivers what waits, for as long as a consumer is ready and the messages are in memory. */
   serve(): void {
     const backlog = this.#backlog
     while (backlog.count > 0 && !this.deleted) {
       if (!backlog.available) return
       if (this.#expiry !== null && this.#headExpired()) continue
+      if (this.#recallsDelays && this.#headDelayed()) continue
       if (this.consumerCount === 0 || !this.#deliverable()) return
       const consumer = this.#dispatch.next()
       if (consumer === undefined) return
@@ -457,17 +533,21 @@ export class Queue implements LevelHost, ExpiryHost {
     else this.#backlog.afterRead((read) => (read ? this.whenGettable(callback) : callback(false)))
   }
 
-  /** Takes the next message out, as basic.get does. Undefined when none is ready, or it is not gettable. */
-  get(noAck: boolean): Entry | undefined {
+  /**
+   * Takes the next message out, as basic.get does. Undefined when none is ready, or it is not gettable. One that does not
+   * fit whoever gets it is to be given back, `noAck` or not.
+   */
+  get(noAck: boolean, fits: (message: Message) => boolean = always): Entry | undefined {
     this.#idleness?.used()
     const backlog = this.#backlog
     while (this.#expiry !== null && backlog.count > 0 && backlog.available && this.#headExpired());
+    while (this.#recallsDelays && backlog.count > 0 && backlog.available && this.#headDelayed());
     if (backlog.count === 0) this.counts.getEmpty++
     if (backlog.count === 0 || !backlog.available || !this.#deliverable()) return undefined
     const entry = backlog.take()!
     if (noAck) this.counts.gotNoAck++
     else this.counts.got++
-    this.#handOut(entry, noAck)
+    this.#handOut(entry, noAck && fits(entry.presented))
     return entry
   }
 
@@ -557,10 +637,12 @@ export class Queue implements LevelHost, ExpiryHost {
   }
 
   /** What was out when the broker ended, and nothing is known of, has failed once. */
-  #recall(entry: Entry, attempts: Attempts = { deliveryCount: 1, acquiredCount: 1 }): void {
+  #recall(entry: Entry, attempts: Attempts = { deliveryCount: 1, acquiredCount: 1, dueAt: 0 }): void {
     const details = this.#detailsOf(entry)
     details.deliveryCount = attempts.deliveryCount
     details.acquiredCount = attempts.acquiredCount
+    details.dueAt = attempts.dueAt
+    this.#recallsDelays ||= attempts.dueAt > 0
     details.presented = presentedMessage(entry.message, details, this.#context.codec)
   }
 
@@ -688,10 +770,14 @@ export class Queue implements LevelHost, ExpiryHost {
   }
 
   #deliver(consumer: Consumer, entry: Entry): void {
-    if (consumer.noAck) this.counts.deliveredNoAck++
-    else this.counts.delivered++
-    this.#handOut(entry, consumer.noAck)
-    consumer.deliver(entry)
+    if (consumer.noAck) {
+      this.counts.deliveredNoAck++
+      this.#handOut(entry, consumer.deliver(entry))
+    } else {
+      this.counts.delivered++
+      this.#handOut(entry, false)
+      consumer.deliver(entry)
+    }
   }
 
   #handOut(entry: Entry, noAck: boolean): void {
@@ -753,4 +839,8 @@ export class Queue implements LevelHost, ExpiryHost {
     }
     if (deduplication !== null) deduplication.left(entry)
   }
+}
+
+function always(): boolean {
+  return true
 }

@@ -5,7 +5,8 @@ import { TIMER_MS_MAX } from '../limits.ts'
 import type { Entry } from './entry.ts'
 import type { QueueRules } from './rules.ts'
 
-interface Waiting {
+/** A message, and when it is ready again, in milliseconds since 1970. */
+export interface Waiting {
   readonly entry: Entry
   readonly dueAt: number
 }
@@ -35,6 +36,15 @@ export class Retries {
 
   get count(): number {
     return this.#heap.length
+  }
+
+  get waiting(): Iterable<Waiting> {
+    return this.#heap
+  }
+
+  /** Takes out those of these positions that `take` says yes to. */
+  withdraw(positions: ReadonlySet<number>, take: (entry: Entry) => boolean): void {
+    if (this.#heap.length > 0) this.#heap.retain(({ entry }) => !positions.has(entry.position) || !take(entry))
   }
 
   add(entry: Entry, delayMs: number): void {

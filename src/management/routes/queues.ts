@@ -9,7 +9,6 @@ import { payloadJson, propertiesJson } from '../message-json.ts'
 import { Listing } from '../listing.ts'
 import { CREATED, inSession, NO_CONTENT, vhostOf, type Call, type Route } from '../route.ts'
 import { moveMessages } from '../move.ts'
-import { verdictJson } from '../views/verdict.ts'
 import { consumerJson, consumersOf } from '../views/connection.ts'
 import { bindingJson, bindingTerms, defaultBinding, queueFacts, queueJson } from '../views/topology.ts'
 
@@ -28,8 +27,21 @@ const ACK_MODES = {
 } as const
 type AckMode = keyof typeof ACK_MODES
 
-/** What tables of queues are most often sorted by. */
-const SORT_KEYS: Readonly<Record<string, (queue: Queue) => number>> = {
+/** What tables of queues are most often sorted by, without making whole rows for it. */
+function sortKeys({ rates }: Call): Readonly<Record<string, (queue: Queue) => number>> {
+  const rate =
+    (...names: readonly string[]) =>
+    (queue: Queue): number =>
+      names.reduce((sum, name) => sum + (rates.figure(queue, name)?.rate ?? 0), 0)
+  return {
+    ...COUNT_KEYS,
+    'message_stats.publish_details.rate': rate('published'),
+    'message_stats.deliver_get_details.rate': rate('delivered', 'deliveredNoAck', 'got', 'gotNoAck'),
+    'message_stats.ack_details.rate': rate('acknowledged'),
+  }
+}
+
+const COUNT_KEYS: Readonly<Record<string, (queue: Queue) => number>> = {
   messages: (queue) => queue.readyCount + queue.unackedCount,
   messages_ready: (queue) => queue.readyCount,
   messages_unacknowledged: (queue) => queue.unackedCount,
@@ -48,13 +60,6 @@ export const queueRoutes: readonly Route[] = [
   { method: 'DELETE', path: `${ONE}/contents`, needs: 'management', right: 'read', handle: purge },
   { method: 'POST', path: `${ONE}/get`, needs: 'management', right: 'read', handle: get },
   { method: 'POST', path: `${ONE}/actions`, needs: 'administrator', handle: action },
-  { method: 'GET', path: `${ONE}/unacked`, needs: 'management', handle: unacked },
-  {
-    method: 'GET',
-    path: `${ONE}/verdict`,
-    needs: 'management',
-    handle: (call) => verdictJson(call.broker, queueOf(call)),
-  },
   { method: 'POST', path: `${ONE}/move`, needs: 'management', right: 'read', handle: move },
 ]
 
@@ -64,11 +69,11 @@ function list(call: Call) {
   for (const vhost of vhosts.values()) {
     if (access.sees(call.user, vhost.name)) for (const queue of vhost.queues.values()) all.push(queue)
   }
-  return new Listing(all, rowOf(call), true, SORT_KEYS)
+  return new Listing(all, rowOf(call), true, sortKeys(call))
 }
 
 function listInVHost(call: Call) {
-  return new Listing(vhostOf(call).queues.values(), rowOf(call), true, SORT_KEYS)
+  return new Listing(vhostOf(call).queues.values(), rowOf(call), true, sortKeys(call))
 }
 
 function rowOf(call: Call): (queue: Queue) => JsonObject {
@@ -223,28 +228,6 @@ function gotJson(call: Call, { message, redelivered }: Entry, left: number, want
     properties: propertiesJson(call.broker.codec, message),
     ...payloadJson(message, wanted.encoding, wanted.truncate),
   }
-}
-
-/** Beyond RabbitMQ: every delivery of this queue that waits for an acknowledgement, and with whom. */
-function unacked(call: Call) {
-  const queue = queueOf(call)
-  const rows: JsonObject[] = []
-  for (const connection of call.broker.connections.values()) {
-    for (const channel of connection.channels) {
-      channel.eachUnacked((deliveryTag, entry, consumerTag) => {
-        if (entry.queue !== queue) return
-        rows.push({
-          delivery_tag: deliveryTag,
-          consumer_tag: consumerTag,
-          channel_details: { name: `${connection.name} (${channel.number})`, connection_name: connection.name },
-          position: entry.position,
-          redelivered: entry.redelivered,
-          payload_bytes: entry.message.bodyBytes,
-        })
-      })
-    }
-  }
-  return new Listing(rows, (row) => row, false)
 }
 
 /** Beyond RabbitMQ: moves what is ready to an exchange, and takes nothing away that has not arrived there. */

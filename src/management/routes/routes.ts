@@ -7,6 +7,8 @@ import { definitionRoutes } from './definitions.ts'
 import { exchangeRoutes } from './exchanges.ts'
 import { healthRoutes } from './health.ts'
 import { limitRoutes } from './limits.ts'
+import { messageRoutes } from './messages.ts'
+import { operationRoutes } from './operations.ts'
 import { overviewRoutes } from './overview.ts'
 import { parameterRoutes } from './parameters.ts'
 import { pluginRoutes } from './plugins.ts'
@@ -28,6 +30,8 @@ export const routes: readonly Route[] = [
   ...connectionRoutes,
   ...exchangeRoutes,
   ...queueRoutes,
+  ...messageRoutes,
+  ...operationRoutes,
   ...bindingRoutes,
   ...definitionRoutes,
   ...healthRoutes,

@@ -91,7 +91,7 @@ export function queueFacts(call: Call, queue: Queue): JsonObject {
     node: call.node.name,
     operator_policy: operatorPolicy,
     policy,
-    state: 'running',
+    state: queue.paused ? 'paused' : 'running',
     type,
     vhost: queue.vhost,
   }

@@ -86,6 +86,10 @@ export class LevelDelayLog implements DelayLog, BatchMember {
           bytes += value.length
         }
       }
+    } catch (error) {
+      // With the database everything is closed that reads from it. What is due then is so at the next start.
+      if (committer.closing) return { messages: [], next: Infinity }
+      throw error
     } finally {
       await iterator.close()
     }

@@ -144,9 +144,9 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
 
   attempted(position: number, attempts: Attempts): void {
     if (this.#dropped) return
-    const { deliveryCount, acquiredCount } = attempts
+    const { deliveryCount, acquiredCount, dueAt } = attempts
     this.#attempts ??= new Map()
-    this.#attempts.set(position, { deliveryCount, acquiredCount })
+    this.#attempts.set(position, { deliveryCount, acquiredCount, dueAt })
     this.#attemptsChanged.add(position)
     this.enlist()
   }

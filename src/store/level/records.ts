@@ -47,12 +47,16 @@ export function decodeDelayRecord(value: Buffer): DelayRecord {
 }
 
 export function encodeAttempts(attempts: Attempts): Buffer {
-  return taken(putVarint(scratch, putVarint(scratch, HEADER_BYTES, attempts.deliveryCount), attempts.acquiredCount))
+  const at = putVarint(scratch, putVarint(scratch, HEADER_BYTES, attempts.deliveryCount), attempts.acquiredCount)
+  return taken(attempts.dueAt === 0 ? at : putVarint(scratch, at, attempts.dueAt))
 }
 
 export function decodeAttempts(value: Buffer): Attempts {
-  const reader = new RecordReader(unseal(value))
-  return { deliveryCount: reader.varint(), acquiredCount: reader.varint() }
+  const content = unseal(value)
+  const reader = new RecordReader(content)
+  const deliveryCount = reader.varint()
+  const acquiredCount = reader.varint()
+  return { deliveryCount, acquiredCount, dueAt: reader.at < content.length ? reader.varint() : 0 }
 }
 
 /** An id that is remembered, but for its order, which is in the key. */

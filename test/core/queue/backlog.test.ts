@@ -4,6 +4,7 @@ import { describe, expect, it, vi } from 'vitest'
 import { Message } from '../../../src/core/message.ts'
 import type { ExpiringStretch, LogSummary, Publisher, QueueLog, StoredMessage } from '../../../src/core/ports.ts'
 import { Backlog, type BacklogHost } from '../../../src/core/queue/backlog.ts'
+import { FIRST_PLACE, type BrowsedPage, type Place } from '../../../src/core/queue/browse.ts'
 import { Entry, EntryDetails, EntryState, Stored } from '../../../src/core/queue/entry.ts'
 import { queueNamed } from '../../support/core.ts'
 
@@ -236,6 +237,104 @@ function span(from: number, below: number): number[] {
 
 const EMPTY = { count: 0, bytes: 0, transientBytes: 0 }
 
+/** Waits for a promise while the logs answer whatever is asked for. */
+async function answering<T>(bench: Bench, promise: Promise<T>): Promise<T> {
+  const state = { done: false }
+  const finished = promise.finally(() => (state.done = true))
+  const logs = bench.log === null ? [bench.spilled] : [bench.log, bench.spilled]
+  for (let rounds = 0; !state.done && rounds < 1000; rounds++) {
+    for (const log of logs) if (log.readings.length > 0) await log.answer()
+    await settled()
+  }
+  return finished
+}
+
+/** Looks at everything that is ready, in as many steps as it takes. */
+async function browsed(bench: Bench): Promise<number[]> {
+  const positions: number[] = []
+  for (let place: Place | null = FIRST_PLACE; place !== null;) {
+    const page: BrowsedPage = await answering(bench, bench.backlog.browse(place))
+    positions.push(...page.messages.map(({ position }) => position))
+    place = page.next
+  }
+  return positions
+}
+
+describe('looking at a backlog', () => {
+  it('sees everything in order, wherever it is, and changes nothing', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.constantFrom('p', 't'), { minLength: 1, maxLength: 200 }),
+        fc.nat(60),
+        async (kinds, taken) => {
+          const bench = new Bench()
+          for (let i = 0; i < kinds.length; i += 20) {
+            bench.push(kinds.slice(i, i + 20).join(''))
+            bench.commit()
+          }
+          const gone = bench.take(taken).length
+          const before = bench.state
+          expect(await browsed(bench)).toEqual(span(gone, kinds.length))
+          expect(bench.state).toEqual(before)
+          expect(await bench.drain()).toEqual(span(gone, kinds.length))
+        },
+      ),
+      { numRuns: 50 },
+    )
+  })
+
+  it('does not see what was taken while a page was being read', async () => {
+    const bench = new Bench(new FakeLog(span(0, 8)))
+    const looking = bench.backlog.browse(FIRST_PLACE)
+    expect(bench.take()).toEqual([])
+    await bench.log!.answer()
+    await settled()
+    // The second reading is that of the backlog itself; the look asked first.
+    const page = await answering(bench, looking)
+    expect(page.messages.map(({ position }) => position)).toEqual(span(0, 4))
+    expect(await bench.drain()).toEqual(span(0, 8))
+  })
+})
+
+describe('taking messages out of a backlog', () => {
+  it('takes those that are wanted, wherever they are, and leaves the others in order', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.constantFrom('p', 't'), { minLength: 1, maxLength: 200 }),
+        fc.nat(40),
+        fc.uniqueArray(fc.nat(199), { maxLength: 40 }),
+        async (kinds, gone, named) => {
+          const bench = new Bench()
+          for (let i = 0; i < kinds.length; i += 20) {
+            bench.push(kinds.slice(i, i + 20).join(''))
+            bench.commit()
+          }
+          bench.take(gone)
+          const here = span(0, kinds.length).filter((position) => position >= gone)
+          const refused = new Set(named.filter((position) => position % 3 === 0))
+          const taken: number[] = []
+          const withdrawal = {
+            wants: (entry: Entry) => !refused.has(entry.position),
+            taken: (entry: Entry) => {
+              entry.state = EntryState.settled
+              if (entry.stored !== Stored.no) bench.backlog.logOf(entry).settle(entry)
+              taken.push(entry.position)
+            },
+          }
+          const left = here.filter((position) => !named.includes(position) || refused.has(position))
+          await answering(bench, bench.backlog.withdraw(named, withdrawal))
+          expect(taken.toSorted((a, b) => a - b)).toEqual(here.filter((position) => !left.includes(position)))
+          expect(bench.backlog.count).toBe(left.length)
+          expect(await browsed(bench)).toEqual(left)
+          expect(await bench.drain()).toEqual(left)
+          expect(bench.state).toEqual(EMPTY)
+        },
+      ),
+      { numRuns: 100 },
+    )
+  })
+})
+
 describe('a short backlog', () => {
   it('gives messages as they came, and counts them', () => {
     const bench = new Bench()
@@ -426,6 +525,8 @@ describe('a long backlog of transient messages', () => {
     bench.push('t'.repeat(100))
     bench.backlog.drop()
     expect(bench.spilled.dropped).toBe(true)
+    expect(bench.state).toEqual(EMPTY)
+    expect([bench.backlog.available, bench.backlog.take()]).toEqual([false, undefined])
   })
 })
 

@@ -29,7 +29,7 @@ class Asked implements Consumer {
     this.#ready = ready
   }
 
-  deliver(): void {
+  deliver(): boolean {
     throw new Error('dispatch delivers nothing')
   }
 

@@ -2,7 +2,7 @@
 import { cp, mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Program } from '../../support/program.ts'
+import { ANY_PORTS, Program } from '../../support/program.ts'
 import { audit } from './audit.ts'
 import { Ledger, Tally } from './ledger.ts'
 import { LedgerFile } from './ledger-file.ts'
@@ -118,7 +118,7 @@ export class CrashRun {
   }
 
   async #start(): Promise<void> {
-    const words = ['start', '--data-dir', this.#dataDirectory, '--host', '127.0.0.1', '--port', '0']
+    const words = ['start', '--data-dir', this.#dataDirectory, '--host', '127.0.0.1', ...ANY_PORTS]
     const from = performance.now()
     this.#program = new Program([...words, '--log-level', 'warn'])
     this.#port = await this.#program.port()

@@ -176,3 +176,88 @@ describe('while the broker runs', () => {
     expectFaults('order')
   })
 })
+
+describe('between queues', () => {
+  beforeEach(() => {
+    ledger.join({ queues: ['q', 'dead'], rewrites: true })
+    ledger.join({ queues: ['leaky', 'spilt'], leaks: true, rewrites: true })
+  })
+
+  /** Delivers from the second queue of a family. */
+  function deliverFrom(place: string, message: Publish): Copy | null {
+    const copies = ledger.queue(place)
+    const [tag, redelivered, routingKey] = [1, false, place]
+    const delivery = { tag, redelivered, exchange: '', routingKey, bodyBytes: 5, crc: 0, bodyCrc: 7 }
+    return ledger.delivered(copies, { messageId: message.id, ...delivery }, somebody, new OrderCheck(), false, place)
+  }
+
+  it('misses what is in neither of them, and finds what is in both', () => {
+    const [lost, twice] = [publish(['leaky']), publish(['leaky'])]
+    ledger.crashed()
+    const copy = deliver(twice, { queue: 'leaky' })
+    deliverFrom('spilt', twice)
+    expectFaults('twice')
+    audit([copy], 'leaky')
+    expectFaults('twice', 'lost')
+    expect(ledger.faults[1]).toContain(lost.id)
+  })
+
+  it('lets a message go where it leads by itself, and elsewhere only when it was rejected', () => {
+    const [leaked, stolen, rejected] = [publish(['leaky']), publish(), publish()]
+    deliverFrom('spilt', leaked)
+    ledger.rejecting(deliver(rejected)!, 'dead')
+    deliverFrom('dead', rejected)
+    expectFaults()
+    deliverFrom('dead', stolen)
+    expectFaults('misplaced')
+  })
+
+  it('lets a rejected message come back after a crash, unless it was proven to have gone', () => {
+    const [unproven, proven] = [publish(), publish()]
+    for (const message of [unproven, proven]) ledger.rejecting(deliver(message)!, 'dead')
+    const [copy] = proven.copies
+    copy!.settled(copy!.moves)
+    ledger.crashed()
+    deliver(unproven)
+    expectFaults()
+    deliver(proven)
+    expectFaults('misplaced')
+  })
+})
+
+describe('beside that', () => {
+  it('notices a message that was refused or rolled back', () => {
+    const refused = publish(['q'], false)
+    ledger.withdrawn(refused)
+    deliver(refused)
+    expectFaults('returned')
+  })
+
+  it('notices a message that comes before its time', () => {
+    const facts = { publisher, bodyBytes: 5, crc: 77, bodyCrc: 7, exchange: 'x', routingKey: 'k', lane: 0 }
+    deliver(ledger.published({ ...facts, notBefore: Date.now() + 1e6 }, ['q']))
+    expectFaults('early')
+  })
+
+  it('notices half a transaction: a message of it is there, and what it acknowledged too', () => {
+    const taken = publish()
+    const facts = {
+      publisher,
+      bodyBytes: 5,
+      crc: 77,
+      bodyCrc: 7,
+      exchange: 'x',
+      routingKey: 'k',
+      lane: 0,
+      notBefore: 0,
+    }
+    const fate = { survived: undefined }
+    const given = ledger.published(facts, ['r'], fate)
+    ledger.acknowledging(deliver(taken)!, fate)
+    ledger.crashed()
+    deliver(given, { queue: 'r' })
+    expectFaults()
+    deliver(taken)
+    expectFaults('torn')
+  })
+})

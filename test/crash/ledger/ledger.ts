@@ -24,6 +24,9 @@ export type Fault = keyof typeof FAULTS
 /** Faults that are kept in words; of the others only the number is. */
 const WORDS_MAX = 40
 
+/** So many messages are kept to be sent again. */
+const REMEMBERED_MAX = 500
+
 /** What comes true as a whole or not at all: one publish, or all publishes and acknowledgements of a transaction. */
 export interface Fate {
   /** Whether it outlived the broker; undefined until that was seen. Only for what was not confirmed. */
@@ -57,6 +60,12 @@ export type PublishFacts = Pick<
   Publish,
   'publisher' | 'bodyBytes' | 'crc' | 'bodyCrc' | 'exchange' | 'routingKey' | 'lane' | 'notBefore'
 >
+
+/** A message with all its bytes, to be sent again. */
+export interface Sent {
+  readonly properties: Buffer
+  readonly body: Buffer
+}
 
 /** Somebody to whom messages are delivered. */
 export interface Holder {
@@ -191,6 +200,8 @@ export class Tally {
   rejected = 0
   /** Publishes that were refused, or rolled back. */
   withdrawn = 0
+  /** Duplicates of confirmed messages that were sent. */
+  repeated = 0
   /** Transactions that were committed for certain. */
   committed = 0
   /** Unconfirmed publishes, by queue: there after the crash, and not. */
@@ -225,6 +236,8 @@ export class Ledger {
   readonly faults: string[] = []
   /** Which life of the broker this is: grows with each start. */
   life = 0
+  /** Some that were confirmed, for whoever sends them again: duplicates, of which nothing must be seen. */
+  readonly remembered: Sent[] = []
   readonly #file: LedgerFile | null
   #publishers = 0
   readonly #sequences: number[] = []
@@ -298,6 +311,12 @@ export class Ledger {
     this.tally.confirmed++
     this.tally.confirmedBytes += publish.bodyBytes
     this.#file?.confirmed(publish)
+  }
+
+  /** Keeps a message that was confirmed, in the place of an older one once there are many. */
+  remember(sent: Sent): void {
+    if (this.remembered.length === REMEMBERED_MAX) this.remembered.shift()
+    this.remembered.push(sent)
   }
 
   /** The broker did not take it, or it never came to a commit: it must not be seen. */

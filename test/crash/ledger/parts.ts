@@ -156,6 +156,20 @@ const refused: Part = {
   },
 }
 
+/** Messages that are sent again and again: acknowledged or not, they are taken once. */
+const deduplicated: Part = {
+  name: 'deduplicated',
+  queues: ['deduplicated.q'],
+  async declare(channel) {
+    const args = { 'x-message-deduplication': true, 'x-cache-size': 100_000 }
+    await channel.call('queue.declare', { queue: 'deduplicated.q', durable: true, arguments: args })
+  },
+  actors(load) {
+    const route = { exchange: '', routingKey: 'deduplicated.q', queues: this.queues, deduplicated: true }
+    return [...producers(load, [route], 1), ...consumers(load, this.queues)]
+  },
+}
+
 const PRIORITY_MAX = 4
 
 /** Messages that overtake others. */
@@ -230,6 +244,7 @@ export const PARTS: readonly Part[] = [
   surplus,
   failed,
   refused,
+  deduplicated,
   priorities,
   later,
   transactions,

@@ -1,7 +1,7 @@
 // Publishes persistent messages with confirms, as fast as its window allows.
 import { crc32 } from 'node:zlib'
 import { Fifo } from '../../../src/lib/fifo.ts'
-import type { Ledger, Publish, PublishFacts } from './ledger.ts'
+import type { Ledger, Publish, PublishFacts, Sent } from './ledger.ts'
 import { ConnectionLostError, messageCrc, methodFrame, type Delivery } from './load-client.ts'
 import type { LoadChannel, LoadClient } from './load-client.ts'
 import type { Actor, Load, Route } from './part.ts'
@@ -59,9 +59,17 @@ export class LedgerPublisher {
   publish(route: Route, body: Buffer, traits: Traits = {}): string {
     const { properties, facts } = compose(this.#ledger, this.#number, route, body, traits)
     const publish = this.#ledger.published(facts, route.queues)
-    this.#outstanding.push({ publish, refusable: route.refusable === true })
+    const sent = route.deduplicated === true ? { properties, body } : null
+    this.#outstanding.push({ publish, refusable: route.refusable === true, sent })
     this.#channel.publish(this.#frame(route), properties, body)
     return publish.id
+  }
+
+  /** Publishes a message that was confirmed before once more: it is confirmed again, and nothing comes of it. */
+  repeat(route: Route, { properties, body }: Sent): void {
+    this.#outstanding.push({ publish: null, refusable: false, sent: null })
+    this.#channel.publish(this.#frame(route), properties, body)
+    this.#ledger.tally.repeated++
   }
 
   /** Resolves when everything is confirmed. */
@@ -96,14 +104,18 @@ export class LedgerPublisher {
       return
     }
     if (!multiple && tag !== this.#firstTag) ledger.fault('broker', `a confirm of ${tag} before ${this.#firstTag}`)
-    for (; this.#firstTag <= tag; this.#firstTag++) ledger.confirmed(this.#outstanding.shift()!.publish)
+    for (; this.#firstTag <= tag; this.#firstTag++) {
+      const { publish, sent } = this.#outstanding.shift()!
+      if (publish !== null) ledger.confirmed(publish)
+      if (sent !== null) ledger.remember(sent)
+    }
     this.onConfirm()
   }
 
   #refused(tag: number, multiple: boolean): void {
     const ledger = this.#ledger
     const refused = this.#outstanding.peek()
-    if (tag !== this.#firstTag || multiple || refused?.refusable !== true) {
+    if (tag !== this.#firstTag || multiple || refused?.refusable !== true || refused.publish === null) {
       ledger.fault('broker', `publish ${tag} was answered with nack, outstanding from ${this.#firstTag}`)
       return
     }
@@ -116,8 +128,11 @@ export class LedgerPublisher {
 
 /** A publish that was not answered. */
 interface Outstanding {
-  readonly publish: Publish
+  /** Null for one that repeats another. */
+  readonly publish: Publish | null
   readonly refusable: boolean
+  /** Its bytes, if it may be repeated. */
+  readonly sent: Sent | null
 }
 
 /** A producer with a window, sizes and a frame size that are drawn by lot. */
@@ -175,6 +190,11 @@ export class Producer implements Actor {
     while (publisher.outstanding < this.#window && !client.lost && !client.full && budget-- > 0) {
       const body = randomBody(this.#random, this.#scale)
       const route = this.#random.pick(this.#routes)
+      const { remembered } = this.#load.ledger
+      if (route.deduplicated === true && remembered.length > 0 && this.#random.chance(0.3)) {
+        publisher.repeat(route, this.#random.pick(remembered))
+        continue
+      }
       publisher.publish(route, body, traitsFor(route, this.#random))
     }
     if (publisher.outstanding < this.#window && !client.lost) this.#goOn()
@@ -203,10 +223,13 @@ export interface Traits {
   readonly headers?: boolean
   readonly priority?: number
   readonly delayMs?: number
+  /** Whether it has its id in the header by which duplicates are known. */
+  readonly unique?: boolean
 }
 
 /** Draws what a message of this route has. */
-function traitsFor({ priorityMax, delays }: Route, random: Random): Traits {
+function traitsFor({ priorityMax, delays, deduplicated }: Route, random: Random): Traits {
+  if (deduplicated === true) return { unique: true }
   if (priorityMax !== undefined) return { priority: random.int(0, priorityMax) }
   if (delays !== undefined) return { delayMs: random.pick(delays) }
   return { headers: random.chance(0.1) }
@@ -218,10 +241,13 @@ export function compose(
   publisher: number,
   { exchange, routingKey }: Route,
   body: Buffer,
-  { headers = false, priority = 0, delayMs = 0 }: Traits,
+  { headers = false, priority = 0, delayMs = 0, unique = false }: Traits,
 ): { properties: Buffer; facts: PublishFacts } {
-  const table = delayMs > 0 ? delayTable(delayMs) : headers ? HEADERS_TABLE : null
-  const properties = encodeProperties(ledger.nextId(publisher), table, priority)
+  const id = ledger.nextId(publisher)
+  let table: Buffer | null = headers ? HEADERS_TABLE : null
+  if (unique) table = uniqueTable(id)
+  if (delayMs > 0) table = delayTable(delayMs)
+  const properties = encodeProperties(id, table, priority)
   const crc = messageCrc(properties, body)
   const notBefore = delayMs > 0 ? Date.now() + delayMs : 0
   const lane = priority + delayMs
@@ -239,6 +265,15 @@ const HEADERS_TABLE = Buffer.from('\x00\x00\x00\x18\x04rankI\x00\x00\x00\x07\x05
 function delayTable(delayMs: number): Buffer {
   const table = Buffer.from('\x00\x00\x00\x0d\x07x-delayI\x00\x00\x00\x00', 'latin1')
   table.writeUInt32BE(delayMs, table.length - 4)
+  return table
+}
+
+/** An encoded table with the header by which duplicates are known. */
+function uniqueTable(id: string): Buffer {
+  const table = Buffer.from(`\0\0\0\0\x18x-deduplication-headerS\0\0\0\0${id}`, 'latin1')
+  table[4] = 'x-deduplication-header'.length
+  table.writeUInt32BE(table.length - 4, 0)
+  table.writeUInt32BE(id.length, table.length - id.length - 4)
   return table
 }
 

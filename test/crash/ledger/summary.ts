@@ -11,7 +11,8 @@ export function summaryOf(run: CrashRun, seconds: number): string {
       `${run.stops} stops, the slowest in ${run.slowestStopMs.toFixed(0)} ms`,
     `published ${tally.published}, confirmed ${tally.confirmed} (${(tally.confirmedBytes / 2 ** 20).toFixed(0)} MiB)`,
     `delivered ${tally.delivered}, redelivered ${tally.redelivered}, acknowledged ${tally.acknowledged}`,
-    `rejected ${tally.rejected}, refused or rolled back ${tally.withdrawn}, transactions ${tally.committed}`,
+    `rejected ${tally.rejected}, refused or rolled back ${tally.withdrawn}, transactions ${tally.committed}, ` +
+      `duplicates ${tally.repeated}`,
     `compared after crashes ${tally.compared}`,
     `uncertain publishes: ${tally.unconfirmedThere} there, ${tally.unconfirmedGone} gone`,
     `uncertain acknowledgements: ${tally.uncertainBack} back, ${tally.uncertainGone} gone`,

@@ -32,9 +32,10 @@ export class ModelConsumer implements Consumer {
     return this.noAck || this.outstanding < this.#prefetch
   }
 
-  deliver(entry: Entry): void {
+  deliver(entry: Entry): boolean {
     assert(this.ready, 'a consumer that is not ready gets nothing')
     this.#delivered(entry, this)
+    return true
   }
 
   cancelled(): void {

@@ -1,0 +1,98 @@
+// The way back of dead letters: to the queue that gave them up last, as they were when they came to it.
+import { Message } from '../message.ts'
+import type { PropertyCodec, Publisher } from '../ports.ts'
+import type { FieldTable, FieldValue } from '../value.ts'
+import type { Entry } from './entry.ts'
+import type { Queue } from './queue.ts'
+
+/** The marks that a returned message has: where it was, when that was, and how often it came back. */
+const RETURNED_FROM = 'x-returned-from'
+const RETURNED_TIME = 'x-returned-time'
+const RETURNED_COUNT = 'x-returned-count'
+
+/** What returning needs to know. */
+export interface ReturnContext {
+  readonly codec: PropertyCodec
+  /** Milliseconds since 1970. */
+  readonly now: number
+  /** The queue of this name, if messages may be given to it. */
+  queue(name: string): Queue | undefined
+}
+
+/** A message that stays where it is, and why. */
+export interface NotReturned {
+  readonly position: number
+  readonly reason: string
+}
+
+/** Gives a dead letter to the queue that it came from. Returns null when that has taken it, or else why it stays. */
+export function returnDeadLetter(entry: Entry, context: ReturnContext): string | null {
+  const { message, queue: from } = entry
+  const headers = message.headers ? context.codec.headers(message) : new Map<string, FieldValue>()
+  const death = lastDeath(headers)
+  const name = death === null ? null : textOf(death.get('queue'))
+  if (death === null || name === null) return 'it has no x-death'
+  const origin = context.queue(name)
+  if (origin === undefined) return `there is no queue '${name}' that could take it`
+  if (origin === from) return 'it died in this queue'
+  const before = origin.counts.deduplicated
+  const answer = new Answer()
+  origin.publish(returned(message, death, headers, from, context), answer, 0)
+  if (answer.wasRefused) return `queue '${name}' is full`
+  return origin.counts.deduplicated > before ? `queue '${name}' takes it for a duplicate` : null
+}
+
+/** The message with the exchange and key that it first came with, and with the marks. */
+function returned(
+  message: Message,
+  death: FieldTable,
+  headers: FieldTable,
+  from: Queue,
+  { codec, now }: ReturnContext,
+): Message {
+  const marked = new Map(headers)
+  const count = headers.get(RETURNED_COUNT)
+  marked.set(RETURNED_FROM, { type: 'longstr', value: from.name })
+  marked.set(RETURNED_TIME, { type: 'timestamp', value: BigInt(Math.floor(now / 1000)) })
+  marked.set(RETURNED_COUNT, { type: 'long', value: (count?.type === 'long' ? count.value : 0n) + 1n })
+  const properties = codec.rewritten(message, marked, true)
+  const keys = death.get('routing-keys')
+  const key = keys?.type === 'array' ? textOf(keys.value[0]) : null
+  const { persistent, priority, expirationMs, body, bodyStart, bodyEnd, owned } = message
+  const copy = new Message(
+    textOf(death.get('exchange')) ?? message.exchange,
+    key ?? message.routingKey,
+    { persistent, priority, expirationMs, headers: true },
+    properties,
+    0,
+    properties.length,
+    body,
+    bodyStart,
+    bodyEnd,
+    owned,
+  )
+  copy.deaths = message.deaths
+  return copy
+}
+
+/** RabbitMQ: the newest death is the first of the list. */
+function lastDeath(headers: FieldTable): FieldTable | null {
+  const history = headers.get('x-death')
+  const last = history?.type === 'array' ? history.value[0] : undefined
+  return last?.type === 'table' ? last.value : null
+}
+
+function textOf(value: FieldValue | undefined): string | null {
+  return value?.type === 'longstr' ? value.value : null
+}
+
+/** Hears at once when a queue refuses. */
+class Answer implements Publisher {
+  wasRefused = false
+
+  accepted(): void {}
+
+  refused(): void {
+    this.wasRefused = true
+  }
+}
