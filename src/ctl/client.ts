@@ -43,9 +43,11 @@ export class ApiClient {
     parts: readonly string[],
     body?: unknown,
     headers: Readonly<Record<string, string>> = {},
+    query: Readonly<Record<string, string>> = {},
   ): Promise<unknown> {
     const path = parts.map((part) => encodeURIComponent(part)).join('/')
-    const response = await this.#send(`${this.#base}/api/${path}`, {
+    const question = Object.keys(query).length === 0 ? '' : `?${new URLSearchParams(query).toString()}`
+    const response = await this.#send(`${this.#base}/api/${path}${question}`, {
       method,
       headers: { authorization: this.#authorization, 'content-type': 'application/json', ...headers },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),

@@ -56,6 +56,7 @@ function ctlOptions(command: Argv): Argv {
     .example('$0 ctl list_queues name messages consumers', 'The queues of the vhost /')
     .example('$0 ctl add_user ann secret', 'A new user')
     .example(`$0 ctl set_policy ttl '^tmp' '{"message-ttl":60000}' --apply-to queues`, 'A policy')
+    .example('$0 ctl return_messages failed --all', 'Dead letters, back to where they came from')
     .example('$0 ctl export_definitions definitions.json', 'Everything that is declared')
 }
 
@@ -68,8 +69,10 @@ const WORD_OPTIONS = [
   'default-queue-type',
   'limit',
   'per-connection-delay',
+  'header',
+  'text',
 ] as const
-const FLAG_OPTIONS = ['if-empty', 'if-unused'] as const
+const FLAG_OPTIONS = ['if-empty', 'if-unused', 'all'] as const
 
 function targetOptions(command: Argv): Argv {
   return command

@@ -1,6 +1,7 @@
 // The commands of `leveret ctl`, with the names and arguments that rabbitmqctl has.
 import type { Commands } from './command.ts'
 import { definitionCommands } from './commands/definitions.ts'
+import { messageCommands } from './commands/messages.ts'
 import { objectCommands } from './commands/objects.ts'
 import { policyCommands } from './commands/policies.ts'
 import { stateCommands } from './commands/state.ts'
@@ -14,5 +15,6 @@ export const commands: Commands = {
   ...vhostCommands,
   ...policyCommands,
   ...objectCommands,
+  ...messageCommands,
   ...definitionCommands,
 }

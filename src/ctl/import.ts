@@ -29,15 +29,19 @@ const SECTIONS = [
 export async function importFrom(from: Target, to: Target, vhost: string | null): Promise<Imported> {
   const path = vhost === null ? ['definitions'] : ['definitions', vhost]
   const definitions = (await new ApiClient(from).call('GET', path)) as Row
-  const answer = await new ApiClient(to).call('POST', path, definitions)
+  const answer = await new ApiClient(to).call('POST', path, definitions, { prefer: 'return=representation' })
   const counts = SECTIONS.map((section): [string, unknown] => [section, definitions[section]])
     .filter((entry): entry is [string, unknown[]] => Array.isArray(entry[1]) && entry[1].length > 0)
     .map(([section, items]): [string, number] => [section, items.length])
   return { counts: Object.fromEntries(counts), ignored: ignoredIn(answer) }
 }
 
-/** The answer of our own API names what could not be honoured. */
+/** What our own API names when it is asked to answer with it. */
 function ignoredIn(answer: unknown): readonly string[] {
-  const ignored = typeof answer === 'object' && answer !== null ? (answer as Row)['ignored'] : undefined
-  return Array.isArray(ignored) ? ignored.map(String) : []
+  const notes = typeof answer === 'object' && answer !== null ? (answer as Row)['not_honoured'] : undefined
+  if (!Array.isArray(notes)) return []
+  return (notes as readonly Row[]).map(({ section, vhost, name, reason }) => {
+    const where = typeof vhost === 'string' ? ` in ${vhost}` : ''
+    return `${String(section)} ${String(name)}${where}: ${String(reason)}`
+  })
 }

@@ -78,6 +78,72 @@ describe('leveret ctl', () => {
     rmSync(directory, { recursive: true })
   })
 
+  it('sets policies, limits and parameters, lists them and takes them away', async () => {
+    const words = ['ttl', '^tmp', '{"message-ttl":60000}']
+    expect(await run({ command: 'set_policy', words, options: { 'apply-to': 'queues', priority: '3' } })).toEqual({
+      code: 0,
+      out: '',
+      err: '',
+    })
+    const policies = await run({ command: 'list_policies', format: 'json' })
+    expect(JSON.parse(policies.out)).toMatchObject([{ name: 'ttl', 'apply-to': 'queues', priority: 3 }])
+    expect((await ctl('clear_policy', 'ttl')).code).toBe(0)
+    expect(await ctl('set_policy', 'bad', '^', '{"nonsense":1}')).toMatchObject({ code: 65 })
+    expect(await ctl('set_policy', 'bad', '^', 'nonsense')).toMatchObject({ code: 65 })
+
+    expect((await ctl('set_vhost_limits', '{"max-queues": 7}')).code).toBe(0)
+    expect((await ctl('list_vhost_limits')).out).toContain('{"max-queues":7}')
+    expect((await ctl('clear_vhost_limits')).code).toBe(0)
+    expect((await ctl('set_user_limits', 'guest', '{"max-channels": 9}')).code).toBe(0)
+    expect((await ctl('list_user_limits')).out).toContain('{"max-channels":9}')
+    expect((await ctl('clear_user_limits', 'guest', 'all')).code).toBe(0)
+    expect((await ctl('list_user_limits')).out).not.toContain('max-channels')
+
+    expect((await ctl('set_global_parameter', 'hare', '{"ears": 2}')).code).toBe(0)
+    expect((await ctl('list_global_parameters')).out).toContain('{"ears":2}')
+    expect((await ctl('clear_global_parameter', 'hare')).code).toBe(0)
+  })
+
+  it('gives rights over routing keys', async () => {
+    expect((await ctl('set_topic_permissions', 'guest', 'amq.topic', '^a', '.*')).code).toBe(0)
+    expect((await ctl('list_topic_permissions')).out).toMatch(/^guest +amq\.topic +\^a +\.\*$/m)
+    expect((await ctl('list_user_topic_permissions', 'guest')).out).toContain('amq.topic')
+    expect((await ctl('clear_topic_permissions', 'guest')).code).toBe(0)
+    expect((await ctl('list_topic_permissions')).out).not.toContain('amq.topic')
+  })
+
+  it('knows whether a password is right', async () => {
+    await ctl('add_user', 'eve', 'apple')
+    expect(await ctl('authenticate_user', 'eve', 'apple')).toMatchObject({ code: 0, out: 'Success\n' })
+    expect(await ctl('authenticate_user', 'eve', 'pear')).toMatchObject({ code: 65 })
+    expect((await ctl('clear_password', 'eve')).code).toBe(0)
+    expect((await ctl('authenticate_user', 'eve', 'apple')).code).toBe(65)
+    const hash = (await ctl('hash_password', 'pear')).out.trim()
+    await api.put('/api/users/eve', { password_hash: hash, tags: '' })
+    expect((await ctl('authenticate_user', 'eve', 'pear')).code).toBe(0)
+  })
+
+  it('looks at messages, deletes some, and pauses a queue', async () => {
+    await api.put('/api/queues/%2F/letters', { durable: true })
+    for (const payload of ['keep', 'drop', 'keep']) {
+      const message = { routing_key: 'letters', payload, payload_encoding: 'string', properties: {} }
+      await api.post('/api/exchanges/%2F/amq.default/publish', message)
+    }
+    expect((await ctl('peek', 'letters')).out.match(/keep|drop/g)).toEqual(['keep', 'drop', 'keep'])
+    expect((await run({ command: 'peek', words: ['letters'], options: { text: 'drop' } })).out).not.toContain('keep')
+    expect(await ctl('delete_messages', 'letters')).toMatchObject({ code: 64 })
+    const dropped = await run({ command: 'delete_messages', words: ['letters'], options: { text: 'drop' } })
+    expect(dropped).toEqual({ code: 0, out: 'deleted 1\n', err: '' })
+    await api.put('/api/queues/%2F/elsewhere', { durable: true })
+    expect((await ctl('move_messages', 'letters', 'elsewhere')).code).toBe(0)
+    expect((await ctl('peek', 'elsewhere')).out.match(/keep/g)).toHaveLength(2)
+    expect((await ctl('pause_queue', 'letters')).code).toBe(0)
+    expect((await ctl('why', 'letters')).code).toBe(0)
+    expect((await ctl('resume_queue', 'letters')).code).toBe(0)
+    expect((await ctl('list_unacked', 'letters')).out).toMatch(/^delivery_tag /)
+    expect((await ctl('list_errors')).out).toMatch(/^user /)
+  })
+
   it('tells how the broker is', async () => {
     expect((await ctl('status')).out).toMatch(/^version +\d+\.\d+\.\d+$/m)
     expect((await ctl('ping')).out).toBe('Ping succeeded\n')

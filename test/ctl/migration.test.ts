@@ -42,7 +42,8 @@ describe('leveret import', () => {
     await other.put('/api/exchanges/shop/in', { type: 'topic', durable: true })
     await other.post('/api/bindings/shop/e/in/q/orders', { routing_key: 'new.#' })
 
-    const { counts } = await importFrom(target(other), target(ours), null)
+    const { counts, ignored } = await importFrom(target(other), target(ours), null)
+    expect(ignored).toEqual([])
     expect(counts).toMatchObject({ users: 2, vhosts: 2, queues: 1, exchanges: 1, bindings: 1 })
     expect((await ours.get('/api/queues/shop/orders')).body).toMatchObject({ arguments: { 'x-max-length': 10 } })
     expect((await ours.get('/api/bindings/shop/e/in/q/orders')).body[0]).toMatchObject({ routing_key: 'new.#' })
