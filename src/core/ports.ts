@@ -160,8 +160,12 @@ export interface DelayLog {
    * is read again until that is on disk.
    */
   due(now: number): Promise<DueMessages>
+  /** Reads those that are on disk, from this time and order on, so many at the most. What was settled may be among them. */
+  read(due: number, order: number, most: number): Promise<readonly DelayedMessage[]>
   /** The message has gone on. */
   settle(delayed: DelayedMessage): void
+  /** A message that is not due is not to go on. */
+  cancel(delayed: DelayedMessage): void
   /** Deletes the log with everything in it. What waited to be stored counts as accepted. */
   drop(): void
 }

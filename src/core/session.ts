@@ -206,6 +206,11 @@ export class Session implements QueueOwner {
     this.vhost.exchange(name)
   }
 
+  /** Whether the user may do to this exchange what declaring it needs. */
+  checkConfigurableExchange(name: string): void {
+    this.#check('exchange', name, 'configure')
+  }
+
   /** exchange.delete. A missing exchange is no error (RabbitMQ since 3.2). */
   deleteExchange(rawName: string, ifUnused: boolean): void {
     const name = cleaned(rawName)

@@ -39,23 +39,24 @@ export class Delaying implements Detour {
   /** Whether messages are kept that come now. Those that are here go on in any case. */
   active = true
   readonly #codec: PropertyCodec
-  readonly #delays: Delays
+  /** What waits. */
+  readonly delays: Delays
   /** The message that has waited and is being routed. */
   #released: Message | null = null
 
   constructor(delays: Delays, codec: PropertyCodec) {
-    this.#delays = delays
+    this.delays = delays
     this.#codec = codec
   }
 
   /** The id of the log in the store. */
   get id(): number {
-    return this.#delays.id
+    return this.delays.id
   }
 
   /** The messages that wait. */
   get count(): number {
-    return this.#delays.count
+    return this.delays.count
   }
 
   /** Whether a message is to wait, rather than to be routed now. */
@@ -87,7 +88,7 @@ export class Delaying implements Detour {
     )
     kept.deaths = message.deaths
     kept.own()
-    this.#delays.add(kept, copies, delayMs, publisher, sequence)
+    this.delays.add(kept, copies, delayMs, publisher, sequence)
   }
 
   /** Routes a message that has waited, with `routing`. */
@@ -102,7 +103,7 @@ export class Delaying implements Detour {
 
   /** Forgets them all. */
   drop(): void {
-    this.#delays.drop()
+    this.delays.drop()
   }
 }
 

@@ -28,6 +28,8 @@ export class Delays {
   /** The earliest of what was stored while the log was being read. */
   #storedMeanwhile = Infinity
   #dropped = false
+  /** The orders of messages that were cancelled, until no reading can bring them back. */
+  readonly #cancelled = new Set<number>()
 
   /** `open` opens the log, and is given what is to be told of each message that can be read from it. */
   constructor(
@@ -60,6 +62,29 @@ export class Delays {
     sequence: number,
   ): void {
     this.#log.append(message, copies, this.#context.clock.now() + delayMs, publisher, sequence)
+  }
+
+  /** Looks at messages that wait, in the order in which they are due, from a time and an order on. */
+  async browse(due: number, order: number, most: number): Promise<readonly DelayedMessage[]> {
+    const found = await this.#log.read(due, order, most)
+    const now = this.#context.clock.now()
+    return found.filter((delayed) => delayed.due > now && !this.#cancelled.has(delayed.order))
+  }
+
+  /** Takes a message out, so that it never goes on. Returns whether it was there, and is not due yet. */
+  async cancel(due: number, order: number): Promise<boolean> {
+    const [delayed] = await this.browse(due, order, 1)
+    if (delayed === undefined || delayed.due !== due || delayed.order !== order || this.#dropped) return false
+    this.#cancelled.add(order)
+    this.#log.cancel(delayed)
+    this.#context.store.whenDurable(() => this.#forget(order))
+    return true
+  }
+
+  /** What is being read now may still have the message. */
+  #forget(order: number): void {
+    if (this.#reading) this.#context.clock.after(RETRY_MS, () => this.#forget(order))
+    else this.#cancelled.delete(order)
   }
 
   /** Forgets them all. */
@@ -100,6 +125,7 @@ export class Delays {
       if (this.#dropped) return
       // They leave the log and reach their queues in one turn, and so in one batch.
       for (const delayed of messages) {
+        if (this.#cancelled.has(delayed.order)) continue
         this.#log.settle(delayed)
         this.#release(delayed)
       }

@@ -4,6 +4,7 @@ import { authRoutes } from './auth.ts'
 import { bindingRoutes } from './bindings.ts'
 import { connectionRoutes } from './connections.ts'
 import { definitionRoutes } from './definitions.ts'
+import { delayedRoutes } from './delayed.ts'
 import { exchangeRoutes } from './exchanges.ts'
 import { healthRoutes } from './health.ts'
 import { limitRoutes } from './limits.ts'
@@ -31,6 +32,7 @@ export const routes: readonly Route[] = [
   ...exchangeRoutes,
   ...queueRoutes,
   ...messageRoutes,
+  ...delayedRoutes,
   ...operationRoutes,
   ...bindingRoutes,
   ...definitionRoutes,

@@ -86,9 +86,31 @@ export class LevelDelayLog implements DelayLog, BatchMember {
           bytes += value.length
         }
       }
+    } catch (error) {
+      // With the database everything is closed that reads from it. What is due then is so at the next start.
+      if (committer.closing) return { messages: [], next: Infinity }
+      throw error
     } finally {
       await iterator.close()
     }
+  }
+
+  async read(due: number, order: number, most: number): Promise<readonly DelayedMessage[]> {
+    const { committer, database } = this.#context
+    await committer.readable()
+    if (committer.closing || this.#dropped) return []
+    const from = delayKey(Kind.delayed, this.id, Math.min(due, TIME_MAX), order)
+    const iterator = database.iterator({ gte: from, lt: delayKey(Kind.delayed, this.id, TIME_MAX, 0) })
+    try {
+      const found = await iterator.nextv(most)
+      return found.flatMap(([key, value]) => this.#decode(key, key.readUIntBE(DUE_AT, 6), value) ?? [])
+    } finally {
+      await iterator.close()
+    }
+  }
+
+  cancel(delayed: DelayedMessage): void {
+    this.settle(delayed)
   }
 
   settle(delayed: DelayedMessage): void {

@@ -47,6 +47,17 @@ export class MemoryDelayLog implements DelayLog {
     }
   }
 
+  read(due: number, order: number, most: number): Promise<readonly DelayedMessage[]> {
+    const found = [...this.#heap].filter((one) => one.due > due || (one.due === due && one.order >= order))
+    found.sort((a, b) => a.due - b.due || a.order - b.order)
+    return Promise.resolve(found.slice(0, most))
+  }
+
+  cancel(delayed: DelayedMessage): void {
+    this.#heap.retain((one) => one.order !== delayed.order)
+    this.count--
+  }
+
   /** What was due was taken out already. */
   settle(_delayed: DelayedMessage): void {
     this.count--

@@ -1,6 +1,6 @@
 // What the store does when the database under it fails, waits or is damaged.
 import { describe, expect, it } from 'vitest'
-import type { LostMessages, StoreMonitor } from '../../../src/core/ports.ts'
+import type { DueMessages, LostMessages, StoreMonitor } from '../../../src/core/ports.ts'
 import { ManualClock } from '../../../src/lib/clock.ts'
 import { Turn } from '../../../src/lib/turn.ts'
 import { Kind } from '../../../src/store/level/keys.ts'
@@ -468,5 +468,22 @@ describe('what was spilled', () => {
     await durable(third.store)
     expect(positionsOf(await readAll(fresh))).toEqual([...range(0, 10)])
     expect(disk.keys(Kind.index).length).toBe(1)
+  })
+})
+
+describe('what waits for its time', () => {
+  it('is left for the next start, without an error, when the store is closed while it is being read', async () => {
+    const { store, database } = await openOn(new Disk())
+    const log = store.delays(() => undefined, true)
+    const readings: Promise<DueMessages>[] = []
+    const interrupt = await new Promise<(error: Error) => void>((asked) => {
+      const nextv = () => new Promise<never>((_, reject) => asked(reject))
+      database.iterator = () => ({ nextv, close: () => Promise.resolve() })
+      readings.push(log.due(100))
+    })
+    const closed = store.close()
+    interrupt(Object.assign(new Error('Iterator is not open'), { code: 'LEVEL_ITERATOR_NOT_OPEN' }))
+    expect(await Promise.all(readings)).toEqual([{ messages: [], next: Infinity }])
+    await closed
   })
 })
