@@ -260,7 +260,8 @@ export class Channel implements ChannelView, TransactionHost, DeliveryHolder {
   /** basic.ack. Throws AmqpError 406 when the tag is not outstanding. */
   acknowledge(tag: number | bigint, multiple: boolean): void {
     if (this.transaction !== null) {
-      this.#settleLater(this.transaction, tag, multiple, this.#acknowledgement)
+      const plain = this.#acknowledgement === acknowledgeEntry
+      this.#settleLater(this.transaction, tag, multiple, plain ? acknowledgeInTransaction : this.#acknowledgement)
       return
     }
     const before = this.#unacked.count
@@ -591,6 +592,11 @@ function acknowledgementTimeout(channel: number, timeoutMs: number): AmqpError {
 function acknowledgeEntry(entry: Entry, consumer: ChannelConsumer | null): void {
   giveBack(consumer)
   entry.queue.acknowledge(entry)
+}
+
+function acknowledgeInTransaction(entry: Entry, consumer: ChannelConsumer | null): void {
+  giveBack(consumer)
+  entry.queue.acknowledgeInTransaction(entry)
 }
 
 function rejectEntry(entry: Entry, consumer: ChannelConsumer | null): void {

@@ -341,6 +341,13 @@ export class Queue implements LevelHost, ExpiryHost {
     this.#settle(entry)
   }
 
+  /** The same in a transaction: a message that waits to be written is safe only when that is on disk. */
+  acknowledgeInTransaction(entry: Entry): void {
+    const pending = entry.state === EntryState.unacked && entry.stored === Stored.pending && !this.deleted
+    if (pending) this.#backlog.logOf(entry).supersede(entry)
+    this.acknowledge(entry)
+  }
+
   /**
    * The message goes back to its place in the queue. `failed`: it was rejected, or lost with its channel, and not just
    * given back; that is what counts for a delivery limit (RabbitMQ 4.3). The caller calls `takenBack` when all of them
