@@ -37,8 +37,11 @@ export class RabbitNode {
   readonly #directory: string
   readonly #child: ChildProcess
 
-  private constructor(port: number, directory: string, child: ChildProcess) {
+  readonly #namesPort: number
+
+  private constructor(port: number, namesPort: number, directory: string, child: ChildProcess) {
     this.port = port
+    this.#namesPort = namesPort
     this.#directory = directory
     this.#child = child
   }
@@ -60,6 +63,8 @@ export class RabbitNode {
         RABBITMQ_NODE_PORT: String(amqp),
         RABBITMQ_DIST_PORT: String(distribution),
         ERL_EPMD_PORT: String(names),
+        // It may be told to go before it has seen that the node is gone.
+        ERL_EPMD_RELAXED_COMMAND_CHECK: 'true',
         RABBITMQ_MNESIA_BASE: join(directory, 'mnesia'),
         RABBITMQ_LOG_BASE: join(directory, 'log'),
         RABBITMQ_ENABLED_PLUGINS_FILE: join(directory, 'plugins'),
@@ -67,7 +72,7 @@ export class RabbitNode {
         RABBITMQ_PID_FILE: join(directory, 'pid'),
       },
     })
-    const node = new RabbitNode(management!, directory, child)
+    const node = new RabbitNode(management!, names!, directory, child)
     try {
       await node.#ready()
     } catch (error) {
@@ -96,6 +101,8 @@ export class RabbitNode {
       process.kill(-pid, 'SIGKILL')
       await ended
     }
+    // Erlang's name server leaves the group, and stays until it is told to go.
+    spawnSync('epmd', ['-port', String(this.#namesPort), '-kill'])
     await rm(this.#directory, { recursive: true, force: true, maxRetries: 5 })
   }
 
