@@ -52,12 +52,13 @@ export class Events {
   }
 
   /** The same log, whose lines also go to the exchange: the level is the routing key, in RabbitMQ's words. */
-  logging({ debug, info, warn, error }: Logger): Logger {
+  logging(logger: Logger): Logger {
+    // A logger may need itself: its methods are not taken off it.
     return {
-      debug: this.#told('debug', debug),
-      info: this.#told('info', info),
-      warn: this.#told('warning', warn),
-      error: this.#told('error', error),
+      debug: this.#told('debug', (fields, message) => logger.debug(fields, message)),
+      info: this.#told('info', (fields, message) => logger.info(fields, message)),
+      warn: this.#told('warning', (fields, message) => logger.warn(fields, message)),
+      error: this.#told('error', (fields, message) => logger.error(fields, message)),
     }
   }
 
