@@ -23,7 +23,7 @@ export const adminPath = findAdmin()
 
 function findAdmin(): string | null {
   if (spawnSync('python3', ['--version']).status !== 0 || !existsSync(LIBRARY)) return null
-  const [server] = readdirSync(LIBRARY).filter((name) => name.startsWith('rabbitmq_server-'))
+  const server = readdirSync(LIBRARY).find((name) => name.startsWith('rabbitmq_server-'))
   const plugins = join(LIBRARY, server ?? '', 'plugins')
   const management = readdirSync(plugins).find((name) => /^rabbitmq_management-[\d.]+$/.test(name))
   const paths = [join(plugins, management ?? '', 'priv/www/cli/rabbitmqadmin'), '/usr/bin/rabbitmqadmin']
