@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startServer, type Server } from '../../src/server.ts'
 import type { Peer } from './client.ts'
 import { described, firstDifference } from './comparison.ts'
-import { RabbitMQ, rabbitmqInstalled } from './rabbitmq.ts'
+import { RabbitMQ, rabbitmqInstalled } from '../support/rabbitmq.ts'
 
 const LANES = 4
 const first = Number(process.env['TEST_DIFFERENTIAL_SEED'] ?? 1)
@@ -28,7 +28,7 @@ describe.skipIf(!rabbitmqInstalled)(`beside RabbitMQ${why}`, () => {
         { port: leveret.ports.amqp, vhost },
       ])
     }
-  }, 120_000)
+  }, 240_000)
 
   afterAll(async () => {
     await leveret?.close()

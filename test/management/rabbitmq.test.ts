@@ -8,7 +8,7 @@ import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Api, useApi, type Body } from '../support/api.ts'
 import { compared } from '../support/definitions.ts'
-import { adminPath, RabbitNode, serverPath } from '../support/rabbitmq.ts'
+import { adminPath, RabbitMQ, rabbitmqInstalled } from '../support/rabbitmq.ts'
 
 const api = useApi()
 
@@ -106,11 +106,11 @@ describe.skipIf(adminPath === null)('rabbitmqadmin', { timeout: 120_000 }, () =>
 })
 
 // Only where that package is installed.
-describe.skipIf(serverPath === null)('definitions of a running RabbitMQ', { timeout: 120_000 }, () => {
-  let rabbit: RabbitNode
+describe.skipIf(!rabbitmqInstalled)('definitions of a running RabbitMQ', { timeout: 240_000 }, () => {
+  let rabbit: RabbitMQ
   beforeAll(async () => {
-    rabbit = await RabbitNode.start()
-  }, 120_000)
+    rabbit = await RabbitMQ.start()
+  }, 240_000)
   afterAll(() => rabbit.stop())
 
   it('come over, go back, and are the same but for what the list of differences names', async () => {

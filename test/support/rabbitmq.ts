@@ -1,129 +1,150 @@
-// Debian's RabbitMQ, where it is installed: a node of our own beside whatever else runs, and its command line tool.
+// Debian's RabbitMQ, where it is installed: as a child of the test, with everything that it writes below one directory,
+// and its command line tool.
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readdirSync } from 'node:fs'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Readable } from 'node:stream'
 
+/** Not the one in the path, which changes to another user and writes where that one's service does. */
+const SERVER = '/usr/lib/rabbitmq/bin/rabbitmq-server'
 const LIBRARY = '/usr/lib/rabbitmq/lib'
-const START_MS_MAX = 90_000
+/** On a quiet machine it takes ten seconds. */
+const START_TIMEOUT_MS = 180_000
 
-/** The directory of the installed version; null without one. */
-function installed(): string | null {
-  if (!existsSync(LIBRARY)) return null
-  const version = readdirSync(LIBRARY).find((name) => name.startsWith('rabbitmq_server-'))
-  return version === undefined ? null : join(LIBRARY, version)
-}
+/** Whether there is a RabbitMQ on this machine. */
+export const rabbitmqInstalled = existsSync(SERVER)
 
-/** The program that starts a node, and the command line tool in Python that is part of the management plugin. */
-export const serverPath = installed() === null ? null : join(installed()!, 'sbin/rabbitmq-server')
+/** The tool in Python that is a part of its management plugin; null without it, or without Python. */
 export const adminPath = findAdmin()
 
 function findAdmin(): string | null {
-  if (spawnSync('python3', ['--version']).status !== 0) return null
-  const plugins = installed() === null ? null : join(installed()!, 'plugins')
-  const management =
-    plugins === null ? undefined : readdirSync(plugins).find((name) => /^rabbitmq_management-[\d.]+$/.test(name))
-  const paths = ['/usr/bin/rabbitmqadmin']
-  if (management !== undefined) paths.unshift(join(plugins!, management, 'priv/www/cli/rabbitmqadmin'))
+  if (spawnSync('python3', ['--version']).status !== 0 || !existsSync(LIBRARY)) return null
+  const server = readdirSync(LIBRARY).find((name) => name.startsWith('rabbitmq_server-'))
+  const plugins = join(LIBRARY, server ?? '', 'plugins')
+  const management = readdirSync(plugins).find((name) => /^rabbitmq_management-[\d.]+$/.test(name))
+  const paths = [join(plugins, management ?? '', 'priv/www/cli/rabbitmqadmin'), '/usr/bin/rabbitmqadmin']
   return paths.find((path) => existsSync(path)) ?? null
 }
 
-/** A node of RabbitMQ that nobody else knows of. */
-export class RabbitNode {
+/** One that runs. */
+export class RabbitMQ {
   readonly port: number
+  readonly managementPort: number
   readonly #directory: string
-  readonly #child: ChildProcess
-
-  readonly #namesPort: number
-
-  private constructor(port: number, namesPort: number, directory: string, child: ChildProcess) {
-    this.port = port
-    this.#namesPort = namesPort
-    this.#directory = directory
-    this.#child = child
+  readonly #children: readonly ChildProcess[]
+  readonly #killOnExit = (): void => {
+    for (const child of this.#children) child.kill('SIGKILL')
   }
 
-  /** Starts a node with its HTTP API. Rejects when it does not come up. */
-  static async start(): Promise<RabbitNode> {
+  private constructor(ports: readonly number[], directory: string, children: readonly ChildProcess[]) {
+    this.port = ports[0]!
+    this.managementPort = ports[1]!
+    this.#directory = directory
+    this.#children = children
+    process.on('exit', this.#killOnExit)
+  }
+
+  /** Starts it, which takes ten seconds and more. It needs nothing of a RabbitMQ that may run on the machine. */
+  static async start(): Promise<RabbitMQ> {
     const directory = await mkdtemp(join(tmpdir(), 'leveret-rabbitmq-'))
-    const [amqp, management, distribution, names] = await freePorts(4)
-    await writeFile(join(directory, 'plugins'), '[rabbitmq_management].\n')
-    const lines = [`listeners.tcp.1 = 127.0.0.1:${amqp}`, 'management.tcp.ip = 127.0.0.1', 'log.console = true']
-    await writeFile(join(directory, 'rabbitmq.conf'), [...lines, `management.tcp.port = ${management}`, ''].join('\n'))
-    const child = spawn(serverPath!, [], {
-      detached: true,
-      stdio: 'ignore',
-      env: {
-        PATH: process.env['PATH'],
-        HOME: directory,
-        RABBITMQ_NODENAME: `leveret${process.pid}@localhost`,
-        RABBITMQ_NODE_PORT: String(amqp),
-        RABBITMQ_DIST_PORT: String(distribution),
-        ERL_EPMD_PORT: String(names),
-        // It may be told to go before it has seen that the node is gone.
-        ERL_EPMD_RELAXED_COMMAND_CHECK: 'true',
-        RABBITMQ_MNESIA_BASE: join(directory, 'mnesia'),
-        RABBITMQ_LOG_BASE: join(directory, 'log'),
-        RABBITMQ_ENABLED_PLUGINS_FILE: join(directory, 'plugins'),
-        RABBITMQ_CONFIG_FILE: join(directory, 'rabbitmq.conf'),
-        RABBITMQ_PID_FILE: join(directory, 'pid'),
-      },
-    })
-    const node = new RabbitNode(management!, names!, directory, child)
+    const ports = await freePorts(4)
+    const environment = await prepare(directory, ports)
+    // Erlang would start its port mapper itself, and leave it running.
+    const mapper = spawn('epmd', ['-port', String(ports[2])], { stdio: 'ignore', env: environment })
+    const server = spawn(SERVER, [], { stdio: ['pipe', 'pipe', 'pipe'], env: environment, cwd: directory })
+    const running = new RabbitMQ(ports, directory, [server, mapper])
     try {
-      await node.#ready()
+      await ready(server.stdout, server)
     } catch (error) {
-      await node.stop()
+      await running.stop()
       throw error
     }
-    return node
+    return running
   }
 
+  /** Asks its HTTP API. */
   call(method: string, path: string, body?: string): Promise<Response> {
-    return fetch(`http://127.0.0.1:${this.port}${path}`, {
-      method,
-      headers: {
-        authorization: `Basic ${Buffer.from('guest:guest').toString('base64')}`,
-        'content-type': 'application/json',
-      },
-      ...(body === undefined ? {} : { body }),
-    })
+    const headers = { authorization: `Basic ${btoa('guest:guest')}`, 'content-type': 'application/json' }
+    const url = `http://127.0.0.1:${this.managementPort}${path}`
+    return fetch(url, { method, headers, ...(body === undefined ? {} : { body }) })
   }
 
+  /** Ends it and removes what it wrote. */
   async stop(): Promise<void> {
-    const { pid, exitCode } = this.#child
-    if (pid !== undefined && exitCode === null) {
-      const ended = once(this.#child, 'exit')
-      // The server and what it started are one process group of ours.
-      process.kill(-pid, 'SIGKILL')
-      await ended
+    process.off('exit', this.#killOnExit)
+    for (const child of this.#children) {
+      if (child.exitCode !== null || child.signalCode !== null) continue
+      child.kill('SIGKILL')
+      await once(child, 'exit')
     }
-    // Erlang's name server leaves the group, and stays until it is told to go.
-    spawnSync('epmd', ['-port', String(this.#namesPort), '-kill'])
     await rm(this.#directory, { recursive: true, force: true, maxRetries: 5 })
-  }
-
-  async #ready(): Promise<void> {
-    const deadline = performance.now() + START_MS_MAX
-    for (;;) {
-      try {
-        if ((await this.call('GET', '/api/overview')).ok) return
-      } catch (error) {
-        if (!(error instanceof TypeError)) throw error
-      }
-      if (performance.now() > deadline || this.#child.exitCode !== null) throw new Error('RabbitMQ does not come up')
-      await new Promise((resolve) => setTimeout(resolve, 250))
-    }
   }
 }
 
+/** Writes its settings. Returns its environment, in which nothing of ours is but the path. */
+async function prepare(directory: string, ports: readonly number[]): Promise<Record<string, string>> {
+  const [amqp, management, mapper, distribution] = ports
+  const settings = [
+    `listeners.tcp.1 = 127.0.0.1:${amqp}`,
+    'management.tcp.ip = 127.0.0.1',
+    `management.tcp.port = ${management}`,
+    'management.rates_mode = none',
+    'management_agent.disable_metrics_collector = true',
+    'disk_free_limit.absolute = 1MB',
+    'log.file.level = error',
+    'log.console = false',
+  ]
+  await mkdir(join(directory, 'home'))
+  await writeFile(join(directory, 'rabbitmq.conf'), settings.join('\n'))
+  await writeFile(join(directory, 'plugins'), '[rabbitmq_management].')
+  return {
+    PATH: `${process.env['PATH'] ?? ''}:/usr/bin:/bin`,
+    HOME: join(directory, 'home'),
+    RABBITMQ_NODENAME: `differential-${process.pid}@localhost`,
+    RABBITMQ_NODE_PORT: String(amqp),
+    RABBITMQ_NODE_IP_ADDRESS: '127.0.0.1',
+    RABBITMQ_DIST_PORT: String(distribution),
+    RABBITMQ_MNESIA_BASE: join(directory, 'mnesia'),
+    RABBITMQ_LOG_BASE: join(directory, 'log'),
+    RABBITMQ_PID_FILE: join(directory, 'pid'),
+    RABBITMQ_CONF_ENV_FILE: join(directory, 'no-environment'),
+    RABBITMQ_CONFIG_FILE: join(directory, 'rabbitmq.conf'),
+    RABBITMQ_ENABLED_PLUGINS_FILE: join(directory, 'plugins'),
+    // The script then becomes the server, instead of waiting for it: its process id is the server's.
+    RABBITMQ_ALLOW_INPUT: 'true',
+    RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: '+S 1:1 +sbwt none -noinput',
+    ERL_EPMD_PORT: String(mapper),
+    ERL_EPMD_ADDRESS: '127.0.0.1',
+  }
+}
+
+/** Waits until it says that it has started; fails with its last words when it ends before. */
+async function ready(output: Readable, server: ChildProcess): Promise<void> {
+  let said = ''
+  await new Promise<void>((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`RabbitMQ does not get ready:\n${said}`)), START_TIMEOUT_MS)
+    const hear = (chunk: Buffer): void => {
+      said = (said + chunk.toString()).slice(-4096)
+      if (!/completed with \d+ plugins/.test(said)) return
+      clearTimeout(timer)
+      resolve()
+    }
+    output.on('data', hear)
+    server.stderr?.on('data', hear)
+    server.once('error', reject)
+    server.once('exit', (code) => reject(new Error(`RabbitMQ ended with ${code} before it was ready:\n${said}`)))
+  })
+}
+
+/** Ports that nobody listens on, all different. */
 async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'))
-  await Promise.all(servers.map((server) => once(server, 'listening')))
-  const ports = servers.map((server) => (server.address() as AddressInfo).port)
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
+  const probes = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'))
+  await Promise.all(probes.map((probe) => once(probe, 'listening')))
+  const ports = probes.map((probe) => (probe.address() as AddressInfo).port)
+  await Promise.all(probes.map((probe) => new Promise((resolve) => probe.close(resolve))))
   return ports
 }
