@@ -260,8 +260,9 @@ export class Channel implements ChannelView, TransactionHost, DeliveryHolder {
   /** basic.ack. Throws AmqpError 406 when the tag is not outstanding. */
   acknowledge(tag: number | bigint, multiple: boolean): void {
     if (this.transaction !== null) {
-      const plain = this.#acknowledgement === acknowledgeEntry
-      this.#settleLater(this.transaction, tag, multiple, plain ? acknowledgeInTransaction : this.#acknowledgement)
+      const traced = this.#acknowledgement !== acknowledgeEntry
+      const settlement = traced ? this.#traced('ack', acknowledgeInTransaction) : acknowledgeInTransaction
+      this.#settleLater(this.transaction, tag, multiple, settlement)
       return
     }
     const before = this.#unacked.count

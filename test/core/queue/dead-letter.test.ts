@@ -1,4 +1,4 @@
-// A message and its dead letter are one fact on disk: the power goes at the worst moments, and no confirmed one is gone.
+// A message and what becomes of it are one fact on disk: the power goes at the worst moments, and no confirmed one is gone.
 import { describe, expect, it } from 'vitest'
 import { Message } from '../../../src/core/message.ts'
 import type { FieldTable } from '../../../src/core/value.ts'
@@ -276,4 +276,17 @@ describe('dead letters at least once', () => {
     expect(core.queue('q')).toMatchObject({ readyCount: 0, dyingCount: 0 })
     await core.written()
   })
+})
+
+it('a message that is acknowledged in a transaction before its batch has started is confirmed with that batch', async () => {
+  const { core, publisher, taker, publish } = await bench(table({}), true)
+  publish('m')
+  core.queue('q').acknowledgeInTransaction(taker.entries[0]!)
+  core.session.publish(publishedTo('', 'dead', 'what came of it', true), null, 0)
+  await turnsRun()
+  expect([publisher.acceptances, core.database.held]).toEqual([[], 1])
+  core.database.release()
+  await turnsRun()
+  expect(publisher.acceptances).toEqual([1])
+  expect(await whereabouts(core, 'what came of it')).toEqual(['dead'])
 })

@@ -40,7 +40,7 @@ interface Delivery {
  * Does things to the broker and the model alike, and compares. Whatever takes time waits until it is let through: the
  * batch in flight, the pages that are read, the end of the turn, the clock.
  */
-export class World implements Publisher {
+export class World {
   readonly clock = new ManualClock()
   readonly #model: BrokerModel
   readonly #disk = new Disk()
@@ -74,26 +74,34 @@ export class World implements Publisher {
   /** Publishes a message. */
   publish(target: Target, traits: Traits): void {
     const [id, message, reached] = this.#publication(target, traits)
-    assert.equal(this.#life.session.publish(message, this, id), reached)
+    assert.equal(this.#life.session.publish(message, this.#hearer(), id), reached)
   }
 
-  accepted(sequence: number): void {
-    this.#model.accepted(sequence)
-  }
-
-  refused(sequence: number): void {
-    this.#model.refused(sequence)
+  /** Tells the model what the broker that runs now answers; one that was killed may still end a turn. */
+  #hearer(): Publisher {
+    const database = this.#database
+    return {
+      accepted: (sequence) => {
+        if (database === this.#database) this.#model.accepted(sequence)
+      },
+      refused: (sequence) => {
+        if (database === this.#database) this.#model.refused(sequence)
+      },
+    }
   }
 
   /** Publishes and settles in one transaction, which is committed or rolled back. */
   transact(publishes: readonly [Target, Traits][], how: Settlement, picks: readonly number[], commit: boolean): void {
     const ids: number[] = []
     const { session } = this.#life
+    const database = this.#database
     const settled = [...new Set(picks.map((pick) => this.#deliveries[pick % this.#deliveries.length]))]
     const transaction = new Transaction({
       deliverCommitted: (message, destinations, publisher) => session.deliver(message, destinations, publisher, 0),
       unroutable: () => assert.fail('a message of a transaction reaches nobody'),
-      committed: (refused) => this.#model.committed(ids, refused),
+      committed: (refused) => {
+        if (database === this.#database) this.#model.committed(ids, refused)
+      },
     })
     if (!commit) {
       const message = messageOf('', 'a', 0, publishes[0]![1])
