@@ -7,7 +7,7 @@ import { defaultWords, effectiveDocument, helpLine } from './config/document.ts'
 import { KEYS, type Values } from './config/schema.ts'
 import { ConfigError } from './config/setting.ts'
 import { tlsSettings } from './config/tls.ts'
-import { ctlCompletions, withCtlCommands } from './ctl/command-line.ts'
+import { collectGarbage } from './lib/garbage.ts'
 import { nearest } from './lib/nearest.ts'
 import { VERSION } from './lib/version.ts'
 import type { Server, ServerOptions } from './server.ts'
@@ -30,14 +30,14 @@ const LOG_BYTES_MAX = 1024 * 1024
 
 async function main(words: readonly string[]): Promise<void> {
   try {
-    await commandLine(words).parseAsync()
+    await (await commandLine(words)).parseAsync()
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
     fail(error.message, Exit.misused)
   }
 }
 
-function commandLine(words: readonly string[]): Argv {
+async function commandLine(words: readonly string[]): Promise<Argv> {
   const line = yargs([...words])
     .scriptName('leveret')
     .locale('en')
@@ -67,17 +67,26 @@ function commandLine(words: readonly string[]): Argv {
     .fail((message: string | null, error: Error | undefined) => {
       throw error ?? new ConfigError(message ?? 'the command line cannot be read')
     })
-    .completion('completion', 'Print a script that completes commands in the shell', completions)
+  // A broker that starts has no need of them, and starts sooner.
+  if (words[0] === 'start') return line
+  const { ctlCompletions, withCtlCommands } = await import('./ctl/command-line.ts')
+  line.completion('completion', 'Print a script that completes commands in the shell', (current, argv) =>
+    completions(current, argv as Readonly<Record<string, unknown>>, ctlCompletions),
+  )
   return withCtlCommands(line)
 }
 
 /** What the shell may complete a word with. */
-function completions(current: string, argv: Readonly<Record<string, unknown>>): string[] {
+function completions(
+  current: string,
+  argv: Readonly<Record<string, unknown>>,
+  further: (words: readonly string[]) => readonly string[],
+): string[] {
   const words = commandWords(argv)
   const [, command] = words
   if (current.startsWith('-')) return command === 'start' || command === 'config' ? KEYS.map((key) => `--${key}`) : []
   if (words.length <= 2 && command === current) return [...COMMANDS]
-  return [...ctlCompletions(words)]
+  return [...further(words)]
 }
 
 function settingOptions(command: Argv): Argv {
@@ -130,6 +139,8 @@ async function start(config: Config): Promise<void> {
   if (config.ignored.length > 0)
     log.logger.warn({ keys: config.ignored }, 'settings of RabbitMQ that mean nothing here')
   announce(server, log)
+  // What starting took; an idle broker would keep it for hours.
+  collectGarbage()
 }
 
 function serverOptions(values: Values): ServerOptions {

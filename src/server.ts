@@ -16,8 +16,7 @@ import { freeBytes, memoryBytes } from './lib/machine.ts'
 import { StartError } from './lib/start-error.ts'
 import { VERSION } from './lib/version.ts'
 import { Turn } from './lib/turn.ts'
-import { Listeners, type ListenerOptions, type Ports } from './listeners.ts'
-import { loadDefinitions } from './management/load-definitions.ts'
+import type { ListenerOptions, Listeners, Ports } from './listeners.ts'
 import { SlabPool } from './net/socket-writer.ts'
 import { LevelStore } from './store/level/level-store.ts'
 import { StoreOpenError } from './store/level/database.ts'
@@ -87,6 +86,8 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
   const clock = options.clock ?? systemClock
   const turn = new Turn()
   const troubles = new StoreTroubles(logger)
+  // Read while the disk is waited for: the HTTP API is much to read.
+  const listening = import('./listeners.ts')
   const { store, definitions } = await openStore(options, turn, clock, troubles)
   try {
     const { loopbackUsers } = options
@@ -103,6 +104,7 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
     troubles.broker = broker
     broker.load(definitions)
     if (options.loadDefinitions !== undefined) {
+      const { loadDefinitions } = await import('./management/load-definitions.ts')
       await loadDefinitions(broker, options.loadDefinitions)
     } else if (broker.vacant) {
       await broker.firstStart({
@@ -115,7 +117,7 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
     const context = amqpContext(options, broker, turn)
     await broker.resources.start(clock)
     try {
-      return await serve(options, context, logger)
+      return await serve((await listening).Listeners, options, context, logger)
     } catch (error) {
       broker.resources.stop()
       throw error
@@ -127,7 +129,12 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
 }
 
 /** Opens the ports. */
-async function serve(options: ServerOptions, context: AmqpContext, logger: Logger): Promise<Server> {
+async function serve(
+  opener: Pick<typeof Listeners, 'open'>,
+  options: ServerOptions,
+  context: AmqpContext,
+  logger: Logger,
+): Promise<Server> {
   const { clock, store } = context.broker
   const node = {
     name: NODE_NAME,
@@ -137,7 +144,7 @@ async function serve(options: ServerOptions, context: AmqpContext, logger: Logge
     operatorPolicyChanges: options.operatorPolicyChanges ?? true,
     configuration: options.configuration ?? (() => ''),
   }
-  const listeners = await Listeners.open(options, context, node)
+  const listeners = await opener.open(options, context, node)
   return new RunningServer(context, listeners, store, logger)
 }
 

@@ -1,8 +1,7 @@
 // Has memory collected after many have gone: V8 collects when something is allocated, and an idle process allocates
 // nothing for hours.
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import type { Clock, Timer } from './clock.ts'
+import { collectGarbage } from './garbage.ts'
 
 const PERIOD_MS = 2000
 
@@ -36,11 +35,4 @@ export class Departures {
     this.#highest = now
     this.#departed()
   }
-}
-
-/** Collects all garbage at once. V8 hands out the function for it only where it was told to. */
-function collectGarbage(): void {
-  setFlagsFromString('--expose-gc')
-  const collect = runInNewContext('gc') as () => void
-  collect()
 }

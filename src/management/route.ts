@@ -52,7 +52,7 @@ export interface Management {
   readonly clock: Clock
   readonly rates: History
   readonly node: Node
-  readonly authentication: Pick<Authentication, 'login'>
+  readonly authentication: Pick<Authentication, 'login' | 'user'>
   readonly ages: Ages
   /** How late the event loop is. */
   readonly loopDelay: LoopDelay
