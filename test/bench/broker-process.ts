@@ -13,8 +13,6 @@ const SAMPLE_MS = 50
 /** What `npm start` tells malloc. */
 const MALLOC = {
   MALLOC_ARENA_MAX: '1',
-  MALLOC_MMAP_THRESHOLD_: '65536',
-  MALLOC_TRIM_THRESHOLD_: '131072',
 } as const
 
 /** How late the event loop was, in milliseconds. */
