@@ -29,19 +29,21 @@ export function mayHaveCopies(bytes: Buffer, start: number, end: number): boolea
 
 /**
  * The further routing keys of a message (RabbitMQ: sender-selected distribution). Ensures: nobody who gets the message
- * reads in it who else did, by BCC.
+ * reads in it who else did, by BCC; the message keeps those keys beside its headers.
  * @throws BrokerError precondition-failed when a header is no array
  */
 export function takeCopies(message: Message): readonly string[] {
   const properties = decodeProperties(message.properties, message.propertiesStart, message.propertiesEnd)
   const headers = properties.headers
   if (headers === undefined) return []
-  const keys = [...keysIn(headers, 'CC'), ...keysIn(headers, 'BCC')]
-  if (!headers.has('BCC')) return keys
+  const told = keysIn(headers, 'CC')
+  const blind = keysIn(headers, 'BCC')
+  if (!headers.has('BCC')) return told
   const visible = new Map(headers)
   visible.delete('BCC')
   rewrite(message, { ...properties, headers: visible })
-  return keys
+  message.blindCopies = blind
+  return [...told, ...blind]
 }
 
 /** Makes the reply-to property a name that replies can be published to. */

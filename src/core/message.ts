@@ -12,6 +12,9 @@ export interface MessageFacts {
   readonly headers: boolean
 }
 
+/** What most messages have beside their own routing key. */
+export const NO_KEYS: readonly string[] = []
+
 /** What is known of earlier deaths of a message (see queue/dead-letter). The numbers are part of the store's format. */
 export const Deaths = {
   /** None. Whatever stands in its header x-death is its publisher's. */
@@ -37,6 +40,8 @@ export class Message {
   readonly expirationMs: number
   readonly headers: boolean
   deaths: Deaths = Deaths.none
+  /** Further routing keys that nobody who gets the message may read (RabbitMQ: BCC): its dead letters go by them too. */
+  blindCopies = NO_KEYS
   /** AMQP 0-9-1 property flags and property values, as in a content header (§4.2.6.1), without class, weight and size. */
   properties: Buffer
   propertiesStart: number

@@ -519,7 +519,7 @@ function keepingContract(open: StoreHarness['open'], reopen: (store: Store) => P
       expect(await readAll(second.store.log(log.id))).toEqual([])
     })
 
-    it('knows when messages expire, and which have died before', async () => {
+    it('knows when messages expire, which have died before, and their blind copies', async () => {
       const { store } = await open()
       const log = store.log()
       const [mortal, dead, both] = [entryOf(0, { expirationMs: 5 }), entryOf(1), entryOf(2)]
@@ -531,6 +531,8 @@ function keepingContract(open: StoreHarness['open'], reopen: (store: Store) => P
         entry.details.deadline = deadline
       }
       for (const entry of [dead, both]) entry.message.deaths = Deaths.readdressed
+      const blind = ['blind', '', 'so many characters that the length of it takes more than one octet '.repeat(4)]
+      both.message.blindCopies = blind
       for (const entry of [mortal, dead, both, entryOf(3)]) log.append(entry, null, 0)
       const again = (await reopen(store)).store.log(log.id)
       const found = await readAll(again)
@@ -540,6 +542,7 @@ function keepingContract(open: StoreHarness['open'], reopen: (store: Store) => P
         [1_900_000_000_000, Deaths.readdressed, -1],
         [Infinity, Deaths.none, -1],
       ])
+      expect(found.map(({ message }) => message.blindCopies)).toEqual([[], [], blind, []])
       expect(again.recoveredDeadlines).toEqual([{ first: 0, last: 3, deadline: 1_900_000_000_000 }])
     })
 
@@ -600,7 +603,8 @@ function delayContract(harness: StoreHarness): void {
       const publisher = new NotingPublisher()
       for (const [index, due] of [300, 100, 200, 100].entries()) {
         const { message } = entryOf(index, { body: `${due} ${index}`, headers: true, priority: 3, expirationMs: 50 })
-        log.append(message, index === 0 ? ['copy'] : [], due, publisher, index)
+        if (index === 0) message.blindCopies = ['blind']
+        log.append(message, index === 0 ? ['copy', 'blind'] : [], due, publisher, index)
       }
       expect(log.count).toBe(4)
       await durable(store)
@@ -615,7 +619,9 @@ function delayContract(harness: StoreHarness): void {
       const rest = await log.due(1000)
       expect(bodies(rest)).toEqual(['300 0'])
       expect(rest.next).toBe(Infinity)
-      expect(rest.messages[0]).toMatchObject({ due: 300, copies: ['copy'] })
+      expect(rest.messages[0]).toMatchObject({ due: 300, copies: ['copy', 'blind'] })
+      expect(first.messages[0]!.message.blindCopies).toEqual([])
+      expect(rest.messages[0]!.message.blindCopies).toEqual(['blind'])
       expect(rest.messages[0]!.message).toMatchObject({ headers: true, priority: 3, expirationMs: 50, routingKey: 'q' })
     })
 

@@ -147,6 +147,37 @@ describe('a rejected message', () => {
     }
   })
 
+  it('goes by the keys of BCC too, time and again, and nobody reads them', async () => {
+    const channel = await broker.channel()
+    for (const queue of ['dead', 'blind']) await channel.queue(queue)
+    for (const exchange of ['first', 'second']) await channel.exchange(exchange)
+    await channel.queue('q', { arguments: { 'x-dead-letter-exchange': 'first' } })
+    await channel.queue('middle', { arguments: { 'x-dead-letter-exchange': 'second' } })
+    await channel.bind('dead', 'first', 'q')
+    await channel.bind('middle', 'first', 'secret')
+    await channel.bind('blind', 'second', 'secret')
+    channel.publish({ 'routing-key': 'q' }, 'm', { headers: { BCC: ['secret'] } })
+    await reject(channel)
+    await reject(channel, 'middle')
+    for (const queue of ['dead', 'blind']) {
+      const dead = await channel.get(queue)
+      expect(dead.fields['routing-key']).toBe('q')
+      expect(deathsOf(dead)[0]!['routing-keys']).toEqual(['q'])
+      expect(JSON.stringify(dead.properties.headers, (_, value: unknown) => String(value))).not.toContain('secret')
+      expect(headersOf(dead)).not.toHaveProperty('BCC')
+    }
+  })
+
+  it('goes by the key of the queue alone, if that has one, also where there was a BCC', async () => {
+    const channel = await mortal()
+    await channel.queue('secret')
+    channel.publish({ 'routing-key': 'q' }, 'm', { headers: { BCC: ['secret'] } })
+    expect((await channel.get('secret', true)).body.toString()).toBe('m')
+    await reject(channel)
+    await channel.get('dead')
+    expect(await ready(channel, 'secret')).toBe(0)
+  })
+
   it('keeps its carbon copies, but goes by the key of the queue alone, if that has one', async () => {
     const channel = await mortal()
     channel.publish({ 'routing-key': 'q' }, 'm', { headers: { CC: ['other'] } })

@@ -87,6 +87,23 @@ it('knows that the history of a dead letter is its own', async () => {
   expect(death).toMatchObject({ count: 3n, reason: 'rejected', queue: 'q' })
 })
 
+it('still knows by which keys a message went that nobody reads in it', async () => {
+  const broker = await Restarting.start()
+  let channel = await broker.channel()
+  for (const queue of ['dead', 'blind']) await channel.queue(queue, { durable: true })
+  await channel.queue('q', { durable: true, arguments: { 'x-dead-letter-exchange': 'amq.direct' } })
+  await channel.bind('dead', 'amq.direct', 'q')
+  await channel.bind('blind', 'amq.direct', 'secret')
+  await publish(channel, 'q', 'm', { headers: { BCC: ['secret'] } })
+  await broker.restart()
+  channel = await broker.channel()
+  const { tag, properties } = await channel.get('q')
+  expect(properties.headers).toEqual({})
+  channel.send('basic.reject', { 'delivery-tag': tag })
+  expect(await bodies(channel, 'dead')).toEqual(['m'])
+  expect(await bodies(channel, 'blind')).toEqual(['m'])
+})
+
 it('drops what is too much as soon as it has read it', async () => {
   const broker = await Restarting.start()
   let channel = await broker.channel()

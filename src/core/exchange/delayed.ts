@@ -87,6 +87,7 @@ export class Delaying implements Detour {
       message.owned,
     )
     kept.deaths = message.deaths
+    kept.blindCopies = message.blindCopies
     kept.own()
     this.delays.add(kept, copies, delayMs, publisher, sequence)
   }

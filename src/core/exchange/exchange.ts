@@ -1,6 +1,6 @@
 // What all exchange types have in common, and the way of a message through them.
 import type { ExchangeDeduplication } from '../deduplication/exchange-deduplication.ts'
-import type { Message } from '../message.ts'
+import { NO_KEYS, type Message } from '../message.ts'
 import type { Governance } from '../policies.ts'
 import type { FieldTable } from '../value.ts'
 import type { Binding } from './binding.ts'
@@ -105,9 +105,6 @@ export abstract class Exchange {
 }
 
 const NO_MESSAGES: readonly Message[] = []
-
-/** What most messages have beside their own routing key. */
-export const NO_KEYS: readonly string[] = []
 
 /**
  * Routes a message through an exchange and all that it leads to: adds to `routes`, which the caller has begun. Each

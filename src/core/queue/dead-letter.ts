@@ -4,7 +4,7 @@ import { Fifo } from '../../lib/fifo.ts'
 import type { DeathReason } from '../counts.ts'
 import { route, type Exchange } from '../exchange/exchange.ts'
 import { Routes } from '../exchange/routes.ts'
-import { Deaths, Message } from '../message.ts'
+import { Deaths, Message, NO_KEYS } from '../message.ts'
 import type { PropertyCodec } from '../ports.ts'
 import type { FieldTable, FieldValue } from '../value.ts'
 import type { Entry } from './entry.ts'
@@ -73,8 +73,8 @@ export class DeadLetters {
     const exchange = this.#names.exchanges.get(deadLetterExchange)
     if (exchange === undefined) return false
     const headers = message.headers ? this.#codec.headers(message) : new Map<string, FieldValue>()
-    const copies = message.deaths === Deaths.readdressed ? [] : carbonCopies(headers)
-    const history = recordDeath(queue, message, reason, [message.routingKey, ...copies], headers, this.#clock.now())
+    const told = message.deaths === Deaths.readdressed ? NO_KEYS : carbonCopies(headers)
+    const history = recordDeath(queue, message, reason, [message.routingKey, ...told], headers, this.#clock.now())
     const letter = new Message(
       deadLetterExchange,
       deadLetterRoutingKey ?? message.routingKey,
@@ -83,10 +83,11 @@ export class DeadLetters {
     )
     const readdressed = deadLetterRoutingKey !== null || message.deaths === Deaths.readdressed
     letter.deaths = readdressed ? Deaths.readdressed : Deaths.recorded
+    if (!readdressed) letter.blindCopies = message.blindCopies
     return this.#deliver(
       exchange,
       letter,
-      readdressed ? [] : copies,
+      readdressed ? NO_KEYS : [...told, ...message.blindCopies],
       reason === 'rejected' ? [] : history,
       entry !== null,
     )

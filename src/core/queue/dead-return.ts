@@ -72,6 +72,7 @@ function returned(
     owned,
   )
   copy.deaths = message.deaths
+  copy.blindCopies = message.blindCopies
   return copy
 }
 

@@ -21,6 +21,15 @@ export function putVarint(bytes: Buffer, at: number, value: number): number {
   return at + 1
 }
 
+/** What `putLength` takes. */
+export const LENGTH_BYTES = 4
+
+/** Writes a number below 2^28 that reads as any other, in four bytes: for lengths that are known only afterwards. */
+export function putLength(bytes: Buffer, at: number, value: number): void {
+  for (let i = 0; i < LENGTH_BYTES; i++)
+    bytes[at + i] = ((value >>> (7 * i)) & 0x7f) | (i < LENGTH_BYTES - 1 ? 0x80 : 0)
+}
+
 /** The bytes that a text takes, with its length in front, at the most. */
 export function textBytesMax(text: string): number {
   return VARINT_BYTES_MAX + text.length * 2

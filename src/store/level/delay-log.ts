@@ -18,7 +18,8 @@ const READ_MESSAGES = 1024
 const READ_BYTES = 4 * 1024 * 1024
 const READ_AT_ONCE = 64
 
-const Flag = { persistent: 0x01, headers: 0x02 } as const
+/** Blind copies are the last of the copies; how many they are follows these. */
+const Flag = { persistent: 0x01, headers: 0x02, blindCopies: 0x04 } as const
 
 interface Waiting extends DelayedMessage {
   readonly publisher: Publisher | null
@@ -204,13 +205,16 @@ function encodeDelayed({ message, copies }: DelayedMessage): Buffer {
   const texts = [message.exchange, message.routingKey, ...copies]
   const textBytes = texts.reduce((sum, text) => sum + textBytesMax(text), 0)
   const { propertiesBytes, bodyBytes } = message
-  const bytes = Buffer.allocUnsafe(3 + 3 * VARINT_BYTES_MAX + textBytes + propertiesBytes + bodyBytes)
+  const bytes = Buffer.allocUnsafe(3 + 4 * VARINT_BYTES_MAX + textBytes + propertiesBytes + bodyBytes)
+  const blindCount = message.blindCopies.length
   bytes[0] = (message.persistent ? Flag.persistent : 0) | (message.headers ? Flag.headers : 0)
+  if (blindCount > 0) bytes[0] |= Flag.blindCopies
   bytes[1] = message.priority
   bytes[2] = message.deaths
   let at = putVarint(bytes, 3, message.expirationMs + 1)
   at = putVarint(bytes, at, copies.length)
   for (const text of texts) at = putText(bytes, at, text)
+  if (blindCount > 0) at = putVarint(bytes, at, blindCount)
   at = putVarint(bytes, at, propertiesBytes)
   at += message.properties.copy(bytes, at, message.propertiesStart, message.propertiesEnd)
   at += message.body.copy(bytes, at, message.bodyStart, message.bodyEnd)
@@ -228,6 +232,7 @@ function decodeDelayed(content: Buffer): Pick<DelayedMessage, 'message' | 'copie
   const routingKey = reader.text()
   const copies: string[] = []
   for (let i = 0; i < copyCount; i++) copies.push(reader.text())
+  const blindCount = flags & Flag.blindCopies ? reader.varint() : 0
   const propertiesBytes = reader.varint()
   const start = reader.skip(propertiesBytes)
   const end = start + propertiesBytes
@@ -239,5 +244,6 @@ function decodeDelayed(content: Buffer): Pick<DelayedMessage, 'message' | 'copie
   }
   const message = new Message(exchange, routingKey, facts, content, start, end, content, end, content.length, true)
   message.deaths = deaths
+  if (blindCount > 0) message.blindCopies = copies.slice(-blindCount)
   return { message, copies }
 }

@@ -15,11 +15,20 @@
 // and these in the order of its bits.
 import { crc32 } from 'node:zlib'
 import type { MessageFacts } from '../../core/message.ts'
-import { Deaths, Message } from '../../core/message.ts'
+import { Deaths, Message, NO_KEYS } from '../../core/message.ts'
 import type { StoredMessage } from '../../core/ports.ts'
 import type { Entry } from '../../core/queue/entry.ts'
 import { Stored } from '../../core/queue/entry.ts'
-import { DamagedRecordError, RecordReader, putText, putVarint, textBytesMax } from './bytes.ts'
+import {
+  DamagedRecordError,
+  LENGTH_BYTES,
+  RecordReader,
+  VARINT_BYTES_MAX,
+  putLength,
+  putText,
+  putVarint,
+  textBytesMax,
+} from './bytes.ts'
 import { sharesBody } from './bodies.ts'
 import type { Page } from './page.ts'
 import { COPY_LOOP_BYTES, PAGE_BYTES, PAGE_ENTRIES } from './tuning.ts'
@@ -49,11 +58,13 @@ const Further = {
   deadline: 0x01,
   /** One octet: what is known of the message's deaths. */
   deaths: 0x02,
+  /** A number, and so many texts: the message's blind copies. */
+  blindCopies: 0x04,
 } as const
 
 /** The most that an entry takes beside its texts, properties, body and further fields, and the most that those take. */
 const ENTRY_BYTES_MAX = 2 + 8 + 8 + 8 + 8
-const FURTHER_BYTES_MAX = 1 + 8 + 1 + 8 + 1
+const FURTHER_BYTES_MAX = LENGTH_BYTES + 8 + 1 + 8 + 1
 
 /** What was written last: mostly the next message has the same route. */
 const route = { exchange: '', routingKey: '', bytes: Buffer.of(0, 0) }
@@ -104,6 +115,7 @@ export function packFragment(
     size += ENTRY_BYTES_MAX + message.propertiesBytes
     if (!sharesBody(message)) size += message.bodyBytes
     if (hasFurther(entry)) size += FURTHER_BYTES_MAX
+    if (message.blindCopies.length > 0) size += keysBytesMax(message.blindCopies)
     if (count === 0 || message.exchange !== exchange || message.routingKey !== routingKey) {
       exchange = message.exchange
       routingKey = message.routingKey
@@ -198,15 +210,22 @@ function putEntries(
 /** Whether there is more to say of an entry than of most. */
 function hasFurther(entry: Entry): boolean {
   const { details, message } = entry
+  if (message.blindCopies.length > 0) return true
   return details !== null || message.deaths !== Deaths.none || sharesBody(message)
+}
+
+function keysBytesMax(keys: readonly string[]): number {
+  return keys.reduce((sum, key) => sum + textBytesMax(key), VARINT_BYTES_MAX)
 }
 
 /** Writes the further fields: the number of the body, if that is elsewhere, and then what else there is. */
 function putFurther(bytes: Buffer, start: number, entry: Entry, body: number, page: Page): number {
-  const { deaths } = entry.message
+  const { deaths, blindCopies } = entry.message
   const deadline = entry.details?.deadline ?? Infinity
-  // The length is known at the end, and takes one octet.
-  let at = start + 1
+  // The length is known at the end, and takes one octet unless there are texts.
+  const short = blindCopies.length === 0
+  const fieldsStart = start + (short ? 1 : LENGTH_BYTES)
+  let at = fieldsStart
   if (body !== 0) at = putVarint(bytes, at, body)
   let which = 0
   const whichAt = at++
@@ -219,8 +238,14 @@ function putFurther(bytes: Buffer, start: number, entry: Entry, body: number, pa
     which |= Further.deaths
     bytes[at++] = deaths
   }
+  if (!short) {
+    which |= Further.blindCopies
+    at = putVarint(bytes, at, blindCopies.length)
+    for (const key of blindCopies) at = putText(bytes, at, key)
+  }
   bytes[whichAt] = which
-  bytes[start] = at - start - 1
+  if (short) bytes[start] = at - fieldsStart
+  else putLength(bytes, start, at - fieldsStart)
   return at
 }
 
@@ -309,6 +334,7 @@ function unpackEntries(bytes: Buffer, at: number, end: number, wanted: Wanted, f
     further.body = 0
     further.deadline = Infinity
     further.deaths = Deaths.none
+    further.blindCopies = NO_KEYS
     if (flags & Flag.further) readFurther(reader, (flags & Flag.bodyElsewhere) !== 0)
     if (further.deadline === Infinity && facts.expirationMs >= 0) further.deadline = storedAt + facts.expirationMs
     const shared = further.body !== 0
@@ -321,6 +347,7 @@ function unpackEntries(bytes: Buffer, at: number, end: number, wanted: Wanted, f
       : new Message(exchange, routingKey, facts, bytes, start, bodyStart, bytes, bodyStart, bodyEnd, true)
     message.sharedBody = further.body
     message.deaths = further.deaths
+    message.blindCopies = further.blindCopies
     const redelivered = (flags & Flag.redelivered) !== 0 || wanted.redelivered(position)
     found.push({ position, message, redelivered, storedAt, deadline: further.deadline })
   }
@@ -331,7 +358,12 @@ function unpackEntries(bytes: Buffer, at: number, end: number, wanted: Wanted, f
 const NO_BODY = Buffer.alloc(0)
 
 /** The further fields of the entry that is being read. */
-const further: { body: number; deadline: number; deaths: Deaths } = { body: 0, deadline: Infinity, deaths: Deaths.none }
+const further: { body: number; deadline: number; deaths: Deaths; blindCopies: readonly string[] } = {
+  body: 0,
+  deadline: Infinity,
+  deaths: Deaths.none,
+  blindCopies: NO_KEYS,
+}
 
 /** Reads the fields that are known. What a later version has put behind them is stepped over. */
 function readFurther(reader: RecordReader, bodyElsewhere: boolean): void {
@@ -341,7 +373,14 @@ function readFurther(reader: RecordReader, bodyElsewhere: boolean): void {
   const which = reader.at < end ? reader.byte() : 0
   if (which & Further.deadline) further.deadline = reader.varint()
   if (which & Further.deaths) further.deaths = reader.byte() as Deaths
+  if (which & Further.blindCopies) further.blindCopies = readKeys(reader)
   reader.skip(end - reader.at)
+}
+
+function readKeys(reader: RecordReader): readonly string[] {
+  const keys: string[] = []
+  for (let count = reader.varint(); count > 0; count--) keys.push(reader.text())
+  return keys
 }
 
 const EVERYTHING: Wanted = { wants: () => true, redelivered: () => false }

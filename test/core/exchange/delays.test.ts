@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { Delays } from '../../../src/core/exchange/delays.ts'
-import { NO_KEYS } from '../../../src/core/exchange/exchange.ts'
+import { NO_KEYS } from '../../../src/core/message.ts'
 import { ManualClock } from '../../../src/lib/clock.ts'
 import { silentLogger } from '../../../src/lib/log.ts'
 import { Turn } from '../../../src/lib/turn.ts'
