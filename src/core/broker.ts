@@ -177,7 +177,7 @@ export class Broker implements VHostContext {
   /** The broker ends: nothing more happens by itself, so that the store can be closed. */
   stop(): void {
     this.resources.stop()
-    for (const vhost of this.vhosts.values()) for (const queue of vhost.queues.values()) queue.stop()
+    for (const vhost of this.vhosts.values()) vhost.stop()
   }
 
   connectionOpened(connection: ConnectionView): void {

@@ -315,6 +315,12 @@ export class VHost implements QueueContext, Outlet {
     this.counts.dropped += counts.dropped
   }
 
+  /** The broker ends: nothing happens here by itself any more. */
+  stop(): void {
+    for (const queue of this.queues.values()) queue.stop()
+    for (const exchange of this.exchanges.values()) exchange.delaying?.delays.stop()
+  }
+
   /** Ends everything in it. The caller sees to it that nobody is connected any more. */
   delete(): void {
     for (const queue of [...this.queues.values()]) this.deleteQueue(queue)

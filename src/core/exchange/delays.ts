@@ -27,7 +27,7 @@ export class Delays {
   #reading = false
   /** The earliest of what was stored while the log was being read. */
   #storedMeanwhile = Infinity
-  #dropped = false
+  #stopped = false
   /** The orders of messages that were cancelled, until no reading can bring them back. */
   readonly #cancelled = new Set<number>()
 
@@ -74,7 +74,7 @@ export class Delays {
   /** Takes a message out, so that it never goes on. Returns whether it was there, and is not due yet. */
   async cancel(due: number, order: number): Promise<boolean> {
     const [delayed] = await this.browse(due, order, 1)
-    if (delayed === undefined || delayed.due !== due || delayed.order !== order || this.#dropped) return false
+    if (delayed === undefined || delayed.due !== due || delayed.order !== order || this.#stopped) return false
     this.#cancelled.add(order)
     this.#log.cancel(delayed)
     this.#context.store.whenDurable(() => this.#forget(order))
@@ -87,10 +87,15 @@ export class Delays {
     else this.#cancelled.delete(order)
   }
 
+  /** Nothing is released from here on: the exchange goes, or the broker stops and goes on at its next start. */
+  stop(): void {
+    this.#stopped = true
+    this.#timer?.cancel()
+  }
+
   /** Forgets them all. */
   drop(): void {
-    this.#dropped = true
-    this.#timer?.cancel()
+    this.stop()
     this.#log.drop()
   }
 
@@ -101,7 +106,7 @@ export class Delays {
 
   /** Sees to it that the log is read at this time, or earlier. */
   #wake(at: number): void {
-    if (this.#dropped || at >= this.#wakesAt) return
+    if (this.#stopped || at >= this.#wakesAt) return
     this.#timer?.cancel()
     const delayMs = at - this.#context.clock.now()
     if (delayMs <= 0) {
@@ -122,7 +127,7 @@ export class Delays {
     this.#reading = true
     try {
       const { messages, next } = await this.#log.due(this.#context.clock.now())
-      if (this.#dropped) return
+      if (this.#stopped) return
       // They leave the log and reach their queues in one turn, and so in one batch.
       for (const delayed of messages) {
         if (this.#cancelled.has(delayed.order)) continue

@@ -49,6 +49,29 @@ describe('delays', () => {
     expect(waiting.count).toBe(1)
   })
 
+  it('release nothing once the broker stops: what was due meanwhile goes on at its next start', async () => {
+    const { delays: waiting, clock, store, released } = delays()
+    waiting.add(messageOf('due'), NO_KEYS, 0, null, 0)
+    waiting.add(messageOf('later'), NO_KEYS, 1000, null, 0)
+    waiting.stop()
+    await durable(store)
+    clock.advance(1000)
+    await settled()
+    expect(released).toEqual([])
+    expect(waiting.count).toBe(2)
+  })
+
+  it('release nothing of what is being read when the broker stops', async () => {
+    const { delays: waiting, clock, store, released } = delays()
+    waiting.add(messageOf('due'), NO_KEYS, 1000, null, 0)
+    await durable(store)
+    clock.advance(1000)
+    waiting.stop()
+    await settled()
+    expect(released).toEqual([])
+    expect(waiting.count).toBe(1)
+  })
+
   it('release nothing once they are dropped', async () => {
     const { delays: waiting, clock, store, released } = delays()
     waiting.add(messageOf('m'), NO_KEYS, 1000, null, 0)

@@ -39,7 +39,7 @@ const SEED_DEFAULT = 11
 describe('queues', () => {
   it(
     'lose nothing, invent nothing and keep their order, whatever happens and whenever the broker ends',
-    { timeout: 600_000 },
+    { timeout: 60_000 + Number(TEST_MODEL_RUNS) * 400 },
     async () => {
       const seed = Number(TEST_MODEL_SEED ?? SEED_DEFAULT)
       await fc.assert(

@@ -216,8 +216,6 @@ export class World {
     session.close()
     broker.stop()
     this.#letThrough(true)
-    // What is being read of the delayed messages arrives.
-    await this.turn()
     await this.#waitFor(store.close())
     this.#model.expectAnswers()
     this.#database.abandon()
