@@ -13,6 +13,13 @@ import { Random } from '../random.ts'
 
 const LOAD_MS_MIN = 50
 const LOAD_MS_MAX = 1500
+/** A load goes on for so long, at the most, until its share of what is to be confirmed has been. */
+const SHARE_MS_MAX = 60_000
+/** When much is to be confirmed: the probabilities of masses, and of a long load; how long it is, and the others. */
+const MASSES_SHARE = 0.8
+const LONG_SHARE = 0.1
+const LONG_FACTOR = 7
+const SHORT_FACTOR = 0.33
 /** A broker that is told to stop has so long, with all the clients it has. */
 const STOP_MS_MAX = 5000
 /** Probabilities: of an orderly end instead of a kill, of a kill in the audit, of a queue that is not audited, ... */
@@ -30,6 +37,8 @@ const ERROR_LEVEL = 50
 export interface CrashRunOptions {
   readonly seed: number
   readonly cycles: number
+  /** How many publishes are to be confirmed in all, at least: loads go on for as long as that takes. */
+  readonly confirmed?: number
   readonly parts?: readonly Part[]
   /** How many of the loads end with SIGTERM rather than SIGKILL; a tenth unless told. */
   readonly stopShare?: number
@@ -53,6 +62,7 @@ export class CrashRun {
   readonly #options: CrashRunOptions
   readonly #random: Random
   readonly #parts: readonly Part[]
+  #cyclesLeft: number
   #directories = 0
   #ledger = new Ledger()
   #file: LedgerFile | null = null
@@ -64,6 +74,7 @@ export class CrashRun {
   constructor(options: CrashRunOptions) {
     this.seed = options.seed
     this.#options = options
+    this.#cyclesLeft = options.cycles
     this.#random = new Random(options.seed)
     this.#parts = options.parts ?? PARTS
   }
@@ -88,6 +99,7 @@ export class CrashRun {
     await this.#freshDirectory()
     for (let cycle = 1; cycle <= this.#options.cycles && !this.#ledger.failed; cycle++) {
       await this.#load()
+      this.#cyclesLeft--
       await this.#start()
       if (this.#random.chance(KILL_IN_AUDIT_SHARE)) await this.#interruptedAudit()
       const last = cycle === this.#options.cycles
@@ -134,7 +146,14 @@ export class CrashRun {
   /** Lets all actors work until the broker ends, one way or the other. */
   async #load(): Promise<void> {
     const random = this.#random.fork()
-    const load: Load = { ledger: this.#ledger, random, proof: PROOF, connect: (frameMax) => this.#connect(frameMax) }
+    const share = this.#share(random)
+    const load: Load = {
+      ledger: this.#ledger,
+      random,
+      proof: PROOF,
+      masses: share > 0 && random.chance(MASSES_SHARE),
+      connect: (frameMax) => this.#connect(frameMax),
+    }
     // Not all of them at once: each is to have its share of the machine.
     const busy = random.shuffle([...this.#parts]).slice(0, BUSY_PARTS)
     const actors = busy.flatMap((part) => part.actors(load))
@@ -143,6 +162,7 @@ export class CrashRun {
     const watched = Promise.all([starts, ends])
     // Now and then while they are still connecting.
     if (!random.chance(0.1)) await Promise.race([starts, watched])
+    if (share > 0) await endsWithin(SHARE_MS_MAX, Promise.race([this.tally.reaches(share), watched]))
     await this.#endAfter(
       random.int(LOAD_MS_MIN, LOAD_MS_MAX),
       random.chance(this.#options.stopShare ?? STOP_SHARE),
@@ -150,6 +170,18 @@ export class CrashRun {
     )
     await watched
     this.#ledger.crashed()
+  }
+
+  /**
+   * How many publishes are to be confirmed by the end of this load, in all: little more in most, many more in some, as a
+   * broker that has just been started is slow; and with the last load all of them. 0 when there are enough.
+   */
+  #share(random: Random): number {
+    const left = (this.#options.confirmed ?? 0) - this.tally.confirmed
+    if (left <= 0) return 0
+    const most = (2 * left) / this.#cyclesLeft
+    const part = random.next() * most * (random.chance(LONG_SHARE) ? LONG_FACTOR : SHORT_FACTOR)
+    return this.tally.confirmed + Math.ceil(this.#cyclesLeft === 1 ? left : Math.min(left, part))
   }
 
   /** Kills or stops the broker when the time has come; if `work` ends before, something is wrong. */

@@ -33,6 +33,8 @@ export interface Load {
   readonly random: Random
   /** Where to publish what proves that everything before it is on disk: to a queue from which nobody consumes. */
   readonly proof: Route
+  /** Whether much is to be published: small messages, with many of them on their way. */
+  readonly masses: boolean
   connect(frameMax?: number): Promise<LoadClient>
 }
 

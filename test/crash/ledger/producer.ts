@@ -153,9 +153,11 @@ export class Producer implements Actor {
     this.#load = load
     this.#routes = routes
     this.#random = load.random.fork()
-    this.#window = this.#random.skewed(1, 2000)
+    this.#window = load.masses ? this.#random.int(500, 3000) : this.#random.skewed(1, 2000)
     // Large bodies push the middle of a queue out of memory within one load.
-    this.#scale = this.#random.chance(0.15) ? 20 : 1
+    const large = this.#random.chance(0.15)
+    if (load.masses) this.#scale = 0.1
+    else this.#scale = large ? 20 : 1
     this.#frameMax = this.#random.pick([4096, 131072, 131072])
     this.ended = new Promise((resolve) => (this.#end = resolve))
   }
@@ -209,7 +211,7 @@ export function randomBody(random: Random, scale = 1): Buffer {
   else if (kind < 0.96) bytes = random.int(300, 4200)
   else if (kind < 0.996) bytes = random.int(4000, 32 * 1024)
   else bytes = random.int(32 * 1024, BODY_BYTES_MAX)
-  bytes = Math.min(bytes * scale, BODY_BYTES_MAX)
+  bytes = Math.min(Math.floor(bytes * scale), BODY_BYTES_MAX)
   const from = random.int(0, noise.length - bytes)
   return noise.subarray(from, from + bytes)
 }
