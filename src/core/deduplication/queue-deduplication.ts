@@ -8,32 +8,75 @@ import { messageId } from './message-id.ts'
 import { rememberedMs, type DeduplicationRules } from './rules.ts'
 import { SeenIds } from './seen-ids.ts'
 
-/** Knows the ids of a queue's messages: of those that are in it, or of the last that came, as the rules say. */
-export class QueueDeduplication {
-  readonly log: IdLog | null
-  #rules: DeduplicationRules
-  readonly #clock: Clock
-  readonly #codec: HeaderReader
-  readonly #seen: SeenIds
+/** What it needs from the broker around its queue. */
+export interface QueueDeduplicationContext {
+  readonly clock: Clock
+  readonly codec: HeaderReader
+  /** Makes a log for the ids of messages. */
+  idLog(): IdLog
+}
 
-  constructor(rules: DeduplicationRules, log: IdLog | null, clock: Clock, codec: HeaderReader) {
-    this.#rules = rules
-    this.log = log
-    this.#clock = clock
-    this.#codec = codec
-    this.#seen = new SeenIds(log, sizeOf(rules))
+/** How duplicates are known, and what is remembered for that. */
+interface Memory {
+  rules: DeduplicationRules
+  readonly seen: SeenIds
+}
+
+/**
+ * Knows the ids of a queue's messages: of those that are in it, or of the last that came, as the rules say; or none, as
+ * long as the rules do not ask for it.
+ */
+export class QueueDeduplication {
+  /** A log that is found at the start is kept until the rules ask for it: a policy may come to that. */
+  #log: IdLog | null
+  readonly #durable: boolean
+  readonly #context: QueueDeduplicationContext
+  #memory: Memory | null = null
+
+  /** `log` is what was found at the start; a durable queue makes one when it needs one. */
+  constructor(log: IdLog | null, durable: boolean, context: QueueDeduplicationContext) {
+    this.#log = log
+    this.#durable = durable
+    this.#context = context
   }
 
-  /** Other rules hold from now on. What was remembered under another sense of the word is forgotten. */
-  set rules(rules: DeduplicationRules) {
-    if (rules.whilePresent !== this.#rules.whilePresent) this.#seen.clear()
-    this.#rules = rules
-    this.#seen.size = sizeOf(rules)
+  /**
+   * These rules hold from now on; null: duplicates are taken like all others. What was remembered under another sense of
+   * the word is forgotten. Returns whether it has another log than before, or none any more.
+   */
+  apply(rules: DeduplicationRules | null): boolean {
+    const memory = this.#memory
+    if (rules === null) {
+      if (memory === null) return false
+      const logged = this.#log !== null
+      this.drop()
+      return logged
+    }
+    if (memory !== null) {
+      if (rules.whilePresent !== memory.rules.whilePresent) memory.seen.clear()
+      memory.rules = rules
+      memory.seen.size = sizeOf(rules)
+      return false
+    }
+    const found = this.#log
+    if (this.#durable) this.#log ??= this.#context.idLog()
+    this.#memory = { rules, seen: new SeenIds(this.#log, sizeOf(rules)) }
+    return this.#log !== found
+  }
+
+  /** The log of the ids, if they survive a restart. */
+  get log(): IdLog | null {
+    return this.#log
+  }
+
+  /** Whether the rules ask for anything to be remembered. */
+  get active(): boolean {
+    return this.#memory !== null
   }
 
   /** Ids that are remembered. */
   get cached(): number {
-    return this.#seen.count
+    return this.#memory?.seen.count ?? 0
   }
 
   /**
@@ -41,50 +84,55 @@ export class QueueDeduplication {
    * one that is there.
    */
   repeats(message: Message): boolean {
-    if (message.deaths !== Deaths.none && !this.#rules.whilePresent) return false
-    const id = this.#idOf(message)
-    return id !== null && this.#seen.has(id, this.#clock.now())
+    const memory = this.#memory
+    if (memory === null || (message.deaths !== Deaths.none && !memory.rules.whilePresent)) return false
+    const id = this.#idOf(message, memory.rules)
+    return id !== null && memory.seen.has(id, this.#context.clock.now())
   }
 
   /** Tells the publisher of a duplicate when its first is safe. */
   follow(publisher: Publisher, sequence: number): void {
-    this.#seen.follow(publisher, sequence)
+    this.#memory!.seen.follow(publisher, sequence)
   }
 
   /** The queue has taken a message. It is remembered for as long as it would be kept itself, in the same batch. */
   taken(entry: Entry): void {
+    if (this.#memory === null) return
+    const { rules, seen } = this.#memory
     const { message } = entry
-    const id = this.#idOf(message)
+    const id = this.#idOf(message, rules)
     if (id === null) return
-    const now = this.#clock.now()
-    const { whilePresent } = this.#rules
-    const until = whilePresent ? Infinity : now + rememberedMs(this.#rules, this.#codec.headers(message))
-    this.#seen.add({ id, order: entry.position, until }, now, entry.stored !== Stored.no, null, 0)
+    const now = this.#context.clock.now()
+    const until = rules.whilePresent ? Infinity : now + rememberedMs(rules, this.#context.codec.headers(message))
+    seen.add({ id, order: entry.position, until }, now, entry.stored !== Stored.no, null, 0)
   }
 
   /** A message has left the queue. */
   left(entry: Entry): void {
-    if (!this.#rules.whilePresent) return
-    const id = this.#idOf(entry.message)
-    if (id !== null) this.#seen.remove(id, entry.position)
+    if (this.#memory === null || !this.#memory.rules.whilePresent) return
+    const id = this.#idOf(entry.message, this.#memory.rules)
+    if (id !== null) this.#memory.seen.remove(id, entry.position)
   }
 
   /** Messages at these positions cannot be read any more: they will never leave the queue. */
   lost(first: number, last: number): void {
-    if (this.#rules.whilePresent) this.#seen.removeBetween(first, last)
+    if (this.#memory?.rules.whilePresent === true) this.#memory.seen.removeBetween(first, last)
   }
 
   /** The queue was purged. RabbitMQ's plugin: all ids are forgotten, those of unacknowledged messages too. */
   purged(): void {
-    if (this.#rules.whilePresent) this.#seen.clear()
+    if (this.#memory?.rules.whilePresent === true) this.#memory.seen.clear()
   }
 
+  /** Forgets everything, for good. */
   drop(): void {
-    this.#seen.drop()
+    this.#memory = null
+    this.#log?.drop()
+    this.#log = null
   }
 
-  #idOf(message: Message): string | null {
-    return message.headers ? messageId(this.#codec.headers(message), this.#rules.header) : null
+  #idOf(message: Message, rules: DeduplicationRules): string | null {
+    return message.headers ? messageId(this.#context.codec.headers(message), rules.header) : null
   }
 }
 

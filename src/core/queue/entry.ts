@@ -53,6 +53,11 @@ export class Entry {
     this.position = position
   }
 
+  /** Its details, from now on in any case. */
+  detailed(): EntryDetails {
+    return (this.details ??= new EntryDetails())
+  }
+
   /** The message as consumers are to see it. */
   get presented(): Message {
     return this.details === null ? this.message : (this.details.presented ?? this.message)

@@ -9,14 +9,14 @@ type Mortal = Entry & { readonly details: EntryDetails }
 
 const COMPACT_FROM = 64
 
-/** What an expiry needs from its queue. */
-export interface ExpiryHost {
-  /** When the first of the messages that are on disk only expires; Infinity when none does. */
+/** The ready messages of a queue. */
+export interface Perishables {
+  /** When the first of those that are on disk only expires; Infinity when none does. */
   readonly storedDeadline: number
-  /** A ready message has expired. */
-  expired(entry: Entry): void
-  /** Some of the messages on disk have expired: they are to be read. */
+  /** Has those read that are on disk only and have expired. */
   expireStored(now: number): void
+  /** Takes one out, wherever it stands. */
+  remove(entry: Entry): void
 }
 
 /**
@@ -25,16 +25,19 @@ export interface ExpiryHost {
  */
 export class Expiry {
   readonly #clock: Clock
-  readonly #host: ExpiryHost
+  readonly #ready: Perishables
+  readonly #expired: (entry: Entry) => void
   readonly #heap = new Heap<Mortal>(earlier)
   #compactAbove = COMPACT_FROM
   #timer: Timer | null = null
   #timerAt = Infinity
   #stopped = false
 
-  constructor(clock: Clock, host: ExpiryHost) {
+  /** `expired` is given those that were taken out, each when its time has come. */
+  constructor(clock: Clock, ready: Perishables, expired: (entry: Entry) => void) {
     this.#clock = clock
-    this.#host = host
+    this.#ready = ready
+    this.#expired = expired
   }
 
   /** An entry that has a deadline waits from now on. */
@@ -54,7 +57,7 @@ export class Expiry {
 
   /** Sets the timer to the first deadline: called when those on disk have changed. */
   arm(): void {
-    const first = Math.min(this.#heap.peek()?.details.deadline ?? Infinity, this.#host.storedDeadline)
+    const first = Math.min(this.#heap.peek()?.details.deadline ?? Infinity, this.#ready.storedDeadline)
     if (first === this.#timerAt || this.#stopped) return
     this.#timer?.cancel()
     this.#timer = null
@@ -81,9 +84,11 @@ export class Expiry {
       if (entry === undefined || entry.details.deadline > now) break
       this.#heap.pop()
       entry.details.watched = false
-      if (entry.state === EntryState.ready) this.#host.expired(entry)
+      if (entry.state !== EntryState.ready) continue
+      this.#ready.remove(entry)
+      this.#expired(entry)
     }
-    if (this.#host.storedDeadline <= now) this.#host.expireStored(now)
+    if (this.#ready.storedDeadline <= now) this.#ready.expireStored(now)
     this.arm()
   }
 

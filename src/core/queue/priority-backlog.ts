@@ -9,7 +9,9 @@ import type { Withdrawal } from './gap.ts'
 /** What levels need from their queue beside what a backlog does. */
 export interface LevelHost extends BacklogHost {
   /** Makes the log of a level that is used for the first time; null in a queue that does not survive a restart. */
-  levelLog(level: number): QueueLog | null
+  levelLog(): QueueLog | null
+  /** The level is there, and so is its log. */
+  levelAdded(): void
 }
 
 interface Level {
@@ -33,6 +35,13 @@ export class PriorityBacklog {
     this.#priorityMax = priorityMax
     this.#host = host
     for (const [priority, log] of logs) this.#add(priority, log)
+  }
+
+  /** The logs of the levels that are in use, by priority. */
+  get logs(): ReadonlyMap<number, QueueLog> {
+    const logs = new Map<number, QueueLog>()
+    for (const { priority, log } of this.#levels) if (log !== null) logs.set(priority, log)
+    return logs
   }
 
   get count(): number {
@@ -159,7 +168,9 @@ export class PriorityBacklog {
       const level = this.#levels[i]!
       if (level.priority === priority) return level
     }
-    return this.#add(priority, this.#host.levelLog(priority))
+    const level = this.#add(priority, this.#host.levelLog())
+    this.#host.levelAdded()
+    return level
   }
 
   #add(priority: number, log: QueueLog | null): Level {

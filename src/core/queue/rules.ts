@@ -85,6 +85,11 @@ export function rulePublishes(rules: QueueRules): boolean {
   return maxLength < Infinity || maxLengthBytes < Infinity || messageTtlMs >= 0 || priorityMax > 0
 }
 
+/** Whether so many ready messages, with bodies of so many bytes, are more than the queue may have. */
+export function longerThan(rules: QueueRules, count: number, bytes: number): boolean {
+  return count > rules.maxLength || bytes > rules.maxLengthBytes
+}
+
 /** How long a message with this expiration (-1 for none) may wait: the shorter of its time and the queue's; or -1. */
 export function waitMs(rules: QueueRules, expirationMs: number): number {
   if (rules.messageTtlMs < 0 || expirationMs < 0) return Math.max(rules.messageTtlMs, expirationMs)

@@ -1,6 +1,6 @@
 // Deadlines of a queue, by a clock that stands still unless it is moved.
 import { describe, expect, it } from 'vitest'
-import { Expiry, type ExpiryHost } from '../../../src/core/queue/expiry.ts'
+import { Expiry, type Perishables } from '../../../src/core/queue/expiry.ts'
 import { Entry, EntryDetails, EntryState } from '../../../src/core/queue/entry.ts'
 import { Idleness } from '../../../src/core/queue/idleness.ts'
 import { ManualClock } from '../../../src/lib/clock.ts'
@@ -9,9 +9,9 @@ import { messageOf, queueNamed } from '../../support/core.ts'
 const queue = queueNamed('q')
 const TEN_YEARS_MS = 315_360_000_000
 
-class Bench implements ExpiryHost {
+class Bench implements Perishables {
   readonly clock = new ManualClock()
-  readonly expiry = new Expiry(this.clock, this)
+  readonly expiry = new Expiry(this.clock, this, (entry) => this.gone.push(entry.position))
   readonly gone: number[] = []
   storedDeadline = Infinity
   readonly storedAsked: number[] = []
@@ -26,9 +26,8 @@ class Bench implements ExpiryHost {
     return entry
   }
 
-  expired(entry: Entry): void {
+  remove(entry: Entry): void {
     entry.state = EntryState.settled
-    this.gone.push(entry.position)
   }
 
   expireStored(now: number): void {
