@@ -1,31 +1,68 @@
-// Who is asking: HTTP Basic, with few wrong passwords from one address.
+// Who is asking: HTTP Basic, with few wrong passwords for one user from one address.
 import type { Access, User } from '../core/access.ts'
 import type { Clock } from '../lib/clock.ts'
 import { isLoopback } from '../lib/loopback.ts'
 import { HttpError, notAuthorised } from './http-error.ts'
 
-/** Wrong passwords from one address within a minute; beyond that it is answered without looking. */
-const FAILURES_MAX = 30
+/** Wrong passwords for one user from one address within a minute; beyond that it is answered without looking. */
+const USER_FAILURES_MAX = 30
+/** The same for all users together: many people may have one address. */
+const ADDRESS_FAILURES_MAX = 300
 const FAILURES_MS = 60_000
-/** Addresses that are remembered; the oldest makes room. */
-const ADDRESSES_MAX = 10_000
+/** Addresses, and users at addresses, that are remembered; the oldest makes room. */
+const REMEMBERED_MAX = 10_000
 /** Longer headers hold no credentials. */
 const HEADER_LENGTH_MAX = 4096
 
-interface Failures {
-  count: number
-  readonly until: number
+/** Wrong passwords of late, by whom they are held against. */
+class Failures {
+  readonly #most: number
+  readonly #clock: Clock
+  readonly #recent = new Map<string, { count: number; readonly until: number }>()
+
+  constructor(most: number, clock: Clock) {
+    this.#most = most
+    this.#clock = clock
+  }
+
+  /** Whether there were too many. */
+  tooMany(key: string): boolean {
+    const failures = this.#recent.get(key)
+    if (failures === undefined) return false
+    if (this.#clock.now() < failures.until) return failures.count >= this.#most
+    this.#recent.delete(key)
+    return false
+  }
+
+  add(key: string): void {
+    const failures = this.#recent.get(key)
+    if (failures !== undefined) {
+      failures.count++
+      return
+    }
+    this.#recent.set(key, { count: 1, until: this.#clock.now() + FAILURES_MS })
+    if (this.#recent.size <= REMEMBERED_MAX) return
+    for (const oldest of this.#recent.keys()) {
+      this.#recent.delete(oldest)
+      break
+    }
+  }
 }
+
+/** Who knows the passwords. */
+type Checked = Pick<Access, 'authenticate' | 'loopbackOnly'>
 
 /** Reads credentials and has them checked. */
 export class Authentication {
-  readonly #access: Access
-  readonly #clock: Clock
-  readonly #failures = new Map<string, Failures>()
+  readonly #access: Checked
+  readonly #ofAddresses: Failures
+  /** So that one who does not know a password locks out nobody else behind the same address. */
+  readonly #ofUsers: Failures
 
-  constructor(access: Access, clock: Clock) {
+  constructor(access: Checked, clock: Clock) {
     this.#access = access
-    this.#clock = clock
+    this.#ofAddresses = new Failures(ADDRESS_FAILURES_MAX, clock)
+    this.#ofUsers = new Failures(USER_FAILURES_MAX, clock)
   }
 
   /**
@@ -43,41 +80,21 @@ export class Authentication {
    * @throws HttpError 401 when they are wrong, or the user may not use the API at all; 429 after too many wrong ones
    */
   async login(name: string | null, password: string, address: string): Promise<User> {
-    if (this.#blocked(address)) {
+    const userAtAddress = `${address} ${name ?? ''}`
+    if (this.#ofAddresses.tooMany(address) || this.#ofUsers.tooMany(userAtAddress)) {
       throw new HttpError(429, 'too_many_requests', 'Too many failed logins from this address. Try again in a minute.')
     }
     const source = { protocol: 'http', address } as const
     const user = name === null ? null : await this.#access.authenticate(name, password, true, source)
     if (user === null) {
-      this.#failed(address)
+      this.#ofAddresses.add(address)
+      this.#ofUsers.add(userAtAddress)
       throw new HttpError(401, 'not_authorized', 'Not_Authorized')
     }
     if (!isLoopback(address) && this.#access.loopbackOnly(user.name)) {
       throw notAuthorised('User can only log in via localhost')
     }
     return user
-  }
-
-  #blocked(address: string): boolean {
-    const failures = this.#failures.get(address)
-    if (failures === undefined) return false
-    if (this.#clock.now() < failures.until) return failures.count >= FAILURES_MAX
-    this.#failures.delete(address)
-    return false
-  }
-
-  #failed(address: string): void {
-    const failures = this.#failures.get(address)
-    if (failures !== undefined) {
-      failures.count++
-      return
-    }
-    this.#failures.set(address, { count: 1, until: this.#clock.now() + FAILURES_MS })
-    if (this.#failures.size <= ADDRESSES_MAX) return
-    for (const oldest of this.#failures.keys()) {
-      this.#failures.delete(oldest)
-      break
-    }
   }
 }
 

@@ -116,7 +116,7 @@ describe('bodies', () => {
 })
 
 describe('logins', () => {
-  it('are no longer looked at after thirty wrong ones from one address, for a minute', async () => {
+  it('of one user are no longer looked at after thirty wrong ones from one address, for a minute', async () => {
     expect(api.clock).toBeInstanceOf(ManualClock)
     const wrong = { user: 'guest', password: 'wrong' }
     for (let i = 0; i < 30; i++) expect((await api.get('/api/whoami', wrong)).status).toBe(401)
