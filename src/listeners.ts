@@ -29,11 +29,11 @@ export interface HttpTlsOptions extends TlsSettings {
 export interface ListenerOptions {
   /** The address to listen on. Absent: every interface, IPv6 and IPv4. */
   readonly host?: string | undefined
-  /** The AMQP port; 0 (the default) picks a free one. */
-  readonly port?: number | undefined
+  /** The AMQP port; 0 (the default) picks a free one, null is none. */
+  readonly port?: number | null | undefined
   /** AMQP over TLS. Absent: it is not spoken. */
   readonly tls?: AmqpTlsOptions | undefined
-  /** The port of the HTTP API; 0 picks a free one. Absent: it is not started. */
+  /** The port of the HTTP API; 0 picks a free one. Absent: it is not served without TLS. */
   readonly managementPort?: number | undefined
   /** The address of the HTTP API. Absent: every interface. */
   readonly managementHost?: string | undefined
@@ -45,6 +45,7 @@ export interface ListenerOptions {
 
 /** The ports that are listened on. */
 export interface Ports {
+  /** 0 when AMQP is only spoken over TLS. */
   readonly amqp: number
   readonly amqps?: number
   readonly management?: number
@@ -114,9 +115,11 @@ export class Listeners {
     const { logger } = this.#context.broker
     const files = await this.#files(tls)
     const httpFiles = await this.#files(managementTls)
-    const amqp = await this.#listen({ protocol: 'amqp', host, port })
-    this.#ports = { amqp }
-    logger.info({ port: amqp, dataDir: node.dataDir }, 'accepting AMQP connections')
+    if (port !== null) {
+      const amqp = await this.#listen({ protocol: 'amqp', host, port })
+      this.#ports = { amqp }
+      logger.info({ port: amqp, dataDir: node.dataDir }, 'accepting AMQP connections')
+    }
     if (files !== null && tls !== undefined) {
       const login = tls.login ?? LOGIN_BY_SUBJECT
       const amqps = await this.#listenTls({ protocol: 'amqp/ssl', host, port: tls.port ?? 0 }, files, (socket) => {
@@ -129,14 +132,18 @@ export class Listeners {
   }
 
   async #startManagement(node: NodeFacts, files: TlsFiles | null): Promise<void> {
-    const { managementHost: host, managementPort: port, prometheusPort, managementTls } = this.#options
-    if (port === undefined) return
+    const { managementHost: host, managementPort, prometheusPort, managementTls } = this.#options
+    if (managementPort === undefined && prometheusPort === undefined && managementTls === undefined) return
     const { broker } = this.#context
-    const options = { broker, clock: broker.clock, node: { ...node, listeners: this.#facts }, host, port }
-    const management = await listening(host, port, () => ManagementServer.listen(options))
+    const management = new ManagementServer(broker, { ...node, listeners: this.#facts })
     this.#management = management
-    this.#opened({ protocol: 'http', host, port: management.port }, null)
-    this.#ports = { ...this.#ports, management: management.port }
+    if (managementPort !== undefined) {
+      await listening(host, managementPort, () => management.listen({ host, port: managementPort }))
+      const port = management.port ?? 0
+      this.#opened({ protocol: 'http', host, port }, null)
+      this.#ports = { ...this.#ports, management: port }
+      broker.logger.info({ port }, 'the HTTP API is served')
+    }
     if (prometheusPort !== undefined) {
       await listening(host, prometheusPort, () => management.listenForScrapes({ host, port: prometheusPort }))
       const prometheus = management.scrapePort ?? 0
@@ -144,7 +151,6 @@ export class Listeners {
       this.#ports = { ...this.#ports, prometheus }
     }
     if (files !== null && managementTls !== undefined) await this.#startHttps(management, files, managementTls)
-    broker.logger.info({ port: management.port }, 'the HTTP API is served')
   }
 
   async #startHttps(management: ManagementServer, files: TlsFiles, options: HttpTlsOptions): Promise<void> {

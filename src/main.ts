@@ -147,8 +147,8 @@ function serverOptions(values: Values): ServerOptions {
   return {
     dataDir: values['data-dir'],
     port: values.port,
-    managementPort: values['management-port'],
-    prometheusPort: values['prometheus-port'],
+    ...(values['management-port'] === null ? {} : { managementPort: values['management-port'] }),
+    ...(values['prometheus-port'] === null ? {} : { prometheusPort: values['prometheus-port'] }),
     ...tlsSettings(values),
     ...(values['management-host'] === null ? {} : { managementHost: values['management-host'] }),
     defaultUser: values['default-user'],
@@ -165,6 +165,12 @@ function serverOptions(values: Values): ServerOptions {
     consumerTimeoutMs: values['consumer-timeout'],
     consumerTimeoutResponse: values['consumer-timeout-response'],
     handshakeTimeoutMs: values['handshake-timeout'],
+    managementBodyBytesMax: values['management-max-body-size'],
+    crossOrigins: {
+      origins: values['management-cors-allow-origins'],
+      maxAgeSeconds: values['management-cors-max-age'],
+    },
+    ...(values['management-path-prefix'] === null ? {} : { managementPathPrefix: values['management-path-prefix'] }),
     operatorPolicyChanges: values['operator-policy-changes'] === 'allowed',
     ...(values.host === null ? {} : { host: values.host }),
   }
@@ -172,7 +178,8 @@ function serverOptions(values: Values): ServerOptions {
 
 /** Prints the one line that scripts wait for: `leveret VERSION ready: PROTOCOL PORT[, PROTOCOL PORT]...`. */
 function announce(server: Server, log: ProcessLog): void {
-  const ports = Object.entries(server.ports).map(([protocol, port]) => `${protocol} ${port}`)
+  const opened = Object.entries(server.ports).filter(([, port]) => port !== 0)
+  const ports = opened.map(([protocol, port]) => `${protocol} ${port}`)
   process.stdout.on('error', (error) => log.logger.warn({ err: error }, 'nobody reads standard output'))
   process.stdout.write(`leveret ${VERSION} ready: ${ports.join(', ')}\n`)
 }

@@ -17,6 +17,7 @@ import { StartError } from './lib/start-error.ts'
 import { VERSION } from './lib/version.ts'
 import { Turn } from './lib/turn.ts'
 import type { ListenerOptions, Listeners, Ports } from './listeners.ts'
+import type { CrossOrigins } from './management/cors.ts'
 import { SlabPool } from './net/socket-writer.ts'
 import { LevelStore } from './store/level/level-store.ts'
 import { StoreOpenError } from './store/level/database.ts'
@@ -28,6 +29,12 @@ export interface ServerOptions extends ListenerOptions {
   readonly dataDir?: string | undefined
   /** Whether operator policies may be changed over the HTTP API. They may, unless this is false. */
   readonly operatorPolicyChanges?: boolean | undefined
+  /** What every path of the HTTP API begins with. Absent: nothing. */
+  readonly managementPathPrefix?: string | undefined
+  /** Bytes that the body of a request to the HTTP API may have; files with definitions may have five times as much. */
+  readonly managementBodyBytesMax?: number | undefined
+  /** Web pages of which origins may use the HTTP API. Absent: none. */
+  readonly crossOrigins?: CrossOrigins | undefined
   /** The settings that hold, for whoever asks the HTTP API: text, without passwords. */
   readonly configuration?: (() => string) | undefined
   /** User, password and vhost that are made when the database is empty. */
@@ -76,6 +83,9 @@ const GOODBYE_MS = 1500
 /** RabbitMQ 4's watermarks: six tenths of the memory, and 50 MB of the disk. */
 const MEMORY_SHARE_DEFAULT = 0.6
 const DISK_FREE_BYTES_DEFAULT = 50_000_000
+
+/** RabbitMQ's management.http.max_body_size. */
+const MANAGEMENT_BODY_BYTES_MAX_DEFAULT = 10_000_000
 
 /**
  * Starts a broker.
@@ -142,6 +152,9 @@ async function serve(
     startedAt: clock.now(),
     dataDir: options.dataDir ?? null,
     operatorPolicyChanges: options.operatorPolicyChanges ?? true,
+    pathPrefix: options.managementPathPrefix ?? '',
+    bodyBytesMax: options.managementBodyBytesMax ?? MANAGEMENT_BODY_BYTES_MAX_DEFAULT,
+    crossOrigins: options.crossOrigins ?? { origins: [], maxAgeSeconds: 0 },
     configuration: options.configuration ?? (() => ''),
   }
   const listeners = await opener.open(options, context, node)

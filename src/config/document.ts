@@ -36,12 +36,17 @@ export function helpLine(key: Key): string {
 /** The values that hold, as a file that could be given back, with the source of each. Secrets are left out. */
 export function effectiveDocument(config: Config): string {
   const lines = KEYS.map((key) => {
-    const value = setting(key).secret ? '"(not shown)"' : JSON.stringify(config.values[key])
-    return { line: `${key}: ${value}`, source: config.sources[key] }
+    return { line: `${key}: ${shown(key, config.values[key])}`, source: config.sources[key] }
   })
   const width = Math.max(...lines.map(({ line }) => line.length))
   const ignored = config.ignored.map((what) => `# means nothing here: ${what}\n`)
   return lines.map(({ line, source }) => `${line.padEnd(width)}  # ${source}\n`).join('') + ignored.join('')
+}
+
+function shown(key: Key, value: unknown): string {
+  if (setting(key).secret) return '"(not shown)"'
+  // A file says it by a word: a key without a value has its default.
+  return value === null && setting(key).default !== null ? 'none' : JSON.stringify(value)
 }
 
 /** A default as the documentation and the help show it. */

@@ -25,13 +25,14 @@ type Environment = Readonly<Record<string, string | undefined>>
 export async function readRabbitmqConf(path: string, environment: Environment): Promise<RabbitmqConf> {
   const settings = new Map<Key, { raw: unknown; source: string }>()
   const ignored: string[] = []
-  const loopbackUsers: string[] = []
+  const lists = new Map<Key, string[]>()
   for (const file of await filesAt(path)) {
     for (const { name, value } of lines(file, await contentOf(file), environment)) {
-      const user = /^loopback_users\.(.+)$/.exec(name)?.[1]
-      if (user !== undefined) {
-        if (value === 'true') loopbackUsers.push(user)
-        settings.set('loopback-users', { raw: loopbackUsers, source: `loopback_users in ${file}` })
+      const part = partOf(name, value)
+      if (part !== null) {
+        const list = lists.get(part.key) ?? []
+        lists.set(part.key, part.item === null ? list : [...list, part.item])
+        settings.set(part.key, { raw: part.together(lists.get(part.key)!), source: `${part.of} in ${file}` })
         continue
       }
       const found = translate(name, value)
@@ -39,7 +40,44 @@ export async function readRabbitmqConf(path: string, environment: Environment): 
       for (const [key, raw] of found ?? []) settings.set(key, { raw, source: `${name} in ${file}` })
     }
   }
+  onlyTls(settings)
   return { settings, ignored }
+}
+
+/** Lists that stand there as one key for each item. */
+const LISTS: Readonly<Record<string, readonly [key: Key, together: (items: readonly string[]) => unknown]>> = {
+  loopback_users: ['loopback-users', (items) => items],
+  'management.cors.allow_origins': ['management-cors-allow-origins', (items) => items],
+  'ssl_options.versions': ['tls-versions', (items) => items],
+  'ssl_options.ciphers': ['tls-ciphers', (items) => items.join(':')],
+}
+
+/** The item of a list that a line adds: null when it says that something does not belong to the list. */
+interface Part {
+  readonly of: string
+  readonly key: Key
+  readonly item: string | null
+  together(items: readonly string[]): unknown
+}
+
+function partOf(name: string, value: string): Part | null {
+  const [, of = '', last = ''] = /^(.+)\.([^.]+)$/.exec(name) ?? []
+  if (!Object.hasOwn(LISTS, of)) return null
+  const [key, together] = LISTS[of]!
+  // Users are named by the key, all else by the value.
+  const item = of === 'loopback_users' ? (value === 'true' ? last : null) : value
+  return { of, key, item, together }
+}
+
+/** RabbitMQ: who sets up TLS for HTTP, and says nothing of a port without, has none without. */
+function onlyTls(settings: Map<Key, { raw: unknown; source: string }>): void {
+  for (const [plain, prefix] of [
+    ['management-port', 'management.ssl.'],
+    ['prometheus-port', 'prometheus.ssl.'],
+  ] as const) {
+    const tls = [...settings.values()].find(({ source }) => source.startsWith(prefix))
+    if (tls !== undefined && !settings.has(plain)) settings.set(plain, { raw: 'none', source: tls.source })
+  }
 }
 
 const MULTIPLES: Readonly<Record<string, number>> = {
@@ -56,6 +94,7 @@ const MULTIPLES: Readonly<Record<string, number>> = {
 
 /** RabbitMQ's names of what we call otherwise. */
 const NAMES: Readonly<Record<string, Translation>> = {
+  'listeners.tcp': (value) => (value === 'none' ? [['port', value]] : null),
   'listeners.tcp.default': address('host', 'port'),
   handshake_timeout: as('handshake-timeout'),
   default_user: as('default-user'),
@@ -74,7 +113,15 @@ const NAMES: Readonly<Record<string, Translation>> = {
   'management.tcp.ip': as('management-host'),
   'management.listener.port': as('management-port'),
   'management.listener.ip': as('management-host'),
+  'management.path_prefix': as('management-path-prefix'),
+  'management.http.max_body_size': as('management-max-body-size'),
+  'management.cors.allow_origins': (value) => (value === 'none' ? [['management-cors-allow-origins', []]] : null),
+  'management.cors.max_age': as('management-cors-max-age'),
+  'management.restrictions.operator_policy_changes.disabled': (value) => [
+    ['operator-policy-changes', value === 'true' ? 'refused' : 'allowed'],
+  ],
   'prometheus.tcp.port': as('prometheus-port'),
+  'listeners.ssl': (value) => (value === 'none' ? [['tls-port', value]] : null),
   'listeners.ssl.default': (value) => (/^\d+$/.test(value) ? [['tls-port', value]] : null),
   'ssl_options.certfile': as('tls-certfile'),
   'ssl_options.keyfile': as('tls-keyfile'),

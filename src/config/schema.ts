@@ -1,5 +1,5 @@
 // Every setting, once: flags, environment variables, the file's keys, the help and docs/configuration.md follow from it.
-import { amount, choice, choiceList, flag, names, text, wholeNumber, type Setting } from './setting.ts'
+import { amount, choice, choiceList, flag, names, port, text, wholeNumber, type Setting } from './setting.ts'
 
 /** The settings by their key, in the order in which they are documented. */
 const SETTINGS = {
@@ -14,29 +14,51 @@ const SETTINGS = {
     default: null,
     defaultWords: 'every interface, IPv6 and IPv4',
   }),
-  port: wholeNumber({
-    purpose: 'Port for AMQP 0-9-1. With 0 the system picks a free one, which the ready line names.',
+  port: port({
+    purpose:
+      'Port for AMQP 0-9-1. With 0 the system picks a free one, which the ready line names; with none, AMQP is spoken over TLS only.',
     default: 5672,
-    least: 0,
-    most: 65_535,
   }),
-  'management-port': wholeNumber({
+  'management-port': port({
     purpose: 'Port for the HTTP API. With 0 the system picks a free one, which the ready line names.',
     default: 15_672,
-    least: 0,
-    most: 65_535,
   }),
-  'prometheus-port': wholeNumber({
+  'prometheus-port': port({
     purpose: 'Port that Prometheus scrapes. With 0 the system picks a free one, which the ready line names.',
     default: 15_692,
-    least: 0,
-    most: 65_535,
   }),
   'management-host': text({
     purpose: 'Address of the HTTP API, and of what Prometheus scrapes.',
     takes: 'an IP address or a host name',
     default: null,
     defaultWords: 'every interface, IPv6 and IPv4',
+  }),
+  'management-path-prefix': text({
+    purpose: 'What every path of the HTTP API begins with, as behind a proxy. RabbitMQ: management.path_prefix.',
+    takes: 'a path',
+    default: null,
+    defaultWords: 'nothing',
+  }),
+  'management-max-body-size': wholeNumber({
+    purpose:
+      'Largest body of a request to the HTTP API; files with definitions may have five times as much. RabbitMQ: management.http.max_body_size.',
+    unit: 'bytes',
+    default: 10_000_000,
+    least: 1000,
+    most: 500_000_000,
+  }),
+  'management-cors-allow-origins': names({
+    purpose:
+      'Origins of web pages that browsers let use the HTTP API (CORS), such as https://example.org. With * it is every page, also with the login that the browser knows. RabbitMQ: management.cors.allow_origins.',
+    default: [],
+    defaultWords: 'none, and no CORS',
+  }),
+  'management-cors-max-age': wholeNumber({
+    purpose: 'Time that browsers may go by what they were told about an origin. RabbitMQ: management.cors.max_age.',
+    unit: 'seconds',
+    default: 1800,
+    least: 0,
+    most: 86_400,
   }),
   'operator-policy-changes': choice({
     purpose: 'Whether operator policies may be changed over the HTTP API.',
@@ -168,12 +190,10 @@ const SETTINGS = {
     default: null,
     defaultWords: 'none',
   }),
-  'tls-port': wholeNumber({
+  'tls-port': port({
     purpose:
       'Port for AMQP 0-9-1 over TLS. With 0 the system picks a free one, which the ready line names. RabbitMQ: listeners.ssl.default.',
     default: 5671,
-    least: 0,
-    most: 65_535,
   }),
   'tls-verify': choice({
     purpose:
@@ -214,19 +234,15 @@ const SETTINGS = {
     least: 0,
     most: 1000,
   }),
-  'management-tls-port': wholeNumber({
+  'management-tls-port': port({
     purpose:
       'Port for the HTTP API over TLS, if there is a certificate. With 0 the system picks a free one, which the ready line names. RabbitMQ: management.ssl.port.',
     default: 15_671,
-    least: 0,
-    most: 65_535,
   }),
-  'prometheus-tls-port': wholeNumber({
+  'prometheus-tls-port': port({
     purpose:
       'Port that Prometheus scrapes over TLS, if there is a certificate. With 0 the system picks a free one, which the ready line names. RabbitMQ: prometheus.ssl.port.',
     default: 15_691,
-    least: 0,
-    most: 65_535,
   }),
   'management-tls-certfile': text({
     purpose: 'Certificate for the HTTP API and for Prometheus. RabbitMQ: management.ssl.certfile.',

@@ -70,6 +70,25 @@ export function wholeNumber(about: About<number> & { readonly least: number; rea
   }
 }
 
+/** The number of a port; null when nothing is to listen there. */
+export function port(about: About<number | null>): Setting<number | null> {
+  const number = wholeNumber({ ...about, default: 0, least: 0, most: 65_535 })
+  const takes = `${number.takes}, or none`
+  return {
+    ...about,
+    takes,
+    read(raw) {
+      if (raw === 'none') return null
+      try {
+        return number.read(raw)
+      } catch (error) {
+        if (!(error instanceof ValueError)) throw error
+        throw new ValueError(error.message.replace(number.takes, takes))
+      }
+    },
+  }
+}
+
 /** A share of a whole (0 to 1, decimals allowed), or a whole number of bytes above that. */
 export function amount(about: About<number> & { readonly least: number; readonly most: number }): Setting<number> {
   const { least, most, ...rest } = about

@@ -23,8 +23,8 @@ interface AmqpTls extends Tls {
 }
 
 interface HttpTls extends Tls {
-  readonly managementPort: number
-  readonly prometheusPort: number
+  readonly managementPort?: number
+  readonly prometheusPort?: number
 }
 
 /** What each kind of listeners is to do; what is absent speaks no TLS. */
@@ -49,9 +49,20 @@ export function tlsSettings(values: Values): TlsSettings {
     kind: values['tls-cert-login-san-type'],
     index: values['tls-cert-login-san-index'],
   }
-  const ports = { managementPort: values['management-tls-port'], prometheusPort: values['prometheus-tls-port'] }
+  const [port, managementPort, prometheusPort] = [
+    values['tls-port'],
+    values['management-tls-port'],
+    values['prometheus-tls-port'],
+  ]
+  if (values.port === null && (amqp === null || port === null)) {
+    throw new ConfigError('port is none, and AMQP over TLS is not set up either: no client could connect')
+  }
+  const ports = {
+    ...(managementPort === null ? {} : { managementPort }),
+    ...(prometheusPort === null ? {} : { prometheusPort }),
+  }
   return {
-    ...(amqp === null ? {} : { tls: { ...amqp, port: values['tls-port'], login } }),
+    ...(amqp === null || port === null ? {} : { tls: { ...amqp, port, login } }),
     ...(http === null ? {} : { managementTls: { ...http, ...ports } }),
   }
 }

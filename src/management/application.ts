@@ -6,13 +6,14 @@ import { BrokerError } from '../core/errors.ts'
 import { isObject, parseObject } from './body.ts'
 import { compressed } from './compression.ts'
 import { badRequest, fromBrokerError, HttpError, notAuthorised, notFound, type JsonObject } from './http-error.ts'
+import { corsHeaders, preflightHeaders, type CrossOrigins } from './cors.ts'
 import { cutToColumns, Listing } from './listing.ts'
 import { Reply, Text, TextStream, type Answer, type Management, type Route } from './route.ts'
 import { metricsRoutes } from './metrics/metrics-routes.ts'
 import { routes } from './routes/routes.ts'
 
-/** RabbitMQ's management.http.max_body_size. */
-const BODY_BYTES_MAX = 10_000_000
+/** How much more than other bodies a file with definitions may have. */
+const LARGE = 5
 /** A segment of a path: names have 255 bytes, each of which may be encoded twice, and connections have two addresses. */
 const PARAMETER_LENGTH_MAX = 255 * 5
 const METHODS = ['GET', 'PUT', 'POST', 'DELETE', 'PATCH'] as const
@@ -38,9 +39,12 @@ export type Served = 'api' | 'scrapes'
 
 /** Makes an application, which listens nowhere. */
 export function application(management: Management, served: Served): FastifyInstance {
-  return new Application(management).serving(
-    served === 'api' ? [...routes, ...metricsRoutes('monitoring')] : metricsRoutes('nobody'),
-  )
+  return new Application(management).serving(served)
+}
+
+const servedRoutes: { readonly [S in Served]: readonly Route[] } = {
+  api: [...routes, ...metricsRoutes('monitoring')],
+  scrapes: metricsRoutes('nobody'),
 }
 
 /** The rules that hold for every route. */
@@ -51,42 +55,50 @@ class Application {
     this.#management = management
   }
 
-  serving(served: readonly Route[]): FastifyInstance {
+  serving(served: Served): FastifyInstance {
     const app = this.#empty()
     // Bodies are read by the routes: RabbitMQ takes JSON under any content type, or none.
     app.removeAllContentTypeParsers()
     app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
-    app.addHook('onRequest', (_request, reply, done) => {
+    const { crossOrigins, pathPrefix } = this.#management.node
+    const prefix = served === 'api' ? pathPrefixOf(pathPrefix) : ''
+    app.addHook('onRequest', (request, reply, done) => {
       reply.headers(SECURITY_HEADERS)
+      if (served === 'api') reply.headers(corsHeaders(crossOrigins, request.headers))
       done()
     })
     app.addHook('onSend', (request, reply, payload, done) => done(null, compressed(request, reply, payload)))
     app.setErrorHandler((error, _request, reply) => this.#failed(error, reply))
     app.setNotFoundHandler((_request, reply) => this.#failed(notFound(), reply))
     const paths = new Map<string, Set<string>>()
-    for (const route of served) {
-      const methods = paths.get(route.path) ?? new Set()
-      paths.set(route.path, methods.add(route.method))
+    for (const route of servedRoutes[served]) {
+      const path = `${prefix}${route.path}`
+      const methods = paths.get(path) ?? new Set()
+      paths.set(path, methods.add(route.method))
       app.route({
         method: route.method === 'GET' ? ['GET', 'HEAD'] : route.method,
-        url: route.path,
-        ...(route.bodyBytesMax === undefined ? {} : { bodyLimit: route.bodyBytesMax }),
+        url: path,
+        bodyLimit: this.#bodyBytesMax(route),
         onRequest: async (request) => this.#authorise(request, route),
         handler: async (request, reply) => this.#serve(request, reply, route),
       })
     }
-    for (const [path, methods] of paths) otherMethods(app, path, methods)
+    for (const [path, methods] of paths) otherMethods(app, path, methods, crossOrigins)
     return app
   }
 
   #empty(): FastifyInstance {
     return fastify({
-      bodyLimit: BODY_BYTES_MAX,
       forceCloseConnections: true,
       exposeHeadRoutes: false,
       routerOptions: { ignoreTrailingSlash: true, maxParamLength: PARAMETER_LENGTH_MAX },
       frameworkErrors: (error, _request, reply) => void this.#failed(error, reply),
     })
+  }
+
+  #bodyBytesMax({ bodyBytesMax, large }: Route): number {
+    const most = this.#management.node.bodyBytesMax
+    return large === true ? LARGE * most : Math.min(bodyBytesMax ?? most, most)
   }
 
   /** Finds out who asks, and whether they have the tag. Throws HttpError 401. */
@@ -137,8 +149,20 @@ class Application {
     return new HttpError(500, 'internal_error', 'The request could not be served. The log of the broker says more.')
   }
 }
+
+/** As `/rabbit`: with a slash before, and none behind. */
+function pathPrefixOf(prefix: string): string {
+  const inner = prefix.replaceAll(/^\/+|\/+$/g, '')
+  return inner === '' ? '' : `/${inner}`
+}
+
 /** The methods that a path does not have; and OPTIONS, which is for everybody. */
-function otherMethods(app: FastifyInstance, path: string, methods: ReadonlySet<string>): void {
+function otherMethods(
+  app: FastifyInstance,
+  path: string,
+  methods: ReadonlySet<string>,
+  crossOrigins: CrossOrigins,
+): void {
   const allow = [...methods, ...(methods.has('GET') ? ['HEAD'] : []), 'OPTIONS'].join(', ')
   const missing = METHODS.filter((method) => !methods.has(method))
   app.route({
@@ -149,7 +173,12 @@ function otherMethods(app: FastifyInstance, path: string, methods: ReadonlySet<s
   app.route({
     method: 'OPTIONS',
     url: path,
-    handler: async (_request, reply) => reply.code(200).header('allow', allow).send(),
+    handler: async ({ headers }, reply) =>
+      reply
+        .code(200)
+        .header('allow', allow)
+        .headers(preflightHeaders(crossOrigins, headers, allow))
+        .send(),
   })
 }
 

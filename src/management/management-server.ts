@@ -1,20 +1,12 @@
 // The HTTP API. Imports core and lib, and no front end: what AMQP knows comes through core.
 import type { Socket } from 'node:net'
 import type { Broker } from '../core/broker.ts'
-import type { Clock } from '../lib/clock.ts'
 import type { Served } from './application.ts'
 import { Authentication } from './authentication.ts'
 import { LoopDelay } from './metrics/loop-delay.ts'
 import { Rates } from './rates.ts'
 import { Reception, type Place } from './reception.ts'
 import type { Management, Node } from './route.ts'
-
-/** Where and for what the API is started. */
-export interface ManagementOptions extends Place {
-  readonly broker: Broker
-  readonly clock: Clock
-  readonly node: Node
-}
 
 /** Serves the API until it is closed. */
 export class ManagementServer {
@@ -24,7 +16,9 @@ export class ManagementServer {
   /** Metrics for scrapers, without credentials and with nothing else. */
   readonly #scrapes: Reception
 
-  private constructor({ broker, clock, node }: ManagementOptions) {
+  /** Begins to watch the broker; listens nowhere yet. */
+  constructor(broker: Broker, node: Node) {
+    const { clock } = broker
     this.#rates = new Rates(broker, clock)
     this.#loopDelay = new LoopDelay(clock)
     const management = {
@@ -38,19 +32,18 @@ export class ManagementServer {
     }
     this.#api = reception(management, 'api')
     this.#scrapes = reception(management, 'scrapes')
+    this.#rates.start()
+    this.#loopDelay.start()
   }
 
-  /** Starts to listen. Rejects with Node's system error. */
-  static async listen(options: ManagementOptions): Promise<ManagementServer> {
-    const server = new ManagementServer(options)
-    await server.#api.listen(options)
-    server.#rates.start()
-    server.#loopDelay.start()
-    return server
+  /** Serves the API. Rejects with Node's system error. */
+  async listen(place: Place): Promise<void> {
+    await this.#api.listen(place)
   }
 
-  get port(): number {
-    return this.#api.port ?? 0
+  /** The port that the API is served on, if that was asked for. */
+  get port(): number | null {
+    return this.#api.port
   }
 
   /** The port that metrics are scraped from, if that was asked for. */

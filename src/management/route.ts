@@ -5,6 +5,7 @@ import { BrokerError } from '../core/errors.ts'
 import type { Session } from '../core/session.ts'
 import type { VHost } from '../core/vhost.ts'
 import type { Clock } from '../lib/clock.ts'
+import type { CrossOrigins } from './cors.ts'
 import type { Authentication } from './authentication.ts'
 import type { Listed } from './listing.ts'
 import type { Ages } from './ages.ts'
@@ -40,6 +41,11 @@ export interface Node {
   readonly startedAt: number
   readonly dataDir: string | null
   readonly listeners: readonly ListenerFacts[]
+  /** What every path begins with; empty for nothing. */
+  readonly pathPrefix: string
+  /** Bytes that a body may have; files with definitions may have more. */
+  readonly bodyBytesMax: number
+  readonly crossOrigins: CrossOrigins
   /** Whether operator policies may be changed over HTTP. */
   readonly operatorPolicyChanges: boolean
   /** The settings that hold, one a line; without passwords. */
@@ -139,8 +145,10 @@ export interface Route {
   readonly right?: 'configure' | 'write' | 'read'
   /** The types that a body may have; without this, any. RabbitMQ: another is answered 415, none at all is not. */
   readonly bodyTypes?: readonly string[]
-  /** Bytes that a body may have, if other than usual. */
+  /** Bytes that a body may have at the most; without this, what is set for all. */
   readonly bodyBytesMax?: number
+  /** Whether the body may have several times what is set for all. */
+  readonly large?: true
   handle(call: Call): Answer | Promise<Answer>
 }
 

@@ -109,18 +109,18 @@ describe('what is wrong is named, with what comes nearest', () => {
     [{ confg: 'a' }, 'there is no option --confg; did you mean --config?'],
     [
       { port: '70000' },
-      'the value "70000" of --port is not right: it must be a whole number from 0 to 65535; the nearest is 65535',
+      'the value "70000" of --port is not right: it must be a whole number from 0 to 65535, or none; the nearest is 65535',
     ],
     [
       { port: '-1' },
-      'the value "-1" of --port is not right: it must be a whole number from 0 to 65535; the nearest is 0',
+      'the value "-1" of --port is not right: it must be a whole number from 0 to 65535, or none; the nearest is 0',
     ],
     [
       { port: '0x10' },
-      'the value "0x10" of --port is not right: it must be a whole number from 0 to 65535; the nearest is 0',
+      'the value "0x10" of --port is not right: it must be a whole number from 0 to 65535, or none; the nearest is 0',
     ],
-    [{ port: 'amqp' }, 'the value "amqp" of --port is not right: it must be a whole number from 0 to 65535'],
-    [{ port: '' }, 'the value "" of --port is not right: it must be a whole number from 0 to 65535'],
+    [{ port: 'amqp' }, 'the value "amqp" of --port is not right: it must be a whole number from 0 to 65535, or none'],
+    [{ port: '' }, 'the value "" of --port is not right: it must be a whole number from 0 to 65535, or none'],
     [
       { 'handshake-timeout': '0.5' },
       'the value "0.5" of --handshake-timeout is not right: it must be a whole number of milliseconds from 1 to 3600000; the nearest is 1',

@@ -24,6 +24,13 @@ describe('the settings about TLS', () => {
     })
   })
 
+  it('leave out the ports that are none', async () => {
+    const ports = { 'tls-port': 'none', 'management-tls-port': '0', 'prometheus-tls-port': 'none' }
+    const { tls, managementTls } = await settings({ ...own, ...ports })
+    expect(tls).toBeUndefined()
+    expect([managementTls?.managementPort, managementTls?.prometheusPort]).toEqual([0, undefined])
+  })
+
   it('may give HTTP a certificate of its own', async () => {
     const http = { 'management-tls-certfile': 'http.pem', 'management-tls-keyfile': 'http.key' }
     expect(await settings(http)).toMatchObject({ managementTls: { certificateFile: 'http.pem', keyFile: 'http.key' } })
@@ -42,6 +49,11 @@ describe('the settings about TLS', () => {
   })
 
   it.each([
+    [{ port: 'none' }, 'port is none, and AMQP over TLS is not set up either: no client could connect'],
+    [
+      { ...own, port: 'none', 'tls-port': 'none' },
+      'port is none, and AMQP over TLS is not set up either: no client could connect',
+    ],
     [{ 'tls-certfile': 'x' }, 'tls-certfile is set, but not tls-keyfile: a certificate and its key go together'],
     [{ 'tls-keyfile': 'x' }, 'tls-keyfile is set, but not tls-certfile: a certificate and its key go together'],
     [{ 'tls-verify': 'verify_peer' }, 'tls-verify is verify_peer, but there is no tls-certfile'],

@@ -353,6 +353,24 @@ describe('HTTP over TLS', () => {
     expect(await request(server, 'GET', '/metrics', undefined, 'prometheus-tls')).toContain('rabbitmq_connections')
   })
 
+  it('may be all there is', async () => {
+    const server = await serve({
+      port: null,
+      tls: files,
+      managementHost: '127.0.0.1',
+      managementTls: { ...files, managementPort: 0, prometheusPort: 0 },
+    })
+    expect(Object.keys(server.ports)).toEqual(['amqp', 'amqps', 'management-tls', 'prometheus-tls'])
+    expect(server.ports.amqp).toBe(0)
+    const overview = (await api(server, 'GET', '/api/overview', undefined, 'management-tls')) as Record<string, unknown>
+    const listeners = overview['listeners'] as { protocol: string; tls: boolean }[]
+    expect(listeners.map(({ protocol, tls }) => [protocol, tls])).toEqual([
+      ['amqp/ssl', true],
+      ['https', true],
+      ['https/prometheus', true],
+    ])
+  })
+
   it('says when certificates are about to expire', async () => {
     const clock = new ManualClock(Date.parse('2099-12-01'))
     const server = await serve({ tls: files, managementHost: '127.0.0.1', managementPort: 0, clock })

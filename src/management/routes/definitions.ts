@@ -5,14 +5,12 @@ import { badRequest, type JsonObject } from '../http-error.ts'
 import { uploaded } from '../multipart.ts'
 import { NO_CONTENT, Reply, TextStream, vhostOf, type Answer, type Call, type Route } from '../route.ts'
 
-/** A file with definitions may be larger than other bodies. */
-const BODY_BYTES_MAX = 50_000_000
 const BODY_TYPES = ['application/json', 'multipart/form-data'] as const
 /** Characters of the header that names what was not honoured. The log has all of it. */
 const WARNING_LENGTH_MAX = 2000
 
 const needs = 'administrator'
-const body = { bodyBytesMax: BODY_BYTES_MAX, bodyTypes: BODY_TYPES }
+const body = { large: true, bodyTypes: BODY_TYPES } as const
 
 export const definitionRoutes: readonly Route[] = [
   { method: 'GET', path: '/api/definitions', needs, handle: exportAll },
