@@ -3,6 +3,7 @@ import { Readable } from 'node:stream'
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { Tag, User } from '../core/access.ts'
 import { BrokerError } from '../core/errors.ts'
+import type { Slices } from '../lib/slices.ts'
 import { isObject, parseObject } from './body.ts'
 import { compressed } from './compression.ts'
 import { badRequest, fromBrokerError, HttpError, notAuthorised, notFound, type JsonObject } from './http-error.ts'
@@ -128,7 +129,7 @@ class Application {
       bytes,
       body: () => parseObject(bytes),
     })
-    return send(reply, answer, query)
+    return send(reply, answer, query, this.#management.slices)
   }
 
   #failed(error: unknown, reply: FastifyReply): FastifyReply {
@@ -186,7 +187,12 @@ const NOBODY: User = { name: '', tags: [] }
 /** Who sent a request, once that is known. */
 const senders = new WeakMap<FastifyRequest, User>()
 
-async function send(reply: FastifyReply, answer: Answer, query: Readonly<Record<string, string | undefined>>) {
+async function send(
+  reply: FastifyReply,
+  answer: Answer,
+  query: Readonly<Record<string, string | undefined>>,
+  slices: Slices,
+) {
   if (answer instanceof Reply) {
     reply.code(answer.status).headers(answer.headers)
     return answer.body === undefined ? reply.send() : sendJson(reply, answer.body)
@@ -199,7 +205,7 @@ async function send(reply: FastifyReply, answer: Answer, query: Readonly<Record<
     const json = answer as JsonObject
     return sendJson(reply, isObject(json) ? cutToColumns(json, query) : json)
   }
-  const listed = await answer.answer(query)
+  const listed = await answer.answer(query, slices)
   if ('page' in listed) return sendJson(reply, listed.page)
   return reply.type('application/json').send(Readable.from(listed.rows))
 }

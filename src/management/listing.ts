@@ -1,13 +1,14 @@
 // Lists: filtered, sorted, paged and cut to columns, in slices, so that a long one does not hold up the broker.
 import { Pattern } from '../lib/pattern.ts'
 import { PatternError } from '../lib/pattern/parse.ts'
+import type { Slices } from '../lib/slices.ts'
 import { isObject } from './body.ts'
 import { badRequest, HttpError, type Json, type JsonObject } from './http-error.ts'
+import { firstInOrder, type Order } from './order.ts'
 
-/** How long a list may keep the event loop at a stretch, in milliseconds. */
-const SLICE_MS = 8
-/** Rows that are made between two looks at the clock. */
-const SLICE_ROWS = 64
+/** Items that are looked at between two looks at the clock; rows, which are more work, are fewer. */
+const ITEMS_AT_ONCE = 64
+const ROWS_AT_ONCE = 16
 const PAGE_SIZE_DEFAULT = 100
 const PAGE_SIZE_MAX = 500
 /** Characters of a regular expression over names. RabbitMQ's. */
@@ -18,66 +19,94 @@ type Query = Readonly<Record<string, string | undefined>>
 /** One page, with the counts around it; or a list that is to be written as an array, row by row. */
 export type ListAnswer = { readonly page: JsonObject } | { readonly rows: AsyncGenerator<string> }
 
-type SortKeys<T> = Readonly<Record<string, (item: T) => Json>>
-
 /** A list, whatever it is of. */
 export interface Listed {
-  answer(query: Query): Promise<ListAnswer>
+  answer(query: Query, slices: Slices): Promise<ListAnswer>
+}
+
+/** What a row is made of, each part by itself; one that is undefined is left out. */
+export type Columns<T> = Readonly<Record<string, (item: T) => Json | undefined>>
+
+/** How the items of a list are shown: as whole rows, or by columns that can be read without making the whole row. */
+export interface View<T> {
+  readonly row: (item: T) => JsonObject
+  /** Those of the row, or some of them. */
+  readonly columns?: Columns<T>
+  /** Short ways to what is inside columns, by names with dots, for whoever sorts by it. What is absent is 0. */
+  readonly keys?: Columns<T>
+}
+
+/** The view of which these are all the columns. */
+export function viewOf<T>(columns: Columns<T>, keys: Columns<T> = {}): View<T> {
+  const all = Object.entries(columns)
+  const row = (item: T): JsonObject => {
+    const made: Record<string, Json | undefined> = {}
+    for (const [name, read] of all) {
+      const value = read(item)
+      if (value !== undefined) made[name] = value
+    }
+    return made
+  }
+  return { row, columns, keys }
 }
 
 /** A list that the caller may page, sort, filter and cut to columns. */
 export class Listing<T> implements Listed {
-  readonly items: readonly T[]
-  readonly view: (item: T) => JsonObject
+  readonly items: Iterable<T>
+  readonly view: View<T>
   /** Whether `page` means something here; elsewhere it is ignored (RabbitMQ). */
   readonly paged: boolean
-  /** Short ways to columns that are often sorted by. */
-  readonly keys: SortKeys<T>
 
-  constructor(items: Iterable<T>, view: (item: T) => JsonObject, paged: boolean, keys: SortKeys<T> = {}) {
-    this.items = [...items]
-    this.view = view
+  /** Items are gone through when the answer is made, in slices. */
+  constructor(items: Iterable<T>, view: View<T> | View<T>['row'], paged: boolean) {
+    this.items = items
+    this.view = typeof view === 'function' ? { row: view } : view
     this.paged = paged
-    this.keys = keys
   }
 
-  answer(query: Query): Promise<ListAnswer> {
-    return answerListing(this, query)
+  answer(query: Query, slices: Slices): Promise<ListAnswer> {
+    return answerListing(this, query, slices)
   }
 }
 
 /** Answers a listing as the query asks. Throws 400 when it asks for what cannot be. */
-async function answerListing<T>(listing: Listing<T>, query: Query): Promise<ListAnswer> {
-  const paging = listing.paged && query['page'] !== undefined ? pagingOf(query) : null
-  const columns = columnsOf(query)
-  const show = (item: T): JsonObject => cut(listing.view(item), columns)
-  if (paging === null) {
-    return { rows: arrayText(await sorted(listing, listing.items, query), show) }
-  }
-  const filtered = await named(listing, paging.matches)
-  const { page, size } = paging
-  if ((page - 1) * size > filtered.length) {
-    const reason = `Page out of range, page: ${page} page size: ${size}, len: ${filtered.length}`
+async function answerListing<T>(listing: Listing<T>, query: Query, slices: Slices): Promise<ListAnswer> {
+  const { view, paged } = listing
+  const paging = paged && query['page'] !== undefined ? pagingOf(query) : null
+  const show = shown(view, columnsOf(query))
+  await slices.next()
+  const { items, total } = await gathered(listing, paging?.matches ?? null, slices)
+  const last = paging === null ? items.length : paging.page * paging.size
+  if (paging !== null && last - paging.size > items.length) {
+    const { page, size } = paging
+    const reason = `Page out of range, page: ${page} page size: ${size}, len: ${items.length}`
     throw new HttpError(400, 'page_out_of_range', reason)
   }
-  const ordered = await sorted(listing, filtered, query)
-  const items = ordered.slice((page - 1) * size, page * size).map(show)
+  const ordered = await firstInOrder(items, orderOf(view, query), last, slices)
+  if (paging === null) return { rows: arrayText(ordered, show, slices) }
+  const { page, size } = paging
+  const rows: JsonObject[] = []
+  for (const item of ordered.slice(last - size)) {
+    rows.push(show(item))
+    if (rows.length % ROWS_AT_ONCE === 0 && slices.over) await slices.next()
+  }
   return {
     page: {
-      filtered_count: filtered.length,
-      item_count: items.length,
-      items,
+      filtered_count: items.length,
+      item_count: rows.length,
+      items: rows,
       page,
-      page_count: Math.ceil(filtered.length / size),
+      page_count: Math.ceil(items.length / size),
       page_size: size,
-      total_count: listing.items.length,
+      total_count: total,
     },
   }
 }
 
 /** Cuts one object to the columns that the query names. */
 export function cutToColumns(object: JsonObject, query: Query): JsonObject {
-  return cut(object, columnsOf(query))
+  const wanted = columnsOf(query)
+  return wanted === null ? object : cut(wanted, (path) => at(object, path))
 }
 
 interface Paging {
@@ -121,75 +150,81 @@ function nameFilter(wanted: string, expression: boolean): ((name: string) => boo
   }
 }
 
-async function named<T>(listing: Listing<T>, matches: ((name: string) => boolean) | null): Promise<readonly T[]> {
-  if (matches === null) return listing.items
+/** The items whose names match, and how many there are with the others. */
+async function gathered<T>(
+  { items, view }: Listing<T>,
+  matches: ((name: string) => boolean) | null,
+  slices: Slices,
+): Promise<{ readonly items: readonly T[]; readonly total: number }> {
   const kept: T[] = []
-  await inSlices(listing.items, (item) => {
-    if (matches(nameOf(item) ?? nameOf(listing.view(item)) ?? '')) kept.push(item)
-  })
-  return kept
+  let total = 0
+  for (const item of items) {
+    if (matches === null || matches(nameOf(item) ?? nameOf(view.row(item)) ?? '')) kept.push(item)
+    if (++total % ITEMS_AT_ONCE === 0 && slices.over) await slices.next()
+  }
+  return { items: kept, total }
 }
 
 /** By the key that is asked for, or else by vhost and name. What lacks the key counts as 0 (RabbitMQ). */
-async function sorted<T>(listing: Listing<T>, items: readonly T[], query: Query): Promise<readonly T[]> {
-  const reverse = query['sort_reverse'] === 'true'
+function orderOf<T>(view: View<T>, query: Query): Order<T> {
   const wanted = query['sort'] ?? ''
-  const key = wanted === '' || wanted === 'name' ? null : keyReader(listing, wanted)
-  // The name of the vhost is the same for many, so that it is compared by itself.
-  const rows: { readonly item: T; readonly key: Json; readonly vhost: string; readonly name: string }[] = []
-  await inSlices(items, (item) => {
-    const { vhost } = item as { readonly vhost?: unknown }
-    const within = wanted === 'name' || typeof vhost !== 'string' ? '' : vhost
-    rows.push({ item, key: key === null ? 0 : key(item), vhost: within, name: nameOf(item) ?? '' })
-  })
-  const byName = (a: (typeof rows)[number], b: (typeof rows)[number]): number =>
-    textsCompared(a.vhost, b.vhost) || textsCompared(a.name, b.name)
-  rows.sort(key === null ? byName : (a, b) => compared(a.key, b.key) || byName(a, b))
-  if (reverse) rows.reverse()
-  return rows.map((row) => row.item)
+  return {
+    key: wanted === '' || wanted === 'name' ? null : keyOf(view, wanted),
+    // The name of the vhost is the same for many, so that it is compared by itself.
+    vhost: (item) => (wanted === 'name' ? '' : (textOf(item, 'vhost') ?? '')),
+    name: (item) => nameOf(item) ?? '',
+    reverse: query['sort_reverse'] === 'true',
+  }
 }
 
-/** Reads the key that rows are sorted by, without making the whole row where there is a shorter way. */
-function keyReader<T>(listing: Listing<T>, wanted: string): (item: T) => Json {
-  if (Object.hasOwn(listing.keys, wanted)) return listing.keys[wanted]!
+function keyOf<T>(view: View<T>, wanted: string): (item: T) => Json {
+  const { keys = {} } = view
+  const short = Object.hasOwn(keys, wanted) ? keys[wanted] : undefined
   const path = wanted.split('.')
-  return (item) => at(listing.view(item), path) ?? 0
+  return (item) => (short === undefined ? columnOf(view, item, path) : short(item)) ?? 0
+}
+
+/** What the path leads to, without making the whole row where its column can be read by itself. */
+function columnOf<T>({ row, columns = {} }: View<T>, item: T, path: readonly string[]): Json | undefined {
+  const [first = '', ...rest] = path
+  if (!Object.hasOwn(columns, first)) return at(row(item), path)
+  const value = columns[first]!(item)
+  return rest.length === 0 ? value : isObject(value) ? at(value, rest) : undefined
 }
 
 function nameOf(item: unknown): string | undefined {
-  const name = typeof item === 'object' && item !== null && 'name' in item ? item.name : undefined
-  return typeof name === 'string' ? name : undefined
+  return textOf(item, 'name')
 }
 
-/** Numbers before texts before the rest, as Erlang orders its terms. */
-function compared(a: Json, b: Json): number {
-  if (typeof a === 'number' && typeof b === 'number') return a - b
-  if (typeof a === 'string' && typeof b === 'string') return textsCompared(a, b)
-  const [left, right] = [rank(a), rank(b)]
-  if (left !== right) return left - right
-  return compared(JSON.stringify(a), JSON.stringify(b))
+function textOf(item: unknown, key: 'name' | 'vhost'): string | undefined {
+  const value = (item as Readonly<Record<string, unknown>>)[key]
+  return typeof value === 'string' ? value : undefined
 }
 
-function textsCompared(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0
-}
+type Paths = readonly (readonly string[])[]
 
-function rank(value: Json): number {
-  return typeof value === 'number' ? 0 : typeof value === 'boolean' ? 1 : typeof value === 'string' ? 3 : 2
-}
-
-type Columns = readonly (readonly string[])[] | null
-
-function columnsOf(query: Query): Columns {
+function columnsOf(query: Query): Paths | null {
   const columns = query['columns']
   return columns === undefined || columns === '' ? null : columns.split(',').map((column) => column.trim().split('.'))
 }
 
-function cut(object: JsonObject, columns: Columns): JsonObject {
-  if (columns === null) return object
+/** How an item is shown: the whole row, or the columns that are wanted. */
+function shown<T>(view: View<T>, wanted: Paths | null): (item: T) => JsonObject {
+  if (wanted === null) return view.row
+  const { columns = {} } = view
+  if (wanted.every(([first = '']) => Object.hasOwn(columns, first))) {
+    return (item) => cut(wanted, (path) => columnOf(view, item, path))
+  }
+  return (item) => {
+    const row = view.row(item)
+    return cut(wanted, (path) => at(row, path))
+  }
+}
+
+function cut(wanted: Paths, read: (path: readonly string[]) => Json | undefined): JsonObject {
   const result: Record<string, Json | undefined> = {}
-  for (const path of columns) {
-    const value = at(object, path)
+  for (const path of wanted) {
+    const value = read(path)
     if (value !== undefined) put(result, path, value)
   }
   return result
@@ -214,34 +249,21 @@ function put(target: Record<string, Json | undefined>, path: readonly string[], 
   inner[path.at(-1)!] = value
 }
 
-/** A JSON array in pieces of some rows each; between two pieces others get their turn. */
-async function* arrayText<T>(items: readonly T[], show: (item: T) => JsonObject): AsyncGenerator<string> {
+/** A JSON array in pieces of a slice each. */
+async function* arrayText<T>(
+  items: readonly T[],
+  show: (item: T) => JsonObject,
+  slices: Slices,
+): AsyncGenerator<string> {
   let text = '['
-  let started = performance.now()
-  for (let i = 0; i < items.length; i++) {
-    text += `${i === 0 ? '' : ','}${JSON.stringify(show(items[i]!))}`
-    if (i % SLICE_ROWS !== SLICE_ROWS - 1 || performance.now() - started < SLICE_MS) continue
+  let rows = 0
+  await slices.next()
+  for (const item of items) {
+    text += `${rows === 0 ? '' : ','}${JSON.stringify(show(item))}`
+    if (++rows % ROWS_AT_ONCE !== 0 || !slices.over) continue
     yield text
     text = ''
-    await others()
-    started = performance.now()
+    await slices.next()
   }
   yield `${text}]`
-}
-
-async function inSlices<T>(items: readonly T[], each: (item: T) => void): Promise<void> {
-  let started = performance.now()
-  for (let i = 0; i < items.length; i++) {
-    each(items[i]!)
-    if (i % SLICE_ROWS !== SLICE_ROWS - 1 || performance.now() - started < SLICE_MS) continue
-    await others()
-    started = performance.now()
-  }
-}
-
-/** Lets everything else that is ready run once. */
-function others(): Promise<void> {
-  return new Promise((resolve) => {
-    setImmediate(resolve)
-  })
 }

@@ -5,6 +5,7 @@ import type { Broker } from '../core/broker.ts'
 import { StartError } from '../lib/start-error.ts'
 import { parseObject } from './body.ts'
 import { HttpError } from './http-error.ts'
+import { Slices } from '../lib/slices.ts'
 import { importDefinitions } from './definitions/import.ts'
 
 /**
@@ -15,7 +16,7 @@ import { importDefinitions } from './definitions/import.ts'
 export async function loadDefinitions(broker: Broker, path: string): Promise<void> {
   for (const file of await filesAt(path)) {
     try {
-      await importDefinitions(broker, parseObject(await readFile(file)), null)
+      await importDefinitions(broker, parseObject(await readFile(file)), null, new Slices())
     } catch (error) {
       throw new StartError(`The definitions in ${file} cannot be imported: ${reasonOf(error)}.`, { cause: error })
     }

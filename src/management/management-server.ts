@@ -1,6 +1,7 @@
 // The HTTP API. Imports core and lib, and no front end: what AMQP knows comes through core.
 import type { Socket } from 'node:net'
 import type { Broker } from '../core/broker.ts'
+import { Slices } from '../lib/slices.ts'
 import type { Served } from './application.ts'
 import { Authentication } from './authentication.ts'
 import { LoopDelay } from './metrics/loop-delay.ts'
@@ -19,11 +20,13 @@ export class ManagementServer {
   /** Begins to watch the broker; listens nowhere yet. */
   constructor(broker: Broker, node: Node) {
     const { clock } = broker
-    this.#rates = new Rates(broker, clock)
+    const slices = new Slices()
+    this.#rates = new Rates(broker, clock, slices)
     this.#loopDelay = new LoopDelay(clock)
     const management = {
       broker,
       clock,
+      slices,
       node,
       rates: this.#rates,
       ages: this.#rates.ages,

@@ -7,11 +7,10 @@ import type { Exchange } from '../core/exchange/exchange.ts'
 import type { Queue } from '../core/queue/queue.ts'
 import type { VHost } from '../core/vhost.ts'
 import type { Clock, Timer } from '../lib/clock.ts'
+import type { Slices } from '../lib/slices.ts'
 
 /** RabbitMQ's collect_statistics_interval, in milliseconds. */
 const SAMPLE_MS = 5000
-/** How long sampling may keep the event loop at a stretch, in milliseconds. */
-const SLICE_MS = 4
 /** How long the history of an object is kept up after somebody asked for it, in milliseconds. */
 const WATCHED_MS = 600_000
 /** RabbitMQ's retention for what is always kept: so many samples, so many milliseconds apart. */
@@ -127,14 +126,16 @@ export class Rates implements History {
   readonly ages = new Ages()
   readonly #broker: Broker
   readonly #clock: Clock
+  readonly #slices: Slices
   readonly #tracks = new WeakMap<object, Track>()
   readonly #totals = new WeakMap<object, Totals>()
   #timer: Timer | null = null
   #sampling = false
 
-  constructor(broker: Broker, clock: Clock) {
+  constructor(broker: Broker, clock: Clock, slices: Slices) {
     this.#broker = broker
     this.#clock = clock
+    this.#slices = slices
   }
 
   start(): void {
@@ -150,7 +151,7 @@ export class Rates implements History {
   sample(): void {
     if (this.#sampling) return
     this.#sampling = true
-    this.#slice(this.#steps(this.#clock.now()))
+    void this.#sample()
   }
 
   figure(object: object, name: string, span: Span | null = null): Figure | undefined {
@@ -164,14 +165,23 @@ export class Rates implements History {
     return this.#totals.get(vhost ?? this.#broker) ?? new Totals()
   }
 
-  #slice(steps: Generator<void>): void {
-    const started = performance.now()
-    while (performance.now() - started < SLICE_MS) {
-      if (steps.next().done !== true) continue
+  async #sample(): Promise<void> {
+    try {
+      await this.#slices.next()
+      const steps = this.#steps(this.#clock.now())
+      while (steps.next().done !== true) if (this.#slices.over) await this.#slices.next()
+    } finally {
       this.#sampling = false
-      return
     }
-    setImmediate(() => this.#slice(steps))
+    await this.#askStore()
+  }
+
+  async #askStore(): Promise<void> {
+    try {
+      await this.ages.askStore()
+    } catch (error) {
+      this.#broker.logger.error({ err: error }, 'the age of stored messages cannot be read')
+    }
   }
 
   /** One step for each object. */
@@ -216,15 +226,6 @@ export class Rates implements History {
       all.add(sum)
     }
     this.#keepTotals(this.#broker, all, now)
-    void this.#askStore()
-  }
-
-  async #askStore(): Promise<void> {
-    try {
-      await this.ages.askStore()
-    } catch (error) {
-      this.#broker.logger.error({ err: error }, 'the age of stored messages cannot be read')
-    }
   }
 
   #keepTotals(owner: object, totals: Totals, now: number): void {

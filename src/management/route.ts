@@ -5,6 +5,7 @@ import { BrokerError } from '../core/errors.ts'
 import type { Session } from '../core/session.ts'
 import type { VHost } from '../core/vhost.ts'
 import type { Clock } from '../lib/clock.ts'
+import type { Slices } from '../lib/slices.ts'
 import type { CrossOrigins } from './cors.ts'
 import type { Authentication } from './authentication.ts'
 import type { Listed } from './listing.ts'
@@ -56,6 +57,8 @@ export interface Node {
 export interface Management {
   readonly broker: Broker
   readonly clock: Clock
+  /** What long work is cut by. */
+  readonly slices: Slices
   readonly rates: History
   readonly node: Node
   readonly authentication: Pick<Authentication, 'login' | 'user'>

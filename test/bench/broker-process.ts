@@ -30,6 +30,8 @@ export interface Memory {
 /** A running broker with its HTTP API and its metrics, on ports that were free. */
 export class BrokerProcess {
   readonly port: number
+  /** Of the HTTP API. */
+  readonly managementPort: number
   /** Milliseconds from its start until it said that it was ready. */
   readonly readyMs: number
   /** `performance.now()` when it was started. */
@@ -37,30 +39,38 @@ export class BrokerProcess {
   readonly #child: ChildProcess
   readonly #answers: Interface
 
-  private constructor(child: ChildProcess, port: number, begun: number) {
+  private constructor(child: ChildProcess, ready: string, begun: number) {
     this.#child = child
     this.#answers = createInterface(child.stdio[3] as Readable)
-    this.port = port
+    this.port = Number(/amqp (\d+)/.exec(ready)![1])
+    this.managementPort = Number(/management (\d+)/.exec(ready)![1])
     this.begun = begun
     this.readyMs = performance.now() - begun
   }
 
-  static async start(directory: string): Promise<BrokerProcess> {
+  /** Starts one; `flags` are further ones for Node.js. */
+  static async start(directory: string, flags: readonly string[] = []): Promise<BrokerProcess> {
     const begun = performance.now()
     const ports = ['--port', '0', '--management-port', '0', '--prometheus-port', '0']
     const words = [MAIN, 'start', '--data-dir', directory, ...ports, '--log-level', 'warn']
-    const child = spawn(process.execPath, ['--max-semi-space-size=8', '--import', PROBE, ...words], {
+    const child = spawn(process.execPath, ['--max-semi-space-size=8', ...flags, '--import', PROBE, ...words], {
       stdio: ['ignore', 'pipe', 'inherit', 'pipe'],
       env: { ...process.env, ...MALLOC },
     })
     const [line] = (await once(child.stdout!, 'data')) as [Buffer]
-    return new BrokerProcess(child, Number(/amqp (\d+)/.exec(line.toString())![1]), begun)
+    return new BrokerProcess(child, line.toString(), begun)
   }
 
   /** Resident memory in MiB. */
   get resident(): number {
     const status = readFileSync(`/proc/${this.#child.pid}/status`, 'utf8')
     return Number(/VmRSS:\s+(\d+)/.exec(status)![1]) / 1024
+  }
+
+  /** Milliseconds that its event loop's thread has been on a processor. */
+  get threadMs(): number {
+    const { pid } = this.#child
+    return Number(readFileSync(`/proc/${pid}/task/${pid}/schedstat`, 'utf8').split(' ', 1)[0]) / 1e6
   }
 
   /** How many descriptors it has open. */
@@ -87,6 +97,13 @@ export class BrokerProcess {
     this.#child.kill('SIGUSR2')
     const [line] = (await answer) as [string]
     return JSON.parse(line) as LoopDelay
+  }
+
+  /** Asks it to stop, and waits until it has. */
+  async stop(): Promise<void> {
+    const ended = once(this.#child, 'exit')
+    this.#child.kill('SIGTERM')
+    await ended
   }
 
   /** Ends it as a crash does. */

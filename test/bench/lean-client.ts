@@ -25,6 +25,7 @@ export class LeanClient {
   #rest: Buffer = Buffer.alloc(0)
   #listener: Listener = () => undefined
   #waiting: { method: number; resolve: () => void } | null = null
+  #received = 0
 
   private constructor(socket: Socket) {
     this.#socket = socket
@@ -50,6 +51,11 @@ export class LeanClient {
 
   close(): void {
     this.#socket.destroy()
+  }
+
+  /** Messages that were consumed. */
+  get received(): number {
+    return this.#received
   }
 
   declare(queue: string): Promise<void> {
@@ -81,6 +87,11 @@ export class LeanClient {
     })
   }
 
+  /** Subscribes, and acknowledges nothing. */
+  subscribe(queue: string): Promise<void> {
+    return this.#call(1, BASIC_CONSUME, uint16(0), shortString(queue), shortString(''), Buffer.of(0), table())
+  }
+
   /** Consumes `count` messages, acknowledging each hundred, and resolves when they have come. */
   async consume(queue: string, count: number, prefetch = 1000): Promise<void> {
     await this.#call(1, BASIC_QOS, uint32(0), uint16(prefetch), Buffer.of(0))
@@ -89,6 +100,7 @@ export class LeanClient {
       this.#listener = (method, tag) => {
         if (method !== BASIC_DELIVER) return
         received++
+        this.#received++
         if (received % 100 === 0 || received === count) this.#send(1, BASIC_ACK, uint64(tag), Buffer.of(1))
         if (received === count) resolve()
       }

@@ -1,6 +1,7 @@
 // What is declared, as RabbitMQ's definitions file has it.
 import { createHash } from 'node:crypto'
 import type { VHost } from '../../core/vhost.ts'
+import type { Slices } from '../../lib/slices.ts'
 import { RABBITMQ_VERSION } from '../../lib/version.ts'
 import type { Json, JsonObject } from '../http-error.ts'
 import { tableJson } from '../json-table.ts'
@@ -15,8 +16,8 @@ export const RESERVED_PREFIX = 'amq.'
 /** RabbitMQ: global parameters with such names are the cluster's own, and do not travel. */
 export const INTERNAL_PREFIX = 'internal'
 
-/** How long writing may keep the event loop at a stretch, in milliseconds. */
-const SLICE_MS = 8
+/** Rows that are made between two looks at the clock. */
+const ROWS_AT_ONCE = 16
 
 /** Keys of a file, in their order: a value, or the rows of a list. */
 type Sections = Iterable<readonly [key: string, value: Json | Iterable<JsonObject>]>
@@ -28,11 +29,12 @@ export interface File {
 }
 
 /** Writes a file in slices, so that a large one does not hold up the broker. */
-export async function fileOf(sections: Sections): Promise<File> {
+export async function fileOf(sections: Sections, slices: Slices): Promise<File> {
   const pieces: string[] = []
   const hash = createHash('sha1')
-  let started = performance.now()
+  let rows = 0
   let text = '{'
+  await slices.next()
   for (const [key, value] of sections) {
     text += `${text === '{' && pieces.length === 0 ? '' : ','}${JSON.stringify(key)}:`
     if (!isRows(value)) {
@@ -44,12 +46,9 @@ export async function fileOf(sections: Sections): Promise<File> {
     for (const row of value) {
       text += `${first ? '' : ','}${JSON.stringify(row)}`
       first = false
-      if (performance.now() - started < SLICE_MS) continue
+      if (++rows % ROWS_AT_ONCE !== 0 || !slices.over) continue
       keep()
-      await new Promise((resolve) => {
-        setImmediate(resolve)
-      })
-      started = performance.now()
+      await slices.next()
     }
     text += ']'
   }

@@ -5,6 +5,7 @@ import type { Broker } from '../../core/broker.ts'
 import { BrokerError } from '../../core/errors.ts'
 import { exchangeTypes } from '../../core/exchange/exchange-types.ts'
 import type { VHost } from '../../core/vhost.ts'
+import type { Slices } from '../../lib/slices.ts'
 import { booleanField, isObject, objectField, objectsField, stringField } from '../body.ts'
 import { badRequest, fromBrokerError, type Json, type JsonObject } from '../http-error.ts'
 import { jsonTable } from '../json-table.ts'
@@ -25,8 +26,6 @@ export interface Note {
   readonly reason: string
 }
 
-/** How long importing may keep the event loop at a stretch, in milliseconds. */
-const SLICE_MS = 8
 /** Of clusters that mirror queues, which is RabbitMQ 3's; and of federation. */
 const INERT_POLICY_KEYS = /^(ha-|federation-)/
 
@@ -39,9 +38,10 @@ export async function importDefinitions(
   broker: Broker,
   file: JsonObject,
   only: VHost | null,
+  slices: Slices,
 ): Promise<readonly Note[]> {
   if (only === null) assertForAll(file)
-  const bringing = new Import(broker, only)
+  const bringing = new Import(broker, only, slices)
   try {
     await durably(broker, () => bringing.run(file))
   } catch (error) {
@@ -71,11 +71,12 @@ class Import {
   readonly #broker: Broker
   /** The vhost that all goes into; null for a file that names them. */
   readonly #only: VHost | null
-  #started = performance.now()
+  readonly #slices: Slices
 
-  constructor(broker: Broker, only: VHost | null) {
+  constructor(broker: Broker, only: VHost | null, slices: Slices) {
     this.#broker = broker
     this.#only = only
+    this.#slices = slices
   }
 
   /**
@@ -105,11 +106,7 @@ class Import {
   async #each(file: JsonObject, section: string, bring: (one: JsonObject) => void | Promise<void>): Promise<void> {
     for (const one of objectsField(file, section)) {
       await bring(one)
-      if (performance.now() - this.#started < SLICE_MS) continue
-      await new Promise((resolve) => {
-        setImmediate(resolve)
-      })
-      this.#started = performance.now()
+      if (this.#slices.over) await this.#slices.next()
     }
   }
 

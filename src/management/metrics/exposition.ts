@@ -1,5 +1,6 @@
 // Prometheus' text format, version 0.0.4. Written here, for our counters stand in the core and are only read.
 import type { Histogram } from '../../core/counts.ts'
+import type { Slices } from '../../lib/slices.ts'
 
 export type MetricType = 'counter' | 'gauge'
 export type Labels = Readonly<Record<string, string>>
@@ -12,16 +13,17 @@ export interface Metric {
   readonly series: Iterable<Series>
 }
 
-/** One value with its labels. A histogram's have a suffix to the name. */
+/** One value with its labels, or their text where many have the same. A histogram's have a suffix to the name. */
 export interface Series {
-  readonly labels?: Labels
+  readonly labels?: Labels | string
   readonly value: number
   readonly suffix?: string
 }
 
-/** How long writing may keep the event loop at a stretch, in milliseconds. */
-const SLICE_MS = 8
-const SLICE_LINES = 256
+/** Lines that are written between two looks at the clock. */
+const LINES_AT_ONCE = 128
+/** Characters of a piece: a longer one would be much to copy at once. */
+const PIECE_LENGTH = 65_536
 
 /** A metric of one value. */
 export function single(name: string, type: MetricType, help: string, value: number, labels: Labels = {}): Metric {
@@ -45,34 +47,40 @@ export function histogram(
   return { name, type: 'histogram', help, series }
 }
 
-/** Writes metrics in pieces; between two of them others get their turn. */
-export async function* expositionText(metrics: Iterable<Metric>, prefix: string): AsyncGenerator<string> {
+/** Writes metrics in pieces, and in slices: between two of them others get their turn. */
+export async function* expositionText(
+  metrics: Iterable<Metric>,
+  prefix: string,
+  slices: Slices,
+): AsyncGenerator<string> {
   let text = ''
   let lines = 0
-  let started = performance.now()
+  await slices.next()
   for (const { name, type, help, series } of metrics) {
     const full = prefix + name
     text += `# TYPE ${full} ${type}\n# HELP ${full} ${help}\n`
-    for (const { labels, value, suffix } of series) {
-      text += `${full}${suffix ?? ''}${labelText(labels)} ${numberText(value)}\n`
-      if (++lines % SLICE_LINES !== 0 || performance.now() - started < SLICE_MS) continue
+    for (const { labels = '', value, suffix = '' } of series) {
+      text += `${full}${suffix}${typeof labels === 'string' ? labels : labelText(labels)} ${numberText(value)}\n`
+      if (++lines % LINES_AT_ONCE !== 0) continue
+      const { over } = slices
+      if (!over && text.length < PIECE_LENGTH) continue
       yield text
       text = ''
-      await new Promise((resolve) => {
-        setImmediate(resolve)
-      })
-      started = performance.now()
+      if (over) await slices.next()
     }
   }
   yield text
 }
 
-function labelText(labels: Labels = {}): string {
-  const pairs = Object.entries(labels).map(([name, value]) => `${name}="${escaped(value)}"`)
-  return pairs.length === 0 ? '' : `{${pairs.join(',')}}`
+/** Labels as they stand behind a name. */
+export function labelText(labels: Labels): string {
+  let text = ''
+  for (const name in labels) text += `${text === '' ? '{' : ','}${name}="${escaped(labels[name]!)}"`
+  return text === '' ? '' : `${text}}`
 }
 
 function escaped(value: string): string {
+  if (!/["\\\n]/.test(value)) return value
   return value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')
 }
 

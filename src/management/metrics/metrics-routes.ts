@@ -4,7 +4,7 @@ import { PatternError } from '../../lib/pattern/parse.ts'
 import { badRequest } from '../http-error.ts'
 import { TextStream, type Call, type Route } from '../route.ts'
 import { expositionText, type Metric } from './exposition.ts'
-import { clusterFamilies, everyObject, objectFamilies, type Scope } from './objects.ts'
+import { clusterFamilies, everyObject, objectFamilies, Scope } from './objects.ts'
 import { globalMetrics, objectCounts } from './messages.ts'
 import { ownMetrics, ownObjectMetrics } from './own.ts'
 import { churnMetrics, identity, loginMetrics, nodeMetrics, openFiles } from './totals.ts'
@@ -12,7 +12,6 @@ import { churnMetrics, identity, loginMetrics, nodeMetrics, openFiles } from './
 const TYPE = 'text/plain; version=0.0.4; charset=utf-8'
 const PREFIX = 'rabbitmq_'
 const OWN_PREFIX = 'leveret_'
-const EVERYTHING: Scope = { vhosts: null, queue: () => true }
 
 /** The routes, for those with this tag; on a port of their own they are for everybody, as RabbitMQ's. */
 export function metricsRoutes(needs: 'monitoring' | 'nobody'): readonly Route[] {
@@ -33,22 +32,29 @@ async function aggregated(call: Call): Promise<TextStream> {
     objectCounts(call),
     globalMetrics(call),
   )
-  return new TextStream(TYPE, together(expositionText(metrics, PREFIX), expositionText(ownMetrics(call), OWN_PREFIX)))
+  return new TextStream(
+    TYPE,
+    together(expositionText(metrics, PREFIX, call.slices), expositionText(ownMetrics(call), OWN_PREFIX, call.slices)),
+  )
 }
 
 async function perObject(call: Call): Promise<TextStream> {
   const files = await openFiles()
+  const scope = new Scope(call.broker)
   const metrics = joined(
     identity(call, 'per-object'),
     nodeMetrics(call, files),
     churnMetrics(call),
     loginMetrics(call),
     // A name is given to series of objects, or to their sum.
-    once(joined(everyObject(call, EVERYTHING), objectCounts(call))),
+    once(joined(everyObject(scope), objectCounts(call))),
     globalMetrics(call),
   )
-  const own = joined(ownMetrics(call), ownObjectMetrics(call))
-  return new TextStream(TYPE, together(expositionText(metrics, PREFIX), expositionText(own, OWN_PREFIX)))
+  const own = joined(ownMetrics(call), ownObjectMetrics(call, scope))
+  return new TextStream(
+    TYPE,
+    together(expositionText(metrics, PREFIX, call.slices), expositionText(own, OWN_PREFIX, call.slices)),
+  )
 }
 
 /** Only the families that are asked for, of the vhosts and queues that are asked for. */
@@ -57,8 +63,8 @@ async function detailed(call: Call): Promise<TextStream> {
   const asked = new Set(call.all('family'))
   const node = asked.has('node_coarse_metrics') || asked.has('node_metrics')
   const files = node ? await openFiles() : null
-  const object = [...objectFamilies].filter(([name]) => asked.has(name)).map(([, family]) => family(call, scope))
-  const cluster = [...clusterFamilies].filter(([name]) => asked.has(name)).map(([, family]) => family(call, scope))
+  const object = [...objectFamilies].filter(([name]) => asked.has(name)).map(([, family]) => family(scope))
+  const cluster = [...clusterFamilies].filter(([name]) => asked.has(name)).map(([, family]) => family(scope))
   return new TextStream(
     TYPE,
     together(
@@ -70,9 +76,10 @@ async function detailed(call: Call): Promise<TextStream> {
           once(joined(...object)),
         ),
         `${PREFIX}detailed_`,
+        call.slices,
       ),
-      expositionText(joined(...cluster), `${PREFIX}cluster_`),
-      expositionText(identity(call, 'detailed'), PREFIX),
+      expositionText(joined(...cluster), `${PREFIX}cluster_`, call.slices),
+      expositionText(identity(call, 'detailed'), PREFIX, call.slices),
     ),
   )
 }
@@ -83,7 +90,8 @@ function scopeOf(call: Call): Scope {
   const [expression] = call.all('queue')
   try {
     const pattern = expression === undefined ? null : new Pattern(expression)
-    return { vhosts: vhosts.length === 0 ? null : new Set(vhosts), queue: (name) => pattern?.test(name) ?? true }
+    const named = pattern === null ? null : (name: string): boolean => pattern.test(name)
+    return new Scope(call.broker, vhosts.length === 0 ? null : new Set(vhosts), named)
   } catch (error) {
     if (error instanceof PatternError) throw badRequest(error.message)
     throw error

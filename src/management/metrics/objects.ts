@@ -1,16 +1,65 @@
 // The metrics of single queues, exchanges, connections and channels, with RabbitMQ's names and labels.
 import { queueTypeOf } from '../../core/arguments.ts'
+import type { Broker } from '../../core/broker.ts'
 import type { ConnectionView } from '../../core/clients.ts'
 import type { Queue } from '../../core/queue/queue.ts'
-import type { Management } from '../route.ts'
+import type { VHost } from '../../core/vhost.ts'
 import { channelsOf, type OpenChannel } from '../views/connection.ts'
 import { VHostExchange } from '../views/topology.ts'
-import type { Labels, Metric, MetricType, Series } from './exposition.ts'
+import { labelText, type Labels, type Metric, type MetricType, type Series } from './exposition.ts'
 
-/** Which objects are wanted. */
-export interface Scope {
-  readonly vhosts: ReadonlySet<string> | null
-  readonly queue: (name: string) => boolean
+/** An object, and the text of its labels. */
+type Labelled<T> = readonly [object: T, labels: string]
+
+/** Objects with the texts of their labels, which are put together as they are first gone through. */
+class LabelledObjects<T> {
+  readonly #objects: Iterable<T>
+  readonly #labels: (object: T) => Labels
+  #known: readonly Labelled<T>[] | null = null
+
+  constructor(objects: Iterable<T>, labels: (object: T) => Labels) {
+    this.#objects = objects
+    this.#labels = labels
+  }
+
+  *[Symbol.iterator](): Generator<Labelled<T>> {
+    if (this.#known !== null) {
+      yield* this.#known
+      return
+    }
+    const known: Labelled<T>[] = []
+    for (const object of this.#objects) {
+      const labelled = [object, labelText(this.#labels(object))] as const
+      known.push(labelled)
+      yield labelled
+    }
+    this.#known = known
+  }
+}
+
+/** The objects that one scrape tells of, those that it is asked for. */
+export class Scope {
+  readonly queues: LabelledObjects<Queue>
+  readonly exchanges: LabelledObjects<VHostExchange>
+  readonly connections: LabelledObjects<ConnectionView>
+  readonly channels: LabelledObjects<OpenChannel>
+  readonly vhosts: readonly VHost[]
+
+  constructor(
+    { vhosts, connections }: Pick<Broker, 'vhosts' | 'connections'>,
+    wanted: ReadonlySet<string> | null = null,
+    named: ((queue: string) => boolean) | null = null,
+  ) {
+    this.vhosts = [...vhosts.values()].filter(({ name }) => wanted === null || wanted.has(name))
+    this.queues = new LabelledObjects(queuesIn(this.vhosts, named), ({ vhost, name }) => ({ vhost, queue: name }))
+    this.exchanges = new LabelledObjects(exchangesIn(this.vhosts), ({ vhost, exchange: { name, type } }) => ({
+      vhost,
+      exchange: name,
+      type,
+    }))
+    this.connections = new LabelledObjects(connections.values(), ({ name }) => ({ channel: name }))
+    this.channels = new LabelledObjects(channelsOf(connections.values()), ({ name }) => ({ channel: name }))
+  }
 }
 
 /** One metric that each object of a kind has. */
@@ -86,40 +135,44 @@ const channelReadings: readonly Reading<OpenChannel>[] = [
   ['channel_messages_acked_total', 'counter', 'Messages acknowledged', ({ channel }) => channel.counts.acknowledged],
 ]
 
+const queuesOf = ({ queues }: Scope): LabelledObjects<Queue> => queues
+const exchangesOf = ({ exchanges }: Scope): LabelledObjects<VHostExchange> => exchanges
+
+type Family = (scope: Scope) => Iterable<Metric>
+
 /** The families by the names that `family` takes. */
-export const objectFamilies: ReadonlyMap<string, (management: Management, scope: Scope) => Iterable<Metric>> = new Map([
-  ['queue_coarse_metrics', ofQueues(queueCoarse)],
-  ['queue_consumer_count', ofQueues(queueConsumers)],
-  ['queue_metrics', ofQueues([...queueConsumers, ...queueDetails])],
-  ['queue_delivery_metrics', ofQueues(queueDeliveries)],
-  ['exchange_metrics', ofExchanges(exchangeReadings)],
-  ['connection_coarse_metrics', ofConnections(connectionCoarse)],
-  ['connection_metrics', ofConnections(connectionDetails)],
-  ['channel_metrics', ofChannels(channelReadings)],
+export const objectFamilies: ReadonlyMap<string, Family> = new Map([
+  ['queue_coarse_metrics', metricsOf(queueCoarse, queuesOf)],
+  ['queue_consumer_count', metricsOf(queueConsumers, queuesOf)],
+  ['queue_metrics', metricsOf([...queueConsumers, ...queueDetails], queuesOf)],
+  ['queue_delivery_metrics', metricsOf(queueDeliveries, queuesOf)],
+  ['exchange_metrics', metricsOf(exchangeReadings, exchangesOf)],
+  ['connection_coarse_metrics', metricsOf(connectionCoarse, ({ connections }) => connections)],
+  ['connection_metrics', metricsOf(connectionDetails, ({ connections }) => connections)],
+  ['channel_metrics', metricsOf(channelReadings, ({ channels }) => channels)],
 ])
 
 /** What holds of the whole cluster, with a prefix of its own. */
-export const clusterFamilies: ReadonlyMap<string, (management: Management, scope: Scope) => Iterable<Metric>> = new Map(
+export const clusterFamilies: ReadonlyMap<string, Family> = new Map<string, Family>([
+  ['vhost_status', vhostStatus],
   [
-    ['vhost_status', vhostStatus],
-    [
-      'exchange_bindings',
-      ofExchanges([
-        ['exchange_bindings', 'gauge', 'Bindings of an exchange', (one) => one.exchange.sourceBindings.size],
-      ]),
-    ],
-    ['exchange_names', ofExchanges([['exchange_name', 'gauge', 'Names of exchanges', () => 1]])],
+    'exchange_bindings',
+    metricsOf(
+      [['exchange_bindings', 'gauge', 'Bindings of an exchange', (one) => one.exchange.sourceBindings.size]],
+      exchangesOf,
+    ),
   ],
-)
+  ['exchange_names', metricsOf([['exchange_name', 'gauge', 'Names of exchanges', () => 1]], exchangesOf)],
+])
 
 /** Everything that there is of single objects, each once. */
-export function* everyObject(management: Management, scope: Scope): Generator<Metric> {
-  for (const [name, family] of objectFamilies) if (name !== 'queue_consumer_count') yield* family(management, scope)
+export function* everyObject(scope: Scope): Generator<Metric> {
+  for (const [name, family] of objectFamilies) if (name !== 'queue_consumer_count') yield* family(scope)
   yield {
     name: 'queue_info',
     type: 'gauge',
     help: 'A metric with a constant value of 1 that tells of a queue',
-    series: queueInfo(management, scope),
+    series: queueInfo(scope),
   }
 }
 
@@ -127,71 +180,40 @@ function bytesOf(queue: Queue): number {
   return queue.readyBytes + queue.unackedBytes
 }
 
-function ofQueues(readings: readonly Reading<Queue>[]) {
-  return metricsOf(readings, queuesIn, ({ vhost, name }) => ({ vhost, queue: name }))
-}
-
-function ofExchanges(readings: readonly Reading<VHostExchange>[]) {
-  return metricsOf(readings, exchangesIn, ({ vhost, exchange }) => ({
-    vhost,
-    exchange: exchange.name,
-    type: exchange.type,
-  }))
-}
-
-function ofConnections(readings: readonly Reading<ConnectionView>[]) {
-  const all = ({ broker }: Management): Iterable<ConnectionView> => broker.connections.values()
-  return metricsOf(readings, all, ({ name }) => ({ channel: name }))
-}
-
-function ofChannels(readings: readonly Reading<OpenChannel>[]) {
-  const all = ({ broker }: Management): Iterable<OpenChannel> => channelsOf(broker.connections.values())
-  return metricsOf(readings, all, ({ name }) => ({ channel: name }))
-}
-
-/** Objects are gone through once for each metric: nothing is kept while the text is written. */
-function metricsOf<T>(
-  readings: readonly Reading<T>[],
-  objects: (management: Management, scope: Scope) => Iterable<T>,
-  labels: (object: T) => Labels,
-): (management: Management, scope: Scope) => Iterable<Metric> {
-  return (management, scope) =>
+/** Objects are gone through once for each metric; of the text, nothing is kept while it is written. */
+function metricsOf<T>(readings: readonly Reading<T>[], objects: (scope: Scope) => LabelledObjects<T>): Family {
+  return (scope) =>
     readings.map(([name, type, help, read]) => {
       const series = {
         *[Symbol.iterator](): Generator<Series> {
-          for (const object of objects(management, scope)) yield { labels: labels(object), value: read(object) }
+          for (const [object, labels] of objects(scope)) yield { labels, value: read(object) }
         },
       }
       return { name, type, help, series }
     })
 }
 
-function* queuesIn({ broker }: Management, scope: Scope): Generator<Queue> {
-  for (const { name, queues } of broker.vhosts.values()) {
-    if (scope.vhosts !== null && !scope.vhosts.has(name)) continue
-    for (const queue of queues.values()) if (scope.queue(queue.name)) yield queue
+function* queuesIn(vhosts: readonly VHost[], named: ((queue: string) => boolean) | null): Generator<Queue> {
+  for (const { queues } of vhosts) {
+    for (const queue of queues.values()) if (named === null || named(queue.name)) yield queue
   }
 }
 
-function* exchangesIn({ broker }: Management, scope: Scope): Generator<VHostExchange> {
-  for (const { name, exchanges } of broker.vhosts.values()) {
-    if (scope.vhosts !== null && !scope.vhosts.has(name)) continue
+function* exchangesIn(vhosts: readonly VHost[]): Generator<VHostExchange> {
+  for (const { name, exchanges } of vhosts) {
     for (const exchange of exchanges.values()) yield new VHostExchange(exchange, name)
   }
 }
 
-function* queueInfo(management: Management, scope: Scope): Generator<Series> {
-  for (const queue of queuesIn(management, scope)) {
+function* queueInfo({ queues }: Scope): Generator<Series> {
+  for (const [queue] of queues) {
     const { vhost, name } = queue
-    yield {
-      labels: { vhost, queue: name, queue_type: `rabbit_${queueTypeOf(queue.arguments)}_queue`, membership: 'leader' },
-      value: 1,
-    }
+    const type = `rabbit_${queueTypeOf(queue.arguments)}_queue`
+    yield { labels: { vhost, queue: name, queue_type: type, membership: 'leader' }, value: 1 }
   }
 }
 
-function* vhostStatus({ broker }: Management, scope: Scope): Generator<Metric> {
-  const names = [...broker.vhosts.keys()].filter((name) => scope.vhosts === null || scope.vhosts.has(name))
-  const series = names.map((vhost) => ({ labels: { vhost }, value: 1 }))
+function* vhostStatus({ vhosts }: Scope): Generator<Metric> {
+  const series = vhosts.map(({ name: vhost }) => ({ labels: { vhost }, value: 1 }))
   yield { name: 'vhost_status', type: 'gauge', help: 'Whether a virtual host is running', series }
 }

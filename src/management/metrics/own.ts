@@ -1,6 +1,7 @@
 // What RabbitMQ has no names for.
 import type { Queue } from '../../core/queue/queue.ts'
 import type { Management } from '../route.ts'
+import type { Scope } from './objects.ts'
 import { histogram, single, type Metric, type Series } from './exposition.ts'
 
 /** The process: its event loop, its memory, its commits; and how long messages have waited. */
@@ -24,8 +25,7 @@ export function* ownMetrics({ broker, rates, loopDelay }: Management): Generator
 }
 
 /** The same for single queues and exchanges. */
-export function* ownObjectMetrics(management: Management): Generator<Metric> {
-  const { ages, broker, clock } = management
+export function* ownObjectMetrics({ ages, clock }: Management, scope: Scope): Generator<Metric> {
   const now = clock.now()
   const ofQueues = (name: string, help: string, read: (queue: Queue) => number): Metric => ({
     name,
@@ -33,9 +33,7 @@ export function* ownObjectMetrics(management: Management): Generator<Metric> {
     help,
     series: {
       *[Symbol.iterator](): Generator<Series> {
-        for (const { name: vhost, queues } of broker.vhosts.values()) {
-          for (const queue of queues.values()) yield { labels: { vhost, queue: queue.name }, value: read(queue) }
-        }
+        for (const [queue, labels] of scope.queues) yield { labels, value: read(queue) }
       },
     },
   })
@@ -44,11 +42,9 @@ export function* ownObjectMetrics(management: Management): Generator<Metric> {
   yield ofQueues('queue_messages_delayed', 'Messages that were given back and wait', (queue) => queue.delayedCount)
   yield ofQueues('queue_messages_unacked', 'Messages that wait for an acknowledgement', (queue) => queue.unackedCount)
   const series: Series[] = []
-  for (const { name: vhost, exchanges } of broker.vhosts.values()) {
-    for (const exchange of exchanges.values()) {
-      if (exchange.delaying === null) continue
-      series.push({ labels: { vhost, exchange: exchange.name }, value: exchange.delayedCount })
-    }
+  for (const [{ exchange, vhost }] of scope.exchanges) {
+    if (exchange.delaying === null) continue
+    series.push({ labels: { vhost, exchange: exchange.name }, value: exchange.delayedCount })
   }
   const help = 'Messages that wait for their time before an exchange'
   yield { name: 'exchange_messages_delayed', type: 'gauge', help, series }

@@ -42,22 +42,21 @@ function routesTo(kind: Kind, path: string): readonly Route[] {
 }
 
 function list(call: Call) {
-  const { access, vhosts } = call.broker
-  const all: BindingTerms[] = []
-  for (const vhost of vhosts.values()) if (access.sees(call.user, vhost.name)) addBindings(vhost, all)
-  return new Listing(all, bindingJson, false)
+  return new Listing(seenBindings(call), bindingJson, false)
+}
+
+function* seenBindings({ broker: { access, vhosts }, user }: Call): Generator<BindingTerms> {
+  for (const vhost of vhosts.values()) if (access.sees(user, vhost.name)) yield* bindingsIn(vhost)
 }
 
 function listInVHost(call: Call) {
-  const all: BindingTerms[] = []
-  addBindings(vhostOf(call), all)
-  return new Listing(all, bindingJson, false)
+  return new Listing(bindingsIn(vhostOf(call)), bindingJson, false)
 }
 
-function addBindings(vhost: VHost, to: BindingTerms[]): void {
-  for (const queue of vhost.queues.values()) to.push(defaultBinding(queue))
+function* bindingsIn(vhost: VHost): Generator<BindingTerms> {
+  for (const queue of vhost.queues.values()) yield defaultBinding(queue)
   for (const exchange of vhost.exchanges.values()) {
-    for (const binding of exchange.sourceBindings.values()) to.push(bindingTerms(binding, vhost.name))
+    for (const binding of exchange.sourceBindings.values()) yield bindingTerms(binding, vhost.name)
   }
 }
 

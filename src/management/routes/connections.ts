@@ -3,7 +3,14 @@ import type { ConnectionView } from '../../core/clients.ts'
 import { badRequest, notAuthorised, notFound } from '../http-error.ts'
 import { Listing } from '../listing.ts'
 import { NO_CONTENT, vhostOf, type Call, type Route } from '../route.ts'
-import { channelJson, channelsOf, connectionJson, consumerJson, consumersOf } from '../views/connection.ts'
+import {
+  channelJson,
+  channelsOf,
+  connectionJson,
+  consumerJson,
+  consumersOf,
+  type OpenConsumer,
+} from '../views/connection.ts'
 
 const REASON_DEFAULT = 'Closed via management plugin'
 /** What is left of a short string beside the code's name. */
@@ -24,10 +31,9 @@ export const connectionRoutes: readonly Route[] = [
 ]
 
 /** RabbitMQ: one sees one's own, and who monitors sees all. */
-function visible(call: Call): readonly ConnectionView[] {
-  const all = [...call.broker.connections.values()]
-  if (call.broker.access.tagged(call.user, 'monitoring')) return all
-  return all.filter(({ user }) => user === call.user.name)
+function* visible({ broker, user }: Call): Generator<ConnectionView> {
+  const all = broker.access.tagged(user, 'monitoring')
+  for (const connection of broker.connections.values()) if (all || connection.user === user.name) yield connection
 }
 
 function list(call: Call) {
@@ -106,15 +112,25 @@ function oneChannel(call: Call) {
 }
 
 function consumers(call: Call) {
-  const { access, connections } = call.broker
-  const seen = [...consumersOf(connections.values())].filter(({ vhost }) => access.sees(call.user, vhost))
-  return new Listing(seen, (consumer) => consumerJson(call, consumer), false)
+  const { access } = call.broker
+  return new Listing(
+    consumersWhere(call, (vhost) => access.sees(call.user, vhost)),
+    (consumer) => consumerJson(call, consumer),
+    false,
+  )
 }
 
 function consumersInVHost(call: Call) {
   const { name } = vhostOf(call)
-  const inside = [...consumersOf(call.broker.connections.values())].filter(({ vhost }) => vhost === name)
-  return new Listing(inside, (consumer) => consumerJson(call, consumer), false)
+  return new Listing(
+    consumersWhere(call, (vhost) => vhost === name),
+    (consumer) => consumerJson(call, consumer),
+    false,
+  )
+}
+
+function* consumersWhere({ broker }: Call, wanted: (vhost: string) => boolean): Generator<OpenConsumer> {
+  for (const consumer of consumersOf(broker.connections.values())) if (wanted(consumer.vhost)) yield consumer
 }
 
 /** One's own, or with the tag. Throws 401. */

@@ -22,14 +22,14 @@ export const definitionRoutes: readonly Route[] = [
 ]
 
 async function exportAll(call: Call) {
-  return written(call, await fileOf(allSections(call)))
+  return written(call, await fileOf(allSections(call), call.slices))
 }
 
 async function exportVHost(call: Call) {
   const vhost = call.broker.vhosts.get(call.params['vhost'] ?? '')
   // RabbitMQ: a bad request here, although importing into one that is not there is a 404.
   if (vhost === undefined) throw badRequest('vhost_not_found')
-  return written(call, await fileOf(vhostSections(call, vhost)))
+  return written(call, await fileOf(vhostSections(call, vhost), call.slices))
 }
 
 /** The file, as a download when a name for it is given; nothing when whoever asks has it already. */
@@ -47,13 +47,13 @@ function known(header: string | string[] | undefined, etag: string): boolean {
 
 async function importAll(call: Call) {
   const { fields, redirect } = definitionsOf(call)
-  return answered(call, await importDefinitions(call.broker, fields, null), redirect)
+  return answered(call, await importDefinitions(call.broker, fields, null, call.slices), redirect)
 }
 
 async function importVHost(call: Call) {
   const vhost = vhostOf(call)
   const { fields, redirect } = definitionsOf(call)
-  return answered(call, await importDefinitions(call.broker, fields, vhost), redirect)
+  return answered(call, await importDefinitions(call.broker, fields, vhost, call.slices), redirect)
 }
 
 /** The file: the body itself, or a part of a form. */

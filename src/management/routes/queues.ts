@@ -6,11 +6,12 @@ import { assertPresent, booleanField, integerField, objectField, stringField } f
 import { badRequest, HttpError, notFound, type JsonObject } from '../http-error.ts'
 import { jsonTable } from '../json-table.ts'
 import { payloadJson, propertiesJson } from '../message-json.ts'
-import { Listing } from '../listing.ts'
+import { Listing, viewOf, type Columns, type View } from '../listing.ts'
 import { CREATED, inSession, NO_CONTENT, vhostOf, type Call, type Route } from '../route.ts'
 import { moveMessages } from '../move.ts'
 import { consumerJson, consumersOf } from '../views/connection.ts'
-import { bindingJson, bindingTerms, defaultBinding, queueFacts, queueJson } from '../views/topology.ts'
+import { messageStatsColumns } from '../views/stats.ts'
+import { bindingJson, bindingTerms, defaultBinding, queueColumns, queueFactColumns } from '../views/topology.ts'
 
 const ONE = '/api/queues/:vhost/:queue'
 
@@ -27,28 +28,6 @@ const ACK_MODES = {
 } as const
 type AckMode = keyof typeof ACK_MODES
 
-/** What tables of queues are most often sorted by, without making whole rows for it. */
-function sortKeys({ rates }: Call): Readonly<Record<string, (queue: Queue) => number>> {
-  const rate =
-    (...names: readonly string[]) =>
-    (queue: Queue): number =>
-      names.reduce((sum, name) => sum + (rates.figure(queue, name)?.rate ?? 0), 0)
-  return {
-    ...COUNT_KEYS,
-    'message_stats.publish_details.rate': rate('published'),
-    'message_stats.deliver_get_details.rate': rate('delivered', 'deliveredNoAck', 'got', 'gotNoAck'),
-    'message_stats.ack_details.rate': rate('acknowledged'),
-  }
-}
-
-const COUNT_KEYS: Readonly<Record<string, (queue: Queue) => number>> = {
-  messages: (queue) => queue.readyCount + queue.unackedCount,
-  messages_ready: (queue) => queue.readyCount,
-  messages_unacknowledged: (queue) => queue.unackedCount,
-  message_bytes: (queue) => queue.readyBytes + queue.unackedBytes,
-  consumers: (queue) => queue.consumerCount,
-}
-
 export const queueRoutes: readonly Route[] = [
   { method: 'GET', path: '/api/queues', needs: 'management', handle: list },
   { method: 'GET', path: '/api/queues/detailed', needs: 'management', handle: list },
@@ -64,27 +43,35 @@ export const queueRoutes: readonly Route[] = [
 ]
 
 function list(call: Call) {
-  const { access, vhosts } = call.broker
-  const all: Queue[] = []
-  for (const vhost of vhosts.values()) {
-    if (access.sees(call.user, vhost.name)) for (const queue of vhost.queues.values()) all.push(queue)
-  }
-  return new Listing(all, rowOf(call), true, sortKeys(call))
+  return new Listing(seenQueues(call), viewFor(call), true)
+}
+
+function* seenQueues({ broker: { access, vhosts }, user }: Call): Generator<Queue> {
+  for (const vhost of vhosts.values()) if (access.sees(user, vhost.name)) yield* vhost.queues.values()
 }
 
 function listInVHost(call: Call) {
-  return new Listing(vhostOf(call).queues.values(), rowOf(call), true, sortKeys(call))
+  return new Listing(vhostOf(call).queues.values(), viewFor(call), true)
 }
 
-function rowOf(call: Call): (queue: Queue) => JsonObject {
-  if (call.query['disable_stats'] !== 'true') return (queue) => queueJson(call, queue)
-  if (call.query['enable_queue_totals'] !== 'true') return (queue) => queueFacts(call, queue)
-  return (queue) => ({
-    ...queueFacts(call, queue),
-    messages: queue.readyCount + queue.unackedCount,
-    messages_ready: queue.readyCount,
-    messages_unacknowledged: queue.unackedCount,
-  })
+/** The columns that the query asks for by leaving statistics out, or not. */
+function viewFor(call: Call): View<Queue> {
+  const { query, rates } = call
+  if (query['disable_stats'] !== 'true') {
+    return viewOf(
+      queueColumns(call),
+      messageStatsColumns<Queue>(rates, ({ counts }) => counts),
+    )
+  }
+  const facts = queueFactColumns(call)
+  if (query['enable_queue_totals'] !== 'true') return viewOf(facts)
+  return viewOf({ ...facts, ...TOTALS })
+}
+
+const TOTALS: Columns<Queue> = {
+  messages: (queue) => queue.readyCount + queue.unackedCount,
+  messages_ready: (queue) => queue.readyCount,
+  messages_unacknowledged: (queue) => queue.unackedCount,
 }
 
 /** The queue of the path. Throws 404. */
@@ -97,7 +84,7 @@ function queueOf(call: Call): Queue {
 function one(call: Call) {
   const queue = queueOf(call)
   return {
-    ...queueJson(call, queue),
+    ...viewOf(queueColumns(call)).row(queue),
     consumer_details: [...consumersOf(call.broker.connections.values())]
       .filter(({ consumer }) => consumer.queue === queue)
       .map((consumer) => consumerJson(call, consumer)),

@@ -5,9 +5,9 @@ import type { UserDefinition } from '../../core/definitions.ts'
 import { BrokerError } from '../../core/errors.ts'
 import { assertPresent, isObject, objectField, stringField, wordsField } from '../body.ts'
 import { badRequest, notFound, type JsonObject } from '../http-error.ts'
-import { Listing } from '../listing.ts'
+import { Listing, viewOf } from '../listing.ts'
 import { CREATED, durably, NO_CONTENT, vhostOf, type Call, type Route } from '../route.ts'
-import { queueJson } from '../views/topology.ts'
+import { queueColumns } from '../views/topology.ts'
 import { permissionJson, userJson } from '../views/users.ts'
 import { userLimitsOf } from './limits.ts'
 
@@ -137,7 +137,7 @@ function queuesOfUser(call: Call) {
   const made = [...vhosts.values()]
     .filter(({ name }) => access.sees(call.user, name))
     .flatMap(({ queues }) => [...queues.values()].filter((queue) => queue.user === user))
-  return new Listing(made, (queue) => queueJson(call, queue), false)
+  return new Listing(made, viewOf(queueColumns(call)), false)
 }
 
 function allPermissions(call: Call) {

@@ -2,6 +2,7 @@
 import type { MessageCounts } from '../../core/counts.ts'
 import type { JsonObject } from '../http-error.ts'
 import { badRequest } from '../http-error.ts'
+import type { Columns } from '../listing.ts'
 import type { Figure, History, Span } from '../rates.ts'
 import type { Call } from '../route.ts'
 
@@ -49,6 +50,23 @@ export function lengths(source: Source, ready: number, unacked: number): Figures
   }
 }
 
+/** The same by columns, for a list: of which object is said for each item. */
+export function lengthColumns<T extends object>(
+  source: Omit<Source, 'object'>,
+  ready: (item: T) => number,
+  unacked: (item: T) => number,
+): Columns<T> {
+  const kept = (item: T, name: string): Figure | undefined => source.rates.figure(item, name, source.span)
+  return {
+    messages: (item) => ready(item) + unacked(item),
+    messages_details: (item) => details(sumOf(kept(item, 'ready'), kept(item, 'unacked'))),
+    messages_ready: ready,
+    messages_ready_details: (item) => details(kept(item, 'ready')),
+    messages_unacknowledged: unacked,
+    messages_unacknowledged_details: (item) => details(kept(item, 'unacked')),
+  }
+}
+
 const DELIVERIES = [
   ['ack', 'acknowledged'],
   ['deliver', 'delivered'],
@@ -82,6 +100,23 @@ export function messageStats(source: Source, counts: MessageCounts, publisher: b
   // LavinMQ's name.
   if (counts.deduplicated > 0) Object.assign(stats, figure(source, 'dedup', 'deduplicated', counts.deduplicated))
   return stats
+}
+
+/** Single parts of message_stats, for a list that is ordered by one: nothing else is put together for it. */
+export function messageStatsColumns<T extends object>(rates: History, counts: (item: T) => MessageCounts): Columns<T> {
+  const columns: Record<string, (item: T) => number> = {}
+  const rate = (item: T, kept: readonly string[]): number =>
+    kept.reduce((sum, name) => sum + (rates.figure(item, name)?.rate ?? 0), 0)
+  const add = (name: string, kept: readonly string[]): void => {
+    columns[`message_stats.${name}_details.rate`] = (item) => rate(item, kept)
+  }
+  for (const [name, kept] of [...DELIVERIES, ...PUBLISHES]) {
+    columns[`message_stats.${name}`] = (item) => counts(item)[kept]
+    add(name, [kept])
+  }
+  columns['message_stats.deliver_get'] = (item) => OF_DELIVER_GET.reduce((sum, kept) => sum + counts(item)[kept], 0)
+  add('deliver_get', OF_DELIVER_GET)
+  return columns
 }
 
 /** An object that is left out as long as it is empty. */

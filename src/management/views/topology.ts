@@ -8,9 +8,10 @@ import { NO_ARGUMENTS } from '../../core/value.ts'
 import type { VHost } from '../../core/vhost.ts'
 import type { JsonObject } from '../http-error.ts'
 import { tableJson } from '../json-table.ts'
+import type { Columns } from '../listing.ts'
 import { propertiesKey } from '../properties-key.ts'
 import type { Call } from '../route.ts'
-import { figure, lengths, messageStats, spanOf, unlessEmpty } from './stats.ts'
+import { figure, lengthColumns, lengths, messageStats, spanOf, unlessEmpty } from './stats.ts'
 
 /** An exchange with the name of its vhost, which it does not know itself. */
 export class VHostExchange {
@@ -78,43 +79,49 @@ export function exchangeJson(call: Call, { exchange, vhost }: VHostExchange): Js
 const UNGOVERNED: Governance = { policy: null, operatorPolicy: null, definition: {} }
 
 /** What every view of a queue has, also when statistics are left out. */
-export function queueFacts(call: Call, queue: Queue): JsonObject {
-  const type = queueTypeOf(queue.arguments)
-  const { policy, operatorPolicy, definition } = queue.governance ?? UNGOVERNED
+export function queueFactColumns(call: Call): Columns<Queue> {
+  const governance = (queue: Queue): Governance => queue.governance ?? UNGOVERNED
   return {
-    arguments: { ...tableJson(queue.arguments), 'x-queue-type': type },
-    auto_delete: queue.autoDelete,
-    durable: queue.durable,
-    effective_policy_definition: definition,
-    exclusive: queue.owner !== null,
-    name: queue.name,
-    node: call.node.name,
-    operator_policy: operatorPolicy,
-    policy,
-    state: queue.paused ? 'paused' : 'running',
-    type,
-    vhost: queue.vhost,
+    arguments: (queue) => ({ ...tableJson(queue.arguments), 'x-queue-type': queueTypeOf(queue.arguments) }),
+    auto_delete: (queue) => queue.autoDelete,
+    durable: (queue) => queue.durable,
+    effective_policy_definition: (queue) => governance(queue).definition,
+    exclusive: (queue) => queue.owner !== null,
+    name: (queue) => queue.name,
+    node: () => call.node.name,
+    operator_policy: (queue) => governance(queue).operatorPolicy,
+    policy: (queue) => governance(queue).policy,
+    state: (queue) => (queue.paused ? 'paused' : 'running'),
+    type: (queue) => queueTypeOf(queue.arguments),
+    vhost: (queue) => queue.vhost,
   }
 }
 
-export function queueJson(call: Call, queue: Queue): JsonObject {
-  const source = { object: queue, rates: call.rates, span: spanOf(call.query, 'msg_rates') }
-  const ready = queue.readyCount
-  const unacked = queue.unackedCount
-  const capacity = ready === 0 && queue.consumerCount > 0 ? 1 : 0
+/** A queue with its statistics: each column can be read by itself, for the sake of long lists. */
+export function queueColumns(call: Call): Columns<Queue> {
+  const { rates } = call
+  const messages = spanOf(call.query, 'msg_rates')
+  const capacity = (queue: Queue): number => (queue.readyCount === 0 && queue.consumerCount > 0 ? 1 : 0)
   return {
-    ...queueFacts(call, queue),
+    ...queueFactColumns(call),
     consumer_capacity: capacity,
     consumer_utilisation: capacity,
-    consumers: queue.consumerCount,
-    exclusive_consumer_tag: queue.exclusivelyConsumed ? (queue.consumers[0]?.tag ?? null) : null,
-    message_bytes: queue.readyBytes + queue.unackedBytes,
-    message_bytes_ready: queue.readyBytes,
-    message_bytes_unacknowledged: queue.unackedBytes,
-    ...unlessEmpty('message_stats', messageStats(source, queue.counts, false)),
-    ...lengths({ ...source, span: spanOf(call.query, 'lengths') }, ready, unacked),
-    single_active_consumer_tag: null,
-    storage_version: 2,
+    consumers: (queue) => queue.consumerCount,
+    exclusive_consumer_tag: (queue) => (queue.exclusivelyConsumed ? (queue.consumers[0]?.tag ?? null) : null),
+    message_bytes: (queue) => queue.readyBytes + queue.unackedBytes,
+    message_bytes_ready: (queue) => queue.readyBytes,
+    message_bytes_unacknowledged: (queue) => queue.unackedBytes,
+    message_stats: (queue) => {
+      const stats = messageStats({ object: queue, rates, span: messages }, queue.counts, false)
+      return Object.keys(stats).length === 0 ? undefined : stats
+    },
+    ...lengthColumns<Queue>(
+      { rates, span: spanOf(call.query, 'lengths') },
+      (queue) => queue.readyCount,
+      (queue) => queue.unackedCount,
+    ),
+    single_active_consumer_tag: () => null,
+    storage_version: () => 2,
   }
 }
 
