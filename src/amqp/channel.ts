@@ -10,6 +10,7 @@ import type { Queue } from '../core/queue/queue.ts'
 import type { Publisher } from '../core/ports.ts'
 import type { Delivered, Destinations, Session } from '../core/session.ts'
 import { TIGHT_UNACKED_MAX } from '../core/limits.ts'
+import { endTurns } from '../lib/turns.ts'
 import { AckTimeouts, type DeliveryHolder } from './ack-timeouts.ts'
 import type { Confirms } from './confirms.ts'
 import type { Connection } from './connection.ts'
@@ -208,8 +209,12 @@ export class Channel implements ChannelView, TransactionHost, DeliveryHolder {
   takes(noAck: boolean): boolean {
     if (this.connection.writer.full || !this.#open) return false
     if (noAck) return true
-    const outstanding = this.#unacked.count + (this.transaction?.settledCount ?? 0)
-    if (this.globalPrefetch > 0 && outstanding >= this.globalPrefetch) return false
+    const { transaction } = this
+    if (this.globalPrefetch > 0) {
+      const consumed = this.#unacked.consumedCount + (transaction?.settledConsumedCount ?? 0)
+      if (consumed >= this.globalPrefetch) return false
+    }
+    const outstanding = this.#unacked.count + (transaction?.settledCount ?? 0)
     return outstanding < TIGHT_UNACKED_MAX || !this.#tight()
   }
 
@@ -416,9 +421,19 @@ export class Channel implements ChannelView, TransactionHost, DeliveryHolder {
     queue.takenBack()
   }
 
-  /** The socket has room again, or prefetch has changed: consumers may take more. */
+  /**
+   * The socket has room again, or prefetch has changed: consumers may take more. Who leaves nothing to the others comes
+   * last the next time.
+   */
   resumeConsumers(): void {
-    for (const consumer of this.consumers.values()) consumer.resume()
+    let served = 0
+    let exhausted = !this.takes(false)
+    for (const consumer of this.consumers.values()) {
+      if (!exhausted) served++
+      consumer.resume()
+      exhausted ||= !this.takes(false)
+    }
+    if (exhausted) endTurns(this.consumers, served)
   }
 
   /** Stops taking and giving: consumers end, what is outstanding goes back, publishes are no longer confirmed. */

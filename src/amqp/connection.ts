@@ -10,6 +10,7 @@ import type { Session } from '../core/session.ts'
 import type { Timer } from '../lib/clock.ts'
 import { isLoopback } from '../lib/loopback.ts'
 import type { Turn } from '../lib/turn.ts'
+import { endTurns } from '../lib/turns.ts'
 import { SocketReader } from '../net/socket-reader.ts'
 import { SocketWriter, type SlabPool } from '../net/socket-writer.ts'
 import { Channel } from './channel.ts'
@@ -640,7 +641,12 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer, Trac
 
   #drained(): void {
     this.#unchoke()
-    for (const channel of this.#channels.values()) channel.resumeConsumers()
+    let served = 0
+    for (const channel of this.#channels.values()) {
+      if (!this.writer.full) served++
+      channel.resumeConsumers()
+    }
+    if (this.writer.full) endTurns(this.#channels, served)
   }
 
   #after(delayMs: number, action: () => void): void {

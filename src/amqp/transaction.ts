@@ -42,6 +42,7 @@ export class Transaction implements Publisher {
   readonly #host: TransactionHost
   #publishes: WaitingPublish[] = []
   #settled: SettledDelivery[] = []
+  #settledConsumed = 0
   /** Answers that are not yet in. Below zero when queues answer a publish before it is known how many it reached. */
   #outstanding = 0
   #enlisting = false
@@ -56,6 +57,11 @@ export class Transaction implements Publisher {
     return this.#settled.length
   }
 
+  /** Those of them that went to a consumer, not to basic.get. */
+  get settledConsumedCount(): number {
+    return this.#settledConsumed
+  }
+
   /** Keeps a publish. Where it goes was decided when it came. */
   publish(message: Message, destinations: Destinations, mandatory: boolean): void {
     message.own()
@@ -65,6 +71,7 @@ export class Transaction implements Publisher {
   /** Keeps an acknowledgement or a rejection. */
   settle(tag: number, entry: Entry, consumer: ChannelConsumer | null, settlement: Settlement): void {
     this.#settled.push({ tag, entry, consumer, settlement })
+    if (consumer !== null) this.#settledConsumed++
   }
 
   /** Publishes first, then settles, as RabbitMQ does. Ensures: the host is told once, perhaps before this returns. */
@@ -73,6 +80,7 @@ export class Transaction implements Publisher {
     const settled = this.#settled
     this.#publishes = []
     this.#settled = []
+    this.#settledConsumed = 0
     this.#refused = false
     this.pending = true
     this.#enlisting = true
@@ -91,6 +99,7 @@ export class Transaction implements Publisher {
     const settled = this.#settled
     this.#publishes = []
     this.#settled = []
+    this.#settledConsumed = 0
     return settled
   }
 

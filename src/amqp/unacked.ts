@@ -23,10 +23,16 @@ export class Unacked {
   #consumers: (ChannelConsumer | null)[] = []
   #head = 0
   #live = 0
+  #got = 0
 
   /** Deliveries that are outstanding. */
   get count(): number {
     return this.#live
+  }
+
+  /** Those of them that went to a consumer, not to basic.get. */
+  get consumedCount(): number {
+    return this.#live - this.#got
   }
 
   /** The lowest tag that is outstanding. */
@@ -39,6 +45,7 @@ export class Unacked {
     this.#entries.push(entry)
     this.#consumers.push(consumer)
     this.#live++
+    if (consumer === null) this.#got++
   }
 
   /**
@@ -61,6 +68,7 @@ export class Unacked {
     this.#entries[index] = null
     this.#consumers[index] = null
     this.#live--
+    if (consumer === null) this.#got--
     if (index === this.#head) this.#advance()
     else if (this.#live < (this.#tags.length - this.#head) >> 1) this.#compact()
     visit(entry, consumer, tag)
@@ -114,6 +122,7 @@ export class Unacked {
       this.#entries[i] = null
       this.#consumers[i] = null
       this.#live--
+      if (consumer === null) this.#got--
       visit(entry, consumer, this.#tags[i]!)
     }
     this.#head = Math.max(this.#head, last + 1)

@@ -327,6 +327,35 @@ describe('several consumers', () => {
   })
 })
 
+describe('consumers of a client that reads slowly', () => {
+  it.each(['one channel', 'a channel each'])('take turns on %s', async (where) => {
+    const first = await broker.channel()
+    const { client } = first
+    const second = where === 'one channel' ? first : await client.openChannel(2)
+    const publisher = await client.openChannel(3)
+    await publisher.call('confirm.select')
+    for (const queue of ['a', 'b']) {
+      await publisher.queue(queue)
+      for (let i = 0; i < 16; i++) {
+        publisher.publish({ 'routing-key': queue }, Buffer.alloc(2 ** 20))
+        await publisher.expect('basic.ack')
+      }
+    }
+    client.pause()
+    first.send('basic.consume', { queue: 'a', 'consumer-tag': 'of a', 'no-ack': true, nowait: true })
+    second.send('basic.consume', { queue: 'b', 'consumer-tag': 'of b', 'no-ack': true, nowait: true })
+    client.pause(false)
+    // If nobody gave way, all of queue a would come before the first of queue b.
+    let before = 0
+    if (second === first) while ((await first.expectDeliver({})).fields['consumer-tag'] === 'of a') before++
+    else {
+      await second.expectDeliver({ 'consumer-tag': 'of b' })
+      before = client.waiting(first.number)
+    }
+    expect(before).toBeLessThan(16)
+  })
+})
+
 describe('the prefetch of each consumer', () => {
   it('limits what is unacknowledged', async () => {
     const channel = await withMessages(...numbers(5))
@@ -422,6 +451,41 @@ describe('the prefetch of a channel', () => {
     await channel.consume('q', { 'consumer-tag': 'b' })
     await channel.expectDeliver({ 'consumer-tag': 'b' }, '3')
     await channel.expectNothing()
+  })
+
+  it.each(['one queue', 'a queue each'])('goes round among its consumers of %s', async (queues) => {
+    const channel = await withMessages(...numbers(9))
+    const names = ['q', 'r', 's']
+    for (const name of ['r', 's']) await channel.queue(name)
+    for (const name of ['r', 's']) for (const body of numbers(9)) channel.publish({ 'routing-key': name }, body)
+    await channel.call('basic.qos', { 'prefetch-count': 1, ...whole })
+    for (const name of names) {
+      const queue = queues === 'one queue' ? 'q' : name
+      channel.send('basic.consume', { queue, 'consumer-tag': `of ${name}`, nowait: true })
+    }
+    const tags: unknown[] = []
+    for (let tag = 1; tag <= 9; tag++) {
+      const { fields } = await channel.expectDeliver({ 'delivery-tag': tag })
+      tags.push(fields['consumer-tag'])
+      channel.send('basic.ack', { 'delivery-tag': tag })
+    }
+    for (const name of names) expect(tags.filter((tag) => tag === `of ${name}`).length).toBeGreaterThanOrEqual(2)
+  })
+
+  it.each(['at once', 'by transaction'])('does not count what was got, acknowledged %s', async (how) => {
+    const channel = await withMessages(...numbers(5))
+    if (how === 'by transaction') await channel.call('tx.select')
+    await channel.call('basic.qos', { 'prefetch-count': 1, ...whole })
+    await channel.get('q')
+    await channel.consume('q')
+    await channel.expectDeliver({ 'delivery-tag': 2 }, '2')
+    await channel.get('q')
+    channel.send('basic.ack', { 'delivery-tag': 1 })
+    if (how === 'by transaction') await channel.call('tx.commit')
+    await channel.expectNothing()
+    channel.send('basic.ack', { 'delivery-tag': 2 })
+    if (how === 'by transaction') await channel.call('tx.commit')
+    await channel.expectDeliver({ 'delivery-tag': 4 }, '4')
   })
 
   it('may be raised while consumers wait', async () => {
