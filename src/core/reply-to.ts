@@ -8,9 +8,9 @@ const PREFIX = `${REPLY_TO}.`
 const PLACE_BYTES = 9
 const KEY_BYTES = 16
 
-/** A name for one consumer of replies. Two parts, as RabbitMQ has them; nobody guesses it. */
+/** A name for one consumer of replies. Two parts in base64, as RabbitMQ has them; nobody guesses it. */
 export function replyQueueName(): string {
-  return `${PREFIX}${randomBytes(PLACE_BYTES).toString('base64url')}.${randomBytes(KEY_BYTES).toString('base64url')}`
+  return `${PREFIX}${randomBytes(PLACE_BYTES).toString('base64')}.${randomBytes(KEY_BYTES).toString('base64')}`
 }
 
 /** Whether a name is that of a consumer of replies. */
