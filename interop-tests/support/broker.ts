@@ -16,6 +16,8 @@ import { deleteLeftovers } from './names.ts'
 
 const host = '127.0.0.1'
 const externalUrl = process.env['INTEROP_URL']
+/** The HTTP API of that broker, for the tests that need it. */
+const externalManagementUrl = process.env['INTEROP_MANAGEMENT_URL']
 /** The program under test; an installed package's `dist/main.js` may be named instead of this checkout's. */
 const program = process.env['INTEROP_MAIN'] ?? fileURLToPath(new URL('../../dist/main.js', import.meta.url))
 
@@ -23,6 +25,8 @@ export interface Broker {
   /** `amqp://guest:guest@127.0.0.1:PORT`, without a trailing slash, so that `/vhost` or `?frameMax=4096` can follow. */
   readonly url: string
   readonly port: number
+  /** `http://127.0.0.1:PORT` of the HTTP API, where user and password are `guest`. Throws when it is not known. */
+  readonly managementUrl: string
   /** Ends the process with SIGKILL and resolves when it is gone. */
   kill(): Promise<void>
   /** Starts it again on the same port and data directory; one that still runs is stopped in order first. */
@@ -61,6 +65,9 @@ export function useBroker(): Broker {
     get port() {
       return running().port
     },
+    get managementUrl() {
+      return running().managementUrl
+    },
     kill: () => running().kill(),
     restart: () => running().restart(),
     stop: () => running().stop(),
@@ -70,6 +77,12 @@ export function useBroker(): Broker {
 /** Skips a test that kills or restarts the broker when the broker belongs to somebody else. */
 export function needsOwnBroker(context: TestContext): void {
   context.skip(externalUrl !== undefined, 'the broker at INTEROP_URL is not ours to kill')
+}
+
+/** Skips a test that asks the HTTP API when that of an external broker is not known. */
+export function needsManagement(context: TestContext): void {
+  const known = externalUrl === undefined || externalManagementUrl !== undefined
+  context.skip(!known, 'INTEROP_MANAGEMENT_URL does not name the HTTP API of the broker at INTEROP_URL')
 }
 
 /** Skips a test on an external broker, which may be a RabbitMQ that answers differently; `reason` says how. */
@@ -82,6 +95,7 @@ class OwnBroker implements Broker {
   readonly url: string
   readonly #directory: string
   #process: ChildProcessByStdio<null, Readable, Readable> | undefined
+  #managementPort = 0
   readonly #killOnExit = (): void => {
     this.#process?.kill('SIGKILL')
   }
@@ -90,6 +104,10 @@ class OwnBroker implements Broker {
     this.port = port
     this.url = `amqp://guest:guest@${host}:${port}`
     this.#directory = directory
+  }
+
+  get managementUrl(): string {
+    return `http://${host}:${this.#managementPort}`
   }
 
   async start(): Promise<void> {
@@ -111,7 +129,7 @@ class OwnBroker implements Broker {
     this.#process = child
     // Should the tests' own process die, nothing may be left running.
     process.on('exit', this.#killOnExit)
-    await readyLine(child, this.port)
+    this.#managementPort = await readyLine(child, this.port)
   }
 
   async kill(): Promise<void> {
@@ -155,6 +173,11 @@ class BorrowedBroker implements Broker {
     this.port = Number(new URL(url).port || 5672)
   }
 
+  get managementUrl(): string {
+    if (externalManagementUrl === undefined) throw new Error('INTEROP_MANAGEMENT_URL is not set.')
+    return externalManagementUrl.replace(/\/$/, '')
+  }
+
   async kill(): Promise<void> {
     throw new Error('An external broker is not killed.')
   }
@@ -168,22 +191,25 @@ class BorrowedBroker implements Broker {
   }
 }
 
-/** Resolves when the process says that it accepts connections; rejects with its last words when it ends before. */
-async function readyLine(child: ChildProcessByStdio<null, Readable, Readable>, port: number): Promise<void> {
+/**
+ * Resolves with the port of the HTTP API when the process says that it accepts connections; rejects with its last words
+ * when it ends before.
+ */
+async function readyLine(child: ChildProcessByStdio<null, Readable, Readable>, port: number): Promise<number> {
   let lastWords = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     lastWords = (lastWords + text).slice(-4096)
   })
-  await new Promise<void>((resolve, reject) => {
+  return new Promise<number>((resolve, reject) => {
     child.once('error', reject)
     child.once('close', (code) => {
       reject(new Error(`The broker ended with ${code} before it was ready:\n${lastWords}`))
     })
     // The reader goes on to the end of the process, so that its output never fills the pipe.
     createInterface(child.stdout).on('line', (line) => {
-      const amqpPort = /^leveret \S+ ready: amqp (\d+)/.exec(line)?.[1]
+      const [, amqpPort, managementPort] = /^leveret \S+ ready: amqp (\d+), management (\d+)/.exec(line) ?? []
       if (amqpPort === undefined) return
-      if (Number(amqpPort) === port) resolve()
+      if (Number(amqpPort) === port) resolve(Number(managementPort))
       else reject(new Error(`The broker listens on ${amqpPort}, not on ${port}.`))
     })
   })
