@@ -17,6 +17,7 @@ import { Policies } from './policies.ts'
 import { Quotas } from './quotas.ts'
 import { RecentErrors } from './recent-errors.ts'
 import type { MessageCodec, Store } from './ports.ts'
+import { ResidentBudget } from './queue/resident-budget.ts'
 import { Resources, type ResourceLimits, type ResourceReadings } from './resources.ts'
 import { Session } from './session.ts'
 import { VHost, type VHostContext } from './vhost.ts'
@@ -54,6 +55,8 @@ export class Broker implements VHostContext {
   readonly pace: Pace
   readonly rates: PublishRates
   readonly resources: Resources
+  /** What the queues keep in memory together. */
+  readonly residentBudget: ResidentBudget
   readonly window = new InputWindow()
   readonly vhosts = new Map<string, VHost>()
   readonly sessions = new Set<Session>()
@@ -87,6 +90,7 @@ export class Broker implements VHostContext {
     this.pace = new Pace(options.clock, options.store)
     const { limits, readings } = options.resources
     this.resources = new Resources(limits, readings, this.alarms, this.logger)
+    this.residentBudget = new ResidentBudget(this.resources)
     this.policies = new Policies(this, (vhost) => this.vhosts.get(vhost)?.policiesChanged())
     this.parameters = new Parameters(this)
     this.rates = new PublishRates(options.clock)
@@ -232,10 +236,6 @@ export class Broker implements VHostContext {
     let deaths = this.#deaths.get(queueType)
     if (deaths === undefined) this.#deaths.set(queueType, (deaths = new DeathCounts()))
     return deaths
-  }
-
-  get memoryTight(): boolean {
-    return this.resources.tight
   }
 
   topologyChanged(): void {

@@ -18,6 +18,22 @@ export const TIGHT_DIVISOR = 8
 /** Below this much at its head a queue reads the next page. */
 export const QUEUE_READ_AHEAD_BYTES = 1024 * 1024
 
+/**
+ * What all queues together keep in memory of messages that are on disk or on their way there. Five queues with long
+ * backlogs are as quick as one; a process with ten thousand queues stays as small as one with ten.
+ */
+export const BACKLOGS_STORED_BYTES = 32 * 1024 * 1024
+
+/** The same of transient messages, before the newer of a queue are written to disk. */
+export const BACKLOGS_TRANSIENT_BYTES = 128 * 1024 * 1024
+
+/** What a queue that is consumed keeps of that, however many there are: less than half a page would be read twice. */
+export const BACKLOG_SHARE_BYTES_MIN = 64 * 1024
+
+/** Growth after which some queues are asked to keep less, and how many at the most: a fraction of a millisecond. */
+export const BACKLOGS_SWEEP_BYTES = 256 * 1024
+export const BACKLOGS_SWEEP_COUNT = 256
+
 /** Transient messages that wait in one queue before its publishers are read more slowly, if it has consumers at all. */
 export const QUEUE_OVERRUN_BYTES = 16 * 1024 * 1024
 

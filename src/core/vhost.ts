@@ -30,6 +30,7 @@ import { DeadLetters } from './queue/dead-letter.ts'
 import type { Entry } from './queue/entry.ts'
 import { Queue } from './queue/queue.ts'
 import type { QueueContext, QueueProperties } from './queue/queue-context.ts'
+import type { ResidentBudget } from './queue/resident-budget.ts'
 import { queueRules } from './queue/rules.ts'
 import type { Effective, Governance, Policies } from './policies.ts'
 import { replyQueueName } from './reply-to.ts'
@@ -38,8 +39,8 @@ import { NO_ARGUMENTS, type FieldTable } from './value.ts'
 /** What a vhost needs from the broker. */
 export interface VHostContext {
   readonly store: Pick<Store, 'log' | 'spill' | 'delays' | 'ids' | 'whenDurable'>
-  /** Whether the process is short of memory. */
-  readonly memoryTight: boolean
+  /** What the queues keep in memory together. */
+  readonly residentBudget: ResidentBudget
   readonly codec: MessageCodec
   readonly announcements: Announcements
   readonly events: Events
@@ -332,8 +333,8 @@ export class VHost implements QueueContext, Outlet {
     this.exchanges.clear()
   }
 
-  get memoryTight(): boolean {
-    return this.#context.memoryTight
+  get residentBudget(): ResidentBudget {
+    return this.#context.residentBudget
   }
 
   spillLog(): QueueLog {

@@ -5,6 +5,7 @@ import { InputWindow } from '../../src/core/input-window.ts'
 import { ManualClock } from '../../src/lib/clock.ts'
 import { Message } from '../../src/core/message.ts'
 import { Queue } from '../../src/core/queue/queue.ts'
+import { ResidentBudget } from '../../src/core/queue/resident-budget.ts'
 import { NO_ARGUMENTS, type FieldTable, type FieldValue } from '../../src/core/value.ts'
 
 const NO_BYTES = Buffer.alloc(0)
@@ -41,7 +42,7 @@ export function queueNamed(name: string): Queue {
     clock: new ManualClock(),
     codec: { headers: () => NO_ARGUMENTS, property: () => null, rewritten: () => NO_BYTES },
     window: new InputWindow(),
-    memoryTight: false,
+    residentBudget: new ResidentBudget({ tight: false }),
     spillLog: () => {
       throw new Error('a queue that is only routed to spills nothing')
     },

@@ -1,25 +1,20 @@
 // The ready messages of a queue, in order, as many of them in memory as it takes and no more.
 import { Fifo } from '../../lib/fifo.ts'
 import { Heap } from '../../lib/heap.ts'
-import {
-  ENTRY_OVERHEAD_BYTES,
-  QUEUE_READ_AHEAD_BYTES,
-  QUEUE_RESIDENT_BYTES,
-  QUEUE_TRANSIENT_BYTES,
-  TIGHT_DIVISOR,
-} from '../limits.ts'
+import { ENTRY_OVERHEAD_BYTES, QUEUE_RESIDENT_BYTES, QUEUE_TRANSIENT_BYTES, TIGHT_DIVISOR } from '../limits.ts'
 import type { QueueLog, StoredMessage } from '../ports.ts'
 import { lookAt, residentAt, type BacklogParts, type BrowsedPage, type Place } from './browse.ts'
 import { EntryState, Stored, type Entry } from './entry.ts'
 import { Gap, type GapOwner, type Withdrawal } from './gap.ts'
+import type { Resident, ResidentBudget } from './resident-budget.ts'
 
 /** Entries that were removed, below which nothing is done about them. */
 const REMOVED_MIN = 64
 
 /** What a backlog needs from its queue. */
 export interface BacklogHost {
-  /** Whether the process is short of memory, and a backlog should keep less of it. */
-  readonly memoryTight: boolean
+  /** Counts what is in memory, and has some of it let go. */
+  readonly residentBudget: ResidentBudget
   /** A log for messages that need not survive a restart. */
   spillLog(): QueueLog
   /** Makes the entry of a message that was read back. */
@@ -41,9 +36,10 @@ export interface BacklogHost {
  *     tail            in memory, newer than the gaps; empty while there are none
  *
  * A queue with a long backlog has all of them; most have a head and nothing else. The gaps are read back a page ahead of
- * the consumers, and the tail is dropped into them once it is on disk and too large.
+ * the consumers, and the tail is dropped into them once it is on disk and too large. What all backlogs have in memory is bounded too: where
+ * that is too much, head and tail are dropped into the gaps from both sides.
  */
-export class Backlog implements GapOwner {
+export class Backlog implements GapOwner, Resident {
   /** Messages, and the bytes of their bodies. */
   count: number
   bytes: number
@@ -51,9 +47,12 @@ export class Backlog implements GapOwner {
   transientBytes = 0
 
   readonly #host: BacklogHost
+  readonly #budget: ResidentBudget
   /** The queue's own log, for what survives a restart; null for a transient queue. */
   readonly #stored: Gap | null
   #spilled: Gap | null = null
+  /** Above every position that was spilled. */
+  #spilledBelow = 0
   readonly #returned = new Heap<Entry>((a, b) => a.position < b.position)
   #head = new Fifo<Entry>()
   #tail = new Fifo<Entry>()
@@ -64,9 +63,16 @@ export class Backlog implements GapOwner {
   /** Entries that were removed from where they stood: settled, and skipped when their turn comes. */
   #removed = 0
   #afterRead: ((read: boolean) => void)[] = []
+  /** What the budget knows of this backlog, and whether it knows of it at all. */
+  #countedStored = 0
+  #countedTransient = 0
+  #resident = false
+  /** Whether a message was taken since the budget has asked. */
+  #taken = false
 
   constructor(log: QueueLog | null, host: BacklogHost) {
     this.#host = host
+    this.#budget = host.residentBudget
     this.#stored = log === null ? null : new Gap(log, this)
     this.count = log?.recovered.count ?? 0
     this.bytes = log?.recovered.bodyBytes ?? 0
@@ -77,26 +83,28 @@ export class Backlog implements GapOwner {
     if (this.#gapless) {
       this.#count(entry, 1)
       this.#append(entry)
-      if (this.#headBytes > this.#headLimit && this.#headBytes > this.#splitAbove) this.#splitHead()
-      return
+      if (this.#headBytes > this.#headLimit && this.#headBytes > this.#splitAbove) this.#splitHead(QUEUE_RESIDENT_BYTES)
+    } else {
+      this.#spill(entry)
+      this.#count(entry, 1)
+      this.#tail.push(entry)
+      this.#tailBytes += footprint(entry)
+      if (this.#tailBytes > QUEUE_RESIDENT_BYTES) this.#pageOut(QUEUE_RESIDENT_BYTES / 2)
     }
-    this.#spill(entry)
-    this.#count(entry, 1)
-    this.#tail.push(entry)
-    this.#tailBytes += footprint(entry)
-    if (this.#tailBytes > QUEUE_RESIDENT_BYTES) this.#pageOut()
+    this.#tell()
   }
 
   /** Puts a message that had been taken back to its place. */
   giveBack(entry: Entry): void {
     this.#returned.push(entry)
     this.#count(entry, 1)
+    this.#tell()
   }
 
   /** Whether the next message is in memory. If not, or nearly not, it is being read from here on. */
   get available(): boolean {
     if (this.#removed > 0) this.#skipRemoved()
-    if (this.#headBytes < QUEUE_READ_AHEAD_BYTES && !this.#gapless) this.#read()
+    if (this.#headBytes < this.#budget.readAheadBytes && !this.#gapless) this.#read()
     return this.#returned.length > 0 || this.#head.length > 0
   }
 
@@ -131,6 +139,8 @@ export class Backlog implements GapOwner {
       this.#headBytes -= footprint(entry)
     }
     this.#count(entry, -1)
+    this.#taken = true
+    this.#tell()
     return entry
   }
 
@@ -140,6 +150,7 @@ export class Backlog implements GapOwner {
     entry.state = EntryState.settled
     this.#removed++
     if (this.#removed > REMOVED_MIN && this.#removed > this.count) this.#sweep()
+    this.#tell()
   }
 
   /** Looks at messages from a place on. Backlogs know no priorities. */
@@ -189,6 +200,19 @@ export class Backlog implements GapOwner {
     this.#tail = new Fifo()
     this.#removed = 0
     this.#reset()
+    this.#budget.leave(this)
+  }
+
+  shrink(shareBytes: number, spill: boolean): boolean {
+    const keep = this.#taken ? shareBytes : 0
+    this.#taken = false
+    if (!this.#gapless) {
+      this.#pageOut(keep)
+      this.#withdrawHead(keep)
+    } else if (this.#headBytes > keep && (spill || this.transientBytes <= this.#headBytes >> 1)) this.#splitHead(keep)
+    this.#tell()
+    this.#resident = this.residentBytes > 0 || this.transientBytes > 0
+    return this.#resident
   }
 
   /** The log that an entry is in. */
@@ -233,6 +257,9 @@ export class Backlog implements GapOwner {
     }
     if (this.#gapless) this.#closeGaps()
     if (this.#head.length === 0 && error === null && !this.#gapless) this.#read()
+    // Somebody has asked for it.
+    this.#taken = true
+    this.#tell()
     this.#tellReaders(error === null)
     // Whoever looks asks for the next page: not by itself where the last could not be read.
     if (error === null) this.#host.backlogRead()
@@ -271,13 +298,28 @@ export class Backlog implements GapOwner {
   /** How large a head may grow. Transient messages stay in memory for longer: their disk is not for keeping. */
   get #headLimit(): number {
     const bytes = this.transientBytes > this.#headBytes >> 1 ? QUEUE_TRANSIENT_BYTES : QUEUE_RESIDENT_BYTES * 2
-    return this.#host.memoryTight ? bytes / TIGHT_DIVISOR : bytes
+    return this.#budget.tight ? bytes / TIGHT_DIVISOR : bytes
   }
 
   #count(entry: Entry, sign: 1 | -1): void {
     this.count += sign
     this.bytes += sign * entry.message.bodyBytes
     if (entry.stored === Stored.no) this.transientBytes += sign * footprint(entry)
+  }
+
+  /** Tells the budget what has changed. What is wrong about it, because an entry was settled, is put right the next time. */
+  #tell(): void {
+    const transient = this.transientBytes
+    const stored = Math.max(0, this.#headBytes + this.#tailBytes - transient)
+    const storedChange = stored - this.#countedStored
+    const transientChange = transient - this.#countedTransient
+    this.#countedStored = stored
+    this.#countedTransient = transient
+    if (!this.#resident && stored + transient > 0) {
+      this.#resident = true
+      this.#budget.enter(this)
+    }
+    this.#budget.changed(this, storedChange, transientChange)
   }
 
   #append(entry: Entry): void {
@@ -290,26 +332,29 @@ export class Backlog implements GapOwner {
     if (entry.stored !== Stored.no) return
     this.#spilled ??= new Gap(this.#host.spillLog(), this)
     entry.spilled = true
+    this.#spilledBelow = entry.position + 1
     this.#spilled.log.append(entry, null, 0)
   }
 
-  /** The head has grown too large: its newer part becomes the tail, which is dropped as far as it is on disk. */
-  #splitHead(): void {
-    const tail = new Fifo<Entry>()
-    let tailBytes = 0
-    while (this.#headBytes - tailBytes > QUEUE_RESIDENT_BYTES) {
-      const entry = this.#head.pop()!
+  /** The head has grown too large: what is newer than so much becomes the tail, which is dropped as far as it is on disk. */
+  #splitHead(keep: number): void {
+    const tail = this.#tail
+    while (this.#headBytes > keep) {
+      const entry = this.#head.last()!
+      // A log takes no position after a higher one.
+      const only = entry.stored === Stored.no && entry.state === EntryState.ready
+      if (only && entry.position < this.#spilledBelow) break
+      this.#head.pop()
+      const bytes = footprint(entry)
       tail.unshift(entry)
-      tailBytes += footprint(entry)
+      this.#headBytes -= bytes
+      this.#tailBytes += bytes
     }
-    this.#headBytes -= tailBytes
-    this.#tail = tail
-    this.#tailBytes = tailBytes
     for (let i = 0; i < tail.length; i++) {
       const entry = tail.at(i)!
       if (entry.state === EntryState.ready) this.#spillCounted(entry)
     }
-    this.#pageOut()
+    this.#pageOut(keep >> 1)
     this.#splitAbove = 0
     if (!this.#gapless) return
     // Nothing of it is on disk yet. Look again when there is more, not at every message.
@@ -323,21 +368,42 @@ export class Backlog implements GapOwner {
     this.#spill(entry)
   }
 
-  /** Drops from memory what the tail holds on disk, oldest first. */
-  #pageOut(): void {
-    while (this.#tailBytes > QUEUE_RESIDENT_BYTES / 2) {
+  /** Drops from memory what the tail holds on disk, oldest first, as far as it is more than this. */
+  #pageOut(keep: number): void {
+    while (this.#tailBytes > keep) {
       const entry = this.#tail.peek()
-      if (entry === undefined) return
-      if (entry.state === EntryState.ready) {
-        const gap = entry.spilled ? this.#spilled! : this.#stored!
-        if (entry.position >= gap.log.durableBelow) return
-        gap.add(entry.position, entry.message.bodyBytes, entry.details?.deadline ?? Infinity)
-        // Whoever still knows this entry has no business with it: it comes back as another one.
-        if (entry.details !== null) entry.state = EntryState.settled
-      } else this.#removed--
+      if (entry === undefined || !this.#leave(entry, false)) return
       this.#tail.shift()
       this.#tailBytes -= footprint(entry)
     }
+  }
+
+  /** Drops from memory what the head holds on disk, newest first, as far as it is more than this. */
+  #withdrawHead(keep: number): void {
+    // What is before a page that is being read, or waits for another, is not read again with it.
+    if (this.#gaps.some((gap) => gap.reading || gap.loaded.length > 0)) return
+    while (this.#headBytes > keep) {
+      const entry = this.#head.last()
+      if (entry === undefined || !this.#leave(entry, true)) return
+      this.#head.pop()
+      this.#headBytes -= footprint(entry)
+    }
+  }
+
+  /** Leaves an entry to the gap that it stands before or behind. Returns whether that could be done. */
+  #leave(entry: Entry, before: boolean): boolean {
+    if (entry.state !== EntryState.ready) {
+      this.#removed--
+      return true
+    }
+    const gap = entry.spilled ? this.#spilled! : this.#stored
+    if (gap === null || entry.stored === Stored.no || entry.position >= gap.log.durableBelow) return false
+    const deadline = entry.details?.deadline ?? Infinity
+    if (before) gap.prepend(entry.position, entry.message.bodyBytes, deadline)
+    else gap.add(entry.position, entry.message.bodyBytes, deadline)
+    // Whoever still knows this entry has no business with it: it comes back as another one.
+    if (entry.details !== null) entry.state = EntryState.settled
+    return true
   }
 
   #skipRemoved(): void {
@@ -375,6 +441,7 @@ export class Backlog implements GapOwner {
     this.#headBytes = 0
     this.#tailBytes = 0
     this.#splitAbove = 0
+    this.#tell()
   }
 
   /** Reads the page that the head needs next: of the gap that begins first. */

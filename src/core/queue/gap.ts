@@ -81,6 +81,15 @@ export class Gap {
     this.below = position + 1
   }
 
+  /** Takes in a message that stands before all of these. Nothing is being read, and nothing that was waits in `loaded`. */
+  prepend(position: number, bodyBytes: number, deadline: number): void {
+    if (this.count === 0) this.below = position + 1
+    this.from = position
+    if (deadline !== Infinity) this.#deadlines.note(position, deadline, position)
+    this.count++
+    this.bytes += bodyBytes
+  }
+
   /** Reads the next page, unless one is being read. */
   read(): void {
     if (this.#reading) return

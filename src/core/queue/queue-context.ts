@@ -7,6 +7,7 @@ import type { IdLog, PropertyCodec, QueueLog } from '../ports.ts'
 import type { FieldTable } from '../value.ts'
 import type { Entry } from './entry.ts'
 import type { Queue } from './queue.ts'
+import type { ResidentBudget } from './resident-budget.ts'
 
 /** Who an exclusive queue belongs to: nobody else may use it, and it goes with them. */
 export interface QueueOwner {
@@ -31,8 +32,8 @@ export interface QueueContext {
   readonly clock: Clock
   readonly codec: PropertyCodec
   readonly window: InputWindow
-  /** Whether the process is short of memory. */
-  readonly memoryTight: boolean
+  /** What the queues keep in memory together. */
+  readonly residentBudget: ResidentBudget
   /** A log for messages that need not survive a restart. */
   spillLog(): QueueLog
   /** A log for a priority that a queue uses for the first time. */

@@ -18,6 +18,7 @@ import { Idleness, type IdlenessHost } from './idleness.ts'
 import { PriorityBacklog, type LevelHost } from './priority-backlog.ts'
 import type { QueueContext, QueueOwner, QueueProperties } from './queue-context.ts'
 import { Redeliveries, type RedeliveryHost } from './redeliveries.ts'
+import type { ResidentBudget } from './resident-budget.ts'
 import type { Waiting } from './retries.ts'
 import { longerThan, queueRules, rulePublishes, waitMs, type QueueRules } from './rules.ts'
 
@@ -482,8 +483,8 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
     this.#endings.stop()
   }
 
-  get memoryTight(): boolean {
-    return this.#context.memoryTight
+  get residentBudget(): ResidentBudget {
+    return this.#context.residentBudget
   }
 
   spillLog(): QueueLog {

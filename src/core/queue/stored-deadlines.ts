@@ -8,6 +8,7 @@ const STRETCH_POSITIONS = 512
 const COMPACT_FROM = 64
 
 interface Stretch extends ExpiringStretch {
+  first: number
   last: number
   deadline: number
 }
@@ -19,11 +20,12 @@ export class StoredDeadlines {
   #open: Stretch | null = null
   #compactAbove = COMPACT_FROM
 
-  /** Takes note of a message behind all others. */
+  /** Takes note of a message behind all others, or before them. */
   note(position: number, deadline: number, from: number): void {
     const open = this.#open
-    if (open !== null && position - open.first < STRETCH_POSITIONS) {
-      open.last = position
+    if (open !== null && position - open.first < STRETCH_POSITIONS && open.last - position < STRETCH_POSITIONS) {
+      open.first = Math.min(open.first, position)
+      open.last = Math.max(open.last, position)
       open.deadline = Math.min(open.deadline, deadline)
       return
     }

@@ -6,6 +6,7 @@ import type { ExpiringStretch, LogSummary, Publisher, QueueLog, StoredMessage } 
 import { Backlog, type BacklogHost } from '../../../src/core/queue/backlog.ts'
 import { FIRST_PLACE, type BrowsedPage, type Place } from '../../../src/core/queue/browse.ts'
 import { Entry, EntryDetails, EntryState, Stored } from '../../../src/core/queue/entry.ts'
+import { ResidentBudget } from '../../../src/core/queue/resident-budget.ts'
 import { queueNamed } from '../../support/core.ts'
 
 const MESSAGE_BYTES = 10
@@ -133,7 +134,8 @@ async function settled(): Promise<void> {
 }
 
 class Bench implements BacklogHost {
-  memoryTight = false
+  readonly memory = { tight: false }
+  readonly residentBudget = new ResidentBudget(this.memory)
   readonly log: FakeLog | null
   readonly spilled = new FakeLog()
   readonly backlog: Backlog
@@ -460,13 +462,143 @@ describe('a long backlog of stored messages', () => {
 
   it('is shorter in memory when that is tight', async () => {
     const bench = new Bench()
-    bench.memoryTight = true
+    bench.memory.tight = true
     for (let i = 0; i < 20; i++) {
       bench.push('p')
       bench.commit()
     }
     expect(await bench.drain()).toEqual(span(0, 20))
     expect(bench.restorations).toBeGreaterThan(0)
+  })
+})
+
+describe('a backlog that is asked to keep less', () => {
+  it('lets go of what is on disk when nobody takes messages, and reads it when somebody does', async () => {
+    const bench = new Bench()
+    bench.push('p'.repeat(15))
+    bench.commit()
+    expect(bench.backlog.shrink(50, false)).toBe(false)
+    expect([bench.backlog.residentBytes, bench.residentBudget.storedBytes]).toEqual([0, 0])
+    expect(bench.state).toEqual({ count: 15, bytes: 150, transientBytes: 0 })
+    expect(bench.log!.readings).toEqual([])
+    expect(await bench.drain()).toEqual(span(0, 15))
+    expect(bench.state).toEqual(EMPTY)
+    expect(bench.residentBudget.storedBytes).toBe(0)
+  })
+
+  it('keeps its share when somebody has taken messages since it was last asked', () => {
+    const bench = new Bench()
+    bench.push('p'.repeat(15))
+    bench.commit()
+    bench.take(1)
+    expect(bench.backlog.shrink(50, false)).toBe(true)
+    expect(bench.backlog.residentBytes).toBe(70)
+    expect(bench.backlog.shrink(50, false)).toBe(false)
+  })
+
+  it('keeps what is not on disk', async () => {
+    const bench = new Bench()
+    bench.push('p'.repeat(6))
+    bench.commit()
+    bench.push('p'.repeat(6))
+    expect(bench.backlog.shrink(50, false)).toBe(true)
+    expect(bench.residentBudget.storedBytes).toBe(60)
+    expect(await bench.drain()).toEqual(span(0, 12))
+  })
+
+  it('has transient messages written when it is told to, or when they are few', async () => {
+    const bench = new Bench()
+    bench.push('t'.repeat(12))
+    bench.backlog.shrink(50, false)
+    expect(bench.state.transientBytes).toBe(120)
+    expect([bench.residentBudget.storedBytes, bench.residentBudget.transientBytes]).toEqual([0, 120])
+    bench.backlog.shrink(50, true)
+    expect([bench.residentBudget.storedBytes, bench.residentBudget.transientBytes]).toEqual([120, 0])
+    bench.commit()
+    expect(bench.backlog.shrink(50, false)).toBe(false)
+    expect(await bench.drain()).toEqual(span(0, 12))
+
+    const mixed = new Bench()
+    mixed.push('tppppppp')
+    mixed.commit()
+    mixed.backlog.shrink(50, false)
+    mixed.commit()
+    expect(mixed.backlog.shrink(50, false)).toBe(false)
+    expect(await mixed.drain()).toEqual(span(0, 8))
+  })
+
+  it('gives the head back to the gaps that it was read from, but not while a page is being read', async () => {
+    const bench = new Bench(new FakeLog(span(0, 20)))
+    expect(bench.backlog.available).toBe(false)
+    await bench.log!.answer()
+    // One page is in memory; another is being read.
+    expect(bench.log!.readings).toHaveLength(1)
+    expect(bench.backlog.shrink(0, false)).toBe(true)
+    expect(bench.backlog.residentBytes).toBe(40)
+    await bench.log!.answer()
+    expect(bench.backlog.residentBytes).toBe(80)
+    expect(bench.backlog.shrink(0, false)).toBe(false)
+    expect(bench.state).toEqual({ count: 20, bytes: 200, transientBytes: 0 })
+    expect(await bench.drain()).toEqual(span(0, 20))
+  })
+
+  it('knows when what it let go of expires', () => {
+    const bench = new Bench()
+    bench.push('ppp', 1000)
+    bench.push('ppp', 500)
+    bench.commit()
+    bench.backlog.shrink(0, false)
+    expect(bench.backlog.storedDeadline).toBe(500)
+    bench.backlog.expireStored(500)
+    expect(bench.log!.readings.map(({ from, below }) => [from, below])).toEqual([[0, 6]])
+  })
+
+  it('is forgotten by the budget with its queue', () => {
+    const bench = new Bench()
+    bench.push('pppt')
+    bench.backlog.drop()
+    expect([bench.residentBudget.storedBytes, bench.residentBudget.transientBytes]).toEqual([0, 0])
+  })
+
+  it('gives everything in order, whenever it is asked', async () => {
+    const kinds = fc.array(fc.constantFrom('p', 'p', 't'), { maxLength: 40 })
+    const asks = fc.array(fc.record({ share: fc.constantFrom(0, 30, 60), spill: fc.boolean() }), { maxLength: 2 })
+    const step = fc.record({
+      kinds,
+      asks,
+      takes: fc.nat(30),
+      commit: fc.boolean(),
+      answers: fc.nat(3),
+      mortal: fc.boolean(),
+    })
+    await fc.assert(
+      fc.asyncProperty(fc.array(step), async (steps) => {
+        const bench = new Bench()
+        const taken: number[] = []
+        let pushed = 0
+        for (const each of steps) {
+          pushed += bench.push(each.kinds.join(''), each.mortal ? 1e9 : Infinity).length
+          if (each.commit) bench.commit()
+          for (const { share, spill } of each.asks) bench.backlog.shrink(share, spill)
+          taken.push(...bench.take(each.takes))
+          for (let i = 0; i < each.answers; i++) {
+            const log = [bench.spilled, bench.log!].find(({ readings }) => readings.length > 0)
+            await log?.answer()
+          }
+          for (const { share, spill } of each.asks) bench.backlog.shrink(share, spill)
+          expect(bench.backlog.count).toBe(pushed - taken.length)
+          expect(bench.backlog.bytes).toBe((pushed - taken.length) * MESSAGE_BYTES)
+          const { storedBytes, transientBytes } = bench.residentBudget
+          expect(storedBytes + transientBytes).toBe(bench.backlog.residentBytes)
+        }
+        bench.commit()
+        taken.push(...(await bench.drain()))
+        expect(taken).toEqual(span(0, pushed))
+        expect(bench.state).toEqual(EMPTY)
+        expect([bench.log!.stored.size, bench.spilled.stored.size]).toEqual([0, 0])
+      }),
+      { numRuns: 300 },
+    )
   })
 })
 

@@ -16,6 +16,11 @@ vi.mock('../../../src/core/limits.ts', async (original) => ({
   QUEUE_RESIDENT_BYTES: 120,
   QUEUE_TRANSIENT_BYTES: 300,
   QUEUE_READ_AHEAD_BYTES: 60,
+  BACKLOGS_STORED_BYTES: 200,
+  BACKLOGS_TRANSIENT_BYTES: 350,
+  BACKLOG_SHARE_BYTES_MIN: 40,
+  BACKLOGS_SWEEP_BYTES: 30,
+  BACKLOGS_SWEEP_COUNT: 2,
 }))
 vi.mock('../../../src/store/level/tuning.ts', async (original) => ({
   ...(await original<object>()),
