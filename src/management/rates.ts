@@ -8,6 +8,7 @@ import type { Queue } from '../core/queue/queue.ts'
 import type { VHost } from '../core/vhost.ts'
 import type { Clock, Timer } from '../lib/clock.ts'
 import type { Slices } from '../lib/slices.ts'
+import { churnKind, NodeFigures, nodeKind } from './node-figures.ts'
 
 /** RabbitMQ's collect_statistics_interval, in milliseconds. */
 const SAMPLE_MS = 5000
@@ -22,7 +23,7 @@ const TIERS: readonly (readonly [samples: number, stepMs: number])[] = [
 ]
 
 /** What is sampled of something: a name for each figure, and how they are read, in the same order. */
-interface Kind<T> {
+export interface Kind<T> {
   readonly names: readonly string[]
   read(object: T, into: Float64Array): void
 }
@@ -115,6 +116,8 @@ export interface History {
   figure(object: object, name: string, span?: Span | null): Figure | undefined
   /** The sums of a vhost (or, without one, of all) as they were last sampled. */
   totals(vhost?: VHost): Totals
+  /** What is known of the process. */
+  readonly node: NodeFigures
 }
 
 /**
@@ -124,6 +127,7 @@ export interface History {
 export class Rates implements History {
   /** How long messages wait, looked at with each sample. */
   readonly ages = new Ages()
+  readonly node: NodeFigures
   readonly #broker: Broker
   readonly #clock: Clock
   readonly #slices: Slices
@@ -136,6 +140,7 @@ export class Rates implements History {
     this.#broker = broker
     this.#clock = clock
     this.#slices = slices
+    this.node = new NodeFigures(broker)
   }
 
   start(): void {
@@ -226,6 +231,17 @@ export class Rates implements History {
       all.add(sum)
     }
     this.#keepTotals(this.#broker, all, now)
+    this.#track(this.#broker.churn, churnKind, now, true)
+    this.#track(this.node, nodeKind, now, true)
+    void this.#look()
+  }
+
+  async #look(): Promise<void> {
+    try {
+      await this.node.look()
+    } catch (error) {
+      this.#broker.logger.error({ err: error }, 'the open files of the process cannot be counted')
+    }
   }
 
   #keepTotals(owner: object, totals: Totals, now: number): void {

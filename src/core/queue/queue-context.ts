@@ -11,6 +11,8 @@ import type { ResidentBudget } from './resident-budget.ts'
 
 /** Who an exclusive queue belongs to: nobody else may use it, and it goes with them. */
 export interface QueueOwner {
+  /** Its connection; null when there is none. */
+  readonly origin: { readonly name: string } | null
   queueDeleted(queue: Queue): void
 }
 

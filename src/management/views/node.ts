@@ -5,7 +5,9 @@ import { exchangeTypes } from '../../core/exchange/exchange-types.ts'
 import { RABBITMQ_VERSION } from '../../lib/version.ts'
 import type { JsonObject } from '../http-error.ts'
 import { clusterName, type Call, type ListenerFacts } from '../route.ts'
-import { lengths, messageStats, spanOf } from './stats.ts'
+import { churnFigures, UNKNOWN_FIGURES } from '../node-figures.ts'
+import type { Span } from '../rates.ts'
+import { figure, lengths, messageStats, spanOf } from './stats.ts'
 
 const PRODUCT = 'RabbitMQ'
 
@@ -41,8 +43,8 @@ export function overviewJson(call: Call): JsonObject {
     is_op_policy_updating_enabled: node.operatorPolicyChanges,
     require_definition_json_extension: false,
     default_queue_type: 'classic',
-    message_stats: messageStats(source, totals.counts, true),
-    churn_rates: churnJson(call),
+    message_stats: withDisk(messageStats(source, totals.counts, true)),
+    churn_rates: churnJson(call, spanOf(call.query, 'lengths')),
     queue_totals: lengths(sum, totals.ready, totals.unacked),
     object_totals: objectTotals(call),
     statistics_db_event_queue: 0,
@@ -55,23 +57,22 @@ export function overviewJson(call: Call): JsonObject {
 
 export function nodeJson(call: Call): JsonObject {
   const { broker, node } = call
-  const { limits, usedBytes, freeDiskBytes } = broker.resources
+  const { limits } = broker.resources
+  const { files, levels, counters } = call.rates.node
+  const span = spanOf(call.query, 'node_stats')
+  const source = { object: call.rates.node, rates: call.rates, span }
+  const figures = Object.entries({ ...levels, ...counters }).map(([name, count]) => figure(source, name, name, count))
   return {
     partitions: [],
     os_pid: String(process.pid),
-    fd_total: FILES_MAX,
-    fd_used: broker.connections.size,
-    sockets_total: FILES_MAX,
-    sockets_used: broker.connections.size,
-    mem_used: usedBytes,
+    fd_total: files.most < 0 ? FILES_MAX : files.most,
+    sockets_total: files.most < 0 ? FILES_MAX : files.most,
     mem_limit: limits.memoryBytes,
     mem_alarm: broker.alarms.causes('memory').size > 0,
     mem_calculation_strategy: 'rss',
-    disk_free: freeDiskBytes ?? 0,
     disk_free_limit: limits.diskFreeBytes,
     disk_free_alarm: broker.alarms.causes('disk').size > 0,
     proc_total: 1_048_576,
-    proc_used: 1,
     rates_mode: 'basic',
     uptime: call.clock.now() - node.startedAt,
     run_queue: 0,
@@ -97,7 +98,11 @@ export function nodeJson(call: Call): JsonObject {
     type: 'disc',
     running: true,
     being_drained: false,
-    ...churnJson(call),
+    ...Object.assign({}, ...figures),
+    ...Object.fromEntries(
+      UNKNOWN_FIGURES.flatMap((name) => [[name, 0] as const, [`${name}_details`, { rate: 0 }] as const]),
+    ),
+    ...churnJson(call, span),
   }
 }
 
@@ -136,7 +141,7 @@ export function memoryJson(): { readonly [part: string]: number } {
   }
 }
 
-/** What Node may open is not known to it; this is what most machines allow. */
+/** Where the system does not say how many files may be open: what most machines allow. */
 const FILES_MAX = 1_048_576
 
 function exchangeTypesJson(): readonly JsonObject[] {
@@ -147,22 +152,17 @@ function exchangeTypesJson(): readonly JsonObject[] {
   }))
 }
 
-function churnJson({ broker: { churn } }: Call): JsonObject {
-  const figures = {
-    connection_created: churn.connectionsOpened,
-    connection_closed: churn.connectionsClosed,
-    channel_created: churn.channelsOpened,
-    channel_closed: churn.channelsClosed,
-    queue_declared: churn.queuesDeclared,
-    queue_created: churn.queuesCreated,
-    queue_deleted: churn.queuesDeleted,
-  }
-  const result: Record<string, JsonObject[string]> = {}
-  for (const [name, count] of Object.entries(figures)) {
-    result[name] = count
-    result[`${name}_details`] = { rate: 0 }
-  }
-  return result
+function churnJson({ broker: { churn }, rates }: Call, span: Span | null): JsonObject {
+  const source = { object: churn, rates, span }
+  const figures = Object.entries(churnFigures(churn)).map(([name, count]) => figure(source, name, name, count))
+  return Object.assign({}, ...figures) as JsonObject
+}
+
+/** RabbitMQ counts messages that it reads and writes for queues that are not in memory. Here it is batches: none of these. */
+function withDisk(stats: JsonObject): JsonObject {
+  if (Object.keys(stats).length === 0) return stats
+  const none = { rate: 0 }
+  return { ...stats, disk_reads: 0, disk_reads_details: none, disk_writes: 0, disk_writes_details: none }
 }
 
 function objectTotals(call: Call): JsonObject {

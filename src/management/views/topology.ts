@@ -107,8 +107,12 @@ export function queueColumns(call: Call): Columns<Queue> {
     consumer_capacity: capacity,
     consumer_utilisation: capacity,
     consumers: (queue) => queue.consumerCount,
+    memory: (queue) => queue.residentBytes,
+    owner_pid_details: (queue) => ownerJson(call, queue),
     exclusive_consumer_tag: (queue) => (queue.exclusivelyConsumed ? (queue.consumers[0]?.tag ?? null) : null),
-    message_bytes: (queue) => queue.readyBytes + queue.unackedBytes,
+    message_bytes: bodyBytes,
+    message_bytes_paged_out: (queue) => bodyBytes(queue) - bodyBytesInMemory(queue),
+    message_bytes_ram: bodyBytesInMemory,
     message_bytes_ready: (queue) => queue.readyBytes,
     message_bytes_unacknowledged: (queue) => queue.unackedBytes,
     message_stats: (queue) => {
@@ -120,9 +124,30 @@ export function queueColumns(call: Call): Columns<Queue> {
       (queue) => queue.readyCount,
       (queue) => queue.unackedCount,
     ),
-    single_active_consumer_tag: () => null,
+    single_active_consumer_tag: (queue) => singleActiveTag(queue),
     storage_version: () => 2,
   }
+}
+
+function bodyBytes(queue: Queue): number {
+  return queue.readyBytes + queue.unackedBytes
+}
+
+function bodyBytesInMemory(queue: Queue): number {
+  return Math.min(queue.residentBytes, bodyBytes(queue))
+}
+
+function singleActiveTag(queue: Queue): string | null {
+  if (!queue.rules.singleActiveConsumer) return null
+  return queue.consumers.find((consumer) => queue.serves(consumer))?.tag ?? null
+}
+
+/** The connection that an exclusive queue belongs to. */
+function ownerJson({ broker }: Call, queue: Queue): JsonObject | undefined {
+  const name = queue.owner?.origin?.name
+  const connection = name === undefined ? undefined : broker.connections.get(name)
+  if (connection === undefined) return undefined
+  return { name: connection.name, peer_host: connection.peerHost, peer_port: connection.peerPort }
 }
 
 /** A binding; also those that every queue has with the default exchange, which are none of the core's. */

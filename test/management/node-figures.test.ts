@@ -1,0 +1,77 @@
+// What the API tells of the node and of comings and goings, and how fast they change.
+import { connect } from 'amqplib'
+import { describe, expect, it } from 'vitest'
+import { useApi, word, type Body } from '../support/api.ts'
+
+const api = useApi()
+const HISTORY = 'node_stats_age=10&node_stats_incr=5&lengths_age=10&lengths_incr=5'
+
+async function node(): Promise<Body> {
+  const name = word((await api.get('/api/overview')).body['node'])
+  return (await api.get(`/api/nodes/${encodeURIComponent(name)}?${HISTORY}`)).body
+}
+
+describe('comings and goings', () => {
+  it('have rates and a history', async () => {
+    const client = await connect(api.amqp)
+    const channel = await client.createChannel()
+    await channel.assertQueue('one')
+    await channel.assertQueue('one')
+    api.clock.advance(5000)
+    const { churn_rates: churn } = (await api.get(`/api/overview?${HISTORY}`)).body
+    expect(churn).toMatchObject({
+      connection_created: 1,
+      connection_created_details: { rate: 0.2, samples: [{ sample: 1 }, { sample: 0 }, { sample: 0 }] },
+      channel_created_details: { rate: 0.2 },
+      queue_declared: 2,
+      queue_declared_details: { rate: 0.4, avg_rate: 0.2 },
+      queue_created_details: { rate: 0.2 },
+      queue_deleted: 0,
+      queue_deleted_details: { rate: 0 },
+    })
+    expect(await node()).toMatchObject({ queue_declared: 2, queue_declared_details: { rate: 0.4 } })
+    await client.close()
+  })
+})
+
+describe('the node', () => {
+  it('tells what the system tells of the process', async () => {
+    api.clock.advance(5000)
+    const told = await node()
+    for (const name of ['mem_used', 'fd_used', 'disk_free', 'context_switches', 'io_read_count', 'io_write_bytes']) {
+      expect(told[name]).toBeGreaterThanOrEqual(0)
+      expect(told[`${name}_details`]).toMatchObject({ rate: expect.any(Number), samples: { length: 3 } })
+    }
+    expect(told['mem_used']).toBeGreaterThan(1e6)
+    expect(told['context_switches']).toBeGreaterThan(0)
+    expect(told).toMatchObject({ gc_num: 0, gc_num_details: { rate: 0 }, queue_index_read_count: 0 })
+  })
+
+  it.runIf(process.platform === 'linux')('counts the open files of the process', async () => {
+    const { fd_used: used, fd_total: most } = await node()
+    expect(used).toBeGreaterThan(3)
+    expect(most).toBeGreaterThan(Number(used))
+  })
+})
+
+describe('a queue', () => {
+  it('tells whose it is, and what it takes', async () => {
+    const client = await connect(api.amqp)
+    const channel = await client.createConfirmChannel()
+    await channel.assertQueue('mine', { exclusive: true })
+    channel.sendToQueue('mine', Buffer.alloc(100))
+    await channel.waitForConfirms()
+    const { body: queue } = await api.get('/api/queues/%2F/mine')
+    const [connection] = (await api.get('/api/connections')).body as unknown as readonly Body[]
+    expect(queue).toMatchObject({
+      exclusive: true,
+      owner_pid_details: { name: connection!['name'], peer_host: '127.0.0.1', peer_port: expect.any(Number) },
+      message_bytes: 100,
+      message_bytes_ram: 100,
+      message_bytes_paged_out: 0,
+    })
+    expect(queue['memory']).toBeGreaterThanOrEqual(100)
+    await client.close()
+    expect((await api.get('/api/queues/%2F/one')).body).not.toHaveProperty('owner_pid_details')
+  })
+})
