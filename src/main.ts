@@ -80,13 +80,13 @@ async function commandLine(words: readonly string[]): Promise<Argv> {
 function completions(
   current: string,
   argv: Readonly<Record<string, unknown>>,
-  further: (words: readonly string[]) => readonly string[],
+  further: (words: readonly string[], current: string) => readonly string[],
 ): string[] {
   const words = commandWords(argv)
   const [, command] = words
-  if (current.startsWith('-')) return command === 'start' || command === 'config' ? KEYS.map((key) => `--${key}`) : []
+  if (current.startsWith('-') && (command === 'start' || command === 'config')) return KEYS.map((key) => `--${key}`)
   if (words.length <= 2 && command === current) return [...COMMANDS]
-  return [...further(words)]
+  return [...further(words, current)]
 }
 
 function settingOptions(command: Argv): Argv {

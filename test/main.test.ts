@@ -77,6 +77,9 @@ describe('the command line', () => {
     }
     expect(await complete('')).toContain('drain-from')
     expect(await complete('ctl', 'list_q')).toContain('list_queues')
+    expect(await complete('ctl', 'help', 'list_q')).toContain('list_queues')
+    expect(await complete('ctl', 'delete_queue', '--i')).toEqual(expect.arrayContaining(['--if-empty', '--vhost']))
+    expect(await complete('ctl', 'delete_queue', '')).not.toContain('list_queues')
     expect(await complete('start', '--da')).toContain('--data-dir')
   })
 

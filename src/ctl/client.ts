@@ -54,6 +54,7 @@ export class ApiClient {
     })
     const text = await response.text()
     if (!response.ok) throw refusal(response.status, text, parts)
+    if (response.headers.get('content-type')?.startsWith('text/plain') === true) return text
     return text === '' ? undefined : (JSON.parse(text) as unknown)
   }
 

@@ -1,7 +1,7 @@
 // The part of the command line that speaks to running brokers: `ctl`, `import`, `drain-from`.
 import type { Argv } from 'yargs'
 import { CtlError, CtlExit, type Target } from './client.ts'
-import { ctlCommands, ctlHelp, guarded, runCtl, type CtlOutput, type Format } from './ctl.ts'
+import { ctlCommands, ctlHelp, ctlOptionsOf, guarded, runCtl, type CtlOutput, type Format } from './ctl.ts'
 import { drain } from './drain.ts'
 import { importFrom } from './import.ts'
 import { Progress } from './progress.ts'
@@ -25,10 +25,15 @@ export function withCtlCommands(line: Argv): Argv {
     )
 }
 
-/** Words that may come next, for the shell. */
-export function ctlCompletions(words: readonly string[]): readonly string[] {
-  return words[1] === 'ctl' ? ctlCommands() : []
+/** Words that may come next, for the shell: the commands, and what options the one that stands there has. */
+export function ctlCompletions(words: readonly string[], current: string): readonly string[] {
+  if (words[1] !== 'ctl') return []
+  const [, , command = ''] = words
+  if (current.startsWith('-')) return [...ctlOptionsOf(command), ...COMMON_OPTIONS]
+  return words.length <= 3 || command === 'help' ? ctlCommands() : []
 }
+
+const COMMON_OPTIONS = ['--vhost', '--json', '--formatter', '--silent', '--url', '--user', '--password']
 
 const output: CtlOutput = {
   out: (text) => process.stdout.write(text),
@@ -71,6 +76,8 @@ const WORD_OPTIONS = [
   'per-connection-delay',
   'header',
   'text',
+  'within',
+  'unit',
 ] as const
 const FLAG_OPTIONS = ['if-empty', 'if-unused', 'all'] as const
 

@@ -1,6 +1,7 @@
 // The commands of `leveret ctl`, with the names and arguments that rabbitmqctl has.
 import type { Commands } from './command.ts'
 import { definitionCommands } from './commands/definitions.ts'
+import { diagnosticCommands } from './commands/diagnostics.ts'
 import { messageCommands } from './commands/messages.ts'
 import { objectCommands } from './commands/objects.ts'
 import { policyCommands } from './commands/policies.ts'
@@ -11,6 +12,7 @@ import { vhostCommands } from './commands/vhosts.ts'
 /** All of them, by name, in the order of the help. */
 export const commands: Commands = {
   ...stateCommands,
+  ...diagnosticCommands,
   ...userCommands,
   ...vhostCommands,
   ...policyCommands,

@@ -1,7 +1,7 @@
 // `leveret ctl`: commands over the HTTP API, so that it works from anywhere.
 import { nearest } from '../lib/nearest.ts'
 import { ApiClient, CtlError, CtlExit, type Target } from './client.ts'
-import type { Options, Outcome } from './command.ts'
+import type { Command, Options, Outcome } from './command.ts'
 import { commands } from './commands.ts'
 import type { Progress } from './progress.ts'
 import { csvText, selected, tableText } from './table.ts'
@@ -27,6 +27,9 @@ export interface CtlOutput {
   readonly progress: Progress
 }
 
+/** What is not asked of a broker. */
+const HELP = 'help'
+
 /** Where the purpose of a command stands in the help, unless its usage is longer. */
 const HELP_LEFT = 48
 
@@ -40,7 +43,13 @@ export function ctlHelp(): string {
 
 /** The names of the commands, for the shell's completion. */
 export function ctlCommands(): readonly string[] {
-  return Object.keys(commands)
+  return [...Object.keys(commands), HELP]
+}
+
+/** The options that a command takes beside those that all take. */
+export function ctlOptionsOf(name: string): readonly string[] {
+  const usage = Object.hasOwn(commands, name) ? commands[name]!.usage : ''
+  return usage.match(/--[a-z-]+/g) ?? []
 }
 
 /** Runs one command and writes what it says. Returns the exit code. */
@@ -65,17 +74,29 @@ export async function guarded({ out, err, progress }: CtlOutput, run: () => Prom
 
 async function outcome(line: CtlWords, progress: Progress): Promise<Outcome> {
   const { command: name, words, vhost, options, url, user, password } = line
-  const command = Object.hasOwn(commands, name) ? commands[name] : undefined
-  if (command === undefined) {
-    const hint = nearest(name, Object.keys(commands))
-    throw new CtlError(CtlExit.usage, `there is no command ctl ${name}; did you mean ${hint}?`)
-  }
+  if (name === HELP) return help(words)
+  const command = commandOf(name)
   const [least, most] = command.words
   if (words.length < least || words.length > most) {
     throw new CtlError(CtlExit.usage, `usage: leveret ctl ${name} ${command.usage}`.trimEnd())
   }
   const target = { url, user, password }
   return command.run({ api: new ApiClient(target), target, vhost, words, options, progress })
+}
+
+/** Throws CtlError. */
+function commandOf(name: string): Command {
+  const command = Object.hasOwn(commands, name) ? commands[name] : undefined
+  if (command !== undefined) return command
+  const hint = nearest(name, Object.keys(commands))
+  throw new CtlError(CtlExit.usage, `there is no command ctl ${name}; did you mean ${hint}?`)
+}
+
+/** How one command is used, or all. */
+function help([name]: readonly string[]): string {
+  if (name === undefined) return ctlHelp()
+  const { usage, purpose } = commandOf(name)
+  return `usage: leveret ctl ${`${name} ${usage}`.trimEnd()}\n\n${purpose}.`
 }
 
 function outcomeText(said: Outcome, { format, heading }: CtlWords): string {

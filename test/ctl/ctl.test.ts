@@ -150,6 +150,49 @@ describe('leveret ctl', () => {
     expect((await ctl('check_alarms')).code).toBe(0)
   })
 
+  it('answers what rabbitmq-diagnostics asks', async () => {
+    const said = async (command: string, ...words: string[]): Promise<string> => {
+      const { code, out, err } = await ctl(command, ...words)
+      expect([command, code, err]).toEqual([command, 0, ''])
+      return out
+    }
+    expect(await said('cluster_status')).toMatch(/^running_nodes +\["leveret@/m)
+    expect(await said('alarms')).toBe('resource  node\n')
+    expect(await said('is_running')).toBe('The broker is running\n')
+    expect(await said('check_protocol_listener', 'amqp')).toBe('amqp is listened for\n')
+    expect((await ctl('check_protocol_listener', 'stomp')).code).toBe(69)
+    expect(await said('check_port_connectivity')).toContain(String(api.port))
+    expect(await said('check_certificate_expiration')).toBe('No certificate ends within 4 weeks\n')
+    expect((await run({ command: 'check_certificate_expiration', options: { unit: 'moons' } })).code).toBe(65)
+    expect(await said('check_if_node_is_quorum_critical')).toContain('one node')
+    expect(await said('memory_breakdown')).toMatch(/^code +\d+$/m)
+    expect((await ctl('environment')).code).toBe(0)
+    expect(await said('server_version')).toMatch(/^\d+\.\d+\.\d+\n$/)
+    expect(await said('list_node_auth_attempt_stats')).toMatch(/^http +\d+ +\d+ +\d+$/m)
+    await said('reset_node_auth_attempt_metrics')
+    await said('enable_feature_flag', 'all')
+    expect((await ctl('enable_feature_flag', 'none')).code).toBe(65)
+    expect(await said('list_deprecated_features')).toMatch(/^name +deprecation_phase\n$/)
+  })
+
+  it('tags vhosts and protects them', async () => {
+    await ctl('add_vhost', 'kept')
+    expect((await ctl('set_vhost_tags', 'kept', 'a', 'b')).code).toBe(0)
+    expect((await api.get('/api/vhosts/kept')).body['tags']).toEqual(['a', 'b'])
+    expect((await ctl('set_vhost_tags', 'none', 'a')).code).toBe(65)
+    expect((await ctl('enable_vhost_deletion_protection', 'kept')).code).toBe(0)
+    expect((await ctl('delete_vhost', 'kept')).code).toBe(65)
+    expect((await ctl('disable_vhost_deletion_protection', 'kept')).code).toBe(0)
+    expect((await ctl('delete_vhost', 'kept')).code).toBe(0)
+  })
+
+  it('helps with one command', async () => {
+    const { out } = await ctl('help', 'delete_queue')
+    expect(out).toMatch(/^usage: leveret ctl delete_queue QUEUE .*--if-empty.*\n\n.*\.\n$/)
+    expect((await ctl('help')).out).toContain('list_queues')
+    expect((await ctl('help', 'list_ques')).code).toBe(64)
+  })
+
   it('ends with a code that scripts can trust', async () => {
     expect(await ctl('list_ques')).toMatchObject({
       code: 64,

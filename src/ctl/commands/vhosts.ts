@@ -1,6 +1,6 @@
 // Commands about virtual hosts, and about how much there may be in them and for a user.
 import type { Row } from '../client.ts'
-import { command, jsonObjectWord, list, silent, textOption, type Commands, type Context } from '../command.ts'
+import { command, jsonObjectWord, list, MANY, silent, textOption, type Commands, type Context } from '../command.ts'
 
 export const vhostCommands: Commands = {
   add_vhost: command(
@@ -18,6 +18,21 @@ export const vhostCommands: Commands = {
       await api.call('GET', ['vhosts', name])
       await api.call('PUT', ['vhosts', name], vhostMetadata(options))
     },
+  ),
+  set_vhost_tags: command(
+    'NAME TAG...',
+    'Tag a virtual host',
+    [1, MANY],
+    async ({ api, words: [name = '', ...tags] }) => {
+      await api.call('GET', ['vhosts', name])
+      await api.call('PUT', ['vhosts', name], { tags })
+    },
+  ),
+  enable_vhost_deletion_protection: command('NAME', 'Keep a virtual host from being deleted', [1, 1], (context) =>
+    silent(context.api.call('POST', ['vhosts', context.words[0] ?? '', 'deletion', 'protection'])),
+  ),
+  disable_vhost_deletion_protection: command('NAME', 'Let it be deleted again', [1, 1], (context) =>
+    silent(context.api.call('DELETE', ['vhosts', context.words[0] ?? '', 'deletion', 'protection'])),
   ),
   delete_vhost: command('NAME', 'Delete a virtual host with all that is in it', [1, 1], ({ api, words: [name = ''] }) =>
     silent(api.call('DELETE', ['vhosts', name])),
