@@ -5,15 +5,13 @@
 // `npm run build` comes first. Without names all but `large` are measured, which takes 25 GB of disk and some minutes.
 // `--messages` replaces the number of messages of backlog, large and delete. With `--rabbitmq` the backlog goes through
 // the RabbitMQ on that port too. Rates are of this machine at this moment: read them beside those of the same run.
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { Level } from 'level'
 import { Kind, kindEnd, kindKey } from '../../src/store/level/keys.ts'
 import { BrokerProcess, type Memory } from './broker-process.ts'
 import { LeanClient, shortString, uint16 } from './lean-client.ts'
+import { mib, ms, perSecond, percent, say, timed, title, whole, withDirectory } from './report.ts'
 
 const QUEUE_DECLARE = 0x0032000a
 const QUEUE_PURGE = 0x0032001e
@@ -32,19 +30,6 @@ function messagesOr(fallback: number): number {
   return options.messages === undefined ? fallback : Number(options.messages)
 }
 
-function say(what: string, figure: string, bound = ''): void {
-  console.log([`  ${what}`.padEnd(58), figure.padStart(22), bound && `   bound ${bound}`].join(' ').trimEnd())
-}
-
-function title(text: string): void {
-  console.log(`\n${text}`)
-}
-
-const whole = (value: number): string => Math.round(value).toLocaleString('en')
-const ms = (value: number): string => `${whole(value)} ms`
-const mib = (value: number): string => `${whole(value)} MiB`
-const perSecond = (count: number, milliseconds: number): string => `${whole((count / milliseconds) * 1000)} a second`
-
 async function sayMemory(what: string, memory: Memory, bound: string): Promise<void> {
   say(what, `${mib(memory.peak)}, ${mib(memory.last)}`, bound)
 }
@@ -52,22 +37,6 @@ async function sayMemory(what: string, memory: Memory, bound: string): Promise<v
 async function sayDelay(what: string, broker: BrokerProcess): Promise<void> {
   const { p99, max } = await broker.loopDelay()
   say(`${what}: event loop late by (p99, most)`, `${p99.toFixed(1)} ms, ${max.toFixed(1)} ms`, '20 ms (p99)')
-}
-
-/** Does something and returns the milliseconds that it took. */
-async function timed(work: () => Promise<void>): Promise<number> {
-  const begun = performance.now()
-  await work()
-  return performance.now() - begun
-}
-
-async function withDirectory(work: (directory: string) => Promise<void>): Promise<void> {
-  const directory = mkdtempSync(join(tmpdir(), 'leveret-figures-'))
-  try {
-    await work(directory)
-  } finally {
-    rmSync(directory, { recursive: true, force: true })
-  }
 }
 
 /** The bounds of a backlog, in milliseconds and MiB. */
@@ -127,7 +96,7 @@ async function drain(broker: BrokerProcess, count: number, freshMs: number): Pro
     timed(() => consumer.consume('backlog', count)).then((spent) => void (took = spent)),
   )
   say('drained', perSecond(count, took))
-  say('drained, of the fresh rate', `${whole((freshMs * count * 100) / took)} %`, '70 %')
+  say('drained, of the fresh rate', percent(freshMs * count, took), '70 %')
   await sayMemory('resident memory (most, at the end)', memory, '')
   await sayDelay('draining', broker)
 }

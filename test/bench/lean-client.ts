@@ -16,14 +16,15 @@ const CONNECTION_TUNE_OK = 0x000a001f
 const CONNECTION_OPEN = 0x000a0028
 const CLOSES: ReadonlySet<number> = new Set([0x000a0032, 0x00140028])
 
-/** What arrives, by method id; `deliveryTag` is that of deliveries and acknowledgements. */
-type Listener = (method: number, deliveryTag: number, multiple: boolean) => void
-
 /** One connection with one channel, number 1. */
 export class LeanClient {
   readonly #socket: Socket
   #rest: Buffer = Buffer.alloc(0)
-  #listener: Listener = () => undefined
+  #confirmedUpTo: (tag: number, multiple: boolean) => void = () => undefined
+  #delivered: (tag: number) => void = () => undefined
+  #heard: ((body: Buffer) => void) | null = null
+  /** Messages that were published with confirms. */
+  #confirmed = 0
   #waiting: { method: number; resolve: () => void } | null = null
   #received = 0
 
@@ -58,33 +59,47 @@ export class LeanClient {
     return this.#received
   }
 
-  declare(queue: string): Promise<void> {
-    return this.#call(1, QUEUE_DECLARE, uint16(0), shortString(queue), Buffer.of(2), table())
+  /** Declares a durable queue. */
+  declare(queue: string, args: Readonly<Record<string, number | string>> = {}): Promise<void> {
+    return this.#call(1, QUEUE_DECLARE, uint16(0), shortString(queue), Buffer.of(2), table(args))
   }
 
   /** Publishes `count` persistent messages with confirms, and resolves when the last of them is confirmed. */
   async publish(queue: string, count: number, bodyBytes: number, window = 5000): Promise<void> {
+    const message = publishFrames({ routingKey: queue, body: Buffer.alloc(bodyBytes, 'x') })
+    await this.publishEach([message], count, window)
+  }
+
+  /**
+   * The same for messages of which the frames are given: these, in turn, until there were `count`. Resolves when the last
+   * is confirmed.
+   */
+  async publishEach(messages: readonly Buffer[], count: number, window = 5000): Promise<void> {
     await this.#call(1, CONFIRM_SELECT, Buffer.of(0))
-    const message = published(queue, bodyBytes)
-    const batch = Math.max(1, Math.min(window, Math.floor(60_000 / message.length)))
-    const bytes = Buffer.concat(Array.from({ length: batch }, () => message))
+    const batches = batchesOf(messages, window)
+    let next = 0
     let sent = 0
     let confirmed = 0
+    const before = this.#confirmed
     await new Promise<void>((resolve) => {
       const more = (): void => {
-        while (sent < count && sent - confirmed + batch <= window) {
-          const now = Math.min(batch, count - sent)
+        while (sent < count) {
+          const batch = batches[next]!
+          const now = Math.min(batch.ends.length, count - sent)
+          if (sent - confirmed + now > window && sent > confirmed) return
+          next = (next + 1) % batches.length
           sent += now
-          this.#socket.write(bytes.subarray(0, now * message.length))
+          this.#socket.write(batch.bytes.subarray(0, batch.ends[now - 1]))
         }
       }
-      this.#listener = (_method, tag, multiple) => {
-        confirmed = multiple ? tag : confirmed + 1
-        if (confirmed >= count) resolve()
-        else more()
+      this.#confirmedUpTo = (tag, multiple) => {
+        confirmed = multiple ? tag - before : confirmed + 1
+        if (confirmed < count) more()
+        else resolve()
       }
       more()
     })
+    this.#confirmed += count
   }
 
   /** Subscribes, and acknowledges nothing. */
@@ -97,8 +112,7 @@ export class LeanClient {
     await this.#call(1, BASIC_QOS, uint32(0), uint16(prefetch), Buffer.of(0))
     let received = 0
     const done = new Promise<void>((resolve) => {
-      this.#listener = (method, tag) => {
-        if (method !== BASIC_DELIVER) return
+      this.#delivered = (tag) => {
         received++
         this.#received++
         if (received % 100 === 0 || received === count) this.#send(1, BASIC_ACK, uint64(tag), Buffer.of(1))
@@ -107,6 +121,21 @@ export class LeanClient {
     })
     await this.#call(1, BASIC_CONSUME, uint16(0), shortString(queue), shortString(''), Buffer.of(0), table())
     await done
+  }
+
+  /** Consumes queues without acknowledgement from here on, telling of each body as it comes. */
+  async listen(queues: readonly string[], heard: (body: Buffer) => void): Promise<void> {
+    this.#heard = heard
+    const noAck = Buffer.of(2)
+    for (const queue of queues) {
+      await this.#call(1, BASIC_CONSUME, uint16(0), shortString(queue), shortString(''), noAck, table())
+    }
+  }
+
+  /** Sends methods that are not answered. */
+  sendAll(method: number, calls: Iterable<readonly Buffer[]>): void {
+    const frames = Array.from(calls, (fields) => frame(1, 1, Buffer.concat([uint32(method), ...fields])))
+    this.#socket.write(Buffer.concat(frames))
   }
 
   /** A call whose answer has the id after its own. */
@@ -137,6 +166,7 @@ export class LeanClient {
       const end = at + bytes.readUInt32BE(at + 3) + 8
       if (end > bytes.length) break
       if (bytes[at] === 1) this.#method(bytes, at + 7)
+      else if (bytes[at] === 3) this.#heard?.(bytes.subarray(at + 7, end - 1))
       at = end
     }
     this.#rest = bytes.subarray(at)
@@ -150,21 +180,69 @@ export class LeanClient {
       this.#waiting = null
       resolve()
     } else if (method === BASIC_ACK) {
-      this.#listener(method, Number(bytes.readBigUInt64BE(at + 4)), (bytes[at + 12]! & 1) === 1)
+      this.#confirmedUpTo(Number(bytes.readBigUInt64BE(at + 4)), (bytes[at + 12]! & 1) === 1)
     } else if (method === BASIC_DELIVER) {
-      this.#listener(method, Number(bytes.readBigUInt64BE(at + 5 + bytes[at + 4]!)), false)
+      this.#delivered(Number(bytes.readBigUInt64BE(at + 5 + bytes[at + 4]!)))
     }
   }
 }
 
-function published(queue: string, bodyBytes: number): Buffer {
-  const method = [uint32(BASIC_PUBLISH), uint16(0), shortString(''), shortString(queue), Buffer.of(0)]
-  const header = Buffer.concat([uint32(0x003c0000), uint64(bodyBytes), uint16(0x1000), Buffer.of(2)])
-  return Buffer.concat([
-    frame(1, 1, Buffer.concat(method)),
-    frame(2, 1, header),
-    frame(3, 1, Buffer.alloc(bodyBytes, 'x')),
-  ])
+/** What a message is published with. */
+export interface LeanMessage {
+  readonly exchange?: string
+  readonly routingKey: string
+  readonly body: Buffer
+  readonly transient?: boolean
+  readonly priority?: number
+  readonly expiration?: string
+  /** Integers, as 64 bits. */
+  readonly headers?: Readonly<Record<string, number>>
+}
+
+/** The frames of one basic.publish. */
+export function publishFrames(message: LeanMessage): Buffer {
+  const { exchange = '', routingKey, body, headers, priority, expiration } = message
+  const method = [uint32(BASIC_PUBLISH), uint16(0), shortString(exchange), shortString(routingKey), Buffer.of(0)]
+  let flags = 0x1000
+  const values: Buffer[] = []
+  if (headers !== undefined) {
+    flags |= 0x2000
+    values.push(table(headers))
+  }
+  values.push(Buffer.of(message.transient === true ? 1 : 2))
+  if (priority !== undefined) {
+    flags |= 0x0800
+    values.push(Buffer.of(priority))
+  }
+  if (expiration !== undefined) {
+    flags |= 0x0100
+    values.push(shortString(expiration))
+  }
+  const header = Buffer.concat([uint32(0x003c0000), uint64(body.length), uint16(flags), ...values])
+  return Buffer.concat([frame(1, 1, Buffer.concat(method)), frame(2, 1, header), frame(3, 1, body)])
+}
+
+/** Messages that are written at once, and where each of them ends. */
+interface FrameBatch {
+  readonly bytes: Buffer
+  readonly ends: readonly number[]
+}
+
+const BATCH_BYTES = 60_000
+
+/** Puts messages together, no more than a window of them at once; a few are repeated, so that it is worth a write. */
+function batchesOf(messages: readonly Buffer[], window: number): FrameBatch[] {
+  const batches: FrameBatch[] = []
+  const average = messages.reduce((sum, { length }) => sum + length, 0) / messages.length
+  const size = Math.max(1, Math.min(window, Math.floor(BATCH_BYTES / average)))
+  const rounds = Math.max(1, Math.floor(size / messages.length))
+  const all = Array.from({ length: rounds }, () => messages).flat()
+  for (let at = 0; at < all.length; at += size) {
+    const some = all.slice(at, at + size)
+    let end = 0
+    batches.push({ bytes: Buffer.concat(some), ends: some.map(({ length }) => (end += length)) })
+  }
+  return batches
 }
 
 function frame(type: number, channel: number, payload: Buffer): Buffer {
@@ -179,8 +257,16 @@ function longString(text: string): Buffer {
   return Buffer.concat([uint32(Buffer.byteLength(text)), Buffer.from(text)])
 }
 
-function table(): Buffer {
-  return uint32(0)
+/** A table of strings and integers, these as 64 bits. */
+export function table(values: Readonly<Record<string, number | string>> = {}): Buffer {
+  const pairs = Object.entries(values).flatMap(([key, value]) => [
+    shortString(key),
+    typeof value === 'string'
+      ? Buffer.concat([Buffer.from('S'), longString(value)])
+      : Buffer.concat([Buffer.from('l'), uint64(value)]),
+  ])
+  const bytes = Buffer.concat(pairs)
+  return Buffer.concat([uint32(bytes.length), bytes])
 }
 
 export function uint16(value: number): Buffer {
