@@ -27,7 +27,7 @@ export class ContentAssembly {
   /** Milliseconds; -1 when there is none. Together with the next three: the facts of the message. */
   expirationMs = -1
   persistent = false
-  priority = 0
+  priority = -1
   headers = false
   /** The property user-id; null when there is none. */
   userId: string | null = null

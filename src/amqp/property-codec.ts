@@ -48,7 +48,7 @@ export const amqpPropertyCodec: MessageCodec = {
     const bytes = encoded(properties)
     const facts = {
       persistent: properties.deliveryMode === 2,
-      priority: properties.priority ?? 0,
+      priority: properties.priority ?? -1,
       expirationMs: properties.expiration === undefined ? -1 : expirationMs(properties.expiration),
       headers: properties.headers !== undefined,
     }

@@ -60,7 +60,7 @@ export interface QueueDefinition {
   readonly log: number
   /** Whether deliveries are stopped. */
   readonly paused?: boolean
-  /** The ids of the logs of its other priorities, where it has such. */
+  /** The ids of the logs of its priorities, but for the lowest if that is the queue's own. */
   readonly levels?: readonly LevelDefinition[]
   /** The id of the log of the message ids that it remembers, if it does. */
   readonly ids?: number

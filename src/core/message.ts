@@ -4,7 +4,7 @@
 export interface MessageFacts {
   /** Delivery mode 2: survives a restart in a durable queue. */
   readonly persistent: boolean
-  /** 0 to 255; 0 when absent. */
+  /** 0 to 255; -1 when absent. */
   readonly priority: number
   /** Milliseconds that the message may wait in a queue; -1 when it may wait for ever. */
   readonly expirationMs: number

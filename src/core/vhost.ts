@@ -31,7 +31,7 @@ import type { Entry } from './queue/entry.ts'
 import { Queue } from './queue/queue.ts'
 import type { QueueContext, QueueProperties } from './queue/queue-context.ts'
 import type { ResidentBudget } from './queue/resident-budget.ts'
-import { queueRules } from './queue/rules.ts'
+import { hasOwnLevels, queueRules } from './queue/rules.ts'
 import type { Effective, Governance, Policies } from './policies.ts'
 import { replyQueueName } from './reply-to.ts'
 import { NO_ARGUMENTS, type FieldTable } from './value.ts'
@@ -512,9 +512,11 @@ export class VHost implements QueueContext, Outlet {
     const { store } = this.#context
     const levels = new Map<number, QueueLog>()
     for (const { priority, log } of definition.levels ?? []) levels.set(priority, store.log(log))
+    // Quorum queues that were declared before they had levels go on without.
+    const unranked = definition.levels === undefined && hasOwnLevels(definition.arguments)
     const properties = { ...definition, durable: true, owner: null, user: definition.user ?? null }
     const ids = definition.ids === undefined ? null : store.ids(definition.ids)
-    const queue = new Queue(properties, store.log(definition.log), this, levels, ids)
+    const queue = new Queue(properties, store.log(definition.log), this, unranked ? null : levels, ids)
     if (definition.paused === true) queue.pause()
     this.queues.set(definition.name, this.#governed(queue))
   }
@@ -552,7 +554,9 @@ export class VHost implements QueueContext, Outlet {
   #queueDefinition(queue: Queue): Definition {
     const { name, autoDelete, arguments: args } = queue
     const levels: LevelDefinition[] = []
-    for (const [priority, log] of queue.levelLogs) if (log !== queue.log) levels.push({ priority, log: log.id })
+    for (const [priority, log] of queue.levelLogs) {
+      if (priority > 0 || log !== queue.log) levels.push({ priority, log: log.id })
+    }
     return {
       kind: 'queue',
       vhost: this.name,

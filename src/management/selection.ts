@@ -62,7 +62,7 @@ export async function* selected(queue: Queue, selection: Selection): AsyncGenera
   const below = queue.nextPosition
   const wanted = selection.positions === null ? null : new Set(selection.positions)
   let left = Math.min(selection.count, wanted?.size ?? Infinity)
-  const ordered = wanted !== null && queue.rules.priorityMax === 0
+  const ordered = wanted !== null && !queue.ranked
   let place: Place | null = ordered ? { ...FIRST_PLACE, position: Math.min(...wanted, below) } : FIRST_PLACE
   while (place !== null && left > 0 && !queue.deleted) {
     const page = await queue.browse(place)
@@ -72,7 +72,7 @@ export async function* selected(queue: Queue, selection: Selection): AsyncGenera
       .slice(0, left)
     left -= meant.length
     if (meant.length > 0) yield meant
-    place = page.next !== null && page.next.position >= below && queue.rules.priorityMax === 0 ? null : page.next
+    place = page.next !== null && page.next.position >= below && !queue.ranked ? null : page.next
     // Others get their turn, also where everything is in memory.
     await new Promise((resolve) => {
       setImmediate(resolve)

@@ -131,7 +131,7 @@ describe('a content', () => {
       exchange: '',
       routingKey: 'other',
       persistent: false,
-      priority: 0,
+      priority: -1,
       expirationMs: -1,
       headers: false,
     })

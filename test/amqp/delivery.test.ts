@@ -19,7 +19,7 @@ interface Words {
 /** A message that lies within larger buffers, as messages do. */
 function messageOf(words: Words = {}): Message {
   const { exchange = 'exchange', routingKey = 'key', propertiesBytes = 2, bodyBytes = 5 } = words
-  const facts = { persistent: false, priority: 0, expirationMs: -1, headers: false }
+  const facts = { persistent: false, priority: -1, expirationMs: -1, headers: false }
   const properties = Buffer.alloc(propertiesBytes + 20, 'properties')
   const body = Buffer.alloc(bodyBytes + 20)
   for (let i = 0; i < body.length; i++) body[i] = i * 7 + (i >> 8)

@@ -289,10 +289,10 @@ async function medians(one: () => Promise<number>, other: () => Promise<number>)
     ones.push(await one())
     others.push(await other())
   }
-  return [median(ones), median(others)]
+  return [middleOf(ones), middleOf(others)]
 }
 
-function median(values: readonly number[]): number {
+function middleOf(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[values.length >> 1]!
 }
 

@@ -12,7 +12,7 @@ const NO_BYTES = Buffer.alloc(0)
 
 /** A message without content, for routing. */
 export function messageOf(routingKey: string, headers = false): Message {
-  const facts = { persistent: false, priority: 0, expirationMs: -1, headers }
+  const facts = { persistent: false, priority: -1, expirationMs: -1, headers }
   return new Message('x', routingKey, facts, NO_BYTES, 0, 0, NO_BYTES, 0, 0, true)
 }
 

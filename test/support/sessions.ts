@@ -80,7 +80,7 @@ export function publishedTo(exchange: string, routingKey: string, body = 'body',
   const bytes = Buffer.from(`before${body}after`)
   // A chunk is a piece of memory of its own.
   const chunk = Buffer.alloc(bytes.length, bytes)
-  const facts = { persistent, priority: 0, expirationMs: -1, headers: false }
+  const facts = { persistent, priority: -1, expirationMs: -1, headers: false }
   const end = chunk.length - 5
   return new Message(exchange, routingKey, facts, Buffer.alloc(2), 0, 2, chunk, 6, end, false)
 }

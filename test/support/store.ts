@@ -31,7 +31,7 @@ export function entryOf(position: number, words: MessageWords = {}): Entry {
   const chunk = Buffer.concat([Buffer.from('<'), properties, Buffer.from('|'), body, Buffer.from('>')])
   const facts = {
     persistent: words.persistent ?? true,
-    priority: words.priority ?? 0,
+    priority: words.priority ?? -1,
     expirationMs: words.expirationMs ?? -1,
     headers: words.headers ?? false,
   }

@@ -68,6 +68,17 @@ describe('x-max-priority', () => {
     expect(await bodies(channel)).toEqual(['m2', 'm1', 'm3', 'm0'])
   })
 
+  it.each([
+    [{}, 'of their 32 levels, in which none counts as 4', ['31a', '200a', '5a', 'none', '4a', '0a']],
+    [{ 'x-max-priority': 5 }, 'that they ask for, as in others', ['31a', '5a', '200a', '4a', 'none', '0a']],
+    [{ 'x-max-priority': 0 }, 'of none, if they ask for that', ['none', '0a', '31a', '4a', '5a', '200a']],
+  ])('%j gives quorum queues those %s', async (args, _, order) => {
+    const channel = await broker.channel()
+    await channel.queue('q', { durable: true, arguments: { ...args, 'x-queue-type': 'quorum' } })
+    publish(channel, 'none', '0a', '31a', '4a', '5a', '200a')
+    expect(await bodies(channel)).toEqual(order)
+  })
+
   it('has the highest of all dropped first when the queue is too long', async () => {
     const channel = await declared({ 'x-max-priority': 5, 'x-max-length': 2 })
     publish(channel, '1a', '5a', '1b')

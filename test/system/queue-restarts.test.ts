@@ -136,6 +136,22 @@ it('keeps priorities, the order within them, and what is of which', async () => 
   expect(await ready(await broker.channel(), 'q')).toBe(0)
 })
 
+it('keeps the levels that quorum queues have without being asked', async () => {
+  const broker = await Restarting.start()
+  let channel = await broker.channel()
+  await channel.queue('q', { durable: true, arguments: { 'x-queue-type': 'quorum' } })
+  await publish(channel, 'q', 'none')
+  await broker.restart()
+  channel = await broker.channel()
+  for (const priority of [0, 9, 4]) await publish(channel, 'q', `${priority}`, { priority })
+  await broker.restart()
+  channel = await broker.channel()
+  await publish(channel, 'q', '9 again', { priority: 9 })
+  expect(await bodies(channel, 'q')).toEqual(['9', '9 again', 'none', '4', '0'])
+  await broker.restart()
+  expect(await ready(await broker.channel(), 'q')).toBe(0)
+})
+
 it('keeps how often messages were tried, those of quorum queues whatever their delivery mode', async () => {
   const broker = await Restarting.start()
   let channel = await broker.channel()

@@ -33,8 +33,8 @@ export function headerBodySize(buffer: Buffer, start: number): number | bigint {
 export class PropertyScan {
   /** 0 when absent. */
   deliveryMode = 0
-  /** 0 when absent. */
-  priority = 0
+  /** -1 when absent. */
+  priority = -1
   /** Where the headers begin, at their 4-byte length; -1 when absent. */
   headersStart = -1
   headersEnd = -1
@@ -66,7 +66,7 @@ export class PropertyScan {
 
   #clear(): void {
     this.deliveryMode = 0
-    this.priority = 0
+    this.priority = -1
     this.headersStart = -1
     this.headersEnd = -1
     this.replyToStart = -1

@@ -5,6 +5,7 @@ import type { Message } from '../message.ts'
 import type { BrowsedPage, Place } from './browse.ts'
 import type { Entry } from './entry.ts'
 import type { Withdrawal } from './gap.ts'
+import { levelIn, type QueueRules } from './rules.ts'
 
 /** What levels need from their queue beside what a backlog does. */
 export interface LevelHost extends BacklogHost {
@@ -26,13 +27,17 @@ interface Level {
  */
 export class PriorityBacklog {
   readonly #host: LevelHost
-  readonly #priorityMax: number
+  readonly #rules: Pick<QueueRules, 'priorityMax' | 'priorityDefault'>
   /** Those in use, the highest first: few, however many there may be. */
   readonly #levels: Level[] = []
 
   /** `logs` has the logs of the levels that are known, by priority. */
-  constructor(priorityMax: number, logs: ReadonlyMap<number, QueueLog>, host: LevelHost) {
-    this.#priorityMax = priorityMax
+  constructor(
+    rules: Pick<QueueRules, 'priorityMax' | 'priorityDefault'>,
+    logs: ReadonlyMap<number, QueueLog>,
+    host: LevelHost,
+  ) {
+    this.#rules = rules
     this.#host = host
     for (const [priority, log] of logs) this.#add(priority, log)
   }
@@ -163,7 +168,7 @@ export class PriorityBacklog {
   }
 
   #levelOf(message: Message): Level {
-    const priority = Math.min(message.priority, this.#priorityMax)
+    const priority = levelIn(this.#rules, message)
     for (let i = 0; i < this.#levels.length; i++) {
       const level = this.#levels[i]!
       if (level.priority === priority) return level

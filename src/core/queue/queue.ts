@@ -77,7 +77,7 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
     properties: QueueProperties,
     log: QueueLog | null,
     context: QueueContext,
-    levels = NO_LEVELS,
+    levels: LevelLogs | null = NO_LEVELS,
     ids: IdLog | null = null,
   ) {
     this.name = properties.name
@@ -91,8 +91,10 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
     this.#context = context
     this.#rules = queueRules(properties.arguments)
     this.#storesAll = this.#rules.type === 'quorum'
-    const { priorityMax, singleActiveConsumer } = this.#rules
-    this.#levels = priorityMax > 0 ? new PriorityBacklog(priorityMax, withOwn(log, levels), this) : null
+    const { priorityMax, priorityDefault, singleActiveConsumer } = this.#rules
+    const ranked = levels !== null && priorityMax > 0
+    const logs = ranked ? withOwn(log, levels, priorityDefault) : NO_LEVELS
+    this.#levels = ranked ? new PriorityBacklog(this.#rules, logs, this) : null
     this.#backlog = this.#levels ?? new Backlog(log, this)
     this.#dispatch = new Dispatch(singleActiveConsumer, this.#rules.type === 'quorum')
     this.#nextPosition = 0
@@ -406,9 +408,14 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
     return this.#deduplication.cached
   }
 
-  /** The logs of its priorities, by priority; the lowest is the queue's own. */
+  /** Whether its messages stand by their priorities. */
+  get ranked(): boolean {
+    return this.#levels !== null
+  }
+
+  /** The logs of its priorities, by priority; one of them is the queue's own. */
   get levelLogs(): LevelLogs {
-    return this.#levels === null ? withOwn(this.log, NO_LEVELS) : this.#levels.logs
+    return this.#levels === null ? withOwn(this.log, NO_LEVELS, 0) : this.#levels.logs
   }
 
   /** The log of the ids that it remembers, if it does and survives. */
@@ -640,8 +647,8 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
 }
 
 /** The logs of a queue by priority, with its own as the lowest. */
-function withOwn(log: QueueLog | null, levels: LevelLogs): LevelLogs {
-  return log === null ? levels : new Map([...levels, [0, log]])
+function withOwn(log: QueueLog | null, levels: LevelLogs, priority: number): LevelLogs {
+  return log === null ? levels : new Map([...levels, [priority, log]])
 }
 
 function always(): boolean {

@@ -2,6 +2,7 @@
 import { queueTypeOf } from '../arguments.ts'
 import { integerOf } from '../arguments/same-value.ts'
 import { queueDeduplication, type DeduplicationRules } from '../deduplication/rules.ts'
+import type { Message } from '../message.ts'
 import type { FieldTable } from '../value.ts'
 
 /** What happens to a publish that would make the queue too long. */
@@ -25,6 +26,8 @@ export interface QueueRules {
   readonly expiresMs: number
   /** The highest priority that messages may have here; what is above counts as that. 0: they have none. */
   readonly priorityMax: number
+  /** That of messages which have none. */
+  readonly priorityDefault: number
   /** Whether one consumer gets everything and the others wait until it is gone. */
   readonly singleActiveConsumer: boolean
   /** Whether deliveries that fail are counted, and told in headers. */
@@ -47,6 +50,10 @@ export type DelayedRetry = 'disabled' | 'all' | 'failed' | 'returned'
 /** RabbitMQ 4: of quorum queues. */
 const DELIVERY_LIMIT_DEFAULT = 20
 
+/** RabbitMQ 4.3: quorum queues have 32 levels without being asked, and messages without a priority are in the fifth. */
+const QUORUM_PRIORITY_MAX = 31
+const QUORUM_PRIORITY_DEFAULT = 4
+
 /** The rules that a queue's arguments ask for. The arguments are valid. */
 export function queueRules(args: FieldTable): QueueRules {
   const type = queueTypeOf(args) === 'quorum' ? 'quorum' : 'classic'
@@ -66,7 +73,8 @@ export function queueRules(args: FieldTable): QueueRules {
       text(args, 'x-dead-letter-strategy') === 'at-least-once' && text(args, 'x-overflow') === 'reject-publish',
     messageTtlMs: number(args, 'x-message-ttl', -1),
     expiresMs: number(args, 'x-expires', -1),
-    priorityMax: number(args, 'x-max-priority', 0),
+    priorityMax: number(args, 'x-max-priority', type === 'quorum' ? QUORUM_PRIORITY_MAX : 0),
+    priorityDefault: hasOwnLevels(args) ? QUORUM_PRIORITY_DEFAULT : 0,
     countsDeliveries: limited || args.has('x-delivery-limit'),
     deliveryLimit: deliveryLimit < 0 ? Infinity : deliveryLimit,
     delayedRetry,
@@ -76,6 +84,17 @@ export function queueRules(args: FieldTable): QueueRules {
     deduplication: queueDeduplication(args),
     singleActiveConsumer: args.get('x-single-active-consumer')?.value === true,
   }
+}
+
+/** Whether a queue has the levels of its type, rather than those that its arguments ask for. */
+export function hasOwnLevels(args: FieldTable): boolean {
+  return queueTypeOf(args) === 'quorum' && !args.has('x-max-priority')
+}
+
+/** The level at which a message stands in a queue with priorities. */
+export function levelIn(rules: Pick<QueueRules, 'priorityMax' | 'priorityDefault'>, message: Message): number {
+  const { priority } = message
+  return Math.min(priority < 0 ? rules.priorityDefault : priority, rules.priorityMax)
 }
 
 /** Whether a publish must look at the rules at all. */

@@ -1,6 +1,7 @@
 // Beyond RabbitMQ: the messages of a queue, looked at without being touched, and what can be done with single ones.
 import { FIRST_PLACE, type Browsed, type Place } from '../../core/queue/browse.ts'
 import type { Queue } from '../../core/queue/queue.ts'
+import { levelIn } from '../../core/queue/rules.ts'
 import type { Session } from '../../core/session.ts'
 import { assertPresent, stringField } from '../body.ts'
 import { Confirmation } from '../confirmation.ts'
@@ -102,8 +103,7 @@ async function ready(call: Call, queue: Queue, wanted: Wanted): Promise<JsonObje
 
 /** The priority by which a message stands in line. */
 function priorityOf(queue: Queue, { message }: Browsed, next: Place | null): number {
-  const { priorityMax } = queue.rules
-  return priorityMax > 0 ? Math.min(message.priority, priorityMax) : (next?.priority ?? FIRST_PLACE.priority)
+  return queue.ranked ? levelIn(queue.rules, message) : (next?.priority ?? FIRST_PLACE.priority)
 }
 
 function listed(call: Call, queue: Queue, all: Shown[], wanted: Wanted): JsonObject {

@@ -19,7 +19,7 @@ const READ_BYTES = 4 * 1024 * 1024
 const READ_AT_ONCE = 64
 
 /** Blind copies are the last of the copies; how many they are follows these. */
-const Flag = { persistent: 0x01, headers: 0x02, blindCopies: 0x04 } as const
+const Flag = { persistent: 0x01, headers: 0x02, blindCopies: 0x04, noPriority: 0x08 } as const
 
 interface Waiting extends DelayedMessage {
   readonly publisher: Publisher | null
@@ -209,7 +209,8 @@ function encodeDelayed({ message, copies }: DelayedMessage): Buffer {
   const blindCount = message.blindCopies.length
   bytes[0] = (message.persistent ? Flag.persistent : 0) | (message.headers ? Flag.headers : 0)
   if (blindCount > 0) bytes[0] |= Flag.blindCopies
-  bytes[1] = message.priority
+  if (message.priority < 0) bytes[0] |= Flag.noPriority
+  bytes[1] = Math.max(0, message.priority)
   bytes[2] = message.deaths
   let at = putVarint(bytes, 3, message.expirationMs + 1)
   at = putVarint(bytes, at, copies.length)
@@ -239,7 +240,7 @@ function decodeDelayed(content: Buffer): Pick<DelayedMessage, 'message' | 'copie
   const facts = {
     persistent: (flags & Flag.persistent) !== 0,
     headers: (flags & Flag.headers) !== 0,
-    priority,
+    priority: flags & Flag.noPriority ? -1 : priority,
     expirationMs,
   }
   const message = new Message(exchange, routingKey, facts, content, start, end, content, end, content.length, true)

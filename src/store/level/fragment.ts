@@ -168,7 +168,7 @@ function putEntries(
     let flags = 0
     if (message.persistent) flags |= Flag.persistent
     if (message.headers) flags |= Flag.headers
-    if (message.priority !== 0) flags |= Flag.priority
+    if (message.priority >= 0) flags |= Flag.priority
     if (expirationMs >= 0) flags |= Flag.expiration
     if (sameRoute) flags |= Flag.sameRoute
     if (entry.redelivered) flags |= Flag.redelivered
@@ -179,7 +179,7 @@ function putEntries(
     at = putVarint(bytes, at, previous < 0 ? 0 : position - previous)
     previous = position
     bytes[at++] = flags
-    if (message.priority !== 0) bytes[at++] = message.priority
+    if (message.priority >= 0) bytes[at++] = message.priority
     if (expirationMs >= 0) {
       at = putVarint(bytes, at, expirationMs)
       if (!further) page.expires(now + expirationMs)
@@ -260,7 +260,7 @@ function putBytes(target: Buffer, at: number, source: Buffer, start: number, end
 /** The facts of the message that is being read: the constructor copies them. */
 const facts: { -readonly [Fact in keyof MessageFacts]: MessageFacts[Fact] } = {
   persistent: false,
-  priority: 0,
+  priority: -1,
   expirationMs: -1,
   headers: false,
 }
@@ -323,7 +323,7 @@ function unpackEntries(bytes: Buffer, at: number, end: number, wanted: Wanted, f
     const flags = reader.byte()
     facts.persistent = (flags & Flag.persistent) !== 0
     facts.headers = (flags & Flag.headers) !== 0
-    facts.priority = flags & Flag.priority ? reader.byte() : 0
+    facts.priority = flags & Flag.priority ? reader.byte() : -1
     facts.expirationMs = flags & Flag.expiration ? reader.varint() : -1
     if (!(flags & Flag.sameRoute)) {
       exchange = reader.text()

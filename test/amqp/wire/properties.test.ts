@@ -142,7 +142,7 @@ describe('a property scan', () => {
         const bytes = Buffer.concat([Buffer.alloc(offset, 0xff), encoded, Buffer.from([0xff])])
         result.scan(bytes, offset, offset + encoded.length)
         expect(result.deliveryMode).toBe(expected.deliveryMode ?? 0)
-        expect(result.priority).toBe(expected.priority ?? 0)
+        expect(result.priority).toBe(expected.priority ?? -1)
         expect(found(bytes, result.expirationStart, result.expirationEnd)).toBe(expected.expiration)
         expect(found(bytes, result.userIdStart, result.userIdEnd)).toBe(expected.userId)
         expect(found(bytes, result.replyToStart, result.replyToEnd)).toBe(expected.replyTo)

@@ -16,7 +16,7 @@ function withId(exchange: string, id: string, body: string, delayMs = 0): Messag
   const delay: [string, FieldValue][] = delayMs > 0 ? [['x-delay', signedint(delayMs)]] : []
   const headers: FieldTable = new Map<string, FieldValue>([['x-deduplication-header', longstr(id)], ...delay])
   const properties = encodeProperties({ headers, deliveryMode: 2 })
-  const facts = { persistent: true, priority: 0, expirationMs: -1, headers: true }
+  const facts = { persistent: true, priority: -1, expirationMs: -1, headers: true }
   const bytes = Buffer.from(body)
   return new Message(exchange, 'q', facts, properties, 0, properties.length, bytes, 0, bytes.length, true)
 }

@@ -24,7 +24,7 @@ vi.mock('../../../src/core/limits.ts', async (original) => ({
 const queue = queueNamed('q')
 
 function messageOf(persistent: boolean): Message {
-  const facts = { persistent, priority: 0, expirationMs: -1, headers: false }
+  const facts = { persistent, priority: -1, expirationMs: -1, headers: false }
   return new Message('', 'q', facts, Buffer.alloc(0), 0, 0, Buffer.alloc(MESSAGE_BYTES), 0, MESSAGE_BYTES, true)
 }
 

@@ -73,7 +73,7 @@ function propertiesOf(traits: Traits): Buffer {
 function propertiesAsked({ persistent, priority, expirationMs, delayMs }: Traits): MessageProperties {
   return {
     deliveryMode: persistent ? 2 : 1,
-    ...(priority === 0 ? {} : { priority }),
+    ...(priority < 0 ? {} : { priority }),
     ...(expirationMs < 0 ? {} : { expiration: String(expirationMs) }),
     ...(delayMs === 0 ? {} : { headers: new Map([['x-delay', { type: 'signedint', value: delayMs } as const]]) }),
   }

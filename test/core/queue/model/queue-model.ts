@@ -1,7 +1,7 @@
 // A queue as anybody would draw it: a list of what is ready, a list of what is out, and what of it the disk knows.
 import { strict as assert } from 'node:assert'
 import type { Death, Traits } from './messages.ts'
-import { deliveryLimitOf, type ModelRules } from './rules.ts'
+import { deliveryLimitOf, type ModelRules, levelOf } from './rules.ts'
 
 /** A moment: how many things had happened. What has not happened has `NEVER`. */
 export type Moment = number
@@ -253,8 +253,7 @@ export class ModelQueue {
 
   /** The higher priority first, and of the same the first. */
   readonly #order = (a: ModelEntry, b: ModelEntry): number => {
-    const max = this.rules.priorityMax
-    return Math.min(b.traits.priority, max) - Math.min(a.traits.priority, max) || a.position - b.position
+    return levelOf(this.rules, b.traits) - levelOf(this.rules, a.traits) || a.position - b.position
   }
 }
 

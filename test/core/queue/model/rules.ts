@@ -5,7 +5,7 @@ import type { FieldTable, FieldValue } from '../../../../src/core/value.ts'
 /** The rules of a queue. Its dead letters go to another queue, so that nothing goes without being seen. */
 export interface ModelRules {
   readonly type: 'classic' | 'quorum'
-  /** 0: no priorities. */
+  /** 0: those of its type. */
   readonly priorityMax: number
   /** Milliseconds; -1: no limit. */
   readonly ttlMs: number
@@ -32,6 +32,15 @@ export const NO_RULES: ModelRules = {
 
 /** RabbitMQ 4: of quorum queues. */
 const DELIVERY_LIMIT_DEFAULT = 20
+
+/** RabbitMQ 4.3: the highest priority of quorum queues, and that of messages which have none. */
+const QUORUM_PRIORITIES = { max: 31, none: 4 }
+
+/** The priority that a message has in a queue with these rules. */
+export function levelOf({ type, priorityMax }: ModelRules, { priority }: { readonly priority: number }): number {
+  const { max, none } = type === 'quorum' && priorityMax === 0 ? QUORUM_PRIORITIES : { max: priorityMax, none: 0 }
+  return Math.min(priority < 0 ? none : priority, max)
+}
 
 /** How many deliveries may fail; null when nobody counts. */
 export function deliveryLimitOf({ type, deliveryLimit }: ModelRules): number | null {
