@@ -225,7 +225,7 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer, Trac
     const channel = this.#channel(number)
     try {
       if (channel === null) this.#contentUnasked(number)
-      else if (!channel.closing) channel.header(buffer, start, end)
+      else if (!channel.closing) channel.publishing.header(buffer, start, end)
     } catch (error) {
       this.channelFailed(channel, error)
     }
@@ -236,7 +236,7 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer, Trac
     const channel = this.#channel(number)
     try {
       if (channel === null) this.#contentUnasked(number)
-      else if (!channel.closing) channel.body(buffer, start, end)
+      else if (!channel.closing) channel.publishing.body(buffer, start, end)
     } catch (error) {
       this.channelFailed(channel, error)
     }
@@ -271,7 +271,7 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer, Trac
 
   tracingChanged(on: boolean): void {
     this.deliveries.watched = on
-    for (const channel of this.#channels.values()) channel.tracingChanged(on)
+    for (const channel of this.#channels.values()) channel.settlements.tracingChanged(on)
   }
 
   /** The user of the session, once there is one. */
@@ -523,7 +523,7 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer, Trac
       throw atMethod(error, method)
     }
     const channel = new Channel(number, this, this.#session)
-    if (this.#session.vhost.firehose !== null) channel.tracingChanged(true)
+    if (this.#session.vhost.firehose !== null) channel.settlements.tracingChanged(true)
     this.#channels.set(number, channel)
     this.context.broker.churn.channelsOpened++
     channel.opened()

@@ -85,14 +85,14 @@ export class ChannelConsumer implements Consumer, ConsumerView {
   get #timeoutMs(): number {
     if (this.noAck) return 0
     const own = this.arguments.get('x-consumer-timeout')
-    return own === undefined ? this.#channel.timeoutMs(this.queue) : Number(integerOf(own))
+    return own === undefined ? this.#channel.timeouts.timeoutMs(this.queue) : Number(integerOf(own))
   }
 
   #watch(): void {
     const timeoutMs = this.#timeoutMs
     if (timeoutMs === (this.#timeouts?.timeoutMs ?? 0)) return
-    if (this.#timeouts !== null) this.#channel.unwatch(this.#timeouts)
-    this.#timeouts = timeoutMs > 0 ? this.#channel.watch(timeoutMs, this, this.queue) : null
+    if (this.#timeouts !== null) this.#channel.timeouts.unwatch(this.#timeouts)
+    this.#timeouts = timeoutMs > 0 ? this.#channel.timeouts.watch(timeoutMs, this, this.queue) : null
   }
 
   /** Ends the subscription from this side. */

@@ -1,6 +1,7 @@
 // The deliveries of a channel that wait for an acknowledgement, in order of their tags.
 import type { Entry } from '../core/queue/entry.ts'
 import type { ChannelConsumer } from './consumer.ts'
+import { RECLAIMED_TAGS_MAX } from './limits.ts'
 import type { SettledDelivery } from './transaction.ts'
 
 /** Sees a delivery that was taken out. */
@@ -24,6 +25,8 @@ export class Unacked {
   #head = 0
   #live = 0
   #got = 0
+  /** Tags of deliveries that were reclaimed. */
+  readonly #reclaimed = new Set<number>()
 
   /** Deliveries that are outstanding. */
   get count(): number {
@@ -50,7 +53,8 @@ export class Unacked {
 
   /**
    * Takes out one delivery, or all up to its tag. Returns false when the tag is not outstanding (nothing is taken
-   * then). Tag 0 with `multiple` stands for all (AMQP 0-9-1, basic.ack).
+   * then). Tag 0 with `multiple` stands for all (AMQP 0-9-1, basic.ack). One that was reclaimed may be settled once, in
+   * vain.
    */
   take(tag: number, multiple: boolean, visit: UnackedVisitor): boolean {
     if (multiple && tag === 0) {
@@ -58,7 +62,15 @@ export class Unacked {
       return true
     }
     const index = this.#find(tag)
-    if (index < 0) return false
+    if (index < 0) {
+      if (!this.#reclaimed.delete(tag)) return false
+      if (multiple)
+        this.#takeUpTo(
+          this.#tags.findLastIndex((other) => other < tag),
+          visit,
+        )
+      return true
+    }
     if (multiple) {
       this.#takeUpTo(index, visit)
       return true
@@ -73,6 +85,17 @@ export class Unacked {
     else if (this.#live < (this.#tags.length - this.#head) >> 1) this.#compact()
     visit(entry, consumer, tag)
     return true
+  }
+
+  /** Takes out a delivery that is outstanding, though nobody has settled it: because it took too long. */
+  reclaim(tag: number, visit: UnackedVisitor): void {
+    this.take(tag, false, visit)
+    this.#reclaimed.add(tag)
+    if (this.#reclaimed.size <= RECLAIMED_TAGS_MAX) return
+    for (const oldest of this.#reclaimed) {
+      this.#reclaimed.delete(oldest)
+      return
+    }
   }
 
   /** Puts deliveries back that were taken out: their tags are outstanding again, in their order. */

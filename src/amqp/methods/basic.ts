@@ -37,19 +37,19 @@ type BasicMethods = Pick<
 export const basicMethods: BasicMethods = {
   basicPublish(channel, exchange, routingKey, mandatory, immediate) {
     if (immediate) throw new AmqpError('connection', ReplyCode.notImplemented, 'immediate=true', Method.basicPublish)
-    channel.beginPublish(exchange, routingKey, mandatory)
+    channel.publishing.begin(exchange, routingKey, mandatory)
   },
 
   basicAck(channel, deliveryTag, multiple) {
-    channel.acknowledge(deliveryTag, multiple)
+    channel.settlements.acknowledge(deliveryTag, multiple)
   },
 
   basicNack(channel, deliveryTag, multiple, requeue) {
-    channel.reject(deliveryTag, multiple, requeue, false)
+    channel.settlements.reject(deliveryTag, multiple, requeue, false)
   },
 
   basicReject(channel, deliveryTag, requeue) {
-    channel.reject(deliveryTag, false, requeue, true)
+    channel.settlements.reject(deliveryTag, false, requeue, true)
   },
 
   basicQos(channel, prefetchSize, prefetchCount, global) {
@@ -150,5 +150,5 @@ function getLater(channel: Channel, queue: Queue, noAck: boolean, resume: () => 
 
 function recover(channel: Channel, requeue: boolean, method: number): void {
   if (!requeue) throw new AmqpError('connection', ReplyCode.notImplemented, 'requeue=false', method)
-  channel.recover()
+  channel.settlements.recover()
 }

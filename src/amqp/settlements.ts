@@ -1,0 +1,150 @@
+// What becomes of deliveries: they are acknowledged, rejected or given back, at once or with tx.commit.
+import type { Settlement as TracedSettlement } from '../core/firehose.ts'
+import type { Entry } from '../core/queue/entry.ts'
+import type { Queue } from '../core/queue/queue.ts'
+import type { Channel } from './channel.ts'
+import type { ChannelConsumer } from './consumer.ts'
+import { AmqpError } from './errors.ts'
+import type { Settlement, Transaction } from './transaction.ts'
+import type { Unacked, UnackedVisitor } from './unacked.ts'
+import { ReplyCode } from './wire/generated.ts'
+
+/** Settles what is out with one channel. */
+export class Settlements {
+  readonly #channel: Channel
+  readonly #unacked: Unacked
+  /** What acknowledging and rejecting do: others while the vhost is traced. */
+  #acknowledgement: Settlement = acknowledgeEntry
+  #rejection: Settlement = rejectEntry
+
+  constructor(channel: Channel, unacked: Unacked) {
+    this.#channel = channel
+    this.#unacked = unacked
+  }
+
+  /** The vhost of the channel is traced from here on, or not any more. */
+  tracingChanged(on: boolean): void {
+    this.#acknowledgement = on ? this.#traced('ack', acknowledgeEntry) : acknowledgeEntry
+    this.#rejection = on ? this.#traced('reject', rejectEntry) : rejectEntry
+  }
+
+  /** basic.ack. Throws AmqpError 406 when the tag is not outstanding. */
+  acknowledge(tag: number | bigint, multiple: boolean): void {
+    const channel = this.#channel
+    if (channel.transaction !== null) {
+      const traced = this.#acknowledgement !== acknowledgeEntry
+      const settlement = traced ? this.#traced('ack', acknowledgeInTransaction) : acknowledgeInTransaction
+      this.#settleLater(channel.transaction, tag, multiple, settlement)
+      return
+    }
+    const before = this.#unacked.count
+    this.#take(tag, multiple, this.#acknowledgement)
+    channel.counts.acknowledged += before - this.#unacked.count
+    channel.returnCredit()
+  }
+
+  /**
+   * basic.nack and basic.reject; `failed` tells a rejection from giving back (RabbitMQ 4.3). Throws AmqpError 406 when the
+   * tag is not outstanding.
+   */
+  reject(tag: number | bigint, multiple: boolean, requeue: boolean, failed: boolean): void {
+    const { transaction } = this.#channel
+    if (transaction !== null) {
+      const settlement = requeue ? (failed ? requeueFailed : requeueGivenBack) : this.#rejection
+      this.#settleLater(transaction, tag, multiple, settlement)
+    } else if (requeue) {
+      this.#requeue(tag, multiple, failed)
+    } else {
+      this.#take(tag, multiple, this.#rejection)
+      this.#channel.returnCredit()
+    }
+  }
+
+  /** basic.recover: everything that is outstanding goes back to its queue. It is no part of transactions. */
+  recover(): void {
+    this.#requeue(0, true, false)
+  }
+
+  /**
+   * The channel has ended: everything goes back, and that counts as a failure. Returns the queues, for which the caller
+   * calls `takenBack`.
+   */
+  end(): ReadonlySet<Queue> {
+    const queues = new Set<Queue>()
+    this.#unacked.take(0, true, (entry, consumer) => {
+      requeueEntry(entry, consumer, true)
+      queues.add(entry.queue)
+    })
+    return queues
+  }
+
+  #requeue(tag: number | bigint, multiple: boolean, failed: boolean): void {
+    const queues = new Set<Queue>()
+    this.#take(tag, multiple, (entry, consumer) => {
+      requeueEntry(entry, consumer, failed)
+      queues.add(entry.queue)
+      this.#trace('requeue', entry)
+    })
+    for (const queue of queues) queue.takenBack()
+    this.#channel.returnCredit()
+  }
+
+  #settleLater(transaction: Transaction, tag: number | bigint, multiple: boolean, settlement: Settlement): void {
+    this.#take(tag, multiple, (entry, consumer, each) => transaction.settle(each, entry, consumer, settlement))
+  }
+
+  #take(tag: number | bigint, multiple: boolean, visit: UnackedVisitor): void {
+    if (typeof tag === 'number' && this.#unacked.take(tag, multiple, visit)) return
+    throw new AmqpError('channel', ReplyCode.preconditionFailed, `unknown delivery tag ${tag}`)
+  }
+
+  #traced(how: TracedSettlement, settle: Settlement): Settlement {
+    return (entry, consumer) => {
+      settle(entry, consumer)
+      this.#trace(how, entry)
+    }
+  }
+
+  #trace(how: TracedSettlement, entry: Entry): void {
+    const { session, origin } = this.#channel
+    session.vhost.firehose?.settled(how, entry.message, entry.queue.name, origin, session.user.name)
+  }
+}
+
+/** A delivery goes back to its queue. The caller calls `takenBack` of that when all of them are. */
+export function requeueEntry(entry: Entry, consumer: ChannelConsumer | null, failed: boolean): void {
+  giveBack(consumer)
+  entry.queue.requeue(entry, failed)
+}
+
+function acknowledgeEntry(entry: Entry, consumer: ChannelConsumer | null): void {
+  giveBack(consumer)
+  entry.queue.acknowledge(entry)
+}
+
+function acknowledgeInTransaction(entry: Entry, consumer: ChannelConsumer | null): void {
+  giveBack(consumer)
+  entry.queue.acknowledgeInTransaction(entry)
+}
+
+function rejectEntry(entry: Entry, consumer: ChannelConsumer | null): void {
+  giveBack(consumer)
+  entry.queue.reject(entry)
+}
+
+/** A rejection that is committed, and what is given back likewise. */
+function requeueFailed(entry: Entry, consumer: ChannelConsumer | null): void {
+  requeueEntry(entry, consumer, true)
+  entry.queue.takenBack()
+}
+
+function requeueGivenBack(entry: Entry, consumer: ChannelConsumer | null): void {
+  requeueEntry(entry, consumer, false)
+  entry.queue.takenBack()
+}
+
+function giveBack(consumer: ChannelConsumer | null): void {
+  if (consumer === null) return
+  consumer.outstanding--
+  consumer.credited = true
+}
