@@ -235,7 +235,7 @@ class StoreTroubles implements StoreMonitor {
 
   messagesLost({ log, first, last, count, error }: LostMessages): void {
     const queue = this.#queueOf(log)
-    queue?.messagesLost(first, last)
+    queue?.messagesLost(first, last, count)
     const facts = { err: error, vhost: queue?.vhost, queue: queue?.name, log, first, last, count }
     this.#logger.error(facts, 'stored messages are damaged; they were set aside')
   }
@@ -246,7 +246,9 @@ class StoreTroubles implements StoreMonitor {
 
   #queueOf(log: number): Queue | undefined {
     for (const { queues } of this.broker?.vhosts.values() ?? []) {
-      for (const queue of queues.values()) if (queue.log?.id === log) return queue
+      for (const queue of queues.values()) {
+        for (const level of queue.levelLogs.values()) if (level.id === log) return queue
+      }
     }
     return undefined
   }

@@ -59,6 +59,12 @@ export const DEAD_LETTERS_AT_ONCE = 1000
 /** Messages that expire in one go. More that are due at the same time wait for the next turn: a few milliseconds each. */
 export const EXPIRED_AT_ONCE = 1000
 
+/**
+ * Pages of one log that are set aside because the disk does not give them. Where there are more, it is not the pages:
+ * the queue waits for the disk. Bounds what comes back into memory at once, too.
+ */
+export const UNREADABLE_PAGES_MAX = 16
+
 /** How often the same page is read to look for what has expired in it, at the most, in milliseconds. */
 export const EXPIRY_READ_MS = 250
 

@@ -121,7 +121,8 @@ export interface QueueLog {
   attempted(position: number, attempts: Attempts): void
   /**
    * Reads the messages that are stored and not settled, from position `from` on and below `below`, about one page of
-   * them, in order. An empty answer means that there are none.
+   * them, in order. An empty answer means that there are none. Rejects with UnreadablePageError when the disk does not
+   * give a page now; what is damaged is left out and reported.
    */
   read(from: number, below: number): Promise<readonly StoredMessage[]>
   /** Settles, without reading them, all the stored messages from position `from` on and below `below`. */

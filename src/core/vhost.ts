@@ -382,8 +382,12 @@ export class VHost implements QueueContext, Outlet {
   queueReadFailed(queue: Queue, error: unknown): void {
     this.#context.logger.error(
       { vhost: this.name, queue: queue.name, err: error },
-      'a page of the queue cannot be read',
+      'a page of the queue cannot be read now; it is set aside and tried again',
     )
+  }
+
+  queueReadable(queue: Queue, count: number): void {
+    this.#context.logger.warn({ vhost: this.name, queue: queue.name, count }, 'messages of the queue can be read again')
   }
 
   /** Delivers a message that has waited before an exchange. */

@@ -59,6 +59,7 @@ export function queueNamed(name: string): Queue {
     deadLetterSurely: () => undefined,
     queueUnused: () => undefined,
     queueReadFailed: () => undefined,
+    queueReadable: () => undefined,
   }
   const base = { vhost: '/', durable: false, owner: null, autoDelete: false, arguments: NO_ARGUMENTS, user: null }
   return new Queue({ ...base, name }, null, context)

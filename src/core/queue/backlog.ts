@@ -7,6 +7,7 @@ import { lookAt, residentAt, type BacklogParts, type BrowsedPage, type Place } f
 import { EntryState, Stored, type Entry } from './entry.ts'
 import { Gap, type GapOwner, type Withdrawal } from './gap.ts'
 import type { Resident, ResidentBudget } from './resident-budget.ts'
+import type { UnreadablePageError } from './unreadable.ts'
 
 /** Entries that were removed, below which nothing is done about them. */
 const REMOVED_MIN = 64
@@ -23,8 +24,10 @@ export interface BacklogHost {
   expiredUnread(entry: Entry): void
   /** Messages that were on disk can be taken now, or some of them have expired. */
   backlogRead(): void
-  /** A page could not be read. It is tried again when messages are next asked for. */
+  /** A page could not be read: `reread` is to be called after a while. Without that, messages are asked for in vain. */
   backlogUnreadable(error: unknown): void
+  /** So many messages could be read after all that were set aside. */
+  backlogReadable(count: number): void
 }
 
 /**
@@ -181,6 +184,21 @@ export class Backlog implements GapOwner, Resident {
     for (const gap of this.#gaps) if (gap.deadline <= now) gap.expire(now)
   }
 
+  /** Messages on pages that could not be read. They are not counted otherwise. */
+  get unreadableCount(): number {
+    return this.#gaps.reduce((sum, gap) => sum + gap.unreadableCount, 0)
+  }
+
+  /** Tries again what could not be read; what comes of it returns to its place. */
+  async rereadUnreadable(): Promise<void> {
+    for (const gap of this.#gaps) {
+      const count = await gap.reread()
+      if (count > 0) this.#host.backlogReadable(count)
+    }
+    // Also where it was not set aside: whoever waits asks for it.
+    this.#host.backlogRead()
+  }
+
   /** Empties the backlog; `settle` is called for each message that is in memory, the logs are told of the others. */
   clear(settle: (entry: Entry) => void): void {
     this.#sweep()
@@ -238,6 +256,14 @@ export class Backlog implements GapOwner, Resident {
 
   withdrawn(entry: Entry): void {
     this.#count(entry, -1)
+  }
+
+  setAside(error: UnreadablePageError): void {
+    this.#host.backlogUnreadable(error)
+  }
+
+  reread(gap: Gap, stored: StoredMessage): void {
+    this.giveBack(this.restored(gap, stored))
   }
 
   expiredUnread(entry: Entry): void {

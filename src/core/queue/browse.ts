@@ -4,6 +4,7 @@ import type { Message } from '../message.ts'
 import type { StoredMessage } from '../ports.ts'
 import { EntryState, type Entry } from './entry.ts'
 import type { Gap } from './gap.ts'
+import { UnreadablePageError } from './unreadable.ts'
 
 /** Messages that one look has at the most, of those in memory; of those on disk it is a page. */
 const LOOK_MAX = 256
@@ -57,12 +58,13 @@ export async function lookAt(parts: () => BacklogParts, from: number): Promise<S
   if (resident.length > 0) return { messages: resident, next: resident.at(-1)!.position + 1 }
   if (gaps.length === 0) return { messages: [], next: Infinity }
   const asked = gaps.map((gap) => ({ gap, from: Math.max(from, gap.from), below: gap.below }))
-  const pages = await Promise.all(asked.map(({ gap, from: first, below }) => gap.log.read(first, below)))
-  const ends = pages.map((page, i) => (page.length === 0 ? asked[i]!.below : page.at(-1)!.position + 1))
+  const found = await Promise.all(asked.map(({ gap, from: first, below }) => readable(gap, first, below)))
+  const pages = found.map(({ messages }) => messages)
+  const ends = found.map(({ end }) => end)
   const end = Math.min(...ends)
   // Meanwhile some may have been read into memory, and taken: what is not in the gap any more does not count.
   const after = parts()
-  const stored = pages.flatMap((page, i) => page.filter(({ position }) => position < end && within(gaps[i]!, position)))
+  const stored = pages.flatMap((page, i) => page.filter(({ position }) => position < end && gaps[i]!.holds(position)))
   const messages = [...stored.map(seen), ...residents(after, from, end, Infinity)]
   messages.sort((a, b) => a.position - b.position)
   return { messages, next: end }
@@ -80,8 +82,19 @@ export function residentAt(parts: BacklogParts, position: number): Entry | undef
   return undefined
 }
 
-function within(gap: Gap, position: number): boolean {
-  return gap.count > 0 && position >= gap.from && position < gap.below
+/** Reads the next messages of a log, and says where to go on: behind a page that cannot be read, or the last of them. */
+async function readable(
+  { log }: Gap,
+  from: number,
+  below: number,
+): Promise<{ messages: readonly StoredMessage[]; end: number }> {
+  try {
+    const messages = await log.read(from, below)
+    return { messages, end: messages.length === 0 ? below : messages.at(-1)!.position + 1 }
+  } catch (error) {
+    if (error instanceof UnreadablePageError) return { messages: [], end: error.page.below }
+    throw error
+  }
 }
 
 function residents(parts: BacklogParts, from: number, below: number, most = LOOK_MAX): Browsed[] {

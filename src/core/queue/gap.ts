@@ -1,9 +1,10 @@
 // The part of a backlog that is in a log only, and what has been read of it.
 import { Fifo } from '../../lib/fifo.ts'
-import { EXPIRY_READ_MS } from '../limits.ts'
+import { EXPIRY_READ_MS, UNREADABLE_PAGES_MAX } from '../limits.ts'
 import type { QueueLog, StoredMessage } from '../ports.ts'
 import { EntryState, type Entry } from './entry.ts'
 import { StoredDeadlines } from './stored-deadlines.ts'
+import { UnreadablePageError, type UnreadablePage } from './unreadable.ts'
 
 /** What a gap does with what it has read. */
 export interface GapOwner {
@@ -12,6 +13,10 @@ export interface GapOwner {
   withdrawn(entry: Entry): void
   /** A message expired before it was read; the gap counts it no longer. */
   expiredUnread(entry: Entry): void
+  /** A page could not be read, and is set aside; the gap counts it no longer, and goes on behind it. */
+  setAside(error: UnreadablePageError): void
+  /** A message of such a page could be read after all. */
+  reread(gap: Gap, stored: StoredMessage): void
   /** A page has arrived, or could not be read; the owner decides what is read next. */
   gapRead(error: unknown): void
 }
@@ -47,6 +52,8 @@ export class Gap {
   bytes: number
   loaded = new Fifo<Entry>()
   readonly #deadlines = new StoredDeadlines()
+  /** Pages that could not be read, by position. They may lie before the gap, or within it. */
+  #aside: UnreadablePage[] = []
 
   readonly #owner: GapOwner
   #reading = false
@@ -70,6 +77,16 @@ export class Gap {
 
   get reading(): boolean {
     return this.#reading
+  }
+
+  /** Messages on pages that could not be read. */
+  get unreadableCount(): number {
+    return this.#aside.reduce((sum, { count }) => sum + count, 0)
+  }
+
+  /** Whether a message at this position, if the log has one, is still to be read. */
+  holds(position: number): boolean {
+    return this.count > 0 && position >= this.from && position < this.below && !this.#isAside(position)
   }
 
   /** Takes in a message that was in memory, and is in the log. */
@@ -96,13 +113,75 @@ export class Gap {
     this.#reading = true
     // What is added while it is read comes behind what was asked for.
     const asked = { generation: this.#generation, below: this.below, count: this.count, bytes: this.bytes }
-    this.log.read(this.from, this.below).then(
-      (messages) => this.#arrived(asked, messages),
-      (error: unknown) => {
-        this.#reading = false
-        this.#owner.gapRead(error)
-      },
-    )
+    this.#readFrom(this.from, asked)
+  }
+
+  /** Reads what comes next from here on, but for what is set aside. */
+  #readFrom(from: number, asked: Asked): void {
+    const aside = this.#aside.find(({ below }) => below > from)
+    if (aside !== undefined && aside.first <= from) {
+      this.#readFrom(aside.below, asked)
+      return
+    }
+    const below = Math.min(asked.below, aside?.first ?? Infinity)
+    const read = (messages: readonly StoredMessage[]): void => {
+      const nothing = asked.generation === this.#generation && messages.length === 0
+      if (nothing && below < asked.below) this.#readFrom(below, asked)
+      else this.#arrived(asked, messages)
+    }
+    this.log.read(from, below).then(read, (error: unknown) => this.#unreadable(asked, error))
+  }
+
+  /** Sets a page aside that cannot be read; anything else, and too many of them, is for the owner. */
+  #unreadable({ generation }: Asked, error: unknown): void {
+    this.#reading = false
+    const single = error instanceof UnreadablePageError && this.#aside.length < UNREADABLE_PAGES_MAX
+    if (!single || generation !== this.#generation) {
+      this.#owner.gapRead(error)
+      return
+    }
+    const { page } = error
+    this.#aside.push(page)
+    this.#aside.sort((a, b) => a.first - b.first)
+    this.from = page.below
+    this.count -= page.count
+    this.lost += page.count
+    // Once nothing is left, what the log took its size for is gone too.
+    const bytes = this.count > 0 ? Math.min(page.bodyBytes, this.bytes) : this.bytes
+    this.bytes -= bytes
+    this.lostBytes += bytes
+    this.#owner.setAside(error)
+    this.#owner.gapRead(null)
+  }
+
+  /** Tries the pages again that could not be read, and tells the owner of their messages. Returns how many came. */
+  async reread(): Promise<number> {
+    let count = 0
+    for (const page of [...this.#aside]) {
+      const messages = await this.#readAgain(page)
+      // It may have been discarded meanwhile.
+      if (messages === null || !this.#aside.includes(page)) continue
+      this.#aside = this.#aside.filter((other) => other !== page)
+      for (const stored of messages) {
+        const redelivered = stored.redelivered && stored.position < page.deliveredBelow
+        this.#owner.reread(this, { ...stored, redelivered })
+      }
+      count += messages.length
+    }
+    return count
+  }
+
+  async #readAgain({ first, below }: UnreadablePage): Promise<readonly StoredMessage[] | null> {
+    try {
+      return await this.log.read(first, below)
+    } catch (error) {
+      if (error instanceof UnreadablePageError) return null
+      throw error
+    }
+  }
+
+  #isAside(position: number): boolean {
+    return this.#aside.some(({ first, below }) => position >= first && position < below)
   }
 
   /** When the first of the messages that are still to be read expires; Infinity when none does, or one looks already. */
@@ -136,6 +215,7 @@ export class Gap {
   #giveUpExpired(messages: readonly StoredMessage[], now: number, last: number): void {
     let next = Infinity
     for (const stored of messages) {
+      if (this.#isAside(stored.position)) continue
       if (stored.deadline > now) {
         next = Math.min(next, stored.deadline)
         continue
@@ -152,8 +232,8 @@ export class Gap {
 
   /** Takes messages out at these positions. Nothing else reads meanwhile: it would bring back what is taken out. */
   async withdraw(positions: readonly number[], withdrawal: Withdrawal): Promise<void> {
-    const wanted = new Set(positions.filter((position) => position >= this.from && position < this.below))
-    if (wanted.size === 0 || this.count === 0) return
+    const wanted = new Set(positions.filter((position) => this.holds(position)))
+    if (wanted.size === 0) return
     const ordered = [...wanted].toSorted((a, b) => a - b)
     this.#reading = true
     const generation = this.#generation
@@ -189,6 +269,7 @@ export class Gap {
   /** Forgets what it holds, and settles it in the log unread. Returns the entries that had been read. */
   discard(): Fifo<Entry> {
     if (this.count > 0) this.log.discard(this.from, this.below)
+    for (const { first, below } of this.#aside) this.log.discard(first, below)
     const loaded = this.loaded
     this.forget()
     return loaded
@@ -199,11 +280,12 @@ export class Gap {
     this.count = 0
     this.bytes = 0
     this.loaded = new Fifo()
+    this.#aside = []
     this.#deadlines.clear()
     this.#generation++
   }
 
-  /** Messages that could not be read and were set aside by the log: they are no longer counted. Kept until asked. */
+  /** Messages that were set aside, by the log or here: they are no longer counted. Kept until asked. */
   lost = 0
   lostBytes = 0
 

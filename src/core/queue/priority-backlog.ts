@@ -155,6 +155,16 @@ export class PriorityBacklog {
     return first
   }
 
+  get unreadableCount(): number {
+    let count = 0
+    for (const { backlog } of this.#levels) count += backlog.unreadableCount
+    return count
+  }
+
+  async rereadUnreadable(): Promise<void> {
+    for (const { backlog } of [...this.#levels]) await backlog.rereadUnreadable()
+  }
+
   expireStored(now: number): void {
     for (const { backlog } of this.#levels) backlog.expireStored(now)
   }

@@ -54,6 +54,8 @@ export interface QueueContext {
   deadLetterSurely(queue: Queue, entry: Entry, reason: DeathReason): void
   /** The last consumer of an auto-delete queue went, or nobody has used the queue for the time of its x-expires. */
   queueUnused(queue: Queue): void
-  /** A page could not be read. The queue tries again when it is next asked for messages. */
+  /** A page could not be read. The queue tries again by itself. */
   queueReadFailed(queue: Queue, error: unknown): void
+  /** So many messages could be read after all. */
+  queueReadable(queue: Queue, count: number): void
 }

@@ -21,6 +21,7 @@ import { Redeliveries, type RedeliveryHost } from './redeliveries.ts'
 import type { ResidentBudget } from './resident-budget.ts'
 import type { Waiting } from './retries.ts'
 import { longerThan, queueRules, rulePublishes, waitMs, type QueueRules } from './rules.ts'
+import { Rereading } from './unreadable.ts'
 
 /** The logs of a queue's priorities, by priority. */
 type LevelLogs = ReadonlyMap<number, QueueLog>
@@ -47,6 +48,8 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
   /** Messages handed out since the start, redeliveries included. */
   deliveredTotal = 0
   readonly counts = new MessageCounts()
+  /** Stored messages that turned out to be damaged since the start. */
+  damagedCount = 0
 
   readonly #context: QueueContext
   #rules: QueueRules
@@ -62,6 +65,7 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
   #idleness: Idleness | null = null
   /** What came back, once the rules had that counted. */
   #redeliveries: Redeliveries | null = null
+  #rereading: Rereading | null = null
   readonly #deduplication: QueueDeduplication
   /** RabbitMQ: a quorum queue keeps everything, whatever its delivery mode. */
   readonly #storesAll: boolean
@@ -383,6 +387,11 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
     return this.#endings.dyingCount
   }
 
+  /** Messages that the disk does not give now. They are not ready, and tried again. */
+  get unreadableCount(): number {
+    return this.#backlog.unreadableCount
+  }
+
   /** The position of the oldest ready message; Infinity when none is ready. */
   get firstPosition(): number {
     return this.#backlog.firstPosition
@@ -451,9 +460,9 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
     return count
   }
 
-  /** Drops everything that is ready. Returns how many messages that were. */
+  /** Drops everything that is ready, and what cannot be read now. Returns how many messages that were. */
   purge(): number {
-    const count = this.#backlog.count
+    const count = this.#backlog.count + this.#backlog.unreadableCount
     this.#backlog.clear((entry) => this.#endings.settle(entry))
     this.#deduplication.purged()
     return count
@@ -464,8 +473,9 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
     if (this.#rules.type === 'classic') this.#idleness?.used()
   }
 
-  /** Stored messages at these positions, both included, turned out to be damaged: they are not in the queue any more. */
-  messagesLost(first: number, last: number): void {
+  /** So many messages at these positions, both included, turned out to be damaged: they are not in the queue any more. */
+  messagesLost(first: number, last: number, count: number): void {
+    this.damagedCount += count
     this.#deduplication.lost(first, last)
   }
 
@@ -488,6 +498,7 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
     this.#idleness?.stop()
     this.#redeliveries?.stop()
     this.#endings.stop()
+    this.#rereading?.stop()
   }
 
   get residentBudget(): ResidentBudget {
@@ -526,6 +537,13 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
   backlogUnreadable(error: unknown): void {
     this.#expiry?.arm()
     this.#context.queueReadFailed(this, error)
+    if (this.deleted) return
+    this.#rereading ??= new Rereading(this.#context.clock, this.#backlog, (again) => this.backlogUnreadable(again))
+    this.#rereading.failed()
+  }
+
+  backlogReadable(count: number): void {
+    this.#context.queueReadable(this, count)
   }
 
   expiredUnread(entry: Entry): void {

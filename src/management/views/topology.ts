@@ -119,6 +119,9 @@ export function queueColumns(call: Call): Columns<Queue> {
       const stats = messageStats({ object: queue, rates, span: messages }, queue.counts, false)
       return Object.keys(stats).length === 0 ? undefined : stats
     },
+    // What the disk does not give now, and what was found damaged since the start: ours, and seldom there.
+    messages_unreadable: (queue) => queue.unreadableCount || undefined,
+    messages_damaged: (queue) => queue.damagedCount || undefined,
     ...lengthColumns<Queue>(
       { rates, span: spanOf(call.query, 'lengths') },
       (queue) => queue.readyCount,

@@ -49,6 +49,9 @@ function nothingReady(broker: Broker, queue: Queue): JsonObject {
   if (reason !== '') return verdict('alarm', `Nothing waits, and publishers are blocked: ${reason}.`)
   if (queue.delayedCount > 0)
     return verdict('delayed', 'Nothing is ready: messages were given back, and wait for a while.')
+  if (queue.unreadableCount > 0) {
+    return verdict('unreadable', 'Nothing else is ready: the disk does not give the messages. They are tried again.')
+  }
   if (queue.unackedCount > 0) {
     return verdict('all_delivered', 'Nothing waits; everything is with consumers, unacknowledged.')
   }

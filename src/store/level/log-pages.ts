@@ -1,6 +1,7 @@
 // The pages of one log: they take what a batch stores, note what is settled, are read back and deleted.
 import type { LostMessages, StoredMessage } from '../../core/ports.ts'
 import type { Entry } from '../../core/queue/entry.ts'
+import { UnreadablePageError, type UnreadablePage } from '../../core/queue/unreadable.ts'
 import { DamagedRecordError } from './bytes.ts'
 import { type Bodies, bodiesOf, decodeBody } from './bodies.ts'
 import type { Batch, Committer } from './committer.ts'
@@ -12,6 +13,9 @@ import { Page } from './page.ts'
 import { PageList } from './page-list.ts'
 import { encodeIndexRecord, encodeNumber } from './records.ts'
 import { ERASE_AT_ONCE_PAGES, FRAGMENTS_UNMERGED } from './tuning.ts'
+
+/** The code of LevelDB's errors when the system could not read or write. */
+const IO_ERROR = 'LEVEL_IO_ERROR'
 
 /** What a log shares with the others of its store. */
 export interface StoreContext {
@@ -243,9 +247,14 @@ export class LogPages {
   }
 
   async #readPage(page: Page, from: number, below: number, found: StoredMessage[]): Promise<void> {
-    await this.#readEntries(page, from, below, found)
-    const bodiless = bodiesOf(found)
-    if (bodiless.length > 0) await this.#readBodies(page, bodiless, found)
+    try {
+      await this.#readEntries(page, from, below, found)
+      const bodiless = bodiesOf(found)
+      if (bodiless.length > 0) await this.#readBodies(page, bodiless, found)
+    } catch (error) {
+      found.length = 0
+      this.#unreadable(page, Math.max(from, page.first), below, error as Error & { code?: string })
+    }
   }
 
   /** Reads the bodies that are kept apart. An entry whose body is missing or damaged is lost. */
@@ -267,13 +276,7 @@ export class LogPages {
     const { committer } = this.#context
     while (page.serial > committer.durable) await committer.settled()
     const fragments = wantedFragments(page, from, below)
-    let values: (Buffer | undefined)[]
-    try {
-      values = await this.#load(fragments)
-    } catch (error) {
-      this.#unreadable(page, error as Error & { code?: string })
-      return
-    }
+    const values = await this.#load(fragments)
     const wanted = {
       wants: (position: number) => position >= from && position < below && page.live > 0 && !page.settled(position),
       redelivered: (position: number) => this.#owner.wasDelivered(position),
@@ -319,16 +322,35 @@ export class LogPages {
     }
   }
 
-  /** A page cannot be read at all. It stays where it is: another attempt, after a restart, may do better. */
-  #unreadable(page: Page, error: Error & { code?: string }): void {
+  /**
+   * A page cannot be read. When the disk says so, nothing has happened to it: another attempt may do better, and is for
+   * whoever asked. When the database finds its own bytes damaged, that is so for good, as long as it is open.
+   */
+  #unreadable(page: Page, from: number, below: number, error: Error & { code?: string }): void {
     if (error.code === undefined || error.code === 'LEVEL_DATABASE_NOT_OPEN') throw error
     const count = page.live
     if (count === 0) return
+    if (error.code === IO_ERROR) {
+      const wanted = this.#wantedPage(page, from, below)
+      if (wanted.count > 0) throw new UnreadablePageError(wanted, error)
+      return
+    }
     page.live = 0
     page.dirty = true
     this.#dirty = this.#dirty.filter((other) => other !== page)
     this.#pages.remove()
     this.#context.lost({ log: this.#log, first: page.first, last: page.last, count, error })
+  }
+
+  /** What is wanted of a page, without reading it. */
+  #wantedPage(page: Page, first: number, below: number): UnreadablePage {
+    let count = 0
+    let deliveredBelow = first
+    for (let position = first; position < below; position++) {
+      if (this.#owner.wasDelivered(position)) deliveredBelow = position + 1
+      if (!page.settled(position)) count++
+    }
+    return { first, below, count, bodyBytes: Math.round((page.bodyBytes * count) / page.live), deliveredBelow }
   }
 
   /** Entries are damaged, from this position to the end of their fragment: they are put aside, and count as settled. */

@@ -67,7 +67,7 @@ it('the ids of damaged messages are forgotten, as those will never leave the que
   const core = await DurableCore.start()
   const queue = core.declare('q', table(ON))
   for (const id of ['a', 'b', 'c']) core.session.publish(withId('', id, id), null, 0)
-  queue.messagesLost(0, 1)
+  queue.messagesLost(0, 1, 2)
   for (const id of ['b', 'c']) core.session.publish(withId('', id, `${id} again`), null, 0)
   expect(await drained(core, 'q')).toEqual(['a', 'b', 'c', 'b again'])
 })

@@ -8,6 +8,8 @@ import { FIRST_PLACE, type BrowsedPage, type Place } from '../../../src/core/que
 import { Entry, EntryDetails, EntryState, Stored } from '../../../src/core/queue/entry.ts'
 import { ResidentBudget } from '../../../src/core/queue/resident-budget.ts'
 import { queueNamed } from '../../support/core.ts'
+import { UnreadablePageError } from '../../../src/core/queue/unreadable.ts'
+import { UNREADABLE_PAGES_MAX } from '../../../src/core/limits.ts'
 
 const MESSAGE_BYTES = 10
 
@@ -46,6 +48,8 @@ class FakeLog implements QueueLog {
   readonly readings: Reading[] = []
   readonly discards: [number, number][] = []
   dropped = false
+  /** Whether all may have been delivered before. */
+  redelivered = false
   #pending: Entry[] = []
 
   constructor(positions: readonly number[] = []) {
@@ -107,11 +111,29 @@ class FakeLog implements QueueLog {
     this.dropped = true
   }
 
+  /** Answers the read that was asked for first: the disk does not give the page of four messages that it begins with. */
+  async refuse(deliveredBelow = 0): Promise<UnreadablePageError> {
+    const { from, below } = this.readings[0]!
+    const positions = [...this.stored.keys()].filter((position) => position >= from && position < below).slice(0, 4)
+    const error = new UnreadablePageError(
+      {
+        first: positions[0]!,
+        below: positions.at(-1)! + 1,
+        count: positions.length,
+        bodyBytes: positions.length * MESSAGE_BYTES,
+        deliveredBelow,
+      },
+      new Error('a bad sector'),
+    )
+    await this.answer(error)
+    return error
+  }
+
   /** Answers the read that was asked for first, truly unless told otherwise. */
   async answer(answer?: Error | 'nothing'): Promise<void> {
     const { from, below, resolve, reject } = this.readings.shift()!
     const positions = [...this.stored.keys()].filter((position) => position >= from && position < below).slice(0, 4)
-    const redelivered = false
+    const redelivered = this.redelivered
     if (answer instanceof Error) reject(answer)
     else if (answer === 'nothing') resolve([])
     else
@@ -140,6 +162,7 @@ class Bench implements BacklogHost {
   readonly spilled = new FakeLog()
   readonly backlog: Backlog
   readonly troubles: unknown[] = []
+  readonly readAgain: number[] = []
   /** Entries that were made of what was read. */
   restorations = 0
   reads = 0
@@ -175,6 +198,10 @@ class Bench implements BacklogHost {
 
   backlogUnreadable(error: unknown): void {
     this.troubles.push(error)
+  }
+
+  backlogReadable(count: number): void {
+    this.readAgain.push(count)
   }
 
   /** Pushes messages: a letter for each, `p` for persistent and `t` for transient ones. */
@@ -738,6 +765,72 @@ describe('a page that cannot be read', () => {
     expect(bench.backlog.available).toBe(false)
     await bench.log!.answer(new Error('a bad sector'))
     expect(bench.log!.readings).toEqual([])
+  })
+
+  it('is set aside when the disk does not give it: the rest serves, and its messages return once it does', async () => {
+    const bench = new Bench(new FakeLog(span(0, 20)))
+    expect(bench.backlog.available).toBe(false)
+    await bench.log!.answer()
+    expect(bench.take()).toEqual(span(0, 4))
+    const trouble = await bench.log!.refuse()
+    expect(bench.troubles).toEqual([trouble])
+    expect([bench.backlog.count, bench.backlog.bytes, bench.backlog.unreadableCount]).toEqual([12, 120, 4])
+    expect(await browsed(bench)).toEqual(span(8, 20))
+    expect(bench.take(2)).toEqual([8, 9])
+    bench.log!.redelivered = true
+    const reread = bench.backlog.rereadUnreadable()
+    while (bench.readAgain.length === 0) await bench.log!.answer()
+    await reread
+    expect(bench.readAgain).toEqual([4])
+    expect([bench.backlog.count, bench.backlog.bytes, bench.backlog.unreadableCount]).toEqual([14, 140, 0])
+    // Others overtook them, but nobody has had them.
+    expect(bench.backlog.peek()).toMatchObject({ position: 4, redelivered: false })
+    expect(await bench.drain()).toEqual([...span(4, 8), ...span(10, 20)])
+    expect(bench.state).toEqual(EMPTY)
+  })
+
+  it('stays aside while the disk still does not give it, and is emptied with the rest', async () => {
+    const bench = new Bench(new FakeLog(span(0, 20)))
+    expect(bench.backlog.available).toBe(false)
+    await bench.log!.refuse()
+    const reread = bench.backlog.rereadUnreadable()
+    // What it goes on with, and then the page.
+    await bench.log!.answer()
+    await bench.log!.refuse()
+    await reread
+    expect([bench.backlog.unreadableCount, bench.readAgain]).toEqual([4, []])
+    bench.backlog.clear((entry) => bench.log!.settle(entry))
+    expect(bench.backlog.unreadableCount).toBe(0)
+    expect([...bench.log!.stored.keys()]).toEqual([])
+    expect(bench.state).toEqual(EMPTY)
+  })
+
+  it('that is discarded while it is read again does not come back', async () => {
+    const bench = new Bench(new FakeLog(span(0, 4)))
+    expect(bench.backlog.available).toBe(false)
+    await bench.log!.refuse()
+    const reread = bench.backlog.rereadUnreadable()
+    const { resolve } = bench.log!.readings.shift()!
+    const message = messageOf(true)
+    bench.backlog.clear((entry) => bench.log!.settle(entry))
+    resolve([{ position: 0, message, redelivered: false, storedAt: 0, deadline: Infinity }])
+    await reread
+    expect([bench.state, bench.readAgain]).toEqual([EMPTY, []])
+  })
+
+  it('is not set aside when there are many: then the queue waits for the disk', async () => {
+    const bench = new Bench(new FakeLog(span(0, 100)))
+    expect(bench.backlog.available).toBe(false)
+    for (let page = 0; page < UNREADABLE_PAGES_MAX; page++) await bench.log!.refuse()
+    expect([bench.backlog.count, bench.backlog.unreadableCount]).toEqual([36, 64])
+    await bench.log!.refuse()
+    expect(bench.troubles.length).toBe(UNREADABLE_PAGES_MAX + 1)
+    expect([bench.backlog.count, bench.backlog.unreadableCount, bench.log!.readings.length]).toEqual([36, 64, 0])
+    const reread = bench.backlog.rereadUnreadable()
+    for (let page = 0; page < UNREADABLE_PAGES_MAX; page++) await bench.log!.answer()
+    await reread
+    expect(bench.backlog.unreadableCount).toBe(0)
+    expect(await bench.drain()).toEqual(span(0, 100))
   })
 
   it('has its messages counted no longer once the log has set them aside', async () => {

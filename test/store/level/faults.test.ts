@@ -1,6 +1,7 @@
 // What the store does when the database under it fails, waits or is damaged.
 import { describe, expect, it } from 'vitest'
 import type { DueMessages, LostMessages, StoreMonitor } from '../../../src/core/ports.ts'
+import { Entry } from '../../../src/core/queue/entry.ts'
 import { ManualClock } from '../../../src/lib/clock.ts'
 import { Turn } from '../../../src/lib/turn.ts'
 import { Kind } from '../../../src/store/level/keys.ts'
@@ -299,15 +300,51 @@ describe('damage', () => {
     expect(monitor.lost).toEqual([])
   })
 
-  it('of which the disk says that it cannot be read leaves the page where it is', async () => {
+  it('is nothing that the disk says: what it does not give now is told, and is there when it does', async () => {
     const disk = new Disk()
     const id = await threePages(disk)
     const { store, database, monitor } = await openOn(disk)
+    const log = store.log(id)
     database.readFailures = [diskError('IO error: Input/output error')]
+    const refused = log.read(10, EVERYTHING)
+    await expect(refused).rejects.toThrow('IO error: Input/output error')
+    const page = { first: 10, below: 512, count: 502, deliveredBelow: 10, bodyBytes: expect.any(Number) }
+    await expect(refused).rejects.toMatchObject({ page })
+    expect(positionsOf(await readAll(log))).toEqual([...range(0, 1_536)])
+    expect(monitor.lost).toEqual([])
+  })
+
+  it('that the database finds in its own bytes costs the page until it is opened again', async () => {
+    const disk = new Disk()
+    const id = await threePages(disk)
+    const { store, database, monitor } = await openOn(disk)
+    database.readFailures = [Object.assign(new Error('block checksum mismatch'), { code: 'LEVEL_CORRUPTION' })]
     expect(positionsOf(await readAll(store.log(id)))).toEqual([...range(512, 1_536)])
     expect(monitor.lost).toMatchObject([{ log: id, first: 0, last: 511, count: 512 }])
     await store.close()
     expect(positionsOf(await readAll((await openOn(disk)).store.log(id)))).toEqual([...range(0, 1_536)])
+  })
+
+  it('of a body that is kept apart and cannot be read now is none either', async () => {
+    const disk = new Disk()
+    const { store, database, monitor } = await openOn(disk)
+    const logs = [store.log(), store.log()]
+    const { queue, message } = entryOf(0, { body: Buffer.alloc(8_000, 'b') })
+    for (const log of logs) log.append(new Entry(queue, message, 0), null, 0)
+    await durable(store)
+    expect(disk.keys(Kind.body).length).toBe(1)
+    // The page is given, the body is not.
+    const getMany = database.getMany.bind(database)
+    const asked: number[] = []
+    database.getMany = (keys) => {
+      asked.push(keys[0]![0]!)
+      if (asked.length === 2) database.readFailures = [diskError('IO error: Input/output error')]
+      return getMany(keys)
+    }
+    await expect(logs[0]!.read(0, EVERYTHING)).rejects.toMatchObject({ page: { first: 0, below: 1, count: 1 } })
+    expect(asked).toEqual([Kind.fragment, Kind.body])
+    expect(positionsOf(await readAll(logs[0]!))).toEqual([0])
+    expect(monitor.lost).toEqual([])
   })
 })
 
