@@ -1,17 +1,18 @@
 // What serves the HTTP API: fastify with our routes, and our rules about who may ask for what in which form.
 import { Readable } from 'node:stream'
-import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Tag, User } from '../core/access.ts'
 import { BrokerError } from '../core/errors.ts'
 import type { Slices } from '../lib/slices.ts'
 import { isObject, parseObject } from './body.ts'
 import { compressed } from './compression.ts'
 import { badRequest, fromBrokerError, HttpError, notAuthorised, notFound, type JsonObject } from './http-error.ts'
-import { corsHeaders, preflightHeaders, type CrossOrigins } from './cors.ts'
+import { corsHeaders, preflightHeaders } from './cors.ts'
 import { cutToColumns, Listing } from './listing.ts'
 import { Reply, Text, TextStream, type Answer, type Management, type Route } from './route.ts'
+import { loadFastify } from './load-fastify.ts'
 import { metricsRoutes } from './metrics/metrics-routes.ts'
-import { routes } from './routes/routes.ts'
+import { loadRoutes } from './routes/routes.ts'
 
 /** How much more than other bodies a file with definitions may have. */
 const LARGE = 5
@@ -28,6 +29,13 @@ const REFUSALS: { readonly [T in Tag]: string } = {
   administrator: 'Not administrator user',
 }
 
+/** No route has a schema. Without this, compilers for them would be loaded, which are half of all there is to load. */
+const WITHOUT_SCHEMAS = { compilersFactory: { buildValidator: noCompiler, buildSerializer: noCompiler } }
+
+function noCompiler(): never {
+  throw new Error('no route has a schema')
+}
+
 const SECURITY_HEADERS = {
   'cache-control': 'no-cache',
   'content-security-policy': "script-src 'self'; object-src 'self'; frame-ancestors 'none'",
@@ -38,26 +46,28 @@ const SECURITY_HEADERS = {
 /** Which of our routes an application serves. */
 export type Served = 'api' | 'scrapes'
 
-/** Makes an application, which listens nowhere. */
-export function application(management: Management, served: Served): FastifyInstance {
-  return new Application(management).serving(served)
-}
-
-const servedRoutes: { readonly [S in Served]: readonly Route[] } = {
-  api: [...routes, ...metricsRoutes('monitoring')],
-  scrapes: metricsRoutes('nobody'),
+/** Makes an application, which listens nowhere, in slices. */
+export async function application(management: Management, served: Served): Promise<FastifyInstance> {
+  const { slices } = management
+  const routes =
+    served === 'api' ? [...(await loadRoutes(slices)), ...metricsRoutes('monitoring')] : metricsRoutes('nobody')
+  return new Application(management, served).serving(routes)
 }
 
 /** The rules that hold for every route. */
 class Application {
   readonly #management: Management
+  readonly #served: Served
 
-  constructor(management: Management) {
+  constructor(management: Management, served: Served) {
     this.#management = management
+    this.#served = served
   }
 
-  serving(served: Served): FastifyInstance {
-    const app = this.#empty()
+  async serving(routes: readonly Route[]): Promise<FastifyInstance> {
+    const { slices } = this.#management
+    const served = this.#served
+    const app = await this.#empty()
     // Bodies are read by the routes: RabbitMQ takes JSON under any content type, or none.
     app.removeAllContentTypeParsers()
     app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
@@ -71,25 +81,45 @@ class Application {
     app.addHook('onSend', (request, reply, payload, done) => done(null, compressed(request, reply, payload)))
     app.setErrorHandler((error, _request, reply) => this.#failed(error, reply))
     app.setNotFoundHandler((_request, reply) => this.#failed(notFound(), reply))
-    const paths = new Map<string, Set<string>>()
-    for (const route of servedRoutes[served]) {
-      const path = `${prefix}${route.path}`
-      const methods = paths.get(path) ?? new Set()
-      paths.set(path, methods.add(route.method))
-      app.route({
-        method: route.method === 'GET' ? ['GET', 'HEAD'] : route.method,
-        url: path,
-        bodyLimit: this.#bodyBytesMax(route),
-        onRequest: async (request) => this.#authorise(request, route),
-        handler: async (request, reply) => this.#serve(request, reply, route),
-      })
+    for (const [path, byMethod] of byPath(routes)) {
+      if (slices.over) {
+        // What was begun with the routes so far is done now, and not all at once at the end.
+        await app.after()
+        await slices.next()
+      }
+      this.#add(app, `${prefix}${path}`, byMethod)
     }
-    for (const [path, methods] of paths) otherMethods(app, path, methods, crossOrigins)
     return app
   }
 
-  #empty(): FastifyInstance {
+  /** All the methods of a path are one route to fastify, for which each is much work. */
+  #add(app: FastifyInstance, path: string, routes: ReadonlyMap<string, Route>): void {
+    const { crossOrigins } = this.#management.node
+    const got = routes.has('GET')
+    const allow = [...routes.keys(), ...(got ? ['HEAD'] : []), 'OPTIONS'].join(', ')
+    const routeOf = ({ method }: FastifyRequest): Route | undefined => routes.get(method === 'HEAD' ? 'GET' : method)
+    app.route({
+      method: [...METHODS, 'OPTIONS', ...(got ? ['HEAD'] : [])],
+      url: path,
+      bodyLimit: Math.max(...Array.from(routes.values(), (route) => this.#bodyBytesMax(route))),
+      onRequest: async (request) => {
+        const route = routeOf(request)
+        if (route !== undefined) await this.#authorise(request, route)
+      },
+      handler: async (request, reply) => {
+        const route = routeOf(request)
+        if (route !== undefined) return this.#serve(request, reply, route)
+        reply.header('allow', allow)
+        if (request.method !== 'OPTIONS') return reply.code(405).send()
+        return reply.headers(preflightHeaders(crossOrigins, request.headers, allow)).send()
+      },
+    })
+  }
+
+  async #empty(): Promise<FastifyInstance> {
+    const fastify = await loadFastify(this.#management.slices)
     return fastify({
+      schemaController: WITHOUT_SCHEMAS,
       forceCloseConnections: true,
       exposeHeadRoutes: false,
       routerOptions: { ignoreTrailingSlash: true, maxParamLength: PARAMETER_LENGTH_MAX },
@@ -117,6 +147,8 @@ class Application {
     if (!acceptable(request.headers.accept)) return reply.code(406).send()
     if (!readable(request.headers['content-type'], route)) return reply.code(415).send()
     const bytes = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0)
+    // Another route of the path may take more.
+    if (bytes.length > this.#bodyBytesMax(route)) throw tooLarge()
     const query = queryOf(request)
     const answer = await route.handle({
       ...this.#management,
@@ -144,7 +176,7 @@ class Application {
     if (error instanceof HttpError) return error
     if (error instanceof BrokerError) return fromBrokerError(error)
     const { statusCode, code } = error as { statusCode?: unknown; code?: unknown }
-    if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') return badRequest('Exceeded HTTP request body size limit')
+    if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') return tooLarge()
     if (typeof statusCode === 'number' && statusCode < 500) return badRequest((error as Error).message)
     this.#management.broker.logger.error({ err: error }, 'a request to the HTTP API failed')
     return new HttpError(500, 'internal_error', 'The request could not be served. The log of the broker says more.')
@@ -157,30 +189,18 @@ function pathPrefixOf(prefix: string): string {
   return inner === '' ? '' : `/${inner}`
 }
 
-/** The methods that a path does not have; and OPTIONS, which is for everybody. */
-function otherMethods(
-  app: FastifyInstance,
-  path: string,
-  methods: ReadonlySet<string>,
-  crossOrigins: CrossOrigins,
-): void {
-  const allow = [...methods, ...(methods.has('GET') ? ['HEAD'] : []), 'OPTIONS'].join(', ')
-  const missing = METHODS.filter((method) => !methods.has(method))
-  app.route({
-    method: missing,
-    url: path,
-    handler: async (_request, reply) => reply.code(405).header('allow', allow).send(),
-  })
-  app.route({
-    method: 'OPTIONS',
-    url: path,
-    handler: async ({ headers }, reply) =>
-      reply
-        .code(200)
-        .header('allow', allow)
-        .headers(preflightHeaders(crossOrigins, headers, allow))
-        .send(),
-  })
+/** The routes of each path, by their methods. */
+function byPath(routes: readonly Route[]): ReadonlyMap<string, ReadonlyMap<string, Route>> {
+  const paths = new Map<string, Map<string, Route>>()
+  for (const route of routes) {
+    const methods = paths.get(route.path) ?? new Map<string, Route>()
+    paths.set(route.path, methods.set(route.method, route))
+  }
+  return paths
+}
+
+function tooLarge(): HttpError {
+  return badRequest('Exceeded HTTP request body size limit')
 }
 
 const NOBODY: User = { name: '', tags: [] }

@@ -19,6 +19,8 @@ const MALLOC = {
 export interface LoopDelay {
   readonly p99: number
   readonly max: number
+  /** The longest that one pass of it had the processor, which is less when others had it meanwhile. */
+  readonly held: number
 }
 
 /** Resident memory in MiB: the highest that was seen, and the last. */
@@ -57,6 +59,7 @@ export class BrokerProcess {
       stdio: ['ignore', 'pipe', 'inherit', 'pipe'],
       env: { ...process.env, ...MALLOC },
     })
+    process.once('exit', () => child.kill('SIGKILL'))
     const [line] = (await once(child.stdout!, 'data')) as [Buffer]
     return new BrokerProcess(child, line.toString(), begun)
   }

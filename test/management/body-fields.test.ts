@@ -1,8 +1,10 @@
 // Every route that takes a body, with a body that it understands, and then with each field of that spoilt in every way.
 import { beforeAll, describe, expect, it } from 'vitest'
-import { routes } from '../../src/management/routes/routes.ts'
+import { Slices } from '../../src/lib/slices.ts'
+import { loadRoutes } from '../../src/management/routes/routes.ts'
 import { useApi, type Response } from '../support/api.ts'
 
+const routes = await loadRoutes(new Slices())
 const api = useApi()
 
 type Fields = Readonly<Record<string, unknown>>

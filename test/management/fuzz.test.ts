@@ -5,9 +5,11 @@ import { buffer } from 'node:stream/consumers'
 import { gunzipSync } from 'node:zlib'
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { Route } from '../../src/management/route.ts'
-import { routes } from '../../src/management/routes/routes.ts'
+import { Slices } from '../../src/lib/slices.ts'
+import { loadRoutes } from '../../src/management/routes/routes.ts'
 import { useApi } from '../support/api.ts'
 
+const routes = await loadRoutes(new Slices())
 const api = useApi()
 
 const VALUES: readonly unknown[] = [

@@ -1,9 +1,11 @@
 // Every route against every role: who may not is told so, and learns nothing else.
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { Route } from '../../src/management/route.ts'
-import { routes } from '../../src/management/routes/routes.ts'
+import { Slices } from '../../src/lib/slices.ts'
+import { loadRoutes } from '../../src/management/routes/routes.ts'
 import { useApi, type Body } from '../support/api.ts'
 
+const routes = await loadRoutes(new Slices())
 const api = useApi()
 
 const ROLES = ['', 'none', 'management', 'policymaker', 'monitoring', 'administrator'] as const

@@ -1,41 +1,35 @@
 // Every route of the API. A new resource is one more file and one more line here.
+import type { Slices } from '../../lib/slices.ts'
 import type { Route } from '../route.ts'
-import { authRoutes } from './auth.ts'
-import { bindingRoutes } from './bindings.ts'
-import { connectionRoutes } from './connections.ts'
-import { definitionRoutes } from './definitions.ts'
-import { delayedRoutes } from './delayed.ts'
-import { exchangeRoutes } from './exchanges.ts'
-import { healthRoutes } from './health.ts'
-import { limitRoutes } from './limits.ts'
-import { messageRoutes } from './messages.ts'
-import { operationRoutes } from './operations.ts'
-import { overviewRoutes } from './overview.ts'
-import { parameterRoutes } from './parameters.ts'
-import { pluginRoutes } from './plugins.ts'
-import { policyRoutes } from './policies.ts'
-import { queueRoutes } from './queues.ts'
-import { topicPermissionRoutes } from './topic-permissions.ts'
-import { userRoutes } from './users.ts'
-import { vhostRoutes } from './vhosts.ts'
 
-export const routes: readonly Route[] = [
-  ...overviewRoutes,
-  ...vhostRoutes,
-  ...userRoutes,
-  ...authRoutes,
-  ...topicPermissionRoutes,
-  ...limitRoutes,
-  ...policyRoutes,
-  ...parameterRoutes,
-  ...connectionRoutes,
-  ...exchangeRoutes,
-  ...queueRoutes,
-  ...messageRoutes,
-  ...delayedRoutes,
-  ...operationRoutes,
-  ...bindingRoutes,
-  ...definitionRoutes,
-  ...healthRoutes,
-  ...pluginRoutes,
+/** The files by themselves: to load all of them at once would hold up the broker. */
+const RESOURCES: readonly (() => Promise<readonly Route[]>)[] = [
+  async () => (await import('./overview.ts')).overviewRoutes,
+  async () => (await import('./vhosts.ts')).vhostRoutes,
+  async () => (await import('./users.ts')).userRoutes,
+  async () => (await import('./auth.ts')).authRoutes,
+  async () => (await import('./topic-permissions.ts')).topicPermissionRoutes,
+  async () => (await import('./limits.ts')).limitRoutes,
+  async () => (await import('./policies.ts')).policyRoutes,
+  async () => (await import('./parameters.ts')).parameterRoutes,
+  async () => (await import('./connections.ts')).connectionRoutes,
+  async () => (await import('./exchanges.ts')).exchangeRoutes,
+  async () => (await import('./queues.ts')).queueRoutes,
+  async () => (await import('./messages.ts')).messageRoutes,
+  async () => (await import('./delayed.ts')).delayedRoutes,
+  async () => (await import('./operations.ts')).operationRoutes,
+  async () => (await import('./bindings.ts')).bindingRoutes,
+  async () => (await import('./definitions.ts')).definitionRoutes,
+  async () => (await import('./health.ts')).healthRoutes,
+  async () => (await import('./plugins.ts')).pluginRoutes,
 ]
+
+/** Loads the routes, a file in each slice. */
+export async function loadRoutes(slices: Slices): Promise<readonly Route[]> {
+  const routes: Route[] = []
+  for (const load of RESOURCES) {
+    await slices.next()
+    routes.push(...(await load()))
+  }
+  return routes
+}
