@@ -2,10 +2,13 @@
 
 const CAPACITY_MIN = 16
 
+/** The ring of all that had no item yet: there are thousands of them where there are many queues. */
+const NO_RING: readonly undefined[] = new Array<undefined>(1).fill(undefined)
+
 /** A queue of items in order of arrival; also opens at the front, for what comes back. */
 export class Fifo<T> {
-  #ring: (T | undefined)[] = new Array<T | undefined>(CAPACITY_MIN).fill(undefined)
-  #mask = CAPACITY_MIN - 1
+  #ring: (T | undefined)[] = NO_RING as undefined[]
+  #mask = -1
   #head = 0
   #length = 0
 
@@ -14,13 +17,13 @@ export class Fifo<T> {
   }
 
   push(item: T): void {
-    if (this.#length > this.#mask) this.#resize((this.#mask + 1) * 2)
+    if (this.#length > this.#mask) this.#grow()
     this.#ring[(this.#head + this.#length) & this.#mask] = item
     this.#length++
   }
 
   unshift(item: T): void {
-    if (this.#length > this.#mask) this.#resize((this.#mask + 1) * 2)
+    if (this.#length > this.#mask) this.#grow()
     this.#head = (this.#head - 1) & this.#mask
     this.#ring[this.#head] = item
     this.#length++
@@ -58,10 +61,14 @@ export class Fifo<T> {
   }
 
   clear(): void {
-    this.#ring = new Array<T | undefined>(CAPACITY_MIN).fill(undefined)
-    this.#mask = CAPACITY_MIN - 1
+    this.#ring = NO_RING as undefined[]
+    this.#mask = -1
     this.#head = 0
     this.#length = 0
+  }
+
+  #grow(): void {
+    this.#resize(Math.max(CAPACITY_MIN, (this.#mask + 1) * 2))
   }
 
   #resize(capacity: number): void {
