@@ -157,8 +157,8 @@ export interface DelayLog {
   /** Enlists a message for the next batch; `publisher` is told when it is on disk. The message's bytes are its own. */
   append(message: Message, copies: readonly string[], due: number, publisher: Publisher | null, sequence: number): void
   /**
-   * Reads those that are on disk and due at `now`, in their order, some hundreds of them at the most. What was settled
-   * is read again until that is on disk.
+   * Reads those that are on disk and due at `now`, in their order, some hundreds of them at the most, and none that was
+   * settled before.
    */
   due(now: number): Promise<DueMessages>
   /** Reads those that are on disk, from this time and order on, so many at the most. What was settled may be among them. */

@@ -614,6 +614,7 @@ function delayContract(harness: StoreHarness): void {
       expect(bodies(first)).toEqual(['100 1', '100 3', '200 2'])
       expect(first.next).toBe(300)
       for (const delayed of first.messages) log.settle(delayed)
+      expect((await log.due(200)).messages).toEqual([])
       await durable(store)
       expect(log.count).toBe(1)
       const rest = await log.due(1000)

@@ -10,6 +10,9 @@ const TIMER_MS_MAX = 24 * 60 * 60 * 1000
 /** How long to wait after the store could not be read. */
 const RETRY_MS = 1000
 
+/** How many messages may have gone on before the disk knows of the first of them. */
+const LEAVING_MAX = 1024
+
 export interface DelaysContext {
   readonly clock: Clock
   readonly logger: Logger
@@ -25,6 +28,8 @@ export class Delays {
   /** When the timer runs out; Infinity when none is set. */
   #wakesAt = Infinity
   #reading = false
+  /** Messages that went on, and of which the disk does not know yet. */
+  #leaving = 0
   /** The earliest of what was stored while the log was being read. */
   #storedMeanwhile = Infinity
   #stopped = false
@@ -126,7 +131,8 @@ export class Delays {
   async #read(): Promise<void> {
     this.#reading = true
     try {
-      const { messages, next } = await this.#log.due(this.#context.clock.now())
+      const now = this.#context.clock.now()
+      const { messages, next } = await this.#log.due(now)
       if (this.#stopped) return
       // They leave the log and reach their queues in one turn, and so in one batch.
       for (const delayed of messages) {
@@ -134,13 +140,20 @@ export class Delays {
         this.#log.settle(delayed)
         this.#release(delayed)
       }
-      if (messages.length === 0) this.#done(next)
-      // What was taken out is still to be read until that is on disk.
+      this.#leave(messages.length)
+      // Few do not wait for the disk, so that those behind them are in time; many do, lest they outrun it.
+      if (next > now && this.#leaving <= LEAVING_MAX) this.#done(next)
       else this.#context.store.whenDurable(() => this.#done(next))
     } catch (error) {
       this.#context.logger.error({ err: error }, 'delayed messages cannot be read')
       this.#done(this.#context.clock.now() + RETRY_MS)
     }
+  }
+
+  #leave(count: number): void {
+    if (count === 0) return
+    this.#leaving += count
+    this.#context.store.whenDurable(() => (this.#leaving -= count))
   }
 
   #done(next: number): void {

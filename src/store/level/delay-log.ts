@@ -36,6 +36,11 @@ export class LevelDelayLog implements DelayLog, BatchMember {
   #waiting: Waiting[] = []
   #inFlight: Waiting[] = []
   #removed: DelayedMessage[] = []
+  #removedInFlight: DelayedMessage[] = []
+  /** The orders of settled messages whose records may still be met. */
+  readonly #settled = new Set<number>()
+  /** Those of them that are gone from the disk: what is read from now on has them no more. */
+  #erased: DelayedMessage[] = []
   #enlisted = false
   #dropped: boolean
 
@@ -70,6 +75,8 @@ export class LevelDelayLog implements DelayLog, BatchMember {
     await committer.readable()
     // Nothing can be read from a closed database, and nothing will be: the next start goes on.
     if (committer.closing) return { messages: [], next: Infinity }
+    for (const { order } of this.#erased) this.#settled.delete(order)
+    this.#erased = []
     const messages: DelayedMessage[] = []
     let bytes = 0
     const range = { gte: delayKey(Kind.delayed, this.id, 0, 0), lt: delayKey(Kind.delayed, this.id, TIME_MAX, 0) }
@@ -81,6 +88,7 @@ export class LevelDelayLog implements DelayLog, BatchMember {
         for (const [key, value] of found) {
           const due = key.readUIntBE(DUE_AT, 6)
           if (due > now || messages.length === READ_MESSAGES || bytes > READ_BYTES) return { messages, next: due }
+          if (this.#settled.has(key.readUIntBE(ORDER_AT, 6))) continue
           const delayed = this.#decode(key, due, value)
           if (delayed === null) continue
           messages.push(delayed)
@@ -117,6 +125,7 @@ export class LevelDelayLog implements DelayLog, BatchMember {
   settle(delayed: DelayedMessage): void {
     if (this.#dropped) return
     this.#removed.push(delayed)
+    this.#settled.add(delayed.order)
     this.count--
     this.#enlist()
   }
@@ -140,6 +149,7 @@ export class LevelDelayLog implements DelayLog, BatchMember {
     for (const waiting of this.#waiting) {
       batch.put(delayKey(Kind.delayed, this.id, waiting.due, waiting.order), encodeDelayed(waiting))
     }
+    this.#removedInFlight = this.#removed
     this.#removed = []
     this.#inFlight = this.#waiting
     this.#waiting = []
@@ -150,6 +160,8 @@ export class LevelDelayLog implements DelayLog, BatchMember {
   committed(): void {
     const inFlight = this.#inFlight
     this.#inFlight = []
+    this.#erased = this.#erased.concat(this.#removedInFlight)
+    this.#removedInFlight = []
     let first = Infinity
     for (const { message, due, publisher, sequence } of inFlight) {
       this.#context.committer.pendingBytes -= bytesOf(message)
