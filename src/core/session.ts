@@ -233,7 +233,8 @@ export class Session implements QueueOwner {
    * queue.declare. Returns the queue, whose name is the broker's choice if none was given.
    * @throws BrokerError access-refused, resource-locked, precondition-failed, not-implemented
    */
-  declareQueue(declaration: QueueDeclaration): Queue {
+  declareQueue(asked: QueueDeclaration): Queue {
+    const declaration = { ...asked, arguments: this.#typedArguments(asked) }
     const given = cleaned(declaration.name)
     if (given.startsWith(RESERVED_PREFIX)) throw this.#reserved('queue', given)
     const name = given === '' ? generatedName('amq.gen-') : given
@@ -518,6 +519,17 @@ export class Session implements QueueOwner {
   }
 
   readonly #exchangeByName = (name: string): Exchange | undefined => this.vhost.exchanges.get(name)
+
+  /**
+   * A queue's arguments, with the type that the vhost gives to those that ask for none. RabbitMQ: a queue that cannot be
+   * of it is a classic one.
+   */
+  #typedArguments({ durable, exclusive, autoDelete, arguments: args }: QueueDeclaration): FieldTable {
+    const { defaultQueueType = 'classic' } = this.vhost.definition
+    if (defaultQueueType === 'classic' || args.has('x-queue-type')) return args
+    if (!durable || exclusive || autoDelete) return args
+    return new Map(args).set('x-queue-type', { type: 'longstr', value: defaultQueueType })
+  }
 
   #check(kind: 'queue' | 'exchange', name: string, right: 'configure' | 'write' | 'read'): void {
     this.#access.check(this.user.name, this.vhost.name, kind, name, right)

@@ -97,17 +97,12 @@ async function put(call: Call) {
   const vhost = vhostOf(call)
   const name = call.params['queue'] ?? ''
   const body = call.body()
-  const args = new Map(jsonTable(objectField(body, 'arguments')))
-  const { defaultQueueType } = vhost.definition
-  if (defaultQueueType !== undefined && defaultQueueType !== 'classic' && !args.has('x-queue-type')) {
-    args.set('x-queue-type', { type: 'longstr', value: defaultQueueType })
-  }
   const declaration = {
     name,
     durable: booleanField(body, 'durable', false),
     exclusive: false,
     autoDelete: booleanField(body, 'auto_delete', false),
-    arguments: args,
+    arguments: jsonTable(objectField(body, 'arguments')),
   }
   const existed = vhost.queues.has(name)
   await inSession(call, vhost, (session) => session.declareQueue(declaration))
