@@ -37,7 +37,8 @@ interface Delayed {
 /** A message that a queue is being given, and has not taken yet. */
 interface Arrival {
   readonly queue: ModelQueue
-  readonly entry: ModelEntry
+  /** Null for a duplicate. */
+  readonly entry: ModelEntry | null
   /** Whether the queue was full when it came. */
   readonly unwanted: boolean
   refused: boolean
@@ -106,16 +107,19 @@ export class BrokerModel {
   arrived(name: QueueName, message: Message): void {
     const queue = this.queue(name)
     const id = idOf(message)
-    const unwanted = queue.full
+    const full = queue.full
     const entry = this.#arrival(name, queue, id, message)
+    const unwanted = full && entry !== null
+    if (entry !== null && !unwanted) queue.remember(entry, this.#clock.now())
     this.#arrivals.push({ queue, entry, unwanted, refused: false })
   }
 
   /** It has taken the message, or not. `answered`: there was a publisher to be told so. */
-  taken(answered: boolean): void {
+  taken(answered: boolean, duplicate: boolean): void {
     const { queue, entry, unwanted, refused } = this.#arrivals.pop()!
-    if (answered) assert.equal(refused, unwanted, `whether ${queue.name} refuses ${entry.id}`)
-    if (unwanted) queue.refuse(entry)
+    assert.equal(duplicate, entry === null, `whether ${queue.name} has ${entry === null ? 'it' : entry.id} already`)
+    if (answered) assert.equal(refused, unwanted, `whether ${queue.name} refuses ${entry?.id}`)
+    if (unwanted) queue.refuse(entry!)
   }
 
   /** The queue that is being given a message refuses it. */
@@ -191,7 +195,8 @@ export class BrokerModel {
     return QUEUES.filter((name) => this.#queues.get(name)!.length > 0)
   }
 
-  #arrival(name: QueueName, queue: ModelQueue, id: number, message: Message): ModelEntry {
+  /** What the queue is to make of a message; null when it is a duplicate. */
+  #arrival(name: QueueName, queue: ModelQueue, id: number, message: Message): ModelEntry | null {
     const time = this.#clock.now()
     const death = deathOf(message)
     if (death !== null) {
@@ -209,9 +214,12 @@ export class BrokerModel {
     if (delayed !== undefined && delayed.settledAt === NEVER) this.#release(delayed)
     const missing = delayed === undefined ? publication?.missing : delayed.missing
     assert(missing?.delete(name), `${id} comes to ${name} out of the blue`)
-    const entry = queue.publish(id, delayed?.traits ?? publication!.traits, null, time, this.tick())
+    const traits = delayed?.traits ?? publication!.traits
+    const first = queue.repeated(traits, time)
+    const entry = first ?? queue.publish(id, traits, null, time, this.tick())
+    // A duplicate is as safe as its first.
     if (delayed === undefined) publication!.entries.push(entry)
-    return entry
+    return first === null ? entry : null
   }
 
   #release(delayed: Delayed): void {

@@ -6,6 +6,7 @@ import type { MessageProperties } from '../../../../src/core/ports.ts'
 import type { FieldTable, FieldValue } from '../../../../src/core/value.ts'
 
 const NO_BODY = Buffer.alloc(0)
+const UNIQUE_HEADER = 'x-deduplication-header'
 
 /** What a message asks for, and how large it is. */
 export interface Traits {
@@ -16,6 +17,8 @@ export interface Traits {
   readonly expirationMs: number
   /** Milliseconds that it is to wait before it is routed; 0 when it is not. */
   readonly delayMs: number
+  /** The id by which a duplicate of it is known; 0 when it has none. */
+  readonly unique: number
 }
 
 /** How a dead letter came to be one. */
@@ -46,6 +49,7 @@ export function assertWhole(message: Message, id: number, traits: Traits, death:
   const { headers, ...found } = amqpPropertyCodec.properties(message)
   const asked = propertiesAsked(death === null ? traits : { ...traits, expirationMs: -1 })
   assert.deepEqual({ ...found, headers: undefined }, { ...asked, headers: undefined }, `the properties of ${id}`)
+  assert.deepEqual(headers?.get(UNIQUE_HEADER), uniqueIn(traits), `the id by which duplicates of ${id} are known`)
   assert.equal(delayIn(headers), traits.delayMs === 0 ? undefined : -traits.delayMs, `the delay of ${id}`)
   assert.deepEqual(deathsIn(headers), death === null ? [] : [death], `the deaths of ${id}`)
 }
@@ -57,12 +61,12 @@ export function deathOf(message: Message): Death | null {
 
 /** A message that is a view into a chunk of input, as a front end makes it. */
 export function messageOf(exchange: string, routingKey: string, id: number, traits: Traits): Message {
-  const { persistent, priority, expirationMs, delayMs } = traits
+  const { persistent, priority, expirationMs, delayMs, unique } = traits
   const body = bodyOf(id, traits.bytes)
   const properties = propertiesOf(traits)
   const chunk = Buffer.concat([Buffer.from('before'), properties, Buffer.from('|'), body, Buffer.from('after')])
   const start = 6 + properties.length + 1
-  const facts = { persistent, priority, expirationMs, headers: delayMs !== 0 }
+  const facts = { persistent, priority, expirationMs, headers: delayMs !== 0 || unique !== 0 }
   return new Message(exchange, routingKey, facts, chunk, 6, start - 1, chunk, start, start + body.length, false)
 }
 
@@ -70,13 +74,22 @@ function propertiesOf(traits: Traits): Buffer {
   return amqpPropertyCodec.compose('', '', propertiesAsked(traits), NO_BODY).properties
 }
 
-function propertiesAsked({ persistent, priority, expirationMs, delayMs }: Traits): MessageProperties {
+function propertiesAsked(traits: Traits): MessageProperties {
+  const { persistent, priority, expirationMs, delayMs } = traits
+  const headers = new Map<string, FieldValue>()
+  if (delayMs !== 0) headers.set('x-delay', { type: 'signedint', value: delayMs })
+  const unique = uniqueIn(traits)
+  if (unique !== undefined) headers.set(UNIQUE_HEADER, unique)
   return {
     deliveryMode: persistent ? 2 : 1,
     ...(priority < 0 ? {} : { priority }),
     ...(expirationMs < 0 ? {} : { expiration: String(expirationMs) }),
-    ...(delayMs === 0 ? {} : { headers: new Map([['x-delay', { type: 'signedint', value: delayMs } as const]]) }),
+    ...(headers.size === 0 ? {} : { headers }),
   }
+}
+
+function uniqueIn({ unique }: Traits): FieldValue | undefined {
+  return unique === 0 ? undefined : { type: 'signedint', value: unique }
 }
 
 function bodyOf(id: number, bytes: number): Buffer {

@@ -16,6 +16,17 @@ interface Attempts {
 
 const UNTRIED: Attempts = { at: -1, failed: 0, acquired: 0 }
 
+/** An id by which a queue knows duplicates. */
+interface Remembered {
+  readonly unique: number
+  /** The message that it came with. */
+  readonly entry: ModelEntry
+  /** The clock's time at which it is forgotten. */
+  readonly until: number
+  readonly at: Moment
+  forgottenAt: Moment
+}
+
 /** One message in one queue. */
 export class ModelEntry {
   readonly queue: ModelQueue
@@ -80,6 +91,8 @@ export class ModelQueue {
   readonly unacked = new Set<ModelEntry>()
   /** What is out no more and must be given up at once, with the reason. */
   readonly condemned = new Map<ModelEntry, string>()
+  /** The ids that it remembers or has remembered, in the order in which they came. */
+  #remembered: Remembered[] = []
   /** Whether the store was made to guess how large messages are: it has discarded some that it had not read. */
   #sizesGuessed = false
   /** Whether a restart has made these guesses the queue's: until it is empty. */
@@ -111,6 +124,17 @@ export class ModelQueue {
     return this.ready.length > maxLength || (this.#bytes > maxLengthBytes && !this.#sizesDoubtful)
   }
 
+  /** The message of which another with these traits would be a duplicate now. */
+  repeated({ unique }: Traits, time: number): ModelEntry | null {
+    if (this.rules.deduplication === null || unique === 0) return null
+    return this.#known.find((known) => known.unique === unique && known.until > time)?.entry ?? null
+  }
+
+  /** How many ids are remembered; null when that depends on when somebody looks. */
+  get rememberedCount(): number | null {
+    return this.rules.deduplication !== null && this.rules.deduplication.ttlMs >= 0 ? null : this.#known.length
+  }
+
   publish(id: number, traits: Traits, death: Death | null, time: number, now: Moment): ModelEntry {
     const expirationMs = death === null ? traits.expirationMs : -1
     const waits = [this.rules.ttlMs, expirationMs].filter((ms) => ms >= 0)
@@ -134,6 +158,19 @@ export class ModelQueue {
     return entry
   }
 
+  /** A message was taken: another one like it is a duplicate from now on. */
+  remember(entry: ModelEntry, time: number): void {
+    const now = entry.publishedAt
+    const { deduplication } = this.rules
+    const { unique } = entry.traits
+    if (deduplication === null || unique === 0) return
+    const { size, ttlMs } = deduplication
+    const until = ttlMs < 0 ? NEVER : time + ttlMs
+    for (const known of this.#known) if (known.until <= time || known.unique === unique) known.forgottenAt = now
+    for (const known of this.#known.slice(0, size === null ? 0 : -(size - 1) || undefined)) known.forgottenAt = now
+    this.#remembered.push({ unique, entry, until, at: now, forgottenAt: NEVER })
+  }
+
   /** The queue has not taken a message after all. */
   refuse(entry: ModelEntry): void {
     this.ready = this.ready.filter((other) => other !== entry)
@@ -148,13 +185,13 @@ export class ModelQueue {
       entry.deliveredAt = now
       entry.untold = untold
     }
-    if (noAck) entry.settledAt = now
+    if (noAck) this.#settle(entry, now)
     else this.unacked.add(entry)
     return entry
   }
 
   acknowledge(entry: ModelEntry, now: Moment): void {
-    if (this.unacked.delete(entry) && this.deletedAt === NEVER) entry.settledAt = now
+    if (this.unacked.delete(entry) && this.deletedAt === NEVER) this.#settle(entry, now)
   }
 
   reject(entry: ModelEntry, now: Moment): void {
@@ -192,13 +229,15 @@ export class ModelQueue {
       else this.#assertTooMany(reason, entry, index, about)
       this.ready.splice(index, 1)
     }
-    entry.settledAt = now
+    this.#settle(entry, now)
   }
 
   purge(now: Moment): number {
     const purged = this.ready
-    for (const entry of purged) entry.settledAt = now
+    for (const entry of purged) this.#settle(entry, now)
     this.ready = []
+    // Also of what is out.
+    if (this.#whilePresent) for (const known of this.#known) known.forgottenAt = now
     this.#sizesGuessed = true
     return purged.length
   }
@@ -230,6 +269,25 @@ export class ModelQueue {
       entry.attempts = attemptsKnown(entry, known)
     }
     this.#sizesDoubtful ||= this.#sizesGuessed
+    this.#remembered = this.#remembered.filter(({ entry, at, forgottenAt }) => {
+      return entry.durable && at <= known && forgottenAt > known
+    })
+    for (const remembered of this.#remembered) remembered.forgottenAt = NEVER
+  }
+
+  get #known(): Remembered[] {
+    return this.#remembered.filter(({ forgottenAt }) => forgottenAt === NEVER)
+  }
+
+  get #whilePresent(): boolean {
+    return this.rules.deduplication?.size === null
+  }
+
+  /** A message is in the queue no more. */
+  #settle(entry: ModelEntry, now: Moment): void {
+    entry.settledAt = now
+    if (!this.#whilePresent) return
+    for (const known of this.#known) if (known.entry === entry) known.forgottenAt = now
   }
 
   get #bytes(): number {

@@ -16,6 +16,15 @@ export interface ModelRules {
   /** Failed deliveries; null: those of its type. */
   readonly deliveryLimit: number | null
   readonly deadLetters: string | null
+  readonly deduplication: Deduplication | null
+}
+
+/** How the queue knows duplicates: by what is in it, or by the last that came. */
+export interface Deduplication {
+  /** Ids that are remembered; null: those of the messages that are there. */
+  readonly size: number | null
+  /** Milliseconds; -1: for as long as there is room. */
+  readonly ttlMs: number
 }
 
 /** A queue that just keeps messages in order. */
@@ -28,6 +37,7 @@ export const NO_RULES: ModelRules = {
   overflow: 'drop-head',
   deliveryLimit: null,
   deadLetters: null,
+  deduplication: null,
 }
 
 /** RabbitMQ 4: of quorum queues. */
@@ -59,6 +69,12 @@ export function argumentsOf(rules: ModelRules): FieldTable {
   if (rules.maxLengthBytes < Infinity) number('x-max-length-bytes', rules.maxLengthBytes)
   if (rules.overflow !== 'drop-head') text('x-overflow', rules.overflow)
   if (rules.deliveryLimit !== null) number('x-delivery-limit', rules.deliveryLimit)
+  if (rules.deduplication !== null) {
+    args.set('x-message-deduplication', { type: 'bool', value: true })
+    const { size, ttlMs } = rules.deduplication
+    if (size !== null) number('x-cache-size', size)
+    if (ttlMs >= 0) number('x-cache-ttl', ttlMs)
+  }
   if (rules.deadLetters === null) return args
   text('x-dead-letter-exchange', '')
   text('x-dead-letter-routing-key', rules.deadLetters)
@@ -76,6 +92,10 @@ export const anyRules: fc.Arbitrary<ModelRules> = fc
     maxLengthBytes: seldom(Infinity, fc.constantFrom(0, 100, 400)),
     overflow: fc.constantFrom('drop-head', 'drop-head', 'reject-publish', 'reject-publish-dlx'),
     deliveryLimit: seldom<number | null>(null, fc.constantFrom(0, 1, 3)),
+    deduplication: seldom<Deduplication | null>(
+      null,
+      fc.constantFrom({ size: null, ttlMs: -1 }, { size: 1, ttlMs: -1 }, { size: 3, ttlMs: 2000 }),
+    ),
   })
   .map((rules): ModelRules => ({
     ...rules,

@@ -271,6 +271,8 @@ export class World {
       const left = this.#disk.keys(Kind[kind]).map((key) => key.toString('hex'))
       assert.deepEqual(left, [], `something is left on the disk: ${kind}`)
     }
+    const { rememberedCount } = this.#model.queue('a')
+    if (rememberedCount !== null) assert.equal(this.#disk.keys(Kind.seenId).length, rememberedCount, 'the ids on disk')
   }
 
   // --- comparing ---
@@ -295,6 +297,8 @@ export class World {
         [queue.ready.length, readyBytes, queue.unacked.size, consumers],
         `the counts of ${queue.name}`,
       )
+      const { rememberedCount } = queue
+      if (rememberedCount !== null) assert.equal(real.rememberedIds, rememberedCount, `the ids of ${queue.name}`)
     }
     const delayed = this.#life.session.vhost.exchanges.get(DELAYED_EXCHANGE)!
     assert.equal(delayed.delayedCount, this.#model.delayedCount, 'the count of messages that wait')
@@ -477,8 +481,9 @@ export class World {
       // Those of a broker that was killed do nothing any more.
       if (life !== this.#life) return
       this.#model.arrived(name, message)
+      const { deduplicated } = queue.counts
       publish(message, publisher === null ? null : this.#overheard(publisher), sequence)
-      this.#model.taken(publisher !== null)
+      this.#model.taken(publisher !== null, queue.counts.deduplicated > deduplicated)
     }
   }
 
