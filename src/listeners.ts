@@ -1,7 +1,8 @@
 // All the ports that a broker listens on, and the certificates that it shows there.
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
-import { Connection, type AmqpContext } from './amqp/connection.ts'
+import type { AmqpContext } from './amqp/amqp-context.ts'
+import { Connection } from './amqp/connection.ts'
 import type { Timer } from './lib/clock.ts'
 import { StartError } from './lib/start-error.ts'
 import { ManagementServer } from './management/management-server.ts'

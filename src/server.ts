@@ -1,6 +1,6 @@
 // Puts the parts together: store, broker, listeners. Also the entry for embedding a broker in other people's tests.
 import { hostname } from 'node:os'
-import type { AmqpContext } from './amqp/connection.ts'
+import type { AmqpContext } from './amqp/amqp-context.ts'
 import { MESSAGE_BYTES_MAX_DEFAULT } from './amqp/limits.ts'
 import { amqpPropertyCodec } from './amqp/property-codec.ts'
 import { ReplyCode } from './amqp/wire/generated.ts'

@@ -1,29 +1,27 @@
 // One AMQP 0-9-1 connection: from its first byte to its last.
 import type { Socket } from 'node:net'
-import type { AlarmListener } from '../core/alarms.ts'
 import type { User } from '../core/access.ts'
 import type { TlsView } from '../core/clients.ts'
-import type { Broker } from '../core/broker.ts'
 import { BrokerError } from '../core/errors.ts'
 import type { TracedClient } from '../core/firehose.ts'
 import type { Session } from '../core/session.ts'
 import type { Timer } from '../lib/clock.ts'
 import { isLoopback } from '../lib/loopback.ts'
-import type { Turn } from '../lib/turn.ts'
-import { endTurns } from '../lib/turns.ts'
-import { SocketReader } from '../net/socket-reader.ts'
-import { SocketWriter, type SlabPool } from '../net/socket-writer.ts'
-import { Channel } from './channel.ts'
+import { SocketWriter } from '../net/socket-writer.ts'
+import type { AmqpContext, AmqpOptions } from './amqp-context.ts'
+import type { Channel } from './channel.ts'
 import { AmqpConnectionView } from './connection-view.ts'
 import { contentUnexpected } from './content-assembly.ts'
 import { DeliveryWriter } from './delivery.ts'
-import { AmqpError, atMethod, fromBrokerError } from './errors.ts'
+import { AmqpError, fromBrokerError } from './errors.ts'
+import { Flow } from './flow.ts'
+import { FrameInput, type FrameTaker } from './frame-input.ts'
 import { Handshake, HandshakeError } from './handshake.ts'
 import { Heartbeat, type HeartbeatPeer } from './heartbeat.ts'
-import { CLOSE_ANSWER_MS_MAX, INITIAL_FRAME_BYTES_MAX, SILENT_CLOSE_MS, UNREAD_BYTES_MAX } from './limits.ts'
+import { CLOSE_ANSWER_MS_MAX, INITIAL_FRAME_BYTES_MAX, SILENT_CLOSE_MS } from './limits.ts'
 import type { Peer } from './mechanisms.ts'
 import { connectionMethods } from './methods/connection.ts'
-import { FrameReader, type FrameSink } from './wire/frame-reader.ts'
+import { OpenChannels } from './open-channels.ts'
 import {
   dispatchConnection,
   Method,
@@ -31,43 +29,13 @@ import {
   writeChannelClose,
   writeChannelCloseOk,
   writeChannelOpenOk,
-  writeConnectionBlocked,
   writeConnectionClose,
   writeConnectionCloseOk,
-  writeConnectionUnblocked,
 } from './wire/generated.ts'
 import { cannotDecode } from './wire/method-arguments.ts'
 import { PROTOCOL_HEADER, ProtocolHeaderReader } from './wire/protocol-header.ts'
 import { NO_ARGUMENTS, type FieldTable } from '../core/value.ts'
 import { WireError } from './wire/wire-error.ts'
-
-/** How the front end was configured. */
-export interface AmqpOptions {
-  /** Bytes of a whole frame; offered to clients. */
-  readonly frameMax: number
-  readonly channelMax: number
-  /** Offered to clients, who choose. */
-  readonly heartbeatSeconds: number
-  readonly messageBytesMax: number
-  readonly handshakeTimeoutMs: number
-  /** Milliseconds that a delivery may wait for its acknowledgement where nothing else is said; 0: for ever. */
-  readonly consumerTimeoutMs: number
-  /** Whether one that waits longer ends the channel, rather than its consumer. */
-  readonly consumerTimeoutCloses: boolean
-  readonly version: string
-  /** The name of the broker, which may change. */
-  readonly clusterName: () => string
-}
-
-/** What all connections share. */
-export interface AmqpContext {
-  readonly broker: Broker
-  readonly turn: Turn
-  readonly slabs: SlabPool
-  readonly options: AmqpOptions
-  /** Every open connection. Kept by the connections. */
-  readonly connections: Set<Connection>
-}
 
 /** What TLS knows of a connection. */
 export interface Security {
@@ -93,8 +61,8 @@ export type ConnectionState =
 /** The bytes of a heartbeat: type 8, channel 0, no payload (AMQP 0-9-1 §4.2.7). */
 const HEARTBEAT = [8, 0, 0, 0, 0, 0, 0, 0xce] as const
 
-/** Owns the socket's two sides, the state and the channels. What a client sends wrong throws up to `#data` and no further. */
-export class Connection implements FrameSink, AlarmListener, HeartbeatPeer, TracedClient {
+/** Owns the state of the connection and its end. What a client sends wrong throws up to here and no further. */
+export class Connection implements FrameTaker, HeartbeatPeer, TracedClient {
   readonly context: AmqpContext
   readonly options: AmqpOptions
   readonly peer: Peer
@@ -120,29 +88,19 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer, Trac
   channelMax: number
   frameMax = INITIAL_FRAME_BYTES_MAX
   heartbeatSeconds = 0
-  receivedBytes = 0
 
   readonly #socket: Socket
-  readonly #reader: SocketReader
+  readonly #input: FrameInput
   readonly #protocolHeader = new ProtocolHeaderReader()
-  readonly #frames = new FrameReader()
   readonly #handshake: Handshake
-  readonly #channels = new Map<number, Channel>()
+  readonly #channels = new OpenChannels(this)
+  readonly #flow: Flow
   readonly #timers: Timer[] = []
   #heartbeat: Heartbeat | null = null
   #session: Session | null = null
   #view: AmqpConnectionView | null = null
-  /** The channel of the last frame: the next one is most often for the same. */
-  #lastChannel: Channel | null = null
-  /** What arrived behind the frame at which the connection was suspended. */
-  #rest: Buffer | null = null
   #inMethod = false
   #afterReply: (() => void)[] = []
-  #publishing = false
-  #publishedInChunk = false
-  #blocked = false
-  /** Whether the client must read before it is read from. */
-  #choked = false
 
   /** `security` is there when the socket is encrypted. */
   constructor(socket: Socket, context: AmqpContext, security: Security | null = null) {
@@ -158,8 +116,8 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer, Trac
     this.writer = new SocketWriter(socket, context.turn, context.slabs, () => this.#drained())
     this.deliveries = new DeliveryWriter(this.writer)
     this.#handshake = new Handshake(this)
-    this.#frames.frameMax = INITIAL_FRAME_BYTES_MAX
-    this.#reader = new SocketReader(socket, context.turn, (chunk) => this.#data(chunk))
+    this.#input = new FrameInput(socket, context, this)
+    this.#flow = new Flow(this, this.#input.reader)
     context.connections.add(this)
     const timeout = context.options.handshakeTimeoutMs
     this.#after(timeout, () => this.#session === null && this.#socket.destroy())
@@ -178,25 +136,29 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer, Trac
     return `${peer.address}:${peer.port} -> ${local.address}:${local.port}`
   }
 
+  get receivedBytes(): number {
+    return this.#input.receivedBytes
+  }
+
   get sentBytes(): number {
     return this.writer.sentBytes
   }
 
   get readingHeld(): boolean {
-    return this.#reader.held
+    return this.#input.reader.held
   }
 
   /** Whether an alarm keeps it from publishing. */
   get publisherBlocked(): boolean {
-    return this.#blocked
+    return this.#flow.publisherBlocked
   }
 
   get openChannels(): Iterable<Channel> {
-    return this.#channels.values()
+    return this.#channels
   }
 
   get channelCount(): number {
-    return this.#channels.size
+    return this.#channels.count
   }
 
   get peerIsLoopback(): boolean {
@@ -206,7 +168,7 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer, Trac
   // --- frames: nothing that is thrown leaves these three, so that the reader stays in step ---
 
   method(number: number, buffer: Buffer, start: number, end: number): void {
-    const channel = number === 0 ? null : this.#channel(number)
+    const channel = number === 0 ? null : this.#channels.at(number)
     this.#inMethod = true
     try {
       if (number === 0) this.#connectionMethod(buffer, start, end)
@@ -222,18 +184,18 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer, Trac
   }
 
   header(number: number, buffer: Buffer, start: number, end: number): void {
-    const channel = this.#channel(number)
+    const channel = this.#channels.at(number)
     try {
       if (channel === null) this.#contentUnasked(number)
       else if (!channel.closing) channel.publishing.header(buffer, start, end)
     } catch (error) {
       this.channelFailed(channel, error)
     }
-    this.#publishedInChunk = true
+    this.#flow.published = true
   }
 
   body(number: number, buffer: Buffer, start: number, end: number): void {
-    const channel = this.#channel(number)
+    const channel = this.#channels.at(number)
     try {
       if (channel === null) this.#contentUnasked(number)
       else if (!channel.closing) channel.publishing.body(buffer, start, end)
@@ -248,7 +210,7 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer, Trac
   tuned(channelMax: number, frameMax: number, heartbeatSeconds: number): void {
     this.channelMax = channelMax
     this.frameMax = frameMax
-    this.#frames.frameMax = frameMax
+    this.#input.frameMax = frameMax
     this.deliveries.tuned(frameMax)
     this.heartbeatSeconds = heartbeatSeconds
     this.#heartbeat = new Heartbeat(this.context.broker.clock, heartbeatSeconds, this)
@@ -266,12 +228,16 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer, Trac
 
   /** The channel that is at work: what is traced is done while its frames are read. */
   get channelNumber(): number {
-    return this.#lastChannel?.number ?? 0
+    return this.#channels.lastNumber
   }
 
   tracingChanged(on: boolean): void {
     this.deliveries.watched = on
-    for (const channel of this.#channels.values()) channel.settlements.tracingChanged(on)
+    for (const channel of this.#channels) channel.settlements.tracingChanged(on)
+  }
+
+  get session(): Session | null {
+    return this.#session
   }
 
   /** The user of the session, once there is one. */
@@ -282,7 +248,7 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer, Trac
   /** Closes without a word: what a client gets that cannot be trusted yet. RabbitMQ waits before it does. */
   closeSilently(): void {
     this.state = 'closed'
-    this.#stopReading()
+    this.#input.stop()
     this.#after(SILENT_CLOSE_MS, () => this.#socket.destroy())
   }
 
@@ -314,7 +280,7 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer, Trac
   /** Sends what is written and ends; nothing is taken any more. */
   end(): void {
     this.state = 'closed'
-    this.#stopReading()
+    this.#input.stop()
     this.writer.end()
     // A peer that does not end its side is not waited for longer than a refused one.
     this.#after(SILENT_CLOSE_MS, () => this.#socket.destroy())
@@ -342,9 +308,7 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer, Trac
 
   /** Takes no more frames until the returned function is called. What has arrived waits. */
   suspend(): () => void {
-    this.#reader.hold()
-    this.#frames.pause()
-    return () => this.#resume()
+    return this.#input.suspend()
   }
 
   /** Runs when the reply to the method that is being handled is written; at once when there is none. */
@@ -355,24 +319,10 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer, Trac
 
   /** The channel's number is free again. */
   channelClosed(channel: Channel): void {
-    if (this.#channels.delete(channel.number)) this.#session?.channelClosed()
-    if (this.#lastChannel === channel) this.#lastChannel = null
+    this.#channels.delete(channel, this.#session)
   }
 
-  // --- alarms and heartbeats ---
-
-  blocked(reason: string): void {
-    if (!this.#blocked) this.#reader.hold()
-    this.#blocked = true
-    if (this.client.connectionBlocked) writeConnectionBlocked(this.writer, 0, reason)
-  }
-
-  unblocked(): void {
-    if (!this.#blocked) return
-    this.#blocked = false
-    this.#reader.release()
-    if (this.client.connectionBlocked) writeConnectionUnblocked(this.writer, 0)
-  }
+  // --- heartbeats ---
 
   sendHeartbeat(): void {
     const { writer } = this
@@ -390,104 +340,30 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer, Trac
 
   // --- input ---
 
-  #data(chunk: Buffer): void {
-    this.receivedBytes += chunk.length
-    this.context.broker.window.received(chunk.length)
-    try {
-      if (this.state !== 'header') this.#read(chunk, 0)
-      else this.#readProtocolHeader(chunk)
-    } catch (error) {
-      this.#outOfStep(error)
-    }
-    if (this.#publishedInChunk) this.#paced()
-    if (this.writer.unsentBytes > UNREAD_BYTES_MAX) this.#choke()
-  }
-
-  /** The answers to what the client asks are memory: one that does not read them is not asked for more. */
-  #choke(): void {
-    if (this.#choked || !this.running) return
-    this.#choked = true
-    this.#reader.hold()
-  }
-
-  #unchoke(): void {
-    if (this.#choked) this.#reader.release()
-    this.#choked = false
-  }
-
-  #readProtocolHeader(chunk: Buffer): void {
+  framesFrom(chunk: Buffer): number {
+    if (this.state !== 'header') return 0
     const header = this.#protocolHeader
     const position = header.read(chunk)
-    if (!header.complete) return
-    if (!header.accepted) {
+    if (!header.complete) return position
+    if (header.accepted) {
+      this.state = 'starting'
+      this.#handshake.start()
+    } else {
       this.writer.reserve(PROTOCOL_HEADER.length)
       this.writer.position += PROTOCOL_HEADER.copy(this.writer.buffer, this.writer.position)
       this.end()
-      return
     }
-    this.state = 'starting'
-    this.#handshake.start()
-    this.#read(chunk, position)
+    return position
   }
 
-  #read(chunk: Buffer, start: number): void {
-    if (this.#rest !== null) {
-      this.#rest = Buffer.concat([this.#rest, chunk.subarray(start)])
-      return
-    }
-    const read = this.context.broker.rates.any ? this.#readMetered(chunk, start) : this.#frames.read(chunk, start, this)
-    if (read < chunk.length) this.#rest = chunk.subarray(read)
+  chunkRead(): void {
+    this.#flow.chunkRead(this.#session)
   }
 
-  /** Reads, and has it counted what was published: nobody else publishes meanwhile. */
-  #readMetered(chunk: Buffer, start: number): number {
-    const { rates, sizes } = this.context.broker
-    const session = this.#session
-    const [messages, bytes] = [session?.vhost.counts.published ?? 0, sizes.sum]
-    const read = this.#frames.read(chunk, start, this)
-    if (session === null) return read
-    const published = session.vhost.counts.published - messages
-    if (published > 0) rates.spent(this.#reader, session.user.name, session.vhost.name, published, sizes.sum - bytes)
-    return read
-  }
-
-  #resume(): void {
-    this.#frames.resume()
-    this.#reader.release()
-    const rest = this.#rest
-    this.#rest = null
-    if (rest === null || this.state === 'closed') return
-    try {
-      this.#read(rest, 0)
-    } catch (error) {
-      this.#outOfStep(error)
-    }
-  }
-
-  /** The reader met something that is no frame: what follows cannot be told apart any more. */
-  #outOfStep(error: unknown): void {
+  /** The reader met something that is no frame. */
+  outOfStep(error: unknown): void {
     this.#failed(error)
     if (this.state !== 'closed') this.closeSilently()
-  }
-
-  #stopReading(): void {
-    this.#frames.stop()
-    this.#reader.hold()
-    // A held socket would not notice that its peer is gone: what still comes is read and thrown away.
-    this.#socket.removeAllListeners('data')
-    this.#socket.resume()
-  }
-
-  /** Publishers that are ahead of the rest give way. */
-  #paced(): void {
-    this.#publishedInChunk = false
-    if (!this.running) return
-    if (!this.#publishing) {
-      this.#publishing = true
-      this.context.broker.alarms.add(this)
-    }
-    const overrun = this.#session?.takeOverrun() ?? null
-    this.context.broker.pace.after(this.#reader, overrun)
   }
 
   #connectionMethod(buffer: Buffer, start: number, end: number): void {
@@ -510,23 +386,7 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer, Trac
     if (method !== Method.channelOpen) throw notOpen(method)
     // One short string that means nothing.
     if (end - start < 5 || end - start !== 5 + buffer[start + 4]!) throw cannotDecode(buffer, start, end)
-    if (this.channelMax > 0 && this.#channels.size >= this.channelMax) {
-      const sentence =
-        `number of channels opened (${this.#channels.size}) has reached the negotiated ` +
-        `channel_max (${this.channelMax})`
-      // RabbitMQ: its reader refuses the channel, and names no method.
-      throw new AmqpError('connection', ReplyCode.notAllowed, sentence)
-    }
-    try {
-      this.#session.channelOpened()
-    } catch (error) {
-      throw atMethod(error, method)
-    }
-    const channel = new Channel(number, this, this.#session)
-    if (this.#session.vhost.firehose !== null) channel.settlements.tracingChanged(true)
-    this.#channels.set(number, channel)
-    this.context.broker.churn.channelsOpened++
-    channel.opened()
+    this.#channels.open(number, this.#session)
     writeChannelOpenOk(this.writer, number)
   }
 
@@ -535,14 +395,6 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer, Trac
     if (this.state === 'closing') return
     if (this.#session === null) throw unexpectedFrame(number)
     throw contentUnexpected()
-  }
-
-  #channel(number: number): Channel | null {
-    const last = this.#lastChannel
-    if (last !== null && last.number === number) return last
-    const channel = this.#channels.get(number) ?? null
-    if (channel !== null) this.#lastChannel = channel
-    return channel
   }
 
   /** A channel that the server closed waits for the client's answer and swallows the rest (AMQP 0-9-1 §2.2.3). */
@@ -616,18 +468,9 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer, Trac
   #endChannels(): void {
     // What goes back from one channel must not go out through the next, which is about to end as well.
     this.stopDelivering()
-    for (const channel of this.#channels.values()) {
-      channel.close()
-      this.#session?.channelClosed()
-    }
-    this.#channels.clear()
-    this.#lastChannel = null
+    this.#channels.close(this.#session)
     this.#session?.close()
-    this.context.broker.alarms.delete(this)
-    // Nobody would say when the alarm is clear, and the answer to a close must be read.
-    if (this.#blocked) this.#reader.release()
-    this.#blocked = false
-    this.#unchoke()
+    this.#flow.end()
   }
 
   #closed(): void {
@@ -640,13 +483,8 @@ export class Connection implements FrameSink, AlarmListener, HeartbeatPeer, Trac
   }
 
   #drained(): void {
-    this.#unchoke()
-    let served = 0
-    for (const channel of this.#channels.values()) {
-      if (!this.writer.full) served++
-      channel.resumeConsumers()
-    }
-    if (this.writer.full) endTurns(this.#channels, served)
+    this.#flow.drained()
+    this.#channels.resumeConsumers()
   }
 
   #after(delayMs: number, action: () => void): void {

@@ -1,6 +1,7 @@
 // A broker put together by a test itself, so that it can do what operators do: policies, limits, permissions.
 import { afterAll, afterEach, beforeEach } from 'vitest'
-import { Connection, type AmqpContext } from '../../src/amqp/connection.ts'
+import type { AmqpContext } from '../../src/amqp/amqp-context.ts'
+import { Connection } from '../../src/amqp/connection.ts'
 import { amqpPropertyCodec } from '../../src/amqp/property-codec.ts'
 import { Broker } from '../../src/core/broker.ts'
 import { ManualClock } from '../../src/lib/clock.ts'
