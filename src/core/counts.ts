@@ -32,7 +32,21 @@ export class MessageCounts {
 
   /** Adds another's counts: those of something that ends go on in what contained it. */
   add(other: MessageCounts): void {
-    for (const key of COUNT_NAMES) this[key] += other[key]
+    // By name: each is added for every queue again and again, and a loop over names takes ten times as long.
+    this.published += other.published
+    this.routed += other.routed
+    this.confirmed += other.confirmed
+    this.returned += other.returned
+    this.dropped += other.dropped
+    this.delivered += other.delivered
+    this.deliveredNoAck += other.deliveredNoAck
+    this.got += other.got
+    this.gotNoAck += other.gotNoAck
+    this.getEmpty += other.getEmpty
+    this.redelivered += other.redelivered
+    this.acknowledged += other.acknowledged
+    this.rejected += other.rejected
+    this.deduplicated += other.deduplicated
   }
 }
 

@@ -14,6 +14,8 @@ import { churnKind, NodeFigures, nodeKind } from './node-figures.ts'
 const SAMPLE_MS = 5000
 /** How long the history of an object is kept up after somebody asked for it, in milliseconds. */
 const WATCHED_MS = 600_000
+/** Objects whose history is kept because somebody asked for it: each takes some 16 kB. Of more, none is kept. */
+const WATCHED_MAX = 1000
 /** RabbitMQ's retention for what is always kept: so many samples, so many milliseconds apart. */
 const TIERS: readonly (readonly [samples: number, stepMs: number])[] = [
   [122, SAMPLE_MS],
@@ -135,6 +137,9 @@ export class Rates implements History {
   readonly #totals = new WeakMap<object, Totals>()
   #timer: Timer | null = null
   #sampling = false
+  /** Those that were watched at the last sample, and since; and those that the sample which is being taken has met. */
+  #watched = 0
+  #met = 0
 
   constructor(broker: Broker, clock: Clock, slices: Slices) {
     this.#broker = broker
@@ -162,8 +167,14 @@ export class Rates implements History {
   figure(object: object, name: string, span: Span | null = null): Figure | undefined {
     const track = this.#tracks.get(object)
     if (track === undefined) return undefined
-    if (span !== null) track.watch(this.#clock.now() + WATCHED_MS)
+    if (span !== null) this.#watch(track)
     return track.figure(name, span)
+  }
+
+  #watch(track: Track): void {
+    if (!track.watched && this.#watched >= WATCHED_MAX) return
+    if (!track.watched) this.#watched++
+    track.watch(this.#clock.now() + WATCHED_MS)
   }
 
   totals(vhost?: VHost): Totals {
@@ -173,8 +184,10 @@ export class Rates implements History {
   async #sample(): Promise<void> {
     try {
       await this.#slices.next()
+      this.#met = 0
       const steps = this.#steps(this.#clock.now())
       while (steps.next().done !== true) if (this.#slices.over) await this.#slices.next()
+      this.#watched = this.#met
     } finally {
       this.#sampling = false
     }
@@ -259,8 +272,11 @@ export class Rates implements History {
     }
     kind.read(read, track.next(now))
     track.taken(now)
+    if (track.watched && !always) this.#met++
   }
 }
+
+const NO_RINGS: readonly Ring[] = []
 
 /** The samples of one object. */
 class Track {
@@ -270,15 +286,21 @@ class Track {
   #previous: Float64Array
   #currentAt = 0
   #previousAt = 0
-  #rings: Ring[] = []
+  #rings = NO_RINGS
   #watchedUntil = 0
 
   constructor(names: readonly string[], always: boolean) {
     this.names = names
     this.#always = always
-    this.#current = new Float64Array(names.length)
-    this.#previous = new Float64Array(names.length)
-    if (always) this.#rings = TIERS.map(([length, stepMs]) => new Ring(length, stepMs))
+    const both = new Float64Array(names.length * 2)
+    this.#current = both.subarray(0, names.length)
+    this.#previous = both.subarray(names.length)
+    if (always) this.#rings = TIERS.map(([length, stepMs]) => new Ring(length, stepMs, names.length))
+  }
+
+  /** Whether there is a history. */
+  get watched(): boolean {
+    return this.#rings.length > 0
   }
 
   /** Where the next sample is to be read into. */
@@ -293,7 +315,7 @@ class Track {
 
   /** The sample was read. */
   taken(now: number): void {
-    if (!this.#always && this.#rings.length > 0 && now > this.#watchedUntil) this.#rings = []
+    if (!this.#always && this.#rings.length > 0 && now > this.#watchedUntil) this.#rings = NO_RINGS
     for (const ring of this.#rings) ring.push(now, this.#current)
   }
 
@@ -301,7 +323,7 @@ class Track {
   watch(until: number): void {
     this.#watchedUntil = until
     if (this.#rings.length > 0) return
-    const ring = new Ring(...TIERS[0]!)
+    const ring = new Ring(...TIERS[0]!, this.names.length)
     ring.push(this.#currentAt, this.#current)
     this.#rings = [ring]
   }
@@ -321,41 +343,46 @@ class Track {
     const ring = this.#rings.findLast((one) => one.stepMs <= stepMs) ?? this.#rings[0]
     for (let back = 0; back * span.stepSeconds <= span.ageSeconds; back++) {
       const timestamp = newest - back * stepMs
-      samples.push({ sample: ring?.at(timestamp + stepMs - 1)?.[index] ?? 0, timestamp })
+      samples.push({ sample: ring?.at(timestamp + stepMs - 1, index) ?? 0, timestamp })
     }
     return samples
   }
 }
 
-/** The last samples, a step or more apart. */
+/** The last samples, a step or more apart, all in one piece of memory. */
 class Ring {
   readonly stepMs: number
   readonly #length: number
-  readonly #times: number[] = []
-  readonly #samples: Float64Array[] = []
+  readonly #width: number
+  readonly #times: Float64Array
+  readonly #samples: Float64Array
   #next = 0
+  #count = 0
 
-  constructor(length: number, stepMs: number) {
+  /** For so many samples of so many figures. */
+  constructor(length: number, stepMs: number, width: number) {
     this.#length = length
     this.stepMs = stepMs
+    this.#width = width
+    this.#times = new Float64Array(length)
+    this.#samples = new Float64Array(length * width)
   }
 
   push(time: number, sample: Float64Array): void {
-    const last = this.#times[(this.#next + this.#length - 1) % this.#length]
+    const last = this.#times[(this.#next + this.#length - 1) % this.#length]!
     // A tick may come a little early: a tenth of the step is not waited for.
-    if (last !== undefined && time - last < this.stepMs * 0.9) return
+    if (this.#count > 0 && time - last < this.stepMs * 0.9) return
     this.#times[this.#next] = time
-    this.#samples[this.#next] = Float64Array.from(sample)
+    this.#samples.set(sample, this.#next * this.#width)
     this.#next = (this.#next + 1) % this.#length
+    this.#count = Math.min(this.#count + 1, this.#length)
   }
 
-  /** The newest sample that is no newer than this. */
-  at(time: number): Float64Array | undefined {
-    for (let back = 1; back <= this.#times.length; back++) {
+  /** One figure of the newest sample that is no newer than this. */
+  at(time: number, figure: number): number | undefined {
+    for (let back = 1; back <= this.#count; back++) {
       const index = (this.#next + this.#length - back) % this.#length
-      const taken = this.#times[index]
-      if (taken === undefined) return undefined
-      if (taken <= time) return this.#samples[index]
+      if (this.#times[index]! <= time) return this.#samples[index * this.#width + figure]
     }
     return undefined
   }

@@ -41,6 +41,10 @@ export class Program {
   /** By state: whether the rest of the text is accepted from there, at this place and at the one behind it. */
   #here: Uint8Array
   #behind: Uint8Array
+  /** The character at this place, and what it is in the other cases where these do not matter. */
+  #code = 0
+  #lower = 0
+  #upper = 0
 
   constructor(tree: Node, ignoreCase: boolean) {
     const compiler = new Compiler()
@@ -57,6 +61,7 @@ export class Program {
     this.#behind.fill(0)
     for (let place = text.length; place >= 0; place--) {
       this.#here.fill(0)
+      if (place < text.length) this.#look(text, place)
       for (const segment of this.#segments) this.#settle(segment, text, place)
       if (this.#here[this.#start] === 1) return true
       const behind = this.#behind
@@ -82,7 +87,7 @@ export class Program {
       case 'accept':
         return true
       case 'set':
-        return place < text.length && this.#behind[state.next] === 1 && this.#contains(state.set, text, place)
+        return place < text.length && this.#behind[state.next] === 1 && this.#contains(state.set)
       case 'fork':
         return this.#here[state.next] === 1 || this.#here[state.other] === 1
       case 'assert':
@@ -92,15 +97,18 @@ export class Program {
     }
   }
 
-  #contains(set: CharacterSet, text: string, place: number): boolean {
-    let within = inRanges(set.ranges, text.charCodeAt(place))
-    if (!within && this.#ignoreCase) {
-      const character = text[place]!
-      within =
-        inRanges(set.ranges, character.toLowerCase().charCodeAt(0)) ||
-        inRanges(set.ranges, character.toUpperCase().charCodeAt(0))
-    }
-    return within !== set.negated
+  #look(text: string, place: number): void {
+    this.#code = text.charCodeAt(place)
+    if (!this.#ignoreCase) return
+    const character = text[place]!
+    this.#lower = character.toLowerCase().charCodeAt(0)
+    this.#upper = character.toUpperCase().charCodeAt(0)
+  }
+
+  #contains({ ranges, negated }: CharacterSet): boolean {
+    let within = inRanges(ranges, this.#code)
+    if (!within && this.#ignoreCase) within = inRanges(ranges, this.#lower) || inRanges(ranges, this.#upper)
+    return within !== negated
   }
 }
 

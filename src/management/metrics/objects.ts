@@ -9,7 +9,10 @@ import { VHostExchange } from '../views/topology.ts'
 import { labelText, type Labels, type Metric, type MetricType, type Series } from './exposition.ts'
 
 /** An object, and the text of its labels. */
-type Labelled<T> = readonly [object: T, labels: string]
+interface Labelled<T> {
+  readonly object: T
+  readonly labels: string
+}
 
 /** Objects with the texts of their labels, which are put together as they are first gone through. */
 class LabelledObjects<T> {
@@ -22,14 +25,14 @@ class LabelledObjects<T> {
     this.#labels = labels
   }
 
-  *[Symbol.iterator](): Generator<Labelled<T>> {
-    if (this.#known !== null) {
-      yield* this.#known
-      return
-    }
+  [Symbol.iterator](): Iterator<Labelled<T>> {
+    return this.#known === null ? this.#first() : this.#known[Symbol.iterator]()
+  }
+
+  *#first(): Generator<Labelled<T>> {
     const known: Labelled<T>[] = []
     for (const object of this.#objects) {
-      const labelled = [object, labelText(this.#labels(object))] as const
+      const labelled = { object, labels: labelText(this.#labels(object)) }
       known.push(labelled)
       yield labelled
     }
@@ -186,7 +189,7 @@ function metricsOf<T>(readings: readonly Reading<T>[], objects: (scope: Scope) =
     readings.map(([name, type, help, read]) => {
       const series = {
         *[Symbol.iterator](): Generator<Series> {
-          for (const [object, labels] of objects(scope)) yield { labels, value: read(object) }
+          for (const { object, labels } of objects(scope)) yield { labels, value: read(object) }
         },
       }
       return { name, type, help, series }
@@ -206,9 +209,9 @@ function* exchangesIn(vhosts: readonly VHost[]): Generator<VHostExchange> {
 }
 
 function* queueInfo({ queues }: Scope): Generator<Series> {
-  for (const [queue] of queues) {
-    const { vhost, name } = queue
-    const type = `rabbit_${queueTypeOf(queue.arguments)}_queue`
+  for (const { object } of queues) {
+    const { vhost, name } = object
+    const type = `rabbit_${queueTypeOf(object.arguments)}_queue`
     yield { labels: { vhost, queue: name, queue_type: type, membership: 'leader' }, value: 1 }
   }
 }

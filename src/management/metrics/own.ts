@@ -33,7 +33,7 @@ export function* ownObjectMetrics({ ages, clock }: Management, scope: Scope): Ge
     help,
     series: {
       *[Symbol.iterator](): Generator<Series> {
-        for (const [queue, labels] of scope.queues) yield { labels, value: read(queue) }
+        for (const { object, labels } of scope.queues) yield { labels, value: read(object) }
       },
     },
   })
@@ -44,7 +44,8 @@ export function* ownObjectMetrics({ ages, clock }: Management, scope: Scope): Ge
   yield ofQueues('queue_messages_unreadable', unreadable, (queue) => queue.unreadableCount)
   yield ofQueues('queue_messages_unacked', 'Messages that wait for an acknowledgement', (queue) => queue.unackedCount)
   const series: Series[] = []
-  for (const [{ exchange, vhost }] of scope.exchanges) {
+  for (const { object } of scope.exchanges) {
+    const { exchange, vhost } = object
     if (exchange.delaying === null) continue
     series.push({ labels: { vhost, exchange: exchange.name }, value: exchange.delayedCount })
   }
