@@ -21,6 +21,13 @@ export function whyMissing(commands: readonly string[], files: readonly string[]
   return file === undefined ? null : `there is no ${file}`
 }
 
+/** Why a command does not run with these words, which load a client; null when it does. */
+export function whyRefused(command: string, words: readonly string[]): string | null {
+  const { error, status } = spawnSync(command, [...words])
+  if (error !== undefined) return `there is no ${command}`
+  return status === 0 ? null : `${command} ${words.join(' ')} fails`
+}
+
 /** The reason why tests are skipped, if they are, as it follows their title. */
 export function because(why: string | null): string {
   return why === null ? '' : ` (${why})`
