@@ -218,8 +218,9 @@ function assertSameFlag(
   assertEquivalent(kind, name, vhost, key, { type: 'bool', value: received }, { type: 'bool', value: current })
 }
 
+/** RabbitMQ: a value that is void reads like one that is not there. */
 function quotedValue(value: FieldValue | undefined): string {
-  return value === undefined ? 'none' : `'${renderValue(value)}'`
+  return value === undefined || value.type === 'void' ? 'none' : `'${renderValue(value)}'`
 }
 
 function typedValue(value: FieldValue | undefined): string {

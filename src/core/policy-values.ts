@@ -97,7 +97,7 @@ export function checkPolicyValues(values: PolicyValues, operator: boolean): void
   if (keys.length === 0) throw new BrokerError('precondition-failed', 'no policy provided')
   const unknown = keys.filter((key) => !(operator ? KEYS.get(key)?.operator : KEYS.has(key)))
   if (unknown.length > 0) {
-    const terms = unknown.map((key) => renderTerm({ type: 'longstr', value: key }))
+    const terms = unknown.map((key) => `{${renderTerm(fieldValue(key))},${renderTerm(fieldValue(values[key]!))}}`)
     throw new BrokerError('precondition-failed', `[${terms.join(',')}] are not recognised policy settings`)
   }
   for (const [key, value] of Object.entries(values)) {

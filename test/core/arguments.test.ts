@@ -315,6 +315,9 @@ describe('declaring a queue again', () => {
     expect(again({ arguments: table({ ...ttl, 'x-expires': signedint(9) }) })).toEqual(
       inequivalent('x-expires', "received the value '9' of type 'signedint' but current is none"),
     )
+    expect(again({ arguments: table({ 'x-message-ttl': { type: 'void', value: null } }) })).toEqual(
+      inequivalent('x-message-ttl', "received none but current is '1000'"),
+    )
   })
 
   test('is refused for another type, classic being the one that is meant without', () => {

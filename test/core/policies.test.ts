@@ -64,7 +64,7 @@ describe('a policy', () => {
 
   it.each<[PolicyValues, string]>([
     [{}, 'no policy provided'],
-    [{ odd: 1, 'message-ttl': 1 }, '[<<"odd">>] are not recognised policy settings'],
+    [{ odd: 1, 'message-ttl': 1 }, '[{<<"odd">>,1}] are not recognised policy settings'],
     [{ 'message-ttl': -1 }, '-1 is not a valid message TTL'],
     [{ 'message-ttl': 'soon' }, '<<"soon">> is not a valid message TTL'],
     [{ expires: 0 }, '0 is not a valid queue expiry'],
@@ -84,7 +84,7 @@ describe('a policy', () => {
   it('is refused with a key that is not for operators, if it is theirs', () => {
     const { policies: all } = policies()
     const policy = policyOf({ 'dead-letter-exchange': 'x' }, { operator: true })
-    expect(() => all.put(policy)).toThrow('[<<"dead-letter-exchange">>] are not recognised policy settings')
+    expect(() => all.put(policy)).toThrow('[{<<"dead-letter-exchange">>,<<"x">>}] are not recognised policy settings')
   })
 
   it('is refused with a pattern that is none', () => {

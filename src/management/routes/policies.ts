@@ -1,4 +1,5 @@
 // Policies and operator policies.
+import { renderTerm } from '../../core/arguments/render.ts'
 import type { PolicyDefinition } from '../../core/definitions.ts'
 import { BrokerError } from '../../core/errors.ts'
 import type { PolicyValues } from '../../core/policy-values.ts'
@@ -106,8 +107,9 @@ function invalid(sentence: string): HttpError {
   return badRequest(`Validation failed\n\n${sentence}\n`)
 }
 
+/** RabbitMQ shows texts as Erlang does. */
 function shown(value: Json | undefined): string {
-  return JSON.stringify(value) ?? 'nothing'
+  return typeof value === 'string' ? renderTerm({ type: 'longstr', value }) : (JSON.stringify(value) ?? 'nothing')
 }
 
 async function remove(call: Call, operator: boolean) {
