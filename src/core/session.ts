@@ -13,6 +13,7 @@ import {
 import { integerOf } from './arguments/same-value.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './errors.ts'
+import { Binding } from './exchange/binding.ts'
 import { assertExchangeType } from './exchange/exchange-types.ts'
 import type { TracedClient } from './firehose.ts'
 import { route, type Exchange } from './exchange/exchange.ts'
@@ -361,7 +362,13 @@ export class Session implements QueueOwner {
       this.vhost.bind(source, this.vhost.exchange(terms.destination), terms.routingKey, terms.arguments, this.user.name)
       return
     }
-    this.vhost.bind(source, this.#usableQueue(terms.destination), terms.routingKey, terms.arguments, this.user.name)
+    const queue = this.vhost.queue(terms.destination)
+    if (queue.owner !== null && queue.owner !== this) {
+      // RabbitMQ looks at the arguments before it looks at the owner.
+      source.assertBindable(new Binding(source, queue, terms.routingKey, terms.arguments))
+      throw this.#locked(queue)
+    }
+    this.vhost.bind(source, queue, terms.routingKey, terms.arguments, this.user.name)
   }
 
   /** queue.unbind and exchange.unbind. What does not exist is no error, not even at another's exclusive queue. */

@@ -409,6 +409,15 @@ describe('an exclusive queue', () => {
     await other.expectChannelClose(405, LOCKED, method)
   })
 
+  it('is not looked at for a binding that cannot be', async () => {
+    const owner = await broker.channel()
+    await owner.queue('q', { exclusive: true })
+    const other = await broker.channel()
+    other.send('queue.bind', { queue: 'q', exchange: 'amq.match', arguments: { 'x-match': 'some' } })
+    await other.expectChannelClose(406, /^PRECONDITION_FAILED - Invalid x-match field value <<"some">>/, 'queue.bind')
+    await owner.bind('q', 'amq.match', '', { 'x-match': 'any' })
+  })
+
   it('is open to all channels of its connection', async () => {
     const owner = await broker.channel()
     await owner.queue('q', { exclusive: true })

@@ -69,6 +69,16 @@ export abstract class Exchange {
     return true
   }
 
+  /**
+   * Changes nothing.
+   * @throws BrokerError what `bind` would throw
+   */
+  assertBindable(binding: Binding): void {
+    if (this.sourceBindings.has(binding.identity)) return
+    this.attach(binding)
+    this.detach(binding)
+  }
+
   /** Removes the binding of this identity. Returns it, or undefined if there is none. */
   unbind(identity: string): Binding | undefined {
     const binding = this.sourceBindings.get(identity)
