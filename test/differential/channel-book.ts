@@ -23,6 +23,7 @@ export class ChannelBook {
   #outstanding: Outstanding[] = []
   /** Settled in a transaction that is not committed. */
   #undecided: Outstanding[] = []
+  #consuming = false
   #nextTag = 1
   #confirming = false
   #published = 0
@@ -36,9 +37,15 @@ export class ChannelBook {
     this.channel = channel
   }
 
+  /** Whether something may come that is no answer to what was sent last. */
+  get listens(): boolean {
+    return this.#consuming
+  }
+
   call(method: string, fields: FieldsInput): void {
     if (method === 'basic.get') this.#got = { queue: text(fields['queue']), noAck: fields['no-ack'] === true }
     if (method === 'basic.consume') {
+      this.#consuming = true
       const tag = text(fields['consumer-tag'])
       if (fields['no-ack'] === true) this.#automatic.add(tag)
       else this.#automatic.delete(tag)

@@ -1,20 +1,11 @@
 // One client of a program: a connection and its channels, and the books that it keeps of them.
-import { setTimeout as pause } from 'node:timers/promises'
 import { RawClient, type Arrived } from '../support/raw-client.ts'
 import { ChannelBook } from './channel-book.ts'
-import type { Step } from './program.ts'
+import type { Peer } from './peer.ts'
+import type { ClientStep } from './program.ts'
 import { renderedMethod } from './rendered.ts'
 
-/** A broker that programs can be run on. */
-export interface Peer {
-  readonly port: number
-  /** The vhost of this run alone. */
-  readonly vhost: string
-}
-
 const TIMEOUT_MS = 30_000
-const CONFIRM_TIMEOUT_MS = 5000
-const CONFIRM_PAUSE_MS = 2
 
 /** Connects anew when the broker has closed it. */
 export class Client {
@@ -25,6 +16,10 @@ export class Client {
   readonly #books = new Map<number, ChannelBook>()
   /** The channels for questions of our own that are open. */
   readonly #probes = new Set<number>()
+  /** The channel of the step that is being done. */
+  #acting: ChannelBook | null = null
+  /** Whether a channel has been closed since all was last heard: what it held then goes back to its queue, in time. */
+  #closed = false
   #news: string[] = []
   #losing: Promise<void> | null = null
 
@@ -33,7 +28,9 @@ export class Client {
   }
 
   async connect(): Promise<void> {
-    this.#raw = await RawClient.open(this.#peer.port, { vhost: this.#peer.vhost })
+    this.#raw = await RawClient.dial(this.#peer.port)
+    this.#raw.timeoutMs = TIMEOUT_MS
+    await this.#raw.handshake({ vhost: this.#peer.vhost })
     this.gone = false
     this.#losing = null
     this.#books.clear()
@@ -51,17 +48,25 @@ export class Client {
     }
     if (this.gone) return
     this.gone = true
+    this.#closed = true
     await this.#raw.close()
   }
 
+  /** Goes without a word. */
+  drop(): void {
+    if (!this.gone) this.#raw.drop()
+    this.gone = true
+  }
+
   /** Does one step; `settled` waits until all is quiet. */
-  async perform(step: Step, settled: () => Promise<void>): Promise<void> {
+  async perform(step: ClientStep, settled: () => Promise<void>): Promise<void> {
     if (this.gone) await this.connect()
     if (step.do === 'close' && step.what === 'connection') {
       await this.leave(settled)
       return
     }
     const book = await this.#book(step.at.channel)
+    this.#acting = book
     switch (step.do) {
       case 'call':
         book.call(step.method, step.fields)
@@ -69,7 +74,7 @@ export class Client {
         if (step.method === 'tx.commit') await this.#hearAnswer(book)
         return
       case 'publish':
-        book.publish(step.fields, step.bodies, step.properties)
+        this.#raw.atOnce(() => book.publish(step.fields, step.bodies, step.properties))
         return
       case 'settle':
         book.settle(step.method, step.nth, step.multiple, step.requeue)
@@ -79,19 +84,37 @@ export class Client {
     }
   }
 
-  /** Hears all that has arrived by now, on every channel, and returns whether there was anything. */
+  /** Hears all that a step of this client has brought to its channel. */
+  async fence(): Promise<void> {
+    if (this.#acting !== null && this.#books.get(this.#acting.channel.number) === this.#acting)
+      await this.#hear(this.#acting)
+  }
+
+  /**
+   * Hears all that has arrived by now, on every channel to which anything may come. Returns whether there was something,
+   * or a channel has closed before.
+   */
   async gather(): Promise<boolean> {
-    if (this.gone) return false
-    const heard = await Promise.all(Array.from(this.#books.values(), (book) => this.#hear(book)))
-    return heard.includes(true)
+    const closed = this.#closed
+    this.#closed = false
+    if (this.gone) return closed
+    const books = [...this.#books.values()].filter((book) => book.listens || book === this.#acting)
+    const hearing = this.atOnce(() => books.map((book) => this.#hear(book)))
+    return (await Promise.all(hearing)).includes(true) || closed
   }
 
   /** What was heard since this was last asked for. */
   report(): string[] {
+    this.#acting = null
     const lines = [...this.#books.values()].flatMap((book) => book.report())
     lines.push(...this.#news)
     this.#news = []
     return lines
+  }
+
+  /** Sends in one write all that is sent within. */
+  atOnce<T>(send: () => T): T {
+    return this.gone ? send() : this.#raw.atOnce(send)
   }
 
   /** The answer to a question that changes nothing, on a channel for such: its fields, or the code of the refusal. */
@@ -119,22 +142,21 @@ export class Client {
     return book
   }
 
+  /** Hears what comes before the answer to channel.flow, and what must come after it: all confirms. */
   async #hear(book: ChannelBook): Promise<boolean> {
+    book.channel.send('channel.flow', { active: true })
     let heard = false
-    const deadline = performance.now() + CONFIRM_TIMEOUT_MS
-    for (;;) {
-      book.channel.send('channel.flow', { active: true })
-      for (;;) {
-        const arrived = await this.#next(book.channel.number)
-        if (arrived === null) return true
-        if (arrived.method === 'channel.flow-ok') break
-        heard = true
-        if (!this.#enter(book, arrived)) return true
+    for (let answered = false; !answered || book.unconfirmed.size > 0;) {
+      const arrived = await this.#next(book.channel.number)
+      if (arrived === null) return true
+      if (arrived.method === 'channel.flow-ok') {
+        answered = true
+        continue
       }
-      if (book.unconfirmed.size === 0) return heard
-      if (performance.now() > deadline) throw new Error(`never confirmed: ${[...book.unconfirmed].join(', ')}`)
-      await pause(CONFIRM_PAUSE_MS)
+      heard = true
+      if (!this.#enter(book, arrived)) return true
     }
+    return heard
   }
 
   async #hearAnswer(book: ChannelBook): Promise<void> {
@@ -164,6 +186,7 @@ export class Client {
   }
 
   #forget(book: ChannelBook): void {
+    this.#closed = true
     this.#books.delete(book.channel.number)
     this.#news.push(...book.report())
   }
@@ -171,7 +194,7 @@ export class Client {
   /** The next method on a channel; null when the broker has closed the connection. */
   async #next(number: number): Promise<Arrived | null> {
     try {
-      return await this.#raw.nextOn(number, 'anything', { timeoutMs: TIMEOUT_MS })
+      return await this.#raw.nextOn(number, 'anything')
     } catch (error) {
       if (this.#losing === null && !this.#raw.ended && this.#raw.waiting(0) === 0) throw error
       this.#losing ??= this.#lose()
@@ -182,6 +205,7 @@ export class Client {
 
   async #lose(): Promise<void> {
     this.gone = true
+    this.#closed = true
     for (const book of this.#books.values()) this.#news.push(...book.report())
     this.#books.clear()
     if (this.#raw.waiting(0) === 0) {
@@ -190,6 +214,6 @@ export class Client {
     }
     this.#news.push(renderedMethod(await this.#raw.nextOn(0)))
     this.#raw.send('connection.close-ok')
-    await this.#raw.expectEnd({ timeoutMs: TIMEOUT_MS })
+    await this.#raw.expectEnd()
   }
 }

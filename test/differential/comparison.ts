@@ -1,12 +1,14 @@
 // Programs run on two brokers side by side, and what differs between them, made small.
-import type { Peer } from './client.ts'
 import { programOf, type Program } from './program.ts'
-import { transcriptOf } from './runner.ts'
+import type { Runner } from './runner.ts'
 
 /** How often a program is run again before a difference is believed: RabbitMQ's processes may race each other. */
 const CONFIRMATIONS = 3
 /** So many programs are tried to make one that shows a difference smaller. */
 const SHRINKS_MAX = 150
+
+/** RabbitMQ and Leveret. */
+export type Pair = readonly [expected: Runner, actual: Runner]
 
 /** A program on which the brokers differ, and what was seen of it. */
 export interface Difference {
@@ -15,22 +17,24 @@ export interface Difference {
   readonly actual: readonly string[]
 }
 
-/** Runs the programs of these seeds, several at a time: one for each pair. Returns the first that differs, shrunk. */
-export async function firstDifference(
-  seeds: { readonly first: number; readonly count: number },
-  pairs: readonly (readonly [expected: Peer, actual: Peer])[],
-): Promise<Difference | null> {
+/** Runs the programs of these seeds, several at a time: one for each pair. Tells of each that differs, shrunk. */
+export async function compare(
+  seeds: { readonly first: number; readonly count: number; readonly differencesMax: number },
+  pairs: readonly Pair[],
+  tell: (difference: Difference) => void,
+): Promise<void> {
   let next = seeds.first
-  let found: Difference | null = null
+  let found = 0
   await Promise.all(
     pairs.map(async (pair) => {
-      while (found === null && next < seeds.first + seeds.count) {
+      while (next < seeds.first + seeds.count && found < seeds.differencesMax) {
         const difference = await differenceOf(programOf(next++), pair)
-        if (difference !== null) found ??= await shrunk(difference, pair)
+        if (difference === null) continue
+        found++
+        tell(await shrunk(difference, pair))
       }
     }),
   )
-  return found
 }
 
 /** The two transcripts, as a failing test shows them. */
@@ -42,11 +46,11 @@ export function described({ program, expected, actual }: Difference): string {
 }
 
 /** What differs, unless the first broker does not agree with itself, or the second agrees on another day. */
-async function differenceOf(program: Program, [one, other]: readonly [Peer, Peer]): Promise<Difference | null> {
+async function differenceOf(program: Program, [one, other]: Pair): Promise<Difference | null> {
   let difference: Difference | null = null
   const seen = new Set<string>()
   for (let i = 0; i <= CONFIRMATIONS; i++) {
-    const [expected, actual] = await Promise.all([transcriptOf(program, one), transcriptOf(program, other)])
+    const [expected, actual] = await Promise.all([one.transcriptOf(program), other.transcriptOf(program)])
     seen.add(expected.join('\n'))
     if (seen.has(actual.join('\n'))) return null
     difference = { program, expected, actual }
@@ -54,12 +58,16 @@ async function differenceOf(program: Program, [one, other]: readonly [Peer, Peer
   return difference
 }
 
-/** The same difference, or another, with as few steps as can be found. */
-async function shrunk(difference: Difference, pair: readonly [Peer, Peer]): Promise<Difference> {
+/**
+ * The same difference, or another, with as few steps as can be found. Of a program with quorum queues only the end can be
+ * left out: what comes before keeps them from what is meant to differ.
+ */
+async function shrunk(difference: Difference, pair: Pair): Promise<Difference> {
   let smallest = difference
   let tries = 0
   for (let length = difference.program.steps.length >> 1; length >= 1; length >>= 1) {
-    for (let at = 0; at < smallest.program.steps.length && tries < SHRINKS_MAX; tries++) {
+    const first = difference.program.quorum ? smallest.program.steps.length - length : 0
+    for (let at = first; at >= 0 && at < smallest.program.steps.length && tries < SHRINKS_MAX; tries++) {
       const steps = smallest.program.steps.toSpliced(at, length)
       const smaller = await differenceOf({ ...smallest.program, steps }, pair)
       if (smaller === null) at += length

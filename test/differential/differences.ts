@@ -6,6 +6,8 @@
 // - An unknown exchange type closes the channel (RabbitMQ since 3.12.14), not the connection.
 // - A durable queue that is exclusive counts as transient (RabbitMQ 4), also when it is declared again.
 // - Quorum queues and the arguments that are theirs in RabbitMQ work on every queue, with the defaults of RabbitMQ 4.
+// - How what comes back to a quorum queue is ordered and counted, and how it is limited: see quorum-author.ts.
+// - The sentences in which the HTTP API refuses a pattern, a word for what a policy applies to, or null.
 import type { Properties } from '../support/codec.ts'
 import { Tagged, type Table, type Value } from '../support/field-values.ts'
 
@@ -17,11 +19,39 @@ export function withoutDifferences(properties: Properties): Properties {
   for (const [key, value] of Object.entries(headers)) {
     // RabbitMQ 3.13: the last death is told beside the first.
     if (key.startsWith('x-last-death-')) continue
+    // RabbitMQ 4.3: of quorum queues, how often a message was handed out is told beside how often that failed.
+    if (key === 'x-acquired-count') continue
+    // RabbitMQ 3.11: a message that never failed says nothing of it.
+    if (key === 'x-delivery-count' && value === 0n) continue
     // RabbitMQ 3.13: a dead letter with a routing key of its own keeps the header, though it goes by it no more.
     if (key === 'CC' && 'x-death' in headers) continue
     kept[key] = key === 'x-death' ? (value as Value[]).map(withoutTime) : value
   }
-  return { ...properties, headers: kept }
+  if (Object.keys(kept).length > 0 || Object.keys(headers).length === 0) return { ...properties, headers: kept }
+  const { headers: _headers, ...others } = properties
+  return others
+}
+
+/** A refusal of the HTTP API, which RabbitMQ writes for a web page at some places. */
+export function withoutMarkup(body: string): string {
+  return body.replaceAll('&lt;', '<').replaceAll('&gt;', '>')
+}
+
+/** An object of a definitions file without what may differ. */
+export function withoutTypes(section: string, object: Table): Table {
+  if (section === 'bindings') {
+    // RabbitMQ 3.10 tells of a value that is void by a word.
+    return JSON.parse(JSON.stringify(object).replaceAll('"undefined"', 'null')) as Table
+  }
+  if (section !== 'queues') {
+    // RabbitMQ 4: the file of a vhost names it nowhere.
+    const { vhost: _vhost, ...others } = object
+    return others
+  }
+  // RabbitMQ 3.13: a queue's type is told beside its arguments, and is in them also where it was not asked for.
+  const { type: _type, arguments: args, ...rest } = object
+  const { 'x-queue-type': type, ...others } = args as Table
+  return { ...rest, arguments: type === 'quorum' ? (args as Table) : others }
 }
 
 /** No two brokers bury at the same second. */

@@ -2,13 +2,28 @@
 import type { Fields, Properties } from '../support/codec.ts'
 import { Tagged, type Table, type Value } from '../support/field-values.ts'
 import type { Arrived } from '../support/raw-client.ts'
-import { withoutDifferences } from './differences.ts'
+import { withoutDifferences, withoutMarkup, withoutTypes } from './differences.ts'
 import type { Step } from './program.ts'
 
 /** A step as it stands in a program. */
 export function renderedStep(step: Step): string {
+  if (step.do === 'operate') return `${step.method} ${step.kind}/${step.name} ${json(step.body ?? {})}`
   const { do: what, at, ...rest } = step
   return `${at.client}/${at.channel} ${what} ${json(rest)}`
+}
+
+/** An answer of the HTTP API to a change. */
+export function renderedAnswer(status: number, body: string): string {
+  return `${status} ${withoutMarkup(body)}`
+}
+
+/** What a definitions file says of a vhost, line by line. */
+export function renderedDefinitions(body: string, vhost: string): string[] {
+  const file = JSON.parse(body) as { readonly [section: string]: readonly Table[] | undefined }
+  return ['queues', 'exchanges', 'bindings', 'policies', 'parameters'].flatMap((section) => {
+    const lines = (file[section] ?? []).map((object) => json(withoutTypes(section, object)).replaceAll(vhost, 'vhost'))
+    return lines.toSorted().map((line) => `${section} ${line}`)
+  })
 }
 
 /** A method without content. */

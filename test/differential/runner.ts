@@ -1,74 +1,118 @@
-// Runs a program on one broker, and writes down all that its clients see.
+// Runs programs on one broker, and writes down all that their clients see.
 import { setTimeout as pause } from 'node:timers/promises'
-import { Client, type Peer } from './client.ts'
-import { EXCHANGES, QUEUES, STEP_MS, type Program, type Step } from './program.ts'
-import { renderedContent, renderedStep } from './rendered.ts'
+import { Barrier } from './barrier.ts'
+import { Client } from './client.ts'
+import { EXCHANGES, NEVER, POLICIES, QUEUES } from './names.ts'
+import type { Peer } from './peer.ts'
+import type { Program, Step } from './program.ts'
+import { renderedAnswer, renderedContent, renderedDefinitions, renderedStep } from './rendered.ts'
+import { STEP_MS } from './times.ts'
 
 const ROUNDS_MAX = 50
 /** The channel of a client on which it asks for the state of the first queue; the next is for the next queue. */
 const FIRST_PROBE = 10
 const AUDIT = 1
 
-/**
- * What was seen in a run: for each step what it was, what arrived on each channel, and how the queues then were. Only
- * what has an order is written in one: replies of a channel, deliveries of a consumer, returns.
- */
-export async function transcriptOf(program: Program, peer: Peer): Promise<string[]> {
-  const run = new Run(peer, program.timed)
-  try {
-    await run.start()
-    for (const [index, step] of program.steps.entries()) await run.step(index, step)
-    await run.audit()
-    return run.lines
-  } finally {
+/** Runs programs one after the other. */
+export class Runner {
+  readonly #peer: Peer
+  /** Asks for the state of queues, and removes what is left. */
+  readonly #auditor: Client
+  readonly #barrier: Barrier
+
+  constructor(peer: Peer) {
+    this.#peer = peer
+    this.#auditor = new Client(peer)
+    this.#barrier = new Barrier(peer.port)
+  }
+
+  /**
+   * What was seen in a run: for each step what it was, what arrived on each channel, and how the queues then were. Only
+   * what has an order is written in one: replies of a channel, deliveries of a consumer, returns.
+   */
+  async transcriptOf(program: Program): Promise<readonly string[]> {
+    if (this.#auditor.gone) await this.#auditor.connect()
+    const run = new Run(this.#peer, this.#auditor, program, this.#barrier)
+    try {
+      for (const [index, step] of program.steps.entries()) await run.step(index, step)
+      await run.audit()
+    } catch (error) {
+      run.fail(error as Error)
+      await this.#auditor.connect()
+    }
     await run.clean()
+    return run.lines
+  }
+
+  async close(): Promise<void> {
+    await this.#auditor.leave(() => Promise.resolve())
+    await this.#barrier.close()
+    this.#peer.leave()
   }
 }
 
 class Run {
   readonly lines: string[] = []
-  readonly #timed: boolean
-  readonly #clients: readonly Client[]
-  /** Asks for the state of queues, and removes what is left. */
+  readonly #peer: Peer
   readonly #auditor: Client
-  /** How the queues were when they were last looked at. */
-  readonly #states = new Map<string, string>(QUEUES.map((queue) => [queue, 'none']))
+  readonly #program: Program
+  readonly #barrier: Barrier
+  readonly #clients: readonly Client[]
+  /** The clients that may ask for a queue: its owner, where it is exclusive. */
+  readonly #askers = new Map<string, Client>()
+  /** How the queues were when they were last looked at; those that are not there are missing. */
+  readonly #states = new Map<string, string>()
+  /** The queue that the step may have brought into being. */
+  #declared: string | null = null
 
-  constructor(peer: Peer, timed: boolean) {
-    this.#timed = timed
+  constructor(peer: Peer, auditor: Client, program: Program, barrier: Barrier) {
+    this.#peer = peer
+    this.#auditor = auditor
+    this.#program = program
+    this.#barrier = barrier
     this.#clients = [new Client(peer), new Client(peer), new Client(peer)]
-    this.#auditor = new Client(peer)
-  }
-
-  async start(): Promise<void> {
-    await this.#auditor.connect()
   }
 
   async step(index: number, step: Step): Promise<void> {
     this.lines.push(`${index}: ${renderedStep(step)}`)
-    await this.#clients[step.at.client]!.perform(step, this.#settled)
+    if (step.do === 'operate') {
+      const path = `${step.kind}/${this.#peer.vhost}/${step.name}`
+      const { status, body } = await this.#peer.call(step.method, path, step.body)
+      this.lines.push(`  ${renderedAnswer(status, body)}`)
+    } else {
+      const declares = step.do === 'call' && step.method === 'queue.declare'
+      this.#declared = declares ? (step.fields['queue'] as string) : null
+      await this.#clients[step.at.client]!.perform(step, this.#settled)
+    }
     await this.#settled()
   }
 
-  /** What is left when both clients are gone. */
+  /** What the HTTP API tells of it all, and what is left when the clients are gone. */
   async audit(): Promise<void> {
     this.lines.push('at the end')
+    const { body } = await this.#peer.call('GET', `definitions/${this.#peer.vhost}`)
+    for (const line of renderedDefinitions(body, this.#peer.vhost)) this.lines.push(`  ${line}`)
     for (const client of this.#clients) await client.leave(this.#settled)
     await this.#settled()
-    for (const queue of QUEUES) {
-      if (this.#states.get(queue) !== 'none') await this.#drain(queue)
-    }
+    for (const queue of [...this.#states.keys()].toSorted()) await this.#drain(queue)
     for (const exchange of EXCHANGES) {
       const answer = await this.#auditor.ask(AUDIT, 'exchange.declare', { exchange, passive: true })
       if (answer?.method === 'exchange.declare-ok') this.lines.push(`  ${exchange} is there`)
     }
   }
 
+  /** A broker that does not answer differs from one that does. */
+  fail(error: Error): void {
+    this.lines.push(`fails: ${error.message}`)
+    for (const client of [...this.#clients, this.#auditor]) client.drop()
+  }
+
   async clean(): Promise<void> {
-    for (const client of this.#clients) await client.leave(this.#settled)
-    for (const queue of [...QUEUES, 'never']) await this.#auditor.ask(AUDIT, 'queue.delete', { queue })
+    for (const client of this.#clients) await client.leave(() => Promise.resolve())
+    for (const queue of [...QUEUES, NEVER]) await this.#auditor.ask(AUDIT, 'queue.delete', { queue })
     for (const exchange of EXCHANGES) await this.#auditor.ask(AUDIT, 'exchange.delete', { exchange })
-    await this.#auditor.leave(this.#settled)
+    if (!this.#program.steps.some((step) => step.do === 'operate')) return
+    for (const [kind, name] of POLICIES) await this.#peer.call('DELETE', `${kind}/${this.#peer.vhost}/${name}`)
   }
 
   async #drain(queue: string): Promise<void> {
@@ -81,14 +125,14 @@ class Run {
 
   /** Waits until nothing happens any more, and writes down what did. */
   readonly #settled = async (): Promise<void> => {
-    if (this.#timed) await pause(STEP_MS)
+    if (this.#program.timed) await pause(STEP_MS)
     const changed = new Map<string, string>()
-    let quiet = 0
-    for (let round = 0; quiet < 2; round++) {
+    for (const client of this.#clients) await client.fence()
+    for (let round = 0, news = true; news; round++) {
       if (round > ROUNDS_MAX) throw new Error('the broker does not come to rest')
+      if (this.#program.quorum) await this.#barrier.pass()
       const heard = this.#clients.map((client) => client.gather())
-      const news = (await Promise.all([...heard, this.#look(changed)])).includes(true)
-      quiet = news ? 0 : quiet + 1
+      news = (await Promise.all([...heard, this.#look(changed)])).includes(true)
     }
     for (const [i, client] of this.#clients.entries()) {
       for (const line of client.report()) this.lines.push(`  ${i}/${line}`)
@@ -101,27 +145,38 @@ class Run {
 
   /** Asks how the queues are. Returns whether any has changed. */
   async #look(changed: Map<string, string>): Promise<boolean> {
-    const states = await Promise.all(QUEUES.map((queue, i) => this.#stateOf(queue, FIRST_PROBE + i)))
+    const queues = QUEUES.filter((queue) => this.#states.has(queue) || queue === this.#declared)
+    const states = await Promise.all(this.#auditor.atOnce(() => queues.map((queue) => this.#stateOf(queue))))
     let news = false
-    for (const [i, queue] of QUEUES.entries()) {
+    for (const [i, queue] of queues.entries()) {
       const state = states[i]!
       if (this.#states.get(queue) === state) continue
-      this.#states.set(queue, state)
-      changed.set(queue, state)
+      if (state === undefined) {
+        if (!this.#states.delete(queue)) continue
+        this.#askers.delete(queue)
+      } else {
+        this.#states.set(queue, state)
+      }
+      changed.set(queue, state ?? 'none')
       news = true
     }
     return news
   }
 
-  async #stateOf(queue: string, probe: number): Promise<string> {
+  /** How a queue is; undefined when it is not there. */
+  async #stateOf(queue: string): Promise<string | undefined> {
+    const probe = FIRST_PROBE + QUEUES.indexOf(queue)
+    const known = this.#askers.get(queue)
     // An exclusive queue answers its own client only.
-    for (const client of [this.#auditor, ...this.#clients]) {
+    for (const client of [...(known === undefined ? [] : [known]), this.#auditor, ...this.#clients]) {
       const answer = await client.ask(probe, 'queue.declare', { queue, passive: true })
       if (answer?.method === 'queue.declare-ok') {
+        this.#askers.set(queue, client)
         const { 'message-count': ready, 'consumer-count': consumers } = answer.fields
-        return `${Number(ready)} ready, ${Number(consumers)} consumers`
+        const counted = this.#program.quorum ? '' : `, ${Number(consumers)} consumers`
+        return `${Number(ready)} ready${counted}`
       }
-      if (answer !== null && answer.fields['reply-code'] !== 405) return 'none'
+      if (answer !== null && answer.fields['reply-code'] !== 405) return undefined
     }
     return 'locked'
   }

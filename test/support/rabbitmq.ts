@@ -12,6 +12,8 @@ import type { Readable } from 'node:stream'
 /** Not the one in the path, which changes to another user and writes where that one's service does. */
 const SERVER = '/usr/lib/rabbitmq/bin/rabbitmq-server'
 const LIBRARY = '/usr/lib/rabbitmq/lib'
+/** Syncing costs nothing there. */
+const DIRECTORIES = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
 /** On a quiet machine it takes ten seconds. */
 const START_TIMEOUT_MS = 180_000
 
@@ -50,7 +52,7 @@ export class RabbitMQ {
 
   /** Starts it, which takes ten seconds and more. It needs nothing of a RabbitMQ that may run on the machine. */
   static async start(): Promise<RabbitMQ> {
-    const directory = await mkdtemp(join(tmpdir(), 'leveret-rabbitmq-'))
+    const directory = await mkdtemp(join(DIRECTORIES, 'leveret-rabbitmq-'))
     const ports = await freePorts(4)
     const environment = await prepare(directory, ports)
     // Erlang would start its port mapper itself, and leave it running.

@@ -101,13 +101,16 @@ export interface ExpectCloseOptions extends ExpectOptions {
 export class RawClient {
   /** The largest frame either way, 0 for any: what tune-ok said, once there was one. `publish` splits bodies by it. */
   frameMax = 131072
+  /** How long it waits where nothing else is said. */
+  timeoutMs = TIMEOUT_MS
   /** Told of every method before it is sent. */
   onSend: ((method: string, fields: FieldsInput) => void) | undefined
   readonly #socket: Socket
   readonly #inboxes = new Map<number, Event[]>()
   readonly #waiters = new Map<number, Waiter>()
   readonly #partial = new Map<number, PartialContent>()
-  readonly #transcript: string[] = []
+  /** Written out only when something fails. */
+  readonly #transcript: (() => string)[] = []
   #input: Buffer = Buffer.alloc(0)
   #ended = false
   #failure: Error | undefined
@@ -180,7 +183,8 @@ export class RawClient {
 
   /** Sends bytes as they are, or in writes of `chunk` bytes, each handed to the system before the next. */
   async bytes(bytes: Uint8Array, chunk = bytes.length): Promise<void> {
-    this.#note('→', `${bytes.length} raw bytes ${Buffer.from(bytes.subarray(0, 24)).toString('hex')}`)
+    const line = `${bytes.length} raw bytes ${Buffer.from(bytes.subarray(0, 24)).toString('hex')}`
+    this.#note('→', () => line)
     for (let at = 0; at < bytes.length; at += chunk) {
       await new Promise<void>((resolve) => this.#socket.write(bytes.subarray(at, at + chunk), () => resolve()))
     }
@@ -188,12 +192,22 @@ export class RawClient {
 
   /** Sends the protocol header, `AMQP 0 0 9 1` unless other bytes are given. */
   protocolHeader(bytes: Uint8Array = PROTOCOL_HEADER): this {
-    return this.#write(`protocol header ${Buffer.from(bytes).toString('hex')}`, Buffer.from(bytes))
+    return this.#write(() => `protocol header ${Buffer.from(bytes).toString('hex')}`, Buffer.from(bytes))
   }
 
   /** Sends one frame of any type, with any payload and any end octet. */
   frame(type: number, channel: number, payload: Uint8Array, end = FRAME_END): this {
-    return this.#write(`${channel} frame of type ${type}, ${payload.length} bytes`, frame(type, channel, payload, end))
+    const { length } = payload
+    const line = (): string => `${channel} frame of type ${type}, ${length} bytes`
+    return this.#write(line, frame(type, channel, payload, end))
+  }
+
+  /** Sends in one write all that is sent within. */
+  atOnce<T>(send: () => T): T {
+    this.#socket.cork()
+    const result = send()
+    this.#socket.uncork()
+    return result
   }
 
   heartbeat(channel = 0): this {
@@ -208,7 +222,7 @@ export class RawClient {
   sendOn(channel: number, method: string, fields: FieldsInput = {}): this {
     const payload = encodeMethod(method, fields)
     this.onSend?.(method, fields)
-    return this.#write(`${channel} ${method} ${show(fields)}`, frame(FrameType.method, channel, payload))
+    return this.#write(() => `${channel} ${method} ${show(fields)}`, frame(FrameType.method, channel, payload))
   }
 
   // --- the handshake, step by step -------------------------------------------------------------------------------
@@ -379,7 +393,7 @@ export class RawClient {
 
   /** An error that shows the last lines of the transcript. */
   failure(message: string): Error {
-    return new Error([message, 'transcript:', ...this.#transcript].join('\n  '))
+    return new Error([message, 'transcript:', ...this.#transcript.map((line) => line())].join('\n  '))
   }
 
   // --- reading ---------------------------------------------------------------------------------------------------
@@ -442,7 +456,9 @@ export class RawClient {
   }
 
   #arrive(channel: number, event: Event): void {
-    this.#note('←', `${Math.max(0, channel)} ${showEvent(event)}`)
+    // Content may be large, and is not to be kept.
+    const content = event.kind === 'method' && event.arrived.content ? showEvent(event) : null
+    this.#note('←', () => `${Math.max(0, channel)} ${content ?? showEvent(event)}`)
     const waiter = this.#waiters.get(channel)
     if (waiter) {
       this.#waiters.delete(channel)
@@ -464,7 +480,7 @@ export class RawClient {
       throw this.failure(`expected ${wanted} on ${channel}, but ${this.#failure.message}`)
     if (this.#ended) throw this.failure(`expected ${wanted} on channel ${channel}, but the connection has ended`)
     if (this.#waiters.has(channel)) throw new Error(`two waits at once on channel ${channel}`)
-    return this.#wait(channel, wanted, options.timeoutMs ?? TIMEOUT_MS, endIsFine)
+    return this.#wait(channel, wanted, options.timeoutMs ?? this.timeoutMs, endIsFine)
   }
 
   #wait(channel: number, wanted: string, timeoutMs: number, endIsFine: boolean): Promise<Event | null> {
@@ -501,7 +517,7 @@ export class RawClient {
   #end(how: string): void {
     if (this.#ended) return
     this.#ended = true
-    this.#note('←', how)
+    this.#note('←', () => how)
     const control = this.#waiters.get(0)
     this.#waiters.delete(0)
     this.#fail(new Error(how))
@@ -509,14 +525,14 @@ export class RawClient {
     else control?.resolve(null)
   }
 
-  #write(line: string, bytes: Buffer): this {
+  #write(line: () => string, bytes: Buffer): this {
     this.#note('→', line)
     this.#socket.write(bytes)
     return this
   }
 
-  #note(direction: string, line: string): void {
-    this.#transcript.push(`${direction} ${line}`)
+  #note(direction: string, line: () => string): void {
+    this.#transcript.push(() => `${direction} ${line()}`)
     if (this.#transcript.length > TRANSCRIPT_LINES) this.#transcript.shift()
   }
 }
