@@ -38,6 +38,12 @@ export class Peer {
     return peer
   }
 
+  /** Another vhost of the same broker. */
+  async another(): Promise<Peer> {
+    this.leave()
+    return Peer.add(this.port, this.#managementPort, `${this.vhost}-again`)
+  }
+
   /** Asks the HTTP API for what is below `/api/`. */
   async call(method: string, path: string, body?: object): Promise<Answer> {
     const asking = request({

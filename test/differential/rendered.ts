@@ -18,10 +18,10 @@ export function renderedAnswer(status: number, body: string): string {
 }
 
 /** What a definitions file says of a vhost, line by line. */
-export function renderedDefinitions(body: string, vhost: string): string[] {
+export function renderedDefinitions(body: string): string[] {
   const file = JSON.parse(body) as { readonly [section: string]: readonly Table[] | undefined }
   return ['queues', 'exchanges', 'bindings', 'policies', 'parameters'].flatMap((section) => {
-    const lines = (file[section] ?? []).map((object) => json(withoutTypes(section, object)).replaceAll(vhost, 'vhost'))
+    const lines = (file[section] ?? []).map((object) => json(withoutTypes(section, object)))
     return lines.toSorted().map((line) => `${section} ${line}`)
   })
 }

@@ -15,9 +15,9 @@ const AUDIT = 1
 
 /** Runs programs one after the other. */
 export class Runner {
-  readonly #peer: Peer
+  #peer: Peer
   /** Asks for the state of queues, and removes what is left. */
-  readonly #auditor: Client
+  #auditor: Client
   readonly #barrier: Barrier
 
   constructor(peer: Peer) {
@@ -31,17 +31,20 @@ export class Runner {
    * what has an order is written in one: replies of a channel, deliveries of a consumer, returns.
    */
   async transcriptOf(program: Program): Promise<readonly string[]> {
-    if (this.#auditor.gone) await this.#auditor.connect()
     const run = new Run(this.#peer, this.#auditor, program, this.#barrier)
+    const { vhost } = this.#peer
     try {
+      if (this.#auditor.gone) await this.#auditor.connect()
       for (const [index, step] of program.steps.entries()) await run.step(index, step)
       await run.audit()
+      await run.clean()
     } catch (error) {
       run.fail(error as Error)
-      await this.#auditor.connect()
+      // What was not removed is left behind.
+      this.#peer = await this.#peer.another()
+      this.#auditor = new Client(this.#peer)
     }
-    await run.clean()
-    return run.lines
+    return run.lines.map((line) => line.replaceAll(vhost, 'vhost'))
   }
 
   async close(): Promise<void> {
@@ -91,7 +94,7 @@ class Run {
   async audit(): Promise<void> {
     this.lines.push('at the end')
     const { body } = await this.#peer.call('GET', `definitions/${this.#peer.vhost}`)
-    for (const line of renderedDefinitions(body, this.#peer.vhost)) this.lines.push(`  ${line}`)
+    for (const line of renderedDefinitions(body)) this.lines.push(`  ${line}`)
     for (const client of this.#clients) await client.leave(this.#settled)
     await this.#settled()
     for (const queue of [...this.#states.keys()].toSorted()) await this.#drain(queue)
@@ -103,7 +106,7 @@ class Run {
 
   /** A broker that does not answer differs from one that does. */
   fail(error: Error): void {
-    this.lines.push(`fails: ${error.message}`)
+    this.lines.push(`fails: ${error.message.split('\n', 1)[0]}`)
     for (const client of [...this.#clients, this.#auditor]) client.drop()
   }
 
