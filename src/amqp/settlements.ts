@@ -85,8 +85,10 @@ export class Settlements {
       queues.add(entry.queue)
       this.#trace('requeue', entry)
     })
-    for (const queue of queues) queue.takenBack()
+    // RabbitMQ: a quorum queue delivers what has come back before it drops what is too much, a classic one after that.
+    for (const queue of queues) if (queue.rules.type === 'classic') queue.takenBack()
     this.#channel.returnCredit()
+    for (const queue of queues) if (queue.rules.type === 'quorum') queue.takenBack()
   }
 
   #settleLater(transaction: Transaction, tag: number | bigint, multiple: boolean, settlement: Settlement): void {

@@ -134,4 +134,17 @@ describe('drop-head', () => {
     await channel.expectNothing()
     await channel.queue('q', { passive: true })
   })
+
+  it('of a quorum queue drops only what no consumer takes when it comes back', async () => {
+    const channel = await broker.channel()
+    await channel.queue('q', { durable: true, arguments: { 'x-queue-type': 'quorum', 'x-max-length': 1 } })
+    await channel.call('basic.qos', { 'prefetch-count': 1 })
+    await channel.consume('q')
+    channel.publish({ 'routing-key': 'q' }, 'first')
+    channel.publish({ 'routing-key': 'q' }, 'second')
+    const { tag } = await channel.expectDeliver({ redelivered: false }, 'first')
+    channel.send('basic.reject', { 'delivery-tag': tag, requeue: true })
+    await channel.expectDeliver({ redelivered: true }, 'first')
+    await channel.call('queue.declare', { queue: 'q', passive: true }, { 'message-count': 1 })
+  })
 })

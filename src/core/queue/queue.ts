@@ -240,7 +240,8 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
 
   /** Messages that were requeued are all back: they are delivered, or dropped if the queue has grown too long. */
   takenBack(): void {
-    // RabbitMQ: also what a consumer could take at once is dropped when it is too much.
+    // RabbitMQ: also what a consumer could take at once is dropped when it is too much. A quorum queue delivers first.
+    if (this.#rules.type === 'quorum') this.serve()
     if (this.#ruled) this.#dropSurplus()
     this.serve()
   }
