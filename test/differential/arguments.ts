@@ -60,7 +60,9 @@ export function alteredArguments(random: Random, args: Table, fresh: Table): Tab
   if (typeof value === 'number' && random.chance(0.6)) {
     return { ...others, [key]: new Tagged(random.pick(['b', 's', 'I', 'l', 'u', 'i'] as const), retagged(value)) }
   }
-  return { ...others, [key]: random.pick([...ODD_VALUES, 0, 1, 2, 'other']) }
+  // RabbitMQ fails to write down others that differ, and closes the connection with 541.
+  const plain = ODD_VALUES.filter((odd) => ['number', 'string', 'boolean', 'bigint'].includes(typeof odd))
+  return { ...others, [key]: random.pick([...plain, 0, 1, 2, 'other']) }
 }
 
 /** Only small numbers fit every type. */

@@ -11,8 +11,8 @@ import type { Place, Step } from './program.ts'
 const CLUMSY: Place = { client: 2, channel: 1 }
 
 /** One mistake, made on a channel, or by the client that makes those that cost the connection. */
-export function mistake(random: Random, at: Place, body: () => string): Step {
-  const queue = random.pick(QUEUES)
+export function mistake(random: Random, at: Place, body: () => string, queues = QUEUES): Step {
+  const queue = random.pick(queues)
   const exchange = random.pick(EXCHANGES)
   const call = (method: string, fields: FieldsInput = {}, place = at): Step => ({
     do: 'call',
@@ -31,7 +31,7 @@ export function mistake(random: Random, at: Place, body: () => string): Step {
     () => call('basic.get', { queue: NEVER }),
     () => call('basic.get', { queue: '' }),
     () => call('basic.consume', { queue: NEVER }),
-    () => call('basic.consume', { queue, arguments: { 'x-priority': odd } }),
+    () => call('basic.consume', { queue, 'consumer-tag': 'odd', arguments: { 'x-priority': odd } }),
     () => call('queue.declare', { queue: 'amq.mine' }),
     () => call('queue.declare', { queue: '', passive: true }),
     () => call('queue.declare', { queue: 'amq.mine', passive: true }),

@@ -68,7 +68,7 @@ export class QuorumAuthor {
       [1, () => this.#call(GETTING, 'queue.delete', { queue })],
       [3, () => this.#bind(queue)],
       [4, () => this.#close()],
-      [2, () => this.#steps.push(mistake(random, GETTING, () => this.#body()))],
+      [2, () => this.#steps.push(mistake(random, GETTING, () => this.#body(), [CLASSIC]))],
       [this.#setting.timed ? 0 : 5, () => this.#operate()],
     ]
     let weight = random.below(choices.reduce((sum, [share]) => sum + share, 0))

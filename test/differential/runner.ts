@@ -128,9 +128,9 @@ class Run {
 
   /** Waits until nothing happens any more, and writes down what did. */
   readonly #settled = async (): Promise<void> => {
-    if (this.#program.timed) await pause(STEP_MS)
     const changed = new Map<string, string>()
     for (const client of this.#clients) await client.fence()
+    if (this.#program.timed) await pause(STEP_MS)
     for (let round = 0, news = true; news; round++) {
       if (round > ROUNDS_MAX) throw new Error('the broker does not come to rest')
       if (this.#program.quorum) await this.#barrier.pass()
