@@ -130,6 +130,18 @@ describe('what is wrong is named, with what comes nearest', () => {
       'the value "536870913" of --max-message-size is not right: it must be a whole number of bytes from 1 to 536870912; the nearest is 536870912',
     ],
     [
+      { 'memory-limit': '1.5' },
+      'the value "1.5" of --memory-limit is not right: it must be a share from 0 to 1, or a whole number of bytes up to 1099511627776',
+    ],
+    [
+      { 'memory-limit': '-1' },
+      'the value "-1" of --memory-limit is not right: it must be a share from 0 to 1, or a whole number of bytes up to 1099511627776',
+    ],
+    [
+      { 'disk-free-limit': 'lots' },
+      'the value "lots" of --disk-free-limit is not right: it must be a whole number of bytes from 0 to 1125899906842624',
+    ],
+    [
       { 'log-level': 'wran' },
       'the value "wran" of --log-level is not right: it must be one of trace, debug, info, warn, error, fatal, silent; did you mean warn?',
     ],

@@ -14,12 +14,12 @@ import { temporaryDirectory } from '../support/store.ts'
 /** What LevelDB writes before it looks at anything. */
 const NOISE = new Set(['LOCK', 'LOG', 'LOG.old'])
 
-/** The sentence with which the program refuses a data directory. */
-async function refusal(dataDir: string): Promise<string> {
-  const program = new Program(['start', '--data-dir', dataDir, ...ANY_PORTS, '--log-level', 'silent'])
+/** The sentence with which the program refuses a data directory, or, with a code of 2, what it was told beside that. */
+async function refusal(dataDir: string, words: readonly string[] = [], exitCode = 1): Promise<string> {
+  const program = new Program(['start', '--data-dir', dataDir, ...ANY_PORTS, '--log-level', 'silent', ...words])
   onTestFinished(() => program.kill())
   const { code, output, errors } = await program.outcome()
-  expect({ code, output }).toEqual({ code: 1, output: '' })
+  expect({ code, output }).toEqual({ code: exitCode, output: '' })
   return /^leveret: (.*)\n$/.exec(errors)?.[1] ?? `not one sentence: ${errors}`
 }
 
@@ -140,6 +140,22 @@ describe('a data directory', () => {
     const before = contents(dataDir)
     expect(await refusal(dataDir)).toMatch(new RegExp(`^The store in ${dataDir} is damaged: \\P{Cc}+\\.$`, 'u'))
     expect(contents(dataDir)).toEqual(before)
+  })
+
+  it.each([
+    ['--memory-limit', '1.5'],
+    ['--disk-free-limit', 'lots'],
+    ['--max-message-size', '0'],
+  ])('is left alone when a limit makes no sense: %s %s', async (limit, value) => {
+    const dataDir = await usedDirectory()
+    const before = contents(dataDir)
+    expect(await refusal(dataDir, [limit, value], 2)).toMatch(
+      new RegExp(`^the value "${value}" of ${limit} is not right: it must be .*bytes`),
+    )
+    expect(contents(dataDir)).toEqual(before)
+    const fresh = join(await temporaryDirectory(), 'fresh')
+    await refusal(fresh, [limit, value], 2)
+    expect(existsSync(fresh)).toBe(false)
   })
 
   it('with files and directories of others in it is used, and those are left alone', async () => {
