@@ -59,6 +59,7 @@ export class ContentAssembly {
     return this.#state !== State.idle
   }
 
+  /** basic.publish: a header frame is to follow. */
   begin(exchange: string, routingKey: string, mandatory: boolean): void {
     this.exchange = exchange
     this.routingKey = routingKey

@@ -43,6 +43,7 @@ export class Unacked {
     return this.#tags[this.#head]
   }
 
+  /** A delivery is outstanding. Its tag is higher than every one before. */
   add(tag: number, entry: Entry, consumer: ChannelConsumer | null): void {
     this.#tags.push(tag)
     this.#entries.push(entry)

@@ -21,6 +21,7 @@ import type { Store } from './ports.ts'
 
 /** What a permission is about: RabbitMQ's three. */
 export type Right = 'configure' | 'write' | 'read'
+/** What a right may be about. */
 export type ResourceKind = 'queue' | 'exchange'
 
 /** What a user may see and do beside messages. RabbitMQ's, each including `management`. */
@@ -46,6 +47,7 @@ export type NewPassword = { readonly password: Password } | Credential | null
 /** The three patterns of a permission, over resource names. */
 export type Rights = Pick<PermissionDefinition, Right>
 
+/** What access control is made with. */
 export interface AccessOptions {
   readonly store: Pick<Store, 'save' | 'remove'>
   readonly clock: Clock
@@ -118,10 +120,12 @@ export class Access {
     for (const grants of this.#grants.values()) for (const grant of grants.values()) yield grant.definition
   }
 
+  /** The user of this name. */
   user(name: string): UserDefinition | undefined {
     return this.#users.get(name)
   }
 
+  /** What the user may do in a vhost; undefined when nothing, not even connect. */
   permission(user: string, vhost: string): PermissionDefinition | undefined {
     return this.#grant(user, vhost)?.definition
   }

@@ -40,10 +40,12 @@ export class Alarms {
     if (reason !== '') listener.blocked(reason)
   }
 
+  /** The publisher is gone. It is told nothing more. */
   delete(listener: AlarmListener): void {
     this.#listeners.delete(listener)
   }
 
+  /** A resource is short, for this cause. Publishers are told when that changes what they know. */
   raise(alarm: Alarm, cause: AlarmCause): void {
     const before = this.reason
     const stood = this.#causes[alarm].size > 0
@@ -52,6 +54,7 @@ export class Alarms {
     if (!stood) this.watch('alarm.set', alarm)
   }
 
+  /** The cause is gone. The alarm stands for as long as there is another. */
   clear(alarm: Alarm, cause: AlarmCause): void {
     const before = this.reason
     const deleted = this.#causes[alarm].delete(cause)

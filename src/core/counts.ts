@@ -86,6 +86,7 @@ export class Commits {
 
 /** Why queues give messages up. RabbitMQ's words. */
 export const DEATH_REASONS = ['rejected', 'expired', 'maxlen', 'delivery_limit'] as const
+/** Why a queue gave a message up. */
 export type DeathReason = (typeof DEATH_REASONS)[number]
 
 type Deaths = Record<DeathReason, number>

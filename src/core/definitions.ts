@@ -2,6 +2,7 @@
 import type { PolicyValues } from './policy-values.ts'
 import type { FieldTable } from './value.ts'
 
+/** A virtual host: names of its own, and permissions of its own. */
 export interface VHostDefinition {
   readonly kind: 'vhost'
   readonly name: string
@@ -14,6 +15,7 @@ export interface VHostDefinition {
   readonly tracing?: boolean
 }
 
+/** Somebody who may log in. */
 export interface UserDefinition {
   readonly kind: 'user'
   readonly name: string
@@ -24,6 +26,7 @@ export interface UserDefinition {
   readonly tags: readonly string[]
 }
 
+/** What a user may do in a vhost. */
 export interface PermissionDefinition {
   readonly kind: 'permission'
   readonly user: string
@@ -34,6 +37,7 @@ export interface PermissionDefinition {
   readonly read: string
 }
 
+/** A durable exchange. */
 export interface ExchangeDefinition {
   readonly kind: 'exchange'
   readonly vhost: string
@@ -48,6 +52,7 @@ export interface ExchangeDefinition {
   readonly ids?: number
 }
 
+/** A durable queue. Its messages are in the logs that it names. */
 export interface QueueDefinition {
   readonly kind: 'queue'
   readonly vhost: string
@@ -66,11 +71,13 @@ export interface QueueDefinition {
   readonly ids?: number
 }
 
+/** The log, by its id, of one priority of a queue. */
 export interface LevelDefinition {
   readonly priority: number
   readonly log: number
 }
 
+/** A binding whose two ends are durable. */
 export interface BindingDefinition {
   readonly kind: 'binding'
   readonly vhost: string
@@ -81,6 +88,7 @@ export interface BindingDefinition {
   readonly arguments: FieldTable
 }
 
+/** With which routing keys a user may publish to a topic exchange, and bind to it. */
 export interface TopicPermissionDefinition {
   readonly kind: 'topic-permission'
   readonly user: string
@@ -91,6 +99,7 @@ export interface TopicPermissionDefinition {
   readonly read: string
 }
 
+/** What holds for the queues and exchanges whose names match, beside their arguments. */
 export interface PolicyDefinition {
   readonly kind: 'policy'
   readonly vhost: string
@@ -115,6 +124,7 @@ export interface VHostLimitsDefinition {
   readonly maxPublishByteRate?: number
 }
 
+/** The same for a user. */
 export interface UserLimitsDefinition {
   readonly kind: 'user-limits'
   readonly user: string
@@ -138,12 +148,14 @@ export interface ParameterDefinition {
   readonly value: ParameterValue
 }
 
+/** The same for the whole broker. */
 export interface GlobalParameterDefinition {
   readonly kind: 'global-parameter'
   readonly name: string
   readonly value: ParameterValue
 }
 
+/** Everything that the store keeps of what is declared. `kind` tells one from another. */
 export type Definition =
   | VHostDefinition
   | UserDefinition

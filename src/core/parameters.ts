@@ -33,14 +33,17 @@ export class Parameters {
     return this.#inVHosts.values()
   }
 
+  /** Those of the whole broker. */
   get globals(): Iterable<GlobalParameterDefinition> {
     return this.#global.values()
   }
 
+  /** The parameter of this name. */
   get(vhost: string, component: string, name: string): ParameterDefinition | undefined {
     return this.#inVHosts.get(keyOf({ vhost, component, name }))
   }
 
+  /** The global parameter of this name. */
   global(name: string): GlobalParameterDefinition | undefined {
     return this.#global.get(name)
   }
@@ -51,18 +54,21 @@ export class Parameters {
     return typeof value === 'string' ? value : undefined
   }
 
+  /** Sets a parameter, and has it stored. */
   put(vhost: string, component: string, name: string, value: ParameterValue): void {
     const definition: ParameterDefinition = { kind: 'parameter', vhost, component, name, value }
     this.#inVHosts.set(keyOf(definition), definition)
     this.#keeper.save(definition)
   }
 
+  /** The same for the whole broker. */
   putGlobal(name: string, value: ParameterValue): void {
     const definition: GlobalParameterDefinition = { kind: 'global-parameter', name, value }
     this.#global.set(name, definition)
     this.#keeper.save(definition)
   }
 
+  /** Gives the broker another name. */
   renameCluster(name: string): void {
     this.putGlobal(CLUSTER_NAME, name)
   }

@@ -22,6 +22,7 @@ export interface PolicySubject {
 /** Where a value that holds comes from. */
 export type ValueSource = 'argument' | 'policy' | 'operator-policy'
 
+/** A value that holds. */
 export interface EffectiveValue {
   readonly value: FieldValue
   readonly source: ValueSource
@@ -85,6 +86,7 @@ export class Policies {
     return Array.from(this.#of(operator).get(vhost)?.values() ?? [], ({ definition }) => definition)
   }
 
+  /** The policy of this name. */
   get(vhost: string, name: string, operator: boolean): PolicyDefinition | undefined {
     return this.#of(operator).get(vhost)?.get(name)?.definition
   }

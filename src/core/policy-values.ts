@@ -6,6 +6,7 @@ import type { FieldValue } from './value.ts'
 
 /** As JSON has them. */
 export type PolicyValue = string | number | boolean | readonly string[]
+/** What a policy sets, by RabbitMQ's names. */
 export type PolicyValues = Readonly<Record<string, PolicyValue>>
 
 interface PolicyKey {

@@ -10,6 +10,7 @@ interface Keeper {
 
 /** How many there may be; what is absent or negative sets no limit (RabbitMQ). */
 export type VHostLimits = Omit<VHostLimitsDefinition, 'kind' | 'vhost'>
+/** The same for a user. */
 export type UserLimits = Omit<UserLimitsDefinition, 'kind' | 'user'>
 
 /** Owns limits and counts. Sentences are RabbitMQ's. */
@@ -40,18 +41,22 @@ export class Quotas {
     }
   }
 
+  /** The limits of all vhosts that have any. */
   get vhostLimits(): Iterable<VHostLimitsDefinition> {
     return this.#vhosts.values()
   }
 
+  /** The limits of all users who have any. */
   get userLimits(): Iterable<UserLimitsDefinition> {
     return this.#users.values()
   }
 
+  /** The limits of a vhost; undefined when it has none. */
   limitsOfVHost(vhost: string): VHostLimits | undefined {
     return this.#vhosts.get(vhost)
   }
 
+  /** The limits of a user; undefined when they have none. */
   limitsOfUser(user: string): UserLimits | undefined {
     return this.#users.get(user)
   }
@@ -111,28 +116,34 @@ export class Quotas {
     throw new BrokerError('precondition-failed', sentence)
   }
 
+  /** Counts a connection that was let in. */
   connectionOpened(user: string, vhost: string): void {
     this.#connectionsByVHost.add(vhost, 1)
     this.#connectionsByUser.add(user, 1)
   }
 
+  /** Counts it no longer. */
   connectionClosed(user: string, vhost: string): void {
     this.#connectionsByVHost.add(vhost, -1)
     this.#connectionsByUser.add(user, -1)
   }
 
+  /** Counts a channel that was let in. */
   channelOpened(user: string): void {
     this.#channelsByUser.add(user, 1)
   }
 
+  /** Counts it no longer. */
   channelClosed(user: string): void {
     this.#channelsByUser.add(user, -1)
   }
 
+  /** A vhost was deleted, and its limits with it. */
   vhostDeleted(vhost: string): void {
     this.limitVHost(vhost, {})
   }
 
+  /** A user was deleted, and their limits with them. */
   userDeleted(user: string): void {
     this.limitUser(user, {})
   }

@@ -48,6 +48,7 @@ export class Resources {
     await this.checkDisk()
   }
 
+  /** Checks nothing from here on. */
   stop(): void {
     for (const timer of this.#timers) timer.cancel()
   }
@@ -58,6 +59,7 @@ export class Resources {
     else callback()
   }
 
+  /** Reads how much memory the process has; raises or clears the alarm. */
   checkMemory(): void {
     const { memoryBytes } = this.limits
     this.usedBytes = this.#readings.residentBytes()
@@ -70,6 +72,7 @@ export class Resources {
     for (const callback of relieved) callback()
   }
 
+  /** The same for the free space of the disk. */
   async checkDisk(): Promise<void> {
     const { diskFreeBytes } = this.limits
     try {

@@ -17,6 +17,7 @@ export type FieldValue =
   | { readonly type: 'table'; readonly value: FieldTable }
   | { readonly type: 'void'; readonly value: null }
 
+/** The types of AMQP 0-9-1 field tables, as RabbitMQ has them. */
 export type FieldType = FieldValue['type']
 
 /** Arguments or headers by name, in the order in which they came. */

@@ -24,6 +24,7 @@ export interface Target {
   readonly password: string
 }
 
+/** One object of an answer. */
 export type Row = Readonly<Record<string, unknown>>
 type Method = 'GET' | 'PUT' | 'POST' | 'DELETE'
 

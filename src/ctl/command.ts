@@ -31,6 +31,7 @@ export interface Command {
   run(context: Context): Promise<Outcome>
 }
 
+/** Commands by their names. */
 export type Commands = Readonly<Record<string, Command>>
 
 export const MANY = Infinity

@@ -22,6 +22,7 @@ export function parseObject(bytes: Buffer): JsonObject {
   return value
 }
 
+/** Whether a value is an object, and no list. */
 export function isObject(value: Json | undefined): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
@@ -32,6 +33,7 @@ export function assertPresent(body: JsonObject, ...keys: string[]): void {
   if (missing.length > 0) throw badRequest(`[${missing.map((key) => `{key_missing,${key}}`).join(',')}]`)
 }
 
+/** A text; absent without a substitute, it throws 400, as does anything else. */
 export function stringField(body: JsonObject, key: string, absent?: string): string {
   const value = body[key] ?? absent
   if (value === undefined) throw badRequest(`[{key_missing,${key}}]`)
@@ -56,6 +58,7 @@ export function integerField(body: JsonObject, key: string): number {
   return number
 }
 
+/** An object; absent stands for an empty one. Throws 400 for anything else. */
 export function objectField(body: JsonObject, key: string): JsonObject {
   const value = body[key] ?? {}
   // RabbitMQ's own export writes an empty table as an empty array.

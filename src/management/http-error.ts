@@ -3,6 +3,7 @@ import type { BrokerError } from '../core/errors.ts'
 
 /** A JSON value. */
 export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json | undefined }
+/** An object as JSON has it. */
 export type JsonObject = { readonly [key: string]: Json | undefined }
 
 /** A refusal with its status and body. */
@@ -20,6 +21,7 @@ export class HttpError extends Error {
   }
 }
 
+/** 400, with RabbitMQ's reason. */
 export function badRequest(reason: Json): HttpError {
   return new HttpError(400, 'bad_request', reason)
 }

@@ -98,12 +98,14 @@ export function writeHeartbeat(out: FrameOutput): void {
   out.position = position + 1
 }
 
+/** Writes two octets, the high one first, and returns the position behind them. */
 export function writeUint16(buffer: Buffer, position: number, value: number): number {
   buffer[position] = value >>> 8
   buffer[position + 1] = value
   return position + 2
 }
 
+/** The same with four. */
 export function writeUint32(buffer: Buffer, position: number, value: number): number {
   buffer[position] = value >>> 24
   buffer[position + 1] = value >>> 16

@@ -42,10 +42,12 @@ export function readBytes(buffer: Buffer, position: number): Buffer {
   return buffer.subarray(position + 4, position + 4 + readUint32(buffer, position))
 }
 
+/** Reads two octets, the high one first. */
 export function readUint16(buffer: Buffer, position: number): number {
   return (buffer[position]! << 8) | buffer[position + 1]!
 }
 
+/** The same with four. */
 export function readUint32(buffer: Buffer, position: number): number {
   return (
     ((buffer[position]! << 24) |

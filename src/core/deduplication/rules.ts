@@ -12,6 +12,7 @@ const HEADER_DEFAULT = 'x-deduplication-header'
 /** The header with which a message says for how long its own id is to be remembered. */
 const TTL_HEADER = 'x-cache-ttl'
 
+/** How duplicates are known. */
 export interface DeduplicationRules {
   /** The header whose value is a message's id. Messages without it are never duplicates. */
   readonly header: string

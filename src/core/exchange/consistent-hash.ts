@@ -15,6 +15,7 @@ const HASH_VALUES = 2 ** 32
 
 /** The properties that may be hashed, by RabbitMQ's names. */
 const HASH_PROPERTIES = ['correlation_id', 'message_id', 'timestamp'] as const
+/** One of these properties. */
 export type HashProperty = (typeof HASH_PROPERTIES)[number]
 
 /** One destination. RabbitMQ: a second binding of it changes nothing, as long as the first is there. */

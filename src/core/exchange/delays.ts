@@ -13,6 +13,7 @@ const RETRY_MS = 1000
 /** How many messages may have gone on before the disk knows of the first of them. */
 const LEAVING_MAX = 1024
 
+/** What delays need from the broker around their exchange. */
 export interface DelaysContext {
   readonly clock: Clock
   readonly logger: Logger

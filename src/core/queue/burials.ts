@@ -32,12 +32,14 @@ export class Burials {
     return this.#bytes
   }
 
+  /** Keeps a message until its dead letter is tried again. */
   add(entry: Entry, reason: DeathReason): void {
     this.#waiting.push({ entry, reason })
     this.#bytes += entry.message.bodyBytes
     this.#timer ??= this.#clock.after(DEAD_LETTER_RETRY_MS, this.#fire)
   }
 
+  /** Forgets all of them: the queue goes, or the broker stops. */
   stop(): void {
     this.#timer?.cancel()
     this.#timer = null

@@ -57,6 +57,7 @@ export class Dispatch {
     return !this.#single || subscription === (this.#active ?? this.#retiring)
   }
 
+  /** A consumer comes. It is next at once where it may be. */
   add(subscription: Subscription): void {
     this.subscriptions.add(subscription)
     subscription.inLine = this.#paused

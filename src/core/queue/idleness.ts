@@ -30,6 +30,7 @@ export class Idleness {
     this.#usedAt = this.#clock.now()
   }
 
+  /** The queue goes, or the broker stops. */
   stop(): void {
     this.#timer?.cancel()
   }

@@ -47,11 +47,13 @@ export class Retries {
     if (this.#heap.length > 0) this.#heap.retain(({ entry }) => !positions.has(entry.position) || !take(entry))
   }
 
+  /** Keeps a message for so long, in milliseconds. */
   add(entry: Entry, delayMs: number): void {
     this.#heap.push({ entry, dueAt: this.#clock.now() + delayMs })
     this.#arm()
   }
 
+  /** Forgets all of them: the queue goes, or the broker stops. */
   stop(): void {
     this.#timer?.cancel()
     this.#heap.clear()

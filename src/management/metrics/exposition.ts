@@ -2,7 +2,9 @@
 import type { Histogram } from '../../core/counts.ts'
 import type { Slices } from '../../lib/slices.ts'
 
+/** Prometheus' types, as far as they are used. */
 export type MetricType = 'counter' | 'gauge'
+/** What tells the figures of a metric apart. */
 export type Labels = Readonly<Record<string, string>>
 
 /** One metric: its name (without a prefix), what it is, and its series. */

@@ -25,6 +25,7 @@ export function vhostLimitsOf(limits: JsonObject): VHostLimits {
   return readLimits(limits, VHOST_LIMITS, (sentence) => `Validation failed\n\n${sentence} in limits\n`)
 }
 
+/** The limits of a user, by RabbitMQ's names. Throws 400 for what is none. */
 export function userLimitsOf(limits: JsonObject): UserLimits {
   return readLimits(limits, USER_LIMITS, (sentence) => `${sentence} in user-limits`)
 }

@@ -55,6 +55,7 @@ export function* consumersOf(connections: Iterable<ConnectionView>): Generator<O
   }
 }
 
+/** RabbitMQ's JSON of a connection. */
 export function connectionJson(call: Call, connection: ConnectionView): JsonObject {
   const source = { object: connection, rates: call.rates, span: spanOf(call.query, 'data_rates') }
   const properties = tableJson(connection.clientProperties)
@@ -97,6 +98,7 @@ export function connectionJson(call: Call, connection: ConnectionView): JsonObje
   }
 }
 
+/** The same of a channel. */
 export function channelJson(call: Call, open: OpenChannel): JsonObject {
   const { connection, channel } = open
   const source = { object: channel, rates: call.rates, span: spanOf(call.query, 'msg_rates') }
@@ -127,6 +129,7 @@ export function channelJson(call: Call, open: OpenChannel): JsonObject {
   }
 }
 
+/** The same of a consumer. */
 export function consumerJson(call: Call, { open, consumer }: OpenConsumer): JsonObject {
   const { connection, channel } = open
   return {

@@ -18,6 +18,7 @@ export function versionsJson(): JsonObject {
   return { product_name: PRODUCT, product_version: RABBITMQ_VERSION, rabbitmq_version: RABBITMQ_VERSION }
 }
 
+/** RabbitMQ's JSON of the whole broker. */
 export function overviewJson(call: Call): JsonObject {
   const { broker, rates, node } = call
   const monitor = broker.access.tagged(call.user, 'monitoring')
@@ -55,6 +56,7 @@ export function overviewJson(call: Call): JsonObject {
   }
 }
 
+/** The same of a node: there is one. */
 export function nodeJson(call: Call): JsonObject {
   const { broker, node } = call
   const { limits } = broker.resources

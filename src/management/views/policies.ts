@@ -7,14 +7,17 @@ import type { Json, JsonObject } from '../http-error.ts'
 /** What a parameter is beside its vhost: RabbitMQ keeps policies and the limits of vhosts as parameters too. */
 export type Parameter = Pick<ParameterDefinition, 'vhost' | 'component' | 'name' | 'value'>
 
+/** RabbitMQ's JSON of a policy. */
 export function policyJson({ vhost, name, pattern, applyTo, definition, priority }: PolicyDefinition): JsonObject {
   return { vhost, name, pattern, 'apply-to': applyTo, definition, priority }
 }
 
+/** The same of a parameter. */
 export function parameterJson({ vhost, component, name, value }: Parameter): JsonObject {
   return { value, vhost, component, name }
 }
 
+/** The same of a global parameter. */
 export function globalParameterJson({ name, value }: GlobalParameterDefinition): JsonObject {
   return { value, name }
 }
@@ -26,10 +29,12 @@ export const USER_LIMITS = { 'max-connections': 'maxConnections', 'max-channels'
 
 type LimitsJson = { readonly [name: string]: number }
 
+/** RabbitMQ's names of the limits of a vhost. */
 export function vhostLimitsJson(limits: VHostLimits): LimitsJson {
   return limitsJson(VHOST_LIMITS, limits)
 }
 
+/** The same of a user. */
 export function userLimitsJson(limits: UserLimits): LimitsJson {
   return limitsJson(USER_LIMITS, limits)
 }

@@ -28,6 +28,7 @@ export class VHostExchange {
   }
 }
 
+/** RabbitMQ's JSON of a vhost. */
 export function vhostJson(call: Call, vhost: VHost): JsonObject {
   const { description, tags, defaultQueueType, tracing, protected: kept } = vhost.definition
   const source = { object: vhost, rates: call.rates, span: spanOf(call.query, 'lengths') }
@@ -49,6 +50,7 @@ export function vhostJson(call: Call, vhost: VHost): JsonObject {
   }
 }
 
+/** The same of an exchange. */
 export function exchangeJson(call: Call, { exchange, vhost }: VHostExchange): JsonObject {
   const source = { object: exchange, rates: call.rates, span: spanOf(call.query, 'msg_rates') }
   const stats =
@@ -163,6 +165,7 @@ export interface BindingTerms {
   readonly arguments: Binding['arguments']
 }
 
+/** A binding as its definition has it. */
 export function bindingTerms(binding: Binding, vhost: string): BindingTerms {
   const { destinationKind, routingKey, arguments: args } = binding
   const { name: destination } = binding.destination
@@ -175,6 +178,7 @@ export function defaultBinding(queue: Queue): BindingTerms {
   return { source: '', vhost, destination: name, destinationKind: 'queue', routingKey: name, arguments: NO_ARGUMENTS }
 }
 
+/** RabbitMQ's JSON of a binding. */
 export function bindingJson(binding: BindingTerms): JsonObject {
   return {
     source: binding.source,

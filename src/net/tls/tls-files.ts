@@ -6,6 +6,7 @@ import type { Clock, Timer } from '../../lib/clock.ts'
 
 /** TLS 1.0 and 1.1 are not spoken (RFC 8996). The words are RabbitMQ's. */
 export const TLS_VERSIONS = ['tlsv1.2', 'tlsv1.3'] as const
+/** A version that can be asked for. */
 export type TlsVersion = (typeof TLS_VERSIONS)[number]
 
 /** Where certificates are, and what is spoken with them. */
@@ -26,6 +27,7 @@ export interface TlsSettings {
   readonly ciphers?: string | undefined
 }
 
+/** What becomes of a certificate of the client: only `required` refuses whoever has none. */
 export type ClientCertificates = 'ignored' | 'optional' | 'required'
 
 /** Something is wrong with the files. The message is a sentence for the operator. */

@@ -15,6 +15,7 @@ export interface TlsFacts {
   readonly peer: PeerCertificate | null
 }
 
+/** What a certificate of the client says. */
 export interface PeerCertificate {
   readonly subject: string
   readonly issuer: string

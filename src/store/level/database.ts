@@ -40,6 +40,7 @@ export interface Database {
   compactRange?(start: Buffer, end: Buffer): Promise<void>
 }
 
+/** Makes the database of a directory. */
 export type DatabaseFactory = (location: string) => Database
 
 /** LevelDB. `damaged` is told what had to be left out of the last batches when it was opened. */

@@ -35,6 +35,7 @@ export function definitionKey(definition: Definition): Buffer {
   return bytes.subarray(0, at)
 }
 
+/** The record of a definition. */
 export function encodeDefinition(definition: Definition): Buffer {
   const fields =
     'arguments' in definition ? { ...definition, arguments: encodeTable(definition.arguments) } : definition

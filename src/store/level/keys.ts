@@ -34,6 +34,7 @@ export const Kind = {
   /** Number of a body, log, position → nothing: the entry there has this body. */
   bodyReference: 0x33,
 } as const
+/** One kind of record: the first byte of its key. */
 export type Kind = (typeof Kind)[keyof typeof Kind]
 
 /** Positions take six bytes: a million messages a second for nine years. */
@@ -54,6 +55,7 @@ export function kindEnd(kind: Kind): Buffer {
   return Buffer.of(kind + 1)
 }
 
+/** The key of the record of this kind that a log has, or the lower bound of all that it has. */
 export function logKey(kind: Kind, log: number): Buffer {
   const key = Buffer.allocUnsafe(LOG_KEY_BYTES)
   key[0] = kind
@@ -61,6 +63,7 @@ export function logKey(kind: Kind, log: number): Buffer {
   return key
 }
 
+/** The key of a record at a position of a log. */
 export function positionKey(kind: Kind, log: number, position: number): Buffer {
   const key = Buffer.allocUnsafe(POSITION_KEY_BYTES)
   key[0] = kind
@@ -69,6 +72,7 @@ export function positionKey(kind: Kind, log: number, position: number): Buffer {
   return key
 }
 
+/** The key of a body that several entries have in common. */
 export function bodyKey(body: number): Buffer {
   const key = Buffer.allocUnsafe(BODY_KEY_BYTES)
   key[0] = Kind.body
@@ -76,6 +80,7 @@ export function bodyKey(body: number): Buffer {
   return key
 }
 
+/** The key that says that an entry has such a body. */
 export function bodyReferenceKey(reference: { body: number; log: number; position: number }): Buffer {
   const key = Buffer.allocUnsafe(REFERENCE_KEY_BYTES)
   key[0] = Kind.bodyReference
@@ -85,6 +90,7 @@ export function bodyReferenceKey(reference: { body: number; log: number; positio
   return key
 }
 
+/** What such a key says. */
 export function referenceOfKey(key: Buffer): { body: number; log: number; position: number } {
   return {
     body: key.readUIntBE(1, 6),
@@ -93,10 +99,12 @@ export function referenceOfKey(key: Buffer): { body: number; log: number; positi
   }
 }
 
+/** The log in the key of one of its records. */
 export function logOfKey(key: Buffer): number {
   return key.readUInt32BE(1)
 }
 
+/** The position in the key of a record that has one. */
 export function positionOfKey(key: Buffer): number {
   return key.readUIntBE(LOG_KEY_BYTES, 6)
 }

@@ -26,6 +26,7 @@ import type { LevelTuning } from './tuning.ts'
 /** Logs from this id on hold what need not survive: they are deleted when the store is opened. */
 const SPILL_FIRST = 0x8000_0000
 
+/** What a store is opened with. */
 export interface LevelStoreOptions {
   /** The directory of the database. It is made if there is none. */
   readonly location: string
@@ -37,6 +38,7 @@ export interface LevelStoreOptions {
   readonly database?: DatabaseFactory
 }
 
+/** A store, and what it held when it was opened. */
 export interface OpenedLevelStore {
   readonly store: LevelStore
   readonly definitions: readonly Definition[]

@@ -18,10 +18,12 @@ export interface LogRecord {
   readonly deliveredBelow: number
 }
 
+/** The record of a log. */
 export function encodeLogRecord(record: LogRecord): Buffer {
   return taken(putVarint(scratch, putVarint(scratch, HEADER_BYTES, record.next), record.deliveredBelow))
 }
 
+/** Reads it. Throws DamagedRecordError. */
 export function decodeLogRecord(value: Buffer): LogRecord {
   const reader = new RecordReader(unseal(value))
   return { next: reader.varint(), deliveredBelow: reader.varint() }
@@ -36,21 +38,25 @@ export interface DelayRecord {
   readonly dropped: boolean
 }
 
+/** The record of a delay log. */
 export function encodeDelayRecord(record: DelayRecord): Buffer {
   const at = putVarint(scratch, putVarint(scratch, HEADER_BYTES, record.count), record.next)
   return taken(putVarint(scratch, at, record.dropped ? 1 : 0))
 }
 
+/** Reads it. Throws DamagedRecordError. */
 export function decodeDelayRecord(value: Buffer): DelayRecord {
   const reader = new RecordReader(unseal(value))
   return { count: reader.varint(), next: reader.varint(), dropped: reader.varint() === 1 }
 }
 
+/** How often a message was delivered in vain. */
 export function encodeAttempts(attempts: Attempts): Buffer {
   const at = putVarint(scratch, putVarint(scratch, HEADER_BYTES, attempts.deliveryCount), attempts.acquiredCount)
   return taken(attempts.dueAt === 0 ? at : putVarint(scratch, at, attempts.dueAt))
 }
 
+/** Reads it. Throws DamagedRecordError. */
 export function decodeAttempts(value: Buffer): Attempts {
   const content = unseal(value)
   const reader = new RecordReader(content)
@@ -65,6 +71,7 @@ export function encodeSeenId({ id, until }: SeenId): Buffer {
   return seal(bytes.subarray(0, putText(bytes, putVarint(bytes, 0, until === Infinity ? 0 : until), id)))
 }
 
+/** Reads it. Throws DamagedRecordError. */
 export function decodeSeenId(order: number, value: Buffer): SeenId {
   const reader = new RecordReader(unseal(value))
   const until = reader.varint()
@@ -76,6 +83,7 @@ export function encodeNumber(value: number): Buffer {
   return taken(putVarint(scratch, HEADER_BYTES, value))
 }
 
+/** Reads it. Throws DamagedRecordError. */
 export function decodeNumber(value: Buffer): number {
   return new RecordReader(unseal(value)).varint()
 }

@@ -20,6 +20,7 @@ import { Stage } from '../../lib/turn.ts'
 import { MemoryDelayLog } from './memory-delay-log.ts'
 import { MemoryIdLog } from './memory-id-log.ts'
 
+/** What a store in memory is made with. */
 export interface MemoryStoreOptions {
   readonly turn: Turn
   readonly clock?: Clock
