@@ -53,3 +53,18 @@ export function fromBrokerError(error: BrokerError): HttpError {
       return new HttpError(500, 'internal_error', error.message, options)
   }
 }
+
+/** AMQP's words for what is a bad request in HTTP's. */
+const AMQP_WORDS = {
+  'resource-locked': '405 RESOURCE_LOCKED',
+  'precondition-failed': '406 PRECONDITION_FAILED',
+  'not-implemented': '540 NOT_IMPLEMENTED',
+} as const
+
+/** The same where RabbitMQ asks a channel by itself, for messages: a bad request then begins with AMQP's code. */
+export function fromChannelError(error: BrokerError): HttpError {
+  const { status, error: name, reason } = fromBrokerError(error)
+  if (!Object.hasOwn(AMQP_WORDS, error.code)) return new HttpError(status, name, reason, { cause: error })
+  const words = AMQP_WORDS[error.code as keyof typeof AMQP_WORDS]
+  return new HttpError(status, name, `${words} - ${error.message}`, { cause: error })
+}

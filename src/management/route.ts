@@ -12,7 +12,7 @@ import type { Listed } from './listing.ts'
 import type { Ages } from './ages.ts'
 import type { LoopDelay } from './metrics/loop-delay.ts'
 import type { History } from './rates.ts'
-import { fromBrokerError, notAuthorised, notFound, type Json, type JsonObject } from './http-error.ts'
+import { fromBrokerError, notAuthorised, notFound, type HttpError, type Json, type JsonObject } from './http-error.ts'
 
 /** A listener of the server, as overview and health checks show it. */
 export interface ListenerFacts {
@@ -170,13 +170,14 @@ export async function inSession<T>(
   call: Call,
   vhost: VHost,
   command: (session: Session) => T | Promise<T>,
+  refusal: (error: BrokerError) => HttpError = fromBrokerError,
 ): Promise<T> {
   if (!call.broker.access.mayOpen(call.user.name, vhost.name)) throw notAuthorised('Access refused.')
   const session = call.broker.openSession(call.user, vhost)
   try {
     return await durably(call.broker, () => command(session))
   } catch (error) {
-    throw error instanceof BrokerError ? fromBrokerError(error) : error
+    throw error instanceof BrokerError ? refusal(error) : error
   } finally {
     session.close()
   }

@@ -206,6 +206,12 @@ describe('the HTTP API', () => {
     ]) {
       expect((await api.post(path, body)).status).toBe(400)
     }
+    const reason = async (properties: object): Promise<unknown> =>
+      (await api.post(path, { ...message, properties })).body['reason']
+    expect(await reason({ expiration: 'x' })).toBe("406 PRECONDITION_FAILED - invalid expiration 'x': no_integer")
+    expect(await reason({ delivery_mode: 3 })).toBe(
+      '406 PRECONDITION_FAILED - invalid message: {delivery_mode_unknown,3}',
+    )
   })
 
   it('gets messages and puts them back, or takes them', async () => {

@@ -1,7 +1,8 @@
 // Exchanges, and publishing to them.
+import type { Session } from '../../core/session.ts'
 import { assertPresent, booleanField, objectField, stringField } from '../body.ts'
 import { Confirmation } from '../confirmation.ts'
-import { badRequest, notFound } from '../http-error.ts'
+import { badRequest, fromChannelError, notFound } from '../http-error.ts'
 import { jsonTable } from '../json-table.ts'
 import { propertiesOf } from '../message-json.ts'
 import { Listing } from '../listing.ts'
@@ -89,16 +90,20 @@ async function publish(call: Call) {
     const sentence = `user_id property set to '${properties.userId}' but authenticated user was '${call.user.name}'`
     throw badRequest(`406 PRECONDITION_FAILED - ${sentence}`)
   }
+  const { deliveryMode } = properties
+  if (deliveryMode !== undefined && deliveryMode !== 1 && deliveryMode !== 2) {
+    throw badRequest(`406 PRECONDITION_FAILED - invalid message: {delivery_mode_unknown,${deliveryMode}}`)
+  }
   const payload = payloadOf(body['payload'], stringField(body, 'payload_encoding'))
   const routingKey = stringField(body, 'routing_key')
-  const routed = await inSession(call, vhostOf(call), async (session) => {
+  const publishing = async (session: Session): Promise<boolean> => {
     const message = call.broker.codec.compose(name, routingKey, properties, payload)
     const confirmation = new Confirmation()
     const reached = session.publish(message, confirmation, 0)
     await confirmation.of(reached, call.clock)
     return reached > 0
-  })
-  return { routed }
+  }
+  return { routed: await inSession(call, vhostOf(call), publishing, fromChannelError) }
 }
 
 function payloadOf(payload: unknown, encoding: string): Buffer {

@@ -22,25 +22,30 @@ export const limitRoutes: readonly Route[] = [
 
 /** Limits as an object of RabbitMQ's names has them. Throws 400 for others, and for what is no whole number. */
 export function vhostLimitsOf(limits: JsonObject): VHostLimits {
-  return readLimits(limits, VHOST_LIMITS, (sentence) => `Validation failed\n\n${sentence} in limits\n`)
+  return readLimits(limits, VHOST_LIMITS, {
+    terms: 'limits',
+    frame: (sentence) => `Validation failed\n\n${sentence}\n`,
+  })
 }
 
 /** The limits of a user, by RabbitMQ's names. Throws 400 for what is none. */
 export function userLimitsOf(limits: JsonObject): UserLimits {
-  return readLimits(limits, USER_LIMITS, (sentence) => `${sentence} in user-limits`)
+  return readLimits(limits, USER_LIMITS, { terms: 'user-limits', frame: (sentence) => sentence })
 }
 
 function readLimits<Name extends string>(
   limits: JsonObject,
   names: Readonly<Record<string, Name>>,
-  reason: (sentence: string) => string,
+  { terms, frame }: { readonly terms: string; frame(sentence: string): string },
 ): { readonly [N in Name]?: number } {
   const read: { [N in Name]?: number } = {}
   for (const [given, value] of Object.entries(limits)) {
     const name = Object.hasOwn(names, given) ? names[given] : undefined
-    if (name === undefined) throw badRequest(reason(`Unrecognised terms [{<<"${given}">>,${shown(value)}}]`))
+    if (name === undefined) {
+      throw badRequest(frame(`Unrecognised terms [{<<"${given}">>,${shown(value)}}] in ${terms}`))
+    }
     if (typeof value !== 'number' || !Number.isSafeInteger(value)) {
-      throw badRequest(reason(`${given} should be a number, actually was ${shown(value)}`))
+      throw badRequest(frame(`${given} should be a number, actually was ${shown(value)}`))
     }
     read[name] = value
   }

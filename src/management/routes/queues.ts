@@ -3,7 +3,7 @@ import type { Session } from '../../core/session.ts'
 import type { Entry } from '../../core/queue/entry.ts'
 import type { Queue } from '../../core/queue/queue.ts'
 import { assertPresent, booleanField, integerField, objectField, stringField } from '../body.ts'
-import { badRequest, HttpError, notFound, type JsonObject } from '../http-error.ts'
+import { badRequest, fromChannelError, HttpError, notFound, type JsonObject } from '../http-error.ts'
 import { jsonTable } from '../json-table.ts'
 import { payloadJson, propertiesJson } from '../message-json.ts'
 import { Listing, viewOf, type Columns, type View } from '../listing.ts'
@@ -126,7 +126,7 @@ function bindings(call: Call) {
 
 async function purge(call: Call) {
   const { name } = queueOf(call)
-  await inSession(call, vhostOf(call), (session) => session.purgeQueue(name))
+  await inSession(call, vhostOf(call), (session) => session.purgeQueue(name), fromChannelError)
   return NO_CONTENT
 }
 
@@ -151,13 +151,9 @@ async function get(call: Call) {
   }
   const truncate = body['truncate'] === undefined ? Infinity : integerField(body, 'truncate')
   const count = Math.min(integerField(body, 'count'), GET_COUNT_MAX)
-  return inSession(call, vhost, (session) =>
-    fetch(call, session, name, ACK_MODES[mode as AckMode], {
-      count,
-      encoding,
-      truncate,
-    }),
-  )
+  const wanted = { count, encoding, truncate } as const
+  const fetching = (session: Session) => fetch(call, session, name, ACK_MODES[mode as AckMode], wanted)
+  return inSession(call, vhost, fetching, fromChannelError)
 }
 
 /** How much is fetched, and in which form. */
