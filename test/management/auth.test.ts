@@ -85,6 +85,11 @@ describe('what is asked of a whole cluster', () => {
     expect((await api.delete('/api/reset/none')).status).toBe(404)
     expect((await api.get('/api/federation-links/state/down/')).body).toEqual([])
     expect((await api.get('/api/federation-links/none')).status).toBe(404)
+    for (const what of ['connections', 'publishers', 'consumers']) {
+      expect((await api.get(`/api/stream/${what}`)).body).toEqual([])
+      expect((await api.get(`/api/stream/${what}/%2F`)).body).toEqual([])
+      expect((await api.get(`/api/stream/${what}/none`)).status).toBe(404)
+    }
     const effective = await api.get('/api/config/effective')
     expect([effective.status, effective.headers.get('content-type')]).toEqual([200, 'text/plain'])
   })

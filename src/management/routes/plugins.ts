@@ -1,4 +1,5 @@
-// What RabbitMQ's plugins for shovels and federation answer, where there is neither: what is set, and that it does not run.
+// What RabbitMQ's plugins for shovels, federation and streams answer, where there is none of it: what is set, and that it
+// does not run.
 import { notFound, type JsonObject } from '../http-error.ts'
 import { Listing } from '../listing.ts'
 import { durably, NO_CONTENT, vhostOf, type Call, type Route } from '../route.ts'
@@ -14,9 +15,20 @@ export const pluginRoutes: readonly Route[] = [
   { method: 'DELETE', path: `${ONE_SHOVEL}/restart`, needs: 'policymaker', handle: (call) => restart(call) },
   { method: 'GET', path: '/api/federation-links', needs: 'monitoring', handle: () => [] },
   { method: 'GET', path: '/api/federation-links/state/down', needs: 'monitoring', handle: () => [] },
-  { method: 'GET', path: '/api/federation-links/:vhost', needs: 'monitoring', handle: linksInVHost },
-  { method: 'GET', path: '/api/federation-links/:vhost/state/down', needs: 'monitoring', handle: linksInVHost },
+  { method: 'GET', path: '/api/federation-links/:vhost', needs: 'monitoring', handle: noneInVHost },
+  { method: 'GET', path: '/api/federation-links/:vhost/state/down', needs: 'monitoring', handle: noneInVHost },
+  ...noStreams('/api/stream/connections'),
+  ...noStreams('/api/stream/publishers'),
+  ...noStreams('/api/stream/consumers'),
 ]
+
+/** Nobody speaks the protocol of streams. */
+function noStreams(path: string): readonly Route[] {
+  return [
+    { method: 'GET', path, needs: 'management', handle: () => [] },
+    { method: 'GET', path: `${path}/:vhost`, needs: 'management', handle: noneInVHost },
+  ]
+}
 
 interface Shovel {
   readonly vhost: string
@@ -59,7 +71,7 @@ function restart(call: Call): never {
   throw notFound()
 }
 
-function linksInVHost(call: Call) {
+function noneInVHost(call: Call) {
   vhostOf(call)
   return []
 }
