@@ -5,6 +5,7 @@ import type { ChannelView } from '../core/clients.ts'
 import { MessageCounts } from '../core/counts.ts'
 import { EntryState, type Entry } from '../core/queue/entry.ts'
 import type { Message } from '../core/message.ts'
+import { Passages } from '../core/passages.ts'
 import type { Queue } from '../core/queue/queue.ts'
 import type { Publisher } from '../core/ports.ts'
 import type { Delivered, Destinations, Session } from '../core/session.ts'
@@ -35,6 +36,7 @@ export class Channel implements ChannelView, TransactionHost {
   readonly session: Session
   readonly consumers = new Map<string, ChannelConsumer>()
   readonly counts = new MessageCounts()
+  readonly publishes = new Passages()
   /** The last queue that was declared here: what an empty queue name stands for (AMQP 0-9-1, queue.declare). */
   lastQueue = ''
   /** The prefetch of consumers that start from now on (RabbitMQ: basic.qos, global = false). */
@@ -110,7 +112,11 @@ export class Channel implements ChannelView, TransactionHost {
   deliver(consumer: ChannelConsumer, entry: Entry): boolean {
     const tag = this.#nextDeliveryTag++
     const { counts } = this
-    if (entry.redelivered) counts.redelivered++
+    consumer.delivered++
+    if (entry.redelivered) {
+      counts.redelivered++
+      consumer.redelivered++
+    }
     if (consumer.noAck) counts.deliveredNoAck++
     else {
       counts.delivered++

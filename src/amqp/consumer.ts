@@ -29,6 +29,9 @@ export class ChannelConsumer implements Consumer, ConsumerView {
   readonly prefetch: number
   readonly queue: Queue
   outstanding = 0
+  delivered = 0
+  redelivered = 0
+  acknowledged = 0
   /** Whether an acknowledgement has returned credit that the queue was not yet told of. */
   credited = false
 

@@ -46,8 +46,9 @@ export class Publishing {
 
   #publish(message: Message): void {
     const content = this.#content
-    const { counts, transaction, session } = this.#channel
+    const { counts, publishes, transaction, session } = this.#channel
     counts.published++
+    publishes.count(message.exchange)
     try {
       const copies = content.special ? this.#checkProperties(message) : NO_KEYS
       if (transaction === null) this.#publishNow(message, copies)

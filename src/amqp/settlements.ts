@@ -121,11 +121,13 @@ export function requeueEntry(entry: Entry, consumer: ChannelConsumer | null, fai
 
 function acknowledgeEntry(entry: Entry, consumer: ChannelConsumer | null): void {
   giveBack(consumer)
+  if (consumer !== null) consumer.acknowledged++
   entry.queue.acknowledge(entry)
 }
 
 function acknowledgeInTransaction(entry: Entry, consumer: ChannelConsumer | null): void {
   giveBack(consumer)
+  if (consumer !== null) consumer.acknowledged++
   entry.queue.acknowledgeInTransaction(entry)
 }
 

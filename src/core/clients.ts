@@ -1,6 +1,7 @@
 // Who is connected, as front ends show it to whoever watches: plain getters, read when somebody asks.
 import type { MessageCounts } from './counts.ts'
 import type { Entry } from './queue/entry.ts'
+import type { Passages } from './passages.ts'
 import type { Queue } from './queue/queue.ts'
 import type { FieldTable } from './value.ts'
 
@@ -52,6 +53,8 @@ export interface TlsView {
 export interface ChannelView {
   readonly number: number
   readonly counts: MessageCounts
+  /** What was published, by exchange. */
+  readonly publishes: Passages
   readonly activity: 'running' | 'closing'
   readonly confirmMode: boolean
   readonly transactional: boolean
@@ -82,6 +85,10 @@ export interface ConsumerView {
   readonly arguments: FieldTable
   /** Deliveries that it has and did not acknowledge. */
   readonly outstanding: number
+  /** What it got since it started, how much of that not for the first time, and how much was acknowledged. */
+  readonly delivered: number
+  readonly redelivered: number
+  readonly acknowledged: number
   /** Whether it would take a delivery now. */
   readonly ready: boolean
   /** Whether it gets deliveries as far as the queue's other consumers are concerned. */

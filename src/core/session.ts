@@ -153,6 +153,7 @@ export class Session implements QueueOwner {
       if (queue.deleted) continue
       reached++
       queue.publish(message, publisher, sequence)
+      queue.passages.count(message.exchange)
       if (queue.overrun) this.#overrun = queue
     }
     this.#count(message, reached)
@@ -476,6 +477,7 @@ export class Session implements QueueOwner {
     for (let i = 0; i < reached; i++) {
       const queue = queues[i]!
       queue.publish(message, publisher, sequence)
+      queue.passages.count(message.exchange)
       if (queue.overrun) this.#overrun = queue
     }
     if (routes.detourCount === 0) return reached

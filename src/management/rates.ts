@@ -16,6 +16,9 @@ const SAMPLE_MS = 5000
 const WATCHED_MS = 600_000
 /** Objects whose history is kept because somebody asked for it: each takes some 16 kB. Of more, none is kept. */
 const WATCHED_MAX = 1000
+/** How long something is sampled after somebody asked for it, in milliseconds, and how many of such there are. */
+const ASKED_MS = 60_000
+const ASKED_MAX = 10_000
 /** RabbitMQ's retention for what is always kept: so many samples, so many milliseconds apart. */
 const TIERS: readonly (readonly [samples: number, stepMs: number])[] = [
   [122, SAMPLE_MS],
@@ -120,6 +123,8 @@ export interface History {
   totals(vhost?: VHost): Totals
   /** What is known of the process. */
   readonly node: NodeFigures
+  /** Samples what is not sampled by itself, as long as somebody asks for it. */
+  include<T extends object>(object: T, kind: Kind<T>): void
 }
 
 /**
@@ -135,6 +140,7 @@ export class Rates implements History {
   readonly #slices: Slices
   readonly #tracks = new WeakMap<object, Track>()
   readonly #totals = new WeakMap<object, Totals>()
+  readonly #asked = new Map<object, { until: number; readonly take: (now: number) => void }>()
   #timer: Timer | null = null
   #sampling = false
   /** Those that were watched at the last sample, and since; and those that the sample which is being taken has met. */
@@ -169,6 +175,16 @@ export class Rates implements History {
     if (track === undefined) return undefined
     if (span !== null) this.#watch(track)
     return track.figure(name, span)
+  }
+
+  include<T extends object>(object: T, kind: Kind<T>): void {
+    const now = this.#clock.now()
+    const asked = this.#asked.get(object)
+    if (asked !== undefined) asked.until = now + ASKED_MS
+    if (asked !== undefined || this.#asked.size >= ASKED_MAX) return
+    const take = (at: number): void => this.#track(object, kind, at, false)
+    this.#asked.set(object, { until: now + ASKED_MS, take })
+    take(now)
   }
 
   #watch(track: Track): void {
@@ -235,6 +251,11 @@ export class Rates implements History {
         sum.counts.returned += channel.counts.returned
         sum.counts.dropped += channel.counts.dropped
       }
+      yield
+    }
+    for (const [object, { until, take }] of this.#asked) {
+      if (now < until) take(now)
+      else this.#asked.delete(object)
       yield
     }
     const all = new Totals()

@@ -1,4 +1,5 @@
 // A queue: its messages in order, what is out with consumers, and who is next.
+import { Passages } from '../passages.ts'
 import { MessageCounts, type DeathReason } from '../counts.ts'
 import { QueueDeduplication } from '../deduplication/queue-deduplication.ts'
 import type { Binding } from '../exchange/binding.ts'
@@ -50,6 +51,8 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
   readonly counts = new MessageCounts()
   /** Stored messages that turned out to be damaged since the start. */
   damagedCount = 0
+  /** By way of which exchanges clients published here. Kept by sessions. */
+  readonly passages = new Passages()
 
   readonly #context: QueueContext
   #rules: QueueRules

@@ -11,6 +11,7 @@ import {
   consumersOf,
   type OpenConsumer,
 } from '../views/connection.ts'
+import { deliveries, publishesOfChannel } from '../views/passages.ts'
 
 const REASON_DEFAULT = 'Closed via management plugin'
 /** What is left of a short string beside the code's name. */
@@ -99,13 +100,12 @@ function oneChannel(call: Call) {
   for (const open of channelsOf(call.broker.connections.values())) {
     if (open.name !== call.params['channel']) continue
     assertMay(call, open.connection.user, 'monitoring')
+    const own = [...consumersOf([open.connection])].filter((consumer) => consumer.open.channel === open.channel)
     return {
       ...channelJson(call, open),
-      consumer_details: [...consumersOf([open.connection])]
-        .filter((consumer) => consumer.open.channel === open.channel)
-        .map((consumer) => consumerJson(call, consumer)),
-      deliveries: [],
-      publishes: [],
+      consumer_details: own.map((consumer) => consumerJson(call, consumer)),
+      deliveries: deliveries(call, own, 'channel'),
+      publishes: publishesOfChannel(call, open),
     }
   }
   throw notFound()

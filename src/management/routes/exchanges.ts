@@ -7,6 +7,7 @@ import { jsonTable } from '../json-table.ts'
 import { propertiesOf } from '../message-json.ts'
 import { Listing } from '../listing.ts'
 import { CREATED, inSession, NO_CONTENT, vhostOf, type Call, type Route } from '../route.ts'
+import { incomingOfExchange, outgoingOfExchange } from '../views/passages.ts'
 import { bindingJson, bindingTerms, defaultBinding, exchangeJson, VHostExchange } from '../views/topology.ts'
 
 /** RabbitMQ's name for the default exchange in a path. */
@@ -54,7 +55,13 @@ function exchangeOf(call: Call): VHostExchange {
 }
 
 function one(call: Call) {
-  return { ...exchangeJson(call, exchangeOf(call)), incoming: [], outgoing: [] }
+  const found = exchangeOf(call)
+  const { exchange } = found
+  return {
+    ...exchangeJson(call, found),
+    incoming: incomingOfExchange(call, exchange, found.vhost),
+    outgoing: outgoingOfExchange(call, exchange, vhostOf(call)),
+  }
 }
 
 async function put(call: Call) {

@@ -36,7 +36,7 @@ export function userLimitsOf(limits: JsonObject): UserLimits {
 function readLimits<Name extends string>(
   limits: JsonObject,
   names: Readonly<Record<string, Name>>,
-  { terms, frame }: { readonly terms: string; frame(sentence: string): string },
+  { terms, frame }: { readonly terms: string; readonly frame: (sentence: string) => string },
 ): { readonly [N in Name]?: number } {
   const read: { [N in Name]?: number } = {}
   for (const [given, value] of Object.entries(limits)) {

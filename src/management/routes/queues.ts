@@ -9,6 +9,7 @@ import { payloadJson, propertiesJson } from '../message-json.ts'
 import { Listing, viewOf, type Columns, type View } from '../listing.ts'
 import { CREATED, inSession, NO_CONTENT, vhostOf, type Call, type Route } from '../route.ts'
 import { moveMessages } from '../move.ts'
+import { deliveries, incomingOfQueue } from '../views/passages.ts'
 import { consumerJson, consumersOf } from '../views/connection.ts'
 import { messageStatsColumns } from '../views/stats.ts'
 import { bindingJson, bindingTerms, defaultBinding, queueColumns, queueFactColumns } from '../views/topology.ts'
@@ -83,13 +84,12 @@ function queueOf(call: Call): Queue {
 
 function one(call: Call) {
   const queue = queueOf(call)
+  const theirs = [...consumersOf(call.broker.connections.values())].filter(({ consumer }) => consumer.queue === queue)
   return {
     ...viewOf(queueColumns(call)).row(queue),
-    consumer_details: [...consumersOf(call.broker.connections.values())]
-      .filter(({ consumer }) => consumer.queue === queue)
-      .map((consumer) => consumerJson(call, consumer)),
-    deliveries: [],
-    incoming: [],
+    consumer_details: theirs.map((consumer) => consumerJson(call, consumer)),
+    deliveries: deliveries(call, theirs, 'queue'),
+    incoming: incomingOfQueue(call, queue),
   }
 }
 

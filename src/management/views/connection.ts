@@ -129,23 +129,32 @@ export function channelJson(call: Call, open: OpenChannel): JsonObject {
   }
 }
 
+function activityOf({ active, queue }: ConsumerView): string {
+  if (!queue.rules.singleActiveConsumer) return 'up'
+  return active ? 'single_active' : 'waiting'
+}
+
+/** Where a channel is, beside something of it. */
+export function channelDetails({ node }: Call, { name, channel, connection }: OpenChannel): JsonObject {
+  return {
+    connection_name: connection.name,
+    name,
+    node: node.name,
+    number: channel.number,
+    peer_host: connection.peerHost,
+    peer_port: connection.peerPort,
+    user: connection.user,
+  }
+}
+
 /** The same of a consumer. */
 export function consumerJson(call: Call, { open, consumer }: OpenConsumer): JsonObject {
-  const { connection, channel } = open
   return {
     arguments: tableJson(consumer.arguments),
     ack_required: !consumer.noAck,
-    active: true,
-    activity_status: 'up',
-    channel_details: {
-      connection_name: connection.name,
-      name: open.name,
-      node: call.node.name,
-      number: channel.number,
-      peer_host: connection.peerHost,
-      peer_port: connection.peerPort,
-      user: connection.user,
-    },
+    active: consumer.active,
+    activity_status: activityOf(consumer),
+    channel_details: channelDetails(call, open),
     consumer_tag: consumer.tag,
     exclusive: consumer.exclusive,
     prefetch_count: consumer.prefetch,

@@ -35,6 +35,12 @@ export function figure(source: Source, name: string, kept: string, count: number
   return { [name]: count, [`${name}_details`]: details(source.rates.figure(source.object, kept, source.span)) }
 }
 
+/** The same for the sum of several objects. */
+export function figureOfAll(sources: readonly Source[], name: string, kept: readonly string[], count: number): Figures {
+  const parts = sources.flatMap(({ object, rates, span }) => kept.map((one) => rates.figure(object, one, span)))
+  return { [name]: count, [`${name}_details`]: details(parts.reduce(sumOf, undefined)) }
+}
+
 /** Lengths: ready, unacknowledged, and both. */
 export function lengths(source: Source, ready: number, unacked: number): Figures {
   return {
