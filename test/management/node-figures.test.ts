@@ -75,3 +75,12 @@ describe('a queue', () => {
     expect((await api.get('/api/queues/%2F/one')).body).not.toHaveProperty('owner_pid_details')
   })
 })
+
+describe('the node', () => {
+  it('is found by the name that RabbitMQ would give it, which checks ask for', async () => {
+    const name = word((await api.get('/api/overview')).body['node'])
+    const theirs = name.replace(/^[^@]+/, 'rabbit')
+    expect((await api.get(`/api/nodes/${encodeURIComponent(theirs)}`)).body).toMatchObject({ name, running: true })
+    expect((await api.get('/api/nodes/rabbit@elsewhere')).status).toBe(404)
+  })
+})
