@@ -38,7 +38,10 @@ vi.mock('../../../src/store/level/tuning.ts', async (original) => ({
   ERASE_SLICE: 3,
 }))
 
-/** The same programs in every run; others by hand, with TEST_MODEL_SEED. */
+/**
+ * The same programs in every run, so that a change is judged by what it changes and not by chance; others by hand, with
+ * TEST_MODEL_SEED. What fails prints its seed.
+ */
 const SEED_DEFAULT = 11
 
 describe('queues', () => {

@@ -254,8 +254,7 @@ export class Ledger {
   readonly faults: string[] = []
   /** Which life of the broker this is: grows with each start. */
   life = 0
-  /** Some that were confirmed, for whoever sends them again: duplicates, of which nothing must be seen. */
-  readonly remembered: Sent[] = []
+  readonly #remembered = new Map<string, Sent[]>()
   readonly #file: LedgerFile | null
   #publishers = 0
   readonly #sequences: number[] = []
@@ -339,10 +338,17 @@ export class Ledger {
     this.#file?.confirmed(publish)
   }
 
+  /** Some that an exchange took, for whoever sends them there again: duplicates, of which nothing must be seen. */
+  remembered(exchange: string): readonly Sent[] {
+    return this.#remembered.get(exchange) ?? []
+  }
+
   /** Keeps a message that was confirmed, in the place of an older one once there are many. */
-  remember(sent: Sent): void {
-    if (this.remembered.length === REMEMBERED_MAX) this.remembered.shift()
-    this.remembered.push(sent)
+  remember(exchange: string, sent: Sent): void {
+    const kept = this.#remembered.get(exchange) ?? []
+    this.#remembered.set(exchange, kept)
+    if (kept.length === REMEMBERED_MAX) kept.shift()
+    kept.push(sent)
   }
 
   /** The broker did not take it, or it never came to a commit: it must not be seen. */

@@ -13,6 +13,8 @@ export interface Route {
   readonly priorityMax?: number
   /** The delays, in milliseconds, of which each message asks for one. */
   readonly delays?: readonly number[]
+  /** Whether messages are not to be returned: an exchange returns duplicates, which lead nowhere. */
+  readonly unreturned?: boolean
   /** Whether the queue takes each message once, however often it is sent. */
   readonly deduplicated?: boolean
   /** Whether the broker may refuse to take a message. */

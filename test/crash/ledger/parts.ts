@@ -170,6 +170,23 @@ const deduplicated: Part = {
   },
 }
 
+/** The same by an exchange, before two queues. */
+const once: Part = {
+  name: 'once',
+  queues: ['once.a', 'once.b'],
+  async declare(channel) {
+    await declareQueues(channel, this.queues)
+    const args = { 'x-message-deduplication': true, 'x-cache-size': 100_000 }
+    await channel.call('exchange.declare', { exchange: 'crash.once', type: 'fanout', durable: true, arguments: args })
+    for (const queue of this.queues) await channel.call('queue.bind', { queue, exchange: 'crash.once' })
+  },
+  actors(load) {
+    const facts = { queues: this.queues, deduplicated: true, unreturned: true }
+    const route = { exchange: 'crash.once', routingKey: '', ...facts }
+    return [...producers(load, [route], 1), ...consumers(load, this.queues)]
+  },
+}
+
 const PRIORITY_MAX = 4
 
 /** Messages that overtake others. */
@@ -245,6 +262,7 @@ export const PARTS: readonly Part[] = [
   failed,
   refused,
   deduplicated,
+  once,
   priorities,
   later,
   transactions,

@@ -88,7 +88,7 @@ export class LedgerPublisher {
       const fields = {
         exchange: route.exchange,
         'routing-key': route.routingKey,
-        mandatory: route.delays === undefined,
+        mandatory: route.delays === undefined && route.unreturned !== true,
       }
       frame = methodFrame(this.#channel.number, 'basic.publish', fields)
       this.#frames.set(route, frame)
@@ -107,7 +107,7 @@ export class LedgerPublisher {
     for (; this.#firstTag <= tag; this.#firstTag++) {
       const { publish, sent } = this.#outstanding.shift()!
       if (publish !== null) ledger.confirmed(publish)
-      if (sent !== null) ledger.remember(sent)
+      if (sent !== null) ledger.remember(publish!.exchange, sent)
     }
     this.onConfirm()
   }
@@ -192,7 +192,7 @@ export class Producer implements Actor {
     while (publisher.outstanding < this.#window && !client.lost && !client.full && budget-- > 0) {
       const body = randomBody(this.#random, this.#scale)
       const route = this.#random.pick(this.#routes)
-      const { remembered } = this.#load.ledger
+      const remembered = this.#load.ledger.remembered(route.exchange)
       if (route.deduplicated === true && remembered.length > 0 && this.#random.chance(0.3)) {
         publisher.repeat(route, this.#random.pick(remembered))
         continue
