@@ -4,6 +4,7 @@ import { PatternError } from '../lib/pattern/parse.ts'
 import type { Slices } from '../lib/slices.ts'
 import { isObject } from './body.ts'
 import { badRequest, HttpError, type Json, type JsonObject } from './http-error.ts'
+import { arrayText } from './json-text.ts'
 import { firstInOrder, type Order } from './order.ts'
 
 /** Items that are looked at between two looks at the clock; rows, which are more work, are fewer. */
@@ -247,23 +248,4 @@ function put(target: Record<string, Json | undefined>, path: readonly string[], 
     inner = inner[key] as Record<string, Json | undefined>
   }
   inner[path.at(-1)!] = value
-}
-
-/** A JSON array in pieces of a slice each. */
-async function* arrayText<T>(
-  items: readonly T[],
-  show: (item: T) => JsonObject,
-  slices: Slices,
-): AsyncGenerator<string> {
-  let text = '['
-  let rows = 0
-  await slices.next()
-  for (const item of items) {
-    text += `${rows === 0 ? '' : ','}${JSON.stringify(show(item))}`
-    if (++rows % ROWS_AT_ONCE !== 0 || !slices.over) continue
-    yield text
-    text = ''
-    await slices.next()
-  }
-  yield `${text}]`
 }

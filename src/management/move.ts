@@ -27,6 +27,7 @@ export async function moveMessages(
   let left = Math.min(count, queue.readyCount)
   let moved = 0
   for (; left > 0 && !queue.deleted; left--) {
+    if (call.slices.over) await call.slices.next()
     const entry = await queue.getSoon(false)
     if (entry === undefined) break
     const { message } = entry

@@ -4,6 +4,7 @@ import type { Message } from '../core/message.ts'
 import type { MessageCodec } from '../core/ports.ts'
 import { FIRST_PLACE, type Browsed, type Place } from '../core/queue/browse.ts'
 import type { Queue } from '../core/queue/queue.ts'
+import type { Slices } from '../lib/slices.ts'
 import { integerField, stringField } from './body.ts'
 import { badRequest, type JsonObject } from './http-error.ts'
 import { tableJson } from './json-table.ts'
@@ -58,25 +59,29 @@ export function selectionOf(body: JsonObject, codec: MessageCodec): Selection {
  * Goes through the ready messages that are meant, of those that were there when it began, some at a time. What comes back
  * meanwhile, or is new, is not met again.
  */
-export async function* selected(queue: Queue, selection: Selection): AsyncGenerator<readonly Browsed[]> {
+export async function* selected(
+  queue: Queue,
+  selection: Selection,
+  slices: Slices,
+): AsyncGenerator<readonly Browsed[]> {
   const below = queue.nextPosition
   const wanted = selection.positions === null ? null : new Set(selection.positions)
   let left = Math.min(selection.count, wanted?.size ?? Infinity)
   const ordered = wanted !== null && !queue.ranked
   let place: Place | null = ordered ? { ...FIRST_PLACE, position: Math.min(...wanted, below) } : FIRST_PLACE
   while (place !== null && left > 0 && !queue.deleted) {
+    await slices.next()
     const page = await queue.browse(place)
-    const meant = page.messages
-      .filter(({ position }) => position < below && (wanted === null || wanted.has(position)))
-      .filter(({ message }) => selection.filter(message))
-      .slice(0, left)
+    const meant: Browsed[] = []
+    for (const one of page.messages) {
+      if (meant.length === left) break
+      if (slices.over) await slices.next()
+      if (one.position >= below || (wanted !== null && !wanted.has(one.position))) continue
+      if (selection.filter(one.message)) meant.push(one)
+    }
     left -= meant.length
     if (meant.length > 0) yield meant
     place = page.next !== null && page.next.position >= below && !queue.ranked ? null : page.next
-    // Others get their turn, also where everything is in memory.
-    await new Promise((resolve) => {
-      setImmediate(resolve)
-    })
   }
 }
 

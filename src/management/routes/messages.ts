@@ -6,8 +6,10 @@ import type { Session } from '../../core/session.ts'
 import { assertPresent, stringField } from '../body.ts'
 import { Confirmation } from '../confirmation.ts'
 import { badRequest, notFound, type JsonObject } from '../http-error.ts'
+import { objectText } from '../json-text.ts'
+import { cutToColumns } from '../listing.ts'
 import { payloadJson, propertiesJson } from '../message-json.ts'
-import { inSession, vhostOf, type Call, type Route } from '../route.ts'
+import { inSession, TextStream, vhostOf, type Call, type Route } from '../route.ts'
 import { filterOf, selected, selectionOf, type Filter } from '../selection.ts'
 
 const ONE = '/api/queues/:vhost/:queue'
@@ -60,21 +62,27 @@ function peek(call: Call) {
     const counts = { ready: queue.readyCount, unacked: queue.unackedCount, delayed: queue.delayedCount }
     switch (state) {
       case 'ready':
-        return { ...(await ready(call, queue, wanted)), ...counts }
+        return inPieces(call, { ...(await ready(call, queue, wanted)), ...counts })
       case 'unacked':
-        return { ...listed(call, queue, unackedOf(call, queue), wanted), ...counts }
+        return inPieces(call, { ...listed(call, queue, unackedOf(call, queue), wanted), ...counts })
       case 'delayed':
-        return { ...listed(call, queue, delayedOf(queue), wanted), ...counts }
+        return inPieces(call, { ...listed(call, queue, delayedOf(queue), wanted), ...counts })
       default:
         throw badRequest('state should be one of ready, unacked, delayed')
     }
   })
 }
 
+/** Bodies may make an answer large. */
+function inPieces({ query, slices }: Call, answer: JsonObject): TextStream {
+  return new TextStream('application/json', objectText(cutToColumns(answer, query), slices))
+}
+
 async function ready(call: Call, queue: Queue, wanted: Wanted): Promise<JsonObject> {
   const messages: JsonObject[] = []
   let place: Place | null = placeOf(call.query['cursor'])
   let [skip, scanned, bytes, scannedBytes] = [wanted.offset, 0, 0, 0]
+  await call.slices.next()
   while (place !== null) {
     const page = await queue.browse(place)
     for (const one of page.messages) {
@@ -87,6 +95,7 @@ async function ready(call: Call, queue: Queue, wanted: Wanted): Promise<JsonObje
       }
       scanned++
       scannedBytes += one.message.bodyBytes
+      if (call.slices.over) await call.slices.next()
       if (!wanted.filter(one.message) || skip-- > 0) continue
       const facts = one.deadline === Infinity ? {} : { expires_at: one.deadline }
       messages.push(shownJson(call, queue, { ...one, facts }, wanted))
@@ -94,9 +103,6 @@ async function ready(call: Call, queue: Queue, wanted: Wanted): Promise<JsonObje
     }
     place = page.next
     if (scannedBytes > SCAN_BYTES_MAX) break
-    await new Promise((resolve) => {
-      setImmediate(resolve)
-    })
   }
   return { messages, scanned, cursor: place === null ? null : cursorText(place) }
 }
@@ -167,7 +173,7 @@ function remove(call: Call) {
     const queue = session.readableQueue(name)
     if (selection.positions !== null) return { deleted: await session.deleteMessages(name, selection.positions) }
     let deleted = 0
-    for await (const messages of selected(queue, selection)) {
+    for await (const messages of selected(queue, selection, call.slices)) {
       deleted += await session.deleteMessages(name, messages.map(positionOf))
     }
     return { deleted }
@@ -185,7 +191,7 @@ function giveBack(call: Call) {
     const queue = session.readableQueue(name)
     let [returned, keptCount] = [0, 0]
     const kept: JsonObject[] = []
-    for await (const messages of selected(queue, selection)) {
+    for await (const messages of selected(queue, selection, call.slices)) {
       const outcome = await session.returnDeadLetters(name, messages.map(positionOf))
       returned += outcome.returned
       keptCount += outcome.kept.length
@@ -206,7 +212,7 @@ function copy(call: Call) {
   return onQueue(call, async (session, name) => {
     const queue = session.readableQueue(name)
     let copied = 0
-    for await (const messages of selected(queue, selection)) {
+    for await (const messages of selected(queue, selection, call.slices)) {
       for (const { message } of messages) {
         const content = Buffer.from(message.body.subarray(message.bodyStart, message.bodyEnd))
         const confirmation = new Confirmation()

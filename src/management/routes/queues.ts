@@ -4,10 +4,11 @@ import type { Entry } from '../../core/queue/entry.ts'
 import type { Queue } from '../../core/queue/queue.ts'
 import { assertPresent, booleanField, integerField, objectField, stringField } from '../body.ts'
 import { badRequest, fromChannelError, HttpError, notFound, type JsonObject } from '../http-error.ts'
+import { arrayText } from '../json-text.ts'
 import { jsonTable } from '../json-table.ts'
 import { payloadJson, propertiesJson } from '../message-json.ts'
 import { Listing, viewOf, type Columns, type View } from '../listing.ts'
-import { CREATED, inSession, NO_CONTENT, vhostOf, type Call, type Route } from '../route.ts'
+import { CREATED, inSession, NO_CONTENT, TextStream, vhostOf, type Answer, type Call, type Route } from '../route.ts'
 import { moveMessages } from '../move.ts'
 import { deliveries, incomingOfQueue } from '../views/passages.ts'
 import { consumerJson, consumersOf } from '../views/connection.ts'
@@ -19,6 +20,9 @@ const ONE = '/api/queues/:vhost/:queue'
 /** Messages that one request may fetch, and bytes that their bodies may have together: all of it is in one answer. */
 const GET_COUNT_MAX = 10_000
 const GET_BYTES_MAX = 64 * 1024 * 1024
+/** From so many bytes of bodies on, an answer is written in pieces. */
+const LARGE_BYTES = 1024 * 1024
+const JSON_TYPE = 'application/json'
 
 /** What happens to the messages that were fetched. */
 const ACK_MODES = {
@@ -171,7 +175,7 @@ async function fetch(
   name: string,
   mode: (typeof ACK_MODES)[AckMode],
   wanted: Wanted,
-): Promise<readonly JsonObject[]> {
+): Promise<Answer> {
   const queue = session.readableQueue(name)
   const held: Entry[] = []
   const answer: JsonObject[] = []
@@ -183,6 +187,7 @@ async function fetch(
       if (!mode.noAck) held.push(entry)
       bytes += Math.min(entry.message.bodyBytes, wanted.truncate)
       answer.push(gotJson(call, entry, queue.readyCount, wanted))
+      if (call.slices.over) await call.slices.next()
     }
   } finally {
     for (const entry of held) {
@@ -193,7 +198,12 @@ async function fetch(
     // What was settled is to be on disk before it is answered.
     if (!mode.requeue && answer.length > 0 && queue.durable) call.broker.durableChanges++
   }
-  return answer
+  return bytes < LARGE_BYTES
+    ? answer
+    : new TextStream(
+        JSON_TYPE,
+        arrayText(answer, (row) => row, call.slices, 1),
+      )
 }
 
 function gotJson(call: Call, { message, redelivered }: Entry, left: number, wanted: Wanted): JsonObject {
