@@ -1,7 +1,8 @@
 // Puts the parts together: store, broker, listeners. Also the entry for embedding a broker in other people's tests.
 import { hostname } from 'node:os'
 import type { AmqpContext } from './amqp/amqp-context.ts'
-import { MESSAGE_BYTES_MAX_DEFAULT } from './amqp/limits.ts'
+import type { Connection } from './amqp/connection.ts'
+import { CONNECTIONS_LEAVING_AT_ONCE, MESSAGE_BYTES_MAX_DEFAULT } from './amqp/limits.ts'
 import { amqpPropertyCodec } from './amqp/property-codec.ts'
 import { ReplyCode } from './amqp/wire/generated.ts'
 import { Broker } from './core/broker.ts'
@@ -14,6 +15,7 @@ import { Departures } from './lib/departures.ts'
 import { HeapGrowth } from './lib/heap-growth.ts'
 import { silentLogger, type Logger } from './lib/log.ts'
 import { freeBytes, memoryBytes } from './lib/machine.ts'
+import { Portions } from './lib/portions.ts'
 import { StartError } from './lib/start-error.ts'
 import { VERSION } from './lib/version.ts'
 import { Turn } from './lib/turn.ts'
@@ -294,6 +296,7 @@ function amqpContext(options: ServerOptions, broker: Broker, turn: Turn): AmqpCo
     turn,
     slabs: new SlabPool(),
     connections: new Set(),
+    leaving: new Portions<Connection>(turn, CONNECTIONS_LEAVING_AT_ONCE, (connection) => connection.leave()),
     options: {
       frameMax: options.frameMax ?? 131_072,
       channelMax: options.channelMax ?? 2047,

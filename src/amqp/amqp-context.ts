@@ -1,5 +1,6 @@
 // What all connections of the front end share, and how it was configured.
 import type { Broker } from '../core/broker.ts'
+import type { Portions } from '../lib/portions.ts'
 import type { Turn } from '../lib/turn.ts'
 import type { SlabPool } from '../net/socket-writer.ts'
 import type { Connection } from './connection.ts'
@@ -30,4 +31,6 @@ export interface AmqpContext {
   readonly options: AmqpOptions
   /** Every open connection. Kept by the connections. */
   readonly connections: Set<Connection>
+  /** Those that clients have left: when all of them leave at once, others must not wait for the last one. */
+  readonly leaving: Portions<Connection>
 }

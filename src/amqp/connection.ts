@@ -123,7 +123,8 @@ export class Connection implements FrameTaker, HeartbeatPeer, TracedClient {
     this.#after(timeout, () => this.#session === null && this.#socket.destroy())
     // The cause of a broken socket is of no interest: a client that goes without a word is common.
     socket.on('error', () => this.#socket.destroy())
-    socket.on('close', () => this.#closed())
+    socket.on('end', () => context.leaving.add(this))
+    socket.on('close', () => context.leaving.add(this))
   }
 
   get running(): boolean {
@@ -471,6 +472,12 @@ export class Connection implements FrameTaker, HeartbeatPeer, TracedClient {
     this.#channels.close(this.#session)
     this.#session?.close()
     this.#flow.end()
+  }
+
+  /** The client has left. Called when there is time for it, twice mostly: it ended its side, and the socket is closed. */
+  leave(): void {
+    if (!this.#socket.closed) this.#socket.end()
+    else if (this.context.connections.has(this)) this.#closed()
   }
 
   #closed(): void {

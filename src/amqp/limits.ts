@@ -29,3 +29,6 @@ export const CLOSE_ANSWER_MS_MAX = 30_000
 
 /** Tags of deliveries that took too long which a channel knows: those that are settled after all are no error. */
 export const RECLAIMED_TAGS_MAX = 10_000
+
+/** Connections that are taken down in one turn when many leave at once: about two milliseconds. */
+export const CONNECTIONS_LEAVING_AT_ONCE = 50

@@ -20,13 +20,14 @@ export class Listener {
   /**
    * Starts to listen. Rejects with Node's system error (EADDRINUSE, EACCES, EADDRNOTAVAIL ...). Once it listens, `failed`
    * is told when a connection cannot be accepted, as when the process has no file descriptor left; it goes on listening.
+   * Who accepts a connection sees to it that it is ended when the peer has ended it.
    */
   static async listen(
     options: ListenOptions,
     accept: (socket: Socket) => void,
     failed: (error: Error) => void,
   ): Promise<Listener> {
-    const server = createServer({ noDelay: true }, accept)
+    const server = createServer({ noDelay: true, allowHalfOpen: true }, accept)
     await bind(server, options)
     server.on('error', failed)
     return new Listener(server)

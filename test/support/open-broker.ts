@@ -7,6 +7,7 @@ import { Broker } from '../../src/core/broker.ts'
 import { ManualClock } from '../../src/lib/clock.ts'
 import { silentLogger } from '../../src/lib/log.ts'
 import { Turn } from '../../src/lib/turn.ts'
+import { Portions } from '../../src/lib/portions.ts'
 import { Listener } from '../../src/net/listener.ts'
 import { SlabPool } from '../../src/net/socket-writer.ts'
 import { MemoryStore } from '../../src/store/memory/memory-store.ts'
@@ -55,6 +56,7 @@ export class OpenBroker {
       slabs: new SlabPool(),
       options,
       connections: this.#connections,
+      leaving: new Portions<Connection>(turn, 50, (connection) => connection.leave()),
     }
     this.#listener = await Listener.listen(
       { host: '127.0.0.1', port: 0 },

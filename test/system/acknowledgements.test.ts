@@ -203,6 +203,19 @@ describe('rejecting', () => {
 })
 
 describe('a requeued message', () => {
+  it('comes back from each of many clients that leave at once', async () => {
+    const count = 120
+    const watcher = await withMessages(count)
+    const holders = await Promise.all(Array.from({ length: count }, () => broker.channel()))
+    for (const holder of holders) await take(holder, 1)
+    watcher.send('basic.consume', { queue: 'q', 'no-ack': true })
+    await watcher.expect('basic.consume-ok')
+    for (const holder of holders) holder.client.end()
+    const back: string[] = []
+    for (let i = 0; i < count; i++) back.push(String((await watcher.client.nextOn(1)).content!.body))
+    expect(back.toSorted((one, other) => Number(one) - Number(other))).toEqual(holders.map((_holder, i) => `${i + 1}`))
+  })
+
   it.each(['basic.reject', 'basic.nack'])('is marked as redelivered: %s', async (method) => {
     const channel = await withMessages(1)
     await take(channel, 1)
