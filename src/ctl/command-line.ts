@@ -2,7 +2,7 @@
 import type { Argv } from 'yargs'
 import { CtlError, CtlExit, type Target } from './client.ts'
 import { ctlCommands, ctlHelp, ctlOptionsOf, guarded, runCtl, type CtlOutput, type Format } from './ctl.ts'
-import { drain } from './drain.ts'
+import { apiOf, drain } from './drain.ts'
 import { importFrom } from './import.ts'
 import { Progress } from './progress.ts'
 import { tableText } from './table.ts'
@@ -107,7 +107,10 @@ function drainOptions(command: Argv): Argv {
     )
     .option('to', { type: 'string', describe: 'Where the messages go', default: 'amqp://guest:guest@127.0.0.1:5672' })
     .option('queue', { type: 'string', describe: 'A queue, or several with commas; absent: all that hold messages' })
-    .option('api', { type: 'string', describe: 'The HTTP API that lists the queues; absent: port 15672 of its host' })
+    .option('api', {
+      type: 'string',
+      describe: 'The HTTP API that lists the queues; absent: at its port of AMQP plus 10000',
+    })
     .example('$0 drain-from amqp://guest:guest@rabbit/', 'All messages of the vhost /')
     .example('$0 drain-from amqp://rabbit/orders --to amqp://localhost/orders --queue new', 'One queue of a vhost')
 }
@@ -156,7 +159,7 @@ async function drainFrom(argv: Arguments): Promise<string> {
     from,
     to: textOf(argv, 'to') ?? '',
     queues,
-    api: textOf(argv, 'api') ?? `http://${new URL(from).hostname}:15672`,
+    api: textOf(argv, 'api') ?? apiOf(from),
     progress: output.progress,
   })
   return tableText(['queue', 'messages'], drained, true)

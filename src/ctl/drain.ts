@@ -9,7 +9,7 @@ export interface Drain {
   /** URLs of AMQP, with user, password and vhost. */
   readonly from: string
   readonly to: string
-  /** The queues. Empty: all that hold messages, as the HTTP API at `api` says. */
+  /** The queues. Empty: all that hold messages, of those that the HTTP API at `api` lists. */
   readonly queues: readonly string[]
   readonly api: string
   readonly progress: Progress
@@ -20,6 +20,10 @@ export type Drained = readonly { readonly queue: string; readonly messages: numb
 
 /** Messages that are on their way at once. */
 const WINDOW = 1000
+/** RabbitMQ's ports as they are by default: the API's is so far above AMQP's. */
+const AMQP_PORT = 5672
+const API_PORT_DISTANCE = 10_000
+const PORT_MAX = 65_535
 /** Without a message for so long, the queue is asked whether it has any left, in milliseconds. */
 const QUIET_MS = 250
 
@@ -34,7 +38,7 @@ export async function drain({ from, to, queues, api, progress }: Drain): Promise
   try {
     const target = await connectTo(to)
     try {
-      const names = queues.length > 0 ? queues : await queuesWithMessages(from, api)
+      const names = queues.length > 0 ? queues : await queuesWithMessages(source, from, api)
       const drained = []
       for (const queue of names) {
         drained.push({ queue, messages: await drainQueue(source, target, queue, progress) })
@@ -174,14 +178,45 @@ function propertiesOf({ properties }: ConsumeMessage): AmqpOptions.Publish {
   return Object.fromEntries(given)
 }
 
-/** The queues of the vhost in an AMQP URL that hold messages, as the HTTP API there says. */
-async function queuesWithMessages(from: string, api: string): Promise<readonly string[]> {
+/**
+ * Where the HTTP API of the broker at an AMQP URL is most likely.
+ * @throws CtlError when that would be no port
+ */
+export function apiOf(from: string): string {
+  const { protocol, hostname, port } = new URL(from)
+  const amqpPort = port === '' || protocol === 'amqps:' ? AMQP_PORT : Number(port)
+  const apiPort = amqpPort + API_PORT_DISTANCE
+  if (apiPort <= PORT_MAX) return `http://${hostname}:${apiPort}`
+  throw new CtlError(CtlExit.usage, `where the HTTP API of ${hostname} is cannot be told: name it with --api`)
+}
+
+/**
+ * The queues of the vhost in an AMQP URL that hold messages. Which queues there are the HTTP API says; how many messages
+ * each has it says too, but RabbitMQ's is seconds late. Exclusive ones are their connections' own.
+ */
+async function queuesWithMessages(source: ChannelModel, from: string, api: string): Promise<readonly string[]> {
   const { username, password, pathname } = new URL(from)
   const vhost = pathname.length > 1 ? decodeURIComponent(pathname.slice(1)) : '/'
   const user = decodeURIComponent(username === '' ? 'guest' : username)
   const client = new ApiClient({ url: api, user, password: decodeURIComponent(password === '' ? 'guest' : password) })
   const rows = await client.rows('queues', vhost)
-  return rows.filter(({ messages }) => messages !== 0).map(({ name }) => String(name))
+  const names = rows.filter(({ exclusive }) => exclusive !== true).map(({ name }) => String(name))
+  const held: string[] = []
+  for (const name of names) if ((await readyCount(source, name)) > 0) held.push(name)
+  return held
+}
+
+async function readyCount(source: ChannelModel, queue: string): Promise<number> {
+  const channel = await source.createChannel()
+  // What is wrong is also the answer to the question.
+  channel.on('error', () => undefined)
+  try {
+    return (await channel.checkQueue(queue)).messageCount
+  } catch (error) {
+    throw new CtlError(CtlExit.data, `the queue ${queue} cannot be asked: ${wordsOf(error)}`, { cause: error })
+  } finally {
+    await closeQuietly(channel)
+  }
 }
 
 async function closeQuietly(closable: { close(): Promise<void> }): Promise<void> {

@@ -1,7 +1,10 @@
 // Bringing definitions and messages over from another broker.
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { connect, type ConfirmChannel, type GetMessage } from 'amqplib'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { drain } from '../../src/ctl/drain.ts'
+import { apiOf, drain } from '../../src/ctl/drain.ts'
 import { importFrom } from '../../src/ctl/import.ts'
 import { Progress } from '../../src/ctl/progress.ts'
 import { useApi, type Api } from '../support/api.ts'
@@ -92,9 +95,36 @@ describe('leveret drain-from', () => {
     for (const queue of ['full', 'empty']) {
       for (const channel of [there, here]) await channel.assertQueue(queue)
     }
-    there.sendToQueue('full', Buffer.from('x'))
+    const own = await there.assertQueue('', { exclusive: true })
+    for (const queue of ['full', own.queue]) there.sendToQueue(queue, Buffer.from('x'))
     await there.waitForConfirms()
     expect(await move()).toEqual([{ queue: 'full', messages: 1 }])
+  })
+
+  it('asks the queues how much they hold, where the API does not know of it yet', async () => {
+    const [there, here] = await Promise.all([channelTo(other), channelTo(ours)])
+    for (const channel of [there, here]) await channel.assertQueue('just filled')
+    there.sendToQueue('just filled', Buffer.from('x'))
+    await there.waitForConfirms()
+    const late = createServer((_request, response) => {
+      response.setHeader('content-type', 'application/json')
+      response.end(JSON.stringify([{ name: 'just filled', exclusive: false, messages: 0 }]))
+    }).listen(0, '127.0.0.1')
+    onTestFinished(() => void late.close())
+    await once(late, 'listening')
+    const api = `http://127.0.0.1:${(late.address() as AddressInfo).port}`
+    const progress = new Progress({ write: () => undefined })
+    const drained = await drain({ from: other.amqp, to: ours.amqp, queues: [], api, progress })
+    expect(drained).toEqual([{ queue: 'just filled', messages: 1 }])
+  })
+
+  it('expects the API at the port of AMQP plus 10000', () => {
+    expect(['amqp://rabbit/', 'amqp://guest:guest@rabbit:5673/v', 'amqps://rabbit:5671'].map(apiOf)).toEqual([
+      'http://rabbit:15672',
+      'http://rabbit:15673',
+      'http://rabbit:15672',
+    ])
+    expect(() => apiOf('amqp://rabbit:60000')).toThrow('--api')
   })
 
   it('leaves what is not confirmed where it was', async () => {
