@@ -11,6 +11,7 @@ import {
   type Fields,
   type FieldsInput,
 } from '../../support/codec.ts'
+import { frame } from '../../support/raw-client.ts'
 
 const FRAME_END = 0xce
 const FRAME_OVERHEAD = 8
@@ -80,7 +81,7 @@ export function messageCrc(properties: Buffer, body: Buffer): number {
 
 /** A method frame, whole, to be sent as it is. */
 export function methodFrame(channel: number, method: string, fields: FieldsInput): Buffer {
-  return frameOf(FrameType.method, channel, encodeMethod(method, fields))
+  return frame(FrameType.method, channel, encodeMethod(method, fields))
 }
 
 /** One connection. */
@@ -498,16 +499,6 @@ export class LoadChannel {
     if (listener === undefined) throw new Error(`${what} came unasked`)
     return listener
   }
-}
-
-function frameOf(type: number, channel: number, payload: Buffer): Buffer {
-  const frame = Buffer.allocUnsafe(payload.length + FRAME_OVERHEAD)
-  frame[0] = type
-  frame.writeUInt16BE(channel, 1)
-  frame.writeUInt32BE(payload.length, 3)
-  payload.copy(frame, 7)
-  frame[frame.length - 1] = FRAME_END
-  return frame
 }
 
 /** The delivery that a deliver, a get-ok or a return begins. */
