@@ -78,6 +78,7 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
   #unackedCount = 0
   #unackedBytes = 0
   #hadConsumer = false
+  #stopped = false
   #keepsUp = true
 
   constructor(
@@ -498,6 +499,7 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
 
   /** Nothing happens by itself from here on: the queue goes, or the broker stops. */
   stop(): void {
+    this.#stopped = true
     this.#expiry?.stop()
     this.#idleness?.stop()
     this.#redeliveries?.stop()
@@ -533,6 +535,8 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
   }
 
   backlogRead(): void {
+    // What was being read when the broker stopped is for its next start.
+    if (this.#stopped) return
     this.#expiry?.arm()
     this.serve()
     if (this.#ruled) this.#dropSurplus()
@@ -551,7 +555,7 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
   }
 
   expiredUnread(entry: Entry): void {
-    this.#endings.giveUp(entry, 'expired')
+    if (!this.#stopped) this.#endings.giveUp(entry, 'expired')
   }
 
   /** Messages have waited long enough since they were given back. */

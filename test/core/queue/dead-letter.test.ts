@@ -290,3 +290,44 @@ it('a message that is acknowledged in a transaction before its batch has started
   expect(publisher.acceptances).toEqual([1])
   expect(await whereabouts(core, 'what came of it')).toEqual(['dead'])
 })
+
+describe('a page that is being read when the broker stops', () => {
+  async function restarted(): Promise<DurableCore> {
+    const core = await DurableCore.start()
+    core.declare('dead')
+    core.declare('q', table({ 'x-message-ttl': signedint(1000), ...BURIED }))
+    core.session.publish(publishedTo('', 'q', 'm', true), null, 0)
+    await core.written()
+    return core.afterPowerCut()
+  }
+
+  it.each([
+    [
+      'a consumer',
+      (core: DurableCore) => {
+        core.consume(core.queue('q'))
+        core.broker.stop()
+        core.clock.advance(1000)
+      },
+    ],
+    [
+      'what has expired in it',
+      (core: DurableCore) => {
+        core.clock.advance(1000)
+        core.broker.stop()
+      },
+    ],
+  ])('for %s gives up nothing any more: its end would be in no batch', async (_whom, stop) => {
+    const core = await restarted()
+    stop(core)
+    await turnsRun()
+    await turnsRun()
+    expect(core.queue('dead').readyCount).toBe(0)
+    await core.store.close()
+    const again = await DurableCore.start(core.disk, core.clock)
+    again.clock.advance(1)
+    await again.written()
+    await turnsRun()
+    expect([again.queue('q').readyCount, again.queue('dead').readyCount]).toEqual([0, 1])
+  })
+})
