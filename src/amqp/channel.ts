@@ -268,6 +268,8 @@ export class Channel implements ChannelView, TransactionHost {
     if (this.transaction !== null) this.rollback(this.transaction)
     // Back first: the end of the last consumer may delete its queue.
     const queues = this.settlements.end()
+    // The next single active consumer gets what is left.
+    for (const queue of queues) queue.shorten()
     const consumers = [...this.consumers.values()]
     this.consumers.clear()
     this.timeouts.stop()

@@ -135,6 +135,21 @@ describe('drop-head', () => {
     await channel.queue('q', { passive: true })
   })
 
+  it('drops what is too much before the next single active consumer gets the rest', async () => {
+    const channel = await broker.channel()
+    await channel.queue('q', { arguments: { 'x-max-length': 1, 'x-single-active-consumer': true } })
+    await channel.consume('q')
+    const next = await broker.channel()
+    await next.consume('q')
+    for (const body of ['first', 'second']) {
+      channel.publish({ 'routing-key': 'q' }, body)
+      await channel.expectDeliver({}, body)
+    }
+    await channel.close()
+    await next.expectDeliver({ redelivered: true }, 'second')
+    await next.expectNothing()
+  })
+
   it('of a quorum queue drops only what no consumer takes when it comes back', async () => {
     const channel = await broker.channel()
     await channel.queue('q', { durable: true, arguments: { 'x-queue-type': 'quorum', 'x-max-length': 1 } })

@@ -244,10 +244,17 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
 
   /** Messages that were requeued are all back: they are delivered, or dropped if the queue has grown too long. */
   takenBack(): void {
-    // RabbitMQ: also what a consumer could take at once is dropped when it is too much. A quorum queue delivers first.
-    if (this.#rules.type === 'quorum') this.serve()
-    if (this.#ruled) this.#dropSurplus()
+    this.shorten()
     this.serve()
+    if (this.#ruled && this.#rules.type === 'quorum') this.#dropSurplus()
+  }
+
+  /**
+   * Drops what is too much of what came back. RabbitMQ: a classic queue does so before a consumer can take it, a quorum
+   * queue delivers first.
+   */
+  shorten(): void {
+    if (this.#ruled && this.#rules.type === 'classic') this.#dropSurplus()
   }
 
   /** The consumer will not take the message, and it is not to come back. */
