@@ -43,8 +43,9 @@ export function quorumArguments(random: Random, { timed }: Setting, deliveryLimi
   if (random.chance(0.05)) args['x-max-length-bytes'] = 10 + random.below(30)
   if (random.chance(0.1)) args['x-overflow'] = 'drop-head'
   if (random.chance(0.5)) {
-    args['x-dead-letter-exchange'] = random.pick(['', '', ...EXCHANGES])
-    if (random.chance(0.5)) args['x-dead-letter-routing-key'] = random.pick([...QUEUES, ...KEYS])
+    const exchange = random.pick(['', '', ...EXCHANGES])
+    args['x-dead-letter-exchange'] = exchange
+    if (exchange === '' || random.chance(0.5)) args['x-dead-letter-routing-key'] = random.pick(['q2', 'a', 'b'])
   }
   if (random.chance(0.15)) args['x-single-active-consumer'] = random.chance(0.9)
   return args

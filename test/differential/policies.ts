@@ -34,7 +34,11 @@ export function policyStep(random: Random, setting: Setting): OperatorStep {
   if (random.chance(0.25)) return { do: 'operate', method: 'DELETE', kind, name }
   if (random.chance(0.04)) return { do: 'operate', method: 'PUT', kind, name, body: random.pick(ODD_POLICIES) }
   if (random.chance(0.06)) {
-    const definition = { [random.pick(ODD_KEYS)]: random.pick(ODD_VALUES.filter(inJson)) }
+    const key = random.pick(ODD_KEYS)
+    // RabbitMQ 3.12: operators may set the overflow.
+    const definition = {
+      [kind === 'policies' || key !== 'overflow' ? key : 'expires']: random.pick(ODD_VALUES.filter(inJson)),
+    }
     return { do: 'operate', method: 'PUT', kind, name, body: { pattern: '^q', definition } }
   }
   const operator = kind === 'operator-policies'

@@ -175,8 +175,10 @@ export class QuorumAuthor {
     const operator = kind === 'operator-policies'
     const definition: Record<string, Value> = {}
     if (random.chance(0.5)) definition['max-length'] = random.below(4)
-    if (random.chance(0.4) && !operator) definition['dead-letter-exchange'] = random.pick(['', '', ...EXCHANGES])
-    if (random.chance(0.3) && !operator) definition['dead-letter-routing-key'] = random.pick([...QUEUES, ...KEYS])
+    if (random.chance(0.4) && !operator) {
+      definition['dead-letter-exchange'] = random.pick(['', '', ...EXCHANGES])
+      definition['dead-letter-routing-key'] = random.pick([CLASSIC, 'a', 'b'])
+    }
     if (random.chance(this.#setting.timed ? 0.5 : 0.1))
       definition['message-ttl'] = this.#setting.timed ? SHORT_MS : 60_000
     const limits = random.chance(0.3)
