@@ -38,6 +38,8 @@ async function main(words: readonly string[]): Promise<void> {
 }
 
 async function commandLine(words: readonly string[]): Promise<Argv> {
+  // Yargs renders the help of each command that it runs, wanted or not: a tenth of a second for so many options.
+  const settings = words.some((word) => /^--?h/.test(word)) ? settingOptions : hiddenSettingOptions
   const line = yargs([...words])
     .scriptName('leveret')
     .locale('en')
@@ -50,7 +52,7 @@ async function commandLine(words: readonly string[]): Promise<Argv> {
       'parse-positional-numbers': false,
     })
     .usage('$0 <command> [options]\n\nA message broker that speaks AMQP 0-9-1 as RabbitMQ does.')
-    .command('start', 'Start the broker', settingOptions, async (argv) => start(await configOf(argv)))
+    .command('start', 'Start the broker', settings, async (argv) => start(await configOf(argv)))
     .command('config', 'Print the settings that hold, and where each comes from', settingOptions, async (argv) => {
       process.stdout.write(effectiveDocument(await configOf(argv)))
     })
@@ -87,6 +89,12 @@ function completions(
   if (current.startsWith('-') && (command === 'start' || command === 'config')) return KEYS.map((key) => `--${key}`)
   if (words.length <= 2 && command === current) return [...COMMANDS]
   return [...further(words, current)]
+}
+
+/** The same, of which the help says nothing. */
+function hiddenSettingOptions(command: Argv): Argv {
+  for (const key of ['config', 'rabbitmq-conf', ...KEYS]) command.option(key, { type: 'string', hidden: true })
+  return command
 }
 
 function settingOptions(command: Argv): Argv {
