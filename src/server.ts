@@ -116,6 +116,7 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
     })
     troubles.broker = broker
     broker.load(definitions)
+    await broker.recall()
     if (options.loadDefinitions !== undefined) {
       const { loadDefinitions } = await import('./management/load-definitions.ts')
       await loadDefinitions(broker, options.loadDefinitions)

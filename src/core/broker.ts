@@ -130,6 +130,11 @@ export class Broker implements VHostContext {
     }
   }
 
+  /** Reads what is not a definition, and is needed before the first client comes. */
+  async recall(): Promise<void> {
+    for (const vhost of this.vhosts.values()) await vhost.recall()
+  }
+
   /** Whether the store held neither vhosts nor users. RabbitMQ: only then are the defaults made. */
   get vacant(): boolean {
     return this.vhosts.size === 0 && this.access.users.next().done === true

@@ -48,6 +48,8 @@ export interface ExchangeDefinition {
   readonly arguments: FieldTable
   /** The id of its delay log in the store, if messages wait before it. */
   readonly delays?: number
+  /** The id of the log of what it gives to new bindings, if it does. */
+  readonly history?: number
   /** The id of the log of the message ids that it remembers, if it does. */
   readonly ids?: number
 }

@@ -149,13 +149,22 @@ export interface DueMessages {
   readonly next: number
 }
 
-/** The durable record of what waits before one exchange. */
+/** The durable record of what waits before one exchange, or of what an exchange keeps. */
 export interface DelayLog {
   readonly id: number
   /** Messages that wait. */
   readonly count: number
-  /** Enlists a message for the next batch; `publisher` is told when it is on disk. The message's bytes are its own. */
-  append(message: Message, copies: readonly string[], due: number, publisher: Publisher | null, sequence: number): void
+  /**
+   * Enlists a message for the next batch; `publisher` is told when it is on disk. The message's bytes are its own. Returns
+   * what `settle` and `cancel` take.
+   */
+  append(
+    message: Message,
+    copies: readonly string[],
+    due: number,
+    publisher: Publisher | null,
+    sequence: number,
+  ): DelayedMessage
   /**
    * Reads those that are on disk and due at `now`, in their order, some hundreds of them at the most, and none that was
    * settled before.
@@ -165,7 +174,7 @@ export interface DelayLog {
   read(due: number, order: number, most: number): Promise<readonly DelayedMessage[]>
   /** The message has gone on. */
   settle(delayed: DelayedMessage): void
-  /** A message that is not due is not to go on. */
+  /** A message that has not gone on is not to; perhaps before it is on disk. */
   cancel(delayed: DelayedMessage): void
   /** Deletes the log with everything in it. What waited to be stored counts as accepted. */
   drop(): void

@@ -19,6 +19,7 @@ import { createExchange } from './exchange/exchange-types.ts'
 import { DefaultExchange } from './exchange/default.ts'
 import { Delaying, delaysMessages } from './exchange/delayed.ts'
 import { Delays } from './exchange/delays.ts'
+import { RecentHistoryExchange } from './exchange/recent-history.ts'
 import { EVENT_EXCHANGE, EVENT_VHOST, INTERNAL_USER, LOG_EXCHANGE, type EventFacts, type Events } from './events.ts'
 import { Firehose, TRACE_EXCHANGE } from './firehose.ts'
 import { route, type Exchange, type ExchangeProperties } from './exchange/exchange.ts'
@@ -75,6 +76,9 @@ const TOLD = [EVENT_EXCHANGE, LOG_EXCHANGE] as const
 
 const PREDECLARED_NAMES: ReadonlySet<string> = new Set(['', ...PREDECLARED.map(([name]) => name), ...TOLD])
 
+/** The ids of the logs that an exchange had. */
+type ExchangeLogs = Pick<ExchangeDefinition, 'delays' | 'ids' | 'history'>
+
 /** A binding's terms, as both binding and unbinding give them. */
 export interface BindingTerms {
   readonly source: string
@@ -125,13 +129,20 @@ export class VHost implements QueueContext, Outlet {
   restore(definition: ExchangeDefinition | QueueDefinition | BindingDefinition): void {
     switch (definition.kind) {
       case 'exchange':
-        this.#addExchange(definition.name, { ...definition, durable: true }, definition.delays, definition.ids)
+        this.#restoreExchange(definition)
         return
       case 'queue':
         this.#restoreQueue(definition)
         return
       case 'binding':
         this.#restoreBinding(definition)
+    }
+  }
+
+  /** Reads what exchanges had kept for bindings to come. */
+  async recall(): Promise<void> {
+    for (const exchange of this.exchanges.values()) {
+      if (exchange instanceof RecentHistoryExchange) await exchange.recall()
     }
   }
 
@@ -208,6 +219,7 @@ export class VHost implements QueueContext, Outlet {
     this.exchanges.delete(exchange.name)
     exchange.delaying?.drop()
     exchange.deduplication?.drop()
+    if (exchange instanceof RecentHistoryExchange) exchange.log?.drop()
     if (exchange.durable) this.#context.remove(this.#exchangeDefinition(exchange))
     for (const binding of exchange.sourceBindings.values()) this.#dropBinding(binding, by)
     for (const binding of [...exchange.destinationBindings]) {
@@ -499,8 +511,12 @@ export class VHost implements QueueContext, Outlet {
     return queue
   }
 
-  #addExchange(name: string, properties: ExchangeProperties, delays?: number, ids?: number): Exchange {
+  #addExchange(name: string, properties: ExchangeProperties, logs: ExchangeLogs = {}): Exchange {
+    const { delays, ids, history } = logs
     const exchange = createExchange(name, properties, this.#context.codec)
+    if (exchange instanceof RecentHistoryExchange && exchange.durable) {
+      exchange.keepIn(this.#context.store.delays(() => undefined, true, history))
+    }
     if (name !== '') {
       // With the logs that it had, whether its arguments ask for them or a policy, or a policy did.
       const { arguments: args, definition } = this.effective(exchange)
@@ -510,6 +526,13 @@ export class VHost implements QueueContext, Outlet {
     this.#applyPolicies(exchange)
     this.exchanges.set(name, exchange)
     return exchange
+  }
+
+  #restoreExchange(definition: ExchangeDefinition): void {
+    const exchange = this.#addExchange(definition.name, { ...definition, durable: true }, definition)
+    const history = exchange instanceof RecentHistoryExchange ? exchange.log?.id : undefined
+    // It was stored by a broker that kept none.
+    if (history !== definition.history) this.#context.save(this.#exchangeDefinition(exchange))
   }
 
   #restoreQueue(definition: QueueDefinition): void {
@@ -542,6 +565,7 @@ export class VHost implements QueueContext, Outlet {
   #exchangeDefinition(exchange: Exchange): Definition {
     const { name, type, autoDelete, internal, arguments: args } = exchange
     const ids = exchange.deduplication?.log ?? null
+    const history = exchange instanceof RecentHistoryExchange ? exchange.log : null
     return {
       kind: 'exchange',
       vhost: this.name,
@@ -552,6 +576,7 @@ export class VHost implements QueueContext, Outlet {
       arguments: args,
       ...(exchange.delaying === null ? {} : { delays: exchange.delaying.id }),
       ...(ids === null ? {} : { ids: ids.id }),
+      ...(history === null ? {} : { history: history.id }),
     }
   }
 

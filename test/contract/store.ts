@@ -626,6 +626,20 @@ function delayContract(harness: StoreHarness): void {
       expect(rest.messages[0]!.message).toMatchObject({ headers: true, priority: 3, expirationMs: 50, routingKey: 'q' })
     })
 
+    it('has nothing of what was cancelled, be it before or after it was stored', async () => {
+      const { store } = await harness.open()
+      const log = store.delays(() => undefined, true)
+      const publisher = new NotingPublisher()
+      const [early, late] = [0, 1, 2].map((index) => log.append(entryOf(index).message, [], 0, publisher, index))
+      log.cancel(early!)
+      await durable(store)
+      expect(publisher.acceptances).toEqual([0, 1, 2])
+      log.cancel(late!)
+      await durable(store)
+      expect(log.count).toBe(1)
+      expect((await log.read(0, 0, 10)).map(bodyOf)).toEqual(['body 2'])
+    })
+
     it.skipIf(harness.reopen === null)('holds what it held when the store is opened again', async () => {
       const { store } = await harness.open()
       const [kept, transient, dropped] = [true, false, true].map((durably) => store.delays(() => undefined, durably))

@@ -104,6 +104,40 @@ it('still knows by which keys a message went that nobody reads in it', async () 
   expect(await bodies(channel, 'blind')).toEqual(['m'])
 })
 
+it('gives new bindings the history that an exchange had, as far as it was persistent', async () => {
+  const broker = await Restarting.start()
+  let channel = await broker.channel()
+  const args = { 'x-recent-history-length': 3 }
+  await channel.exchange('x', 'x-recent-history', { durable: true, arguments: args })
+  await channel.exchange('gone', 'x-recent-history', { durable: true, arguments: args })
+  const send = async (exchange: string, ...names: string[]): Promise<void> => {
+    for (const name of names) {
+      const deliveryMode = name.startsWith('t') ? 1 : 2
+      channel.publish({ exchange, 'routing-key': name }, name, { 'delivery-mode': deliveryMode, headers: { name } })
+    }
+    await channel.call('queue.declare', { queue: 'barrier', durable: true })
+  }
+  const late = async (queue: string): Promise<string[]> => {
+    await channel.queue(queue, { durable: true })
+    await channel.bind(queue, 'x')
+    const { fields, properties } = await channel.get(queue)
+    expect(properties.headers).toEqual({ name: fields['routing-key'] })
+    return [String(fields['routing-key']), ...(await bodies(channel, queue))]
+  }
+  await send('x', 'a', 'b', 'c', 'd', 't1', 'e')
+  await send('gone', 'a')
+  expect(await late('early')).toEqual(['d', 't1', 'e'])
+  await channel.call('exchange.delete', { exchange: 'gone' })
+
+  await broker.restart()
+  channel = await broker.channel()
+  expect(await late('late')).toEqual(['d', 'e'])
+  await send('x', 'f', 'g')
+  await broker.restart()
+  channel = await broker.channel()
+  expect(await late('later')).toEqual(['e', 'f', 'g'])
+})
+
 it('drops what is too much as soon as it has read it', async () => {
   const broker = await Restarting.start()
   let channel = await broker.channel()

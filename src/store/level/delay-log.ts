@@ -39,8 +39,9 @@ export class LevelDelayLog implements DelayLog, BatchMember {
   #removedInFlight: DelayedMessage[] = []
   /** The orders of settled messages whose records may still be met. */
   readonly #settled = new Set<number>()
-  /** Those of them that are gone from the disk: what is read from now on has them no more. */
-  #erased: DelayedMessage[] = []
+  /** Those of them that are gone from the disk, but not from what is being read. */
+  readonly #erased: DelayedMessage[] = []
+  #reading = 0
   #enlisted = false
   #dropped: boolean
 
@@ -59,15 +60,17 @@ export class LevelDelayLog implements DelayLog, BatchMember {
     due: number,
     publisher: Publisher | null,
     sequence: number,
-  ): void {
+  ): DelayedMessage {
+    const waiting = { message, copies, due, order: this.#nextOrder++, publisher, sequence }
     if (this.#dropped) {
       publisher?.accepted(sequence)
-      return
+      return waiting
     }
-    this.#waiting.push({ message, copies, due, order: this.#nextOrder++, publisher, sequence })
+    this.#waiting.push(waiting)
     this.#context.committer.pendingBytes += bytesOf(message)
     this.count++
     this.#enlist()
+    return waiting
   }
 
   async due(now: number): Promise<DueMessages> {
@@ -75,12 +78,11 @@ export class LevelDelayLog implements DelayLog, BatchMember {
     await committer.readable()
     // Nothing can be read from a closed database, and nothing will be: the next start goes on.
     if (committer.closing) return { messages: [], next: Infinity }
-    for (const { order } of this.#erased) this.#settled.delete(order)
-    this.#erased = []
     const messages: DelayedMessage[] = []
     let bytes = 0
     const range = { gte: delayKey(Kind.delayed, this.id, 0, 0), lt: delayKey(Kind.delayed, this.id, TIME_MAX, 0) }
     const iterator = this.#context.database.iterator(range)
+    this.#reading++
     try {
       for (;;) {
         const found = await iterator.nextv(READ_AT_ONCE)
@@ -100,6 +102,8 @@ export class LevelDelayLog implements DelayLog, BatchMember {
       if (committer.closing) return { messages: [], next: Infinity }
       throw error
     } finally {
+      this.#reading--
+      this.#forgetErased()
       await iterator.close()
     }
   }
@@ -147,6 +151,7 @@ export class LevelDelayLog implements DelayLog, BatchMember {
     this.#enlisted = false
     for (const { due, order } of this.#removed) batch.del(delayKey(Kind.delayed, this.id, due, order))
     for (const waiting of this.#waiting) {
+      if (this.#settled.has(waiting.order)) continue
       batch.put(delayKey(Kind.delayed, this.id, waiting.due, waiting.order), encodeDelayed(waiting))
     }
     this.#removedInFlight = this.#removed
@@ -160,8 +165,9 @@ export class LevelDelayLog implements DelayLog, BatchMember {
   committed(): void {
     const inFlight = this.#inFlight
     this.#inFlight = []
-    this.#erased = this.#erased.concat(this.#removedInFlight)
+    this.#erased.push(...this.#removedInFlight)
     this.#removedInFlight = []
+    this.#forgetErased()
     let first = Infinity
     for (const { message, due, publisher, sequence } of inFlight) {
       this.#context.committer.pendingBytes -= bytesOf(message)
@@ -176,6 +182,11 @@ export class LevelDelayLog implements DelayLog, BatchMember {
     const range = { gte: delayKey(Kind.delayed, this.id, 0, 0), lt: delayKey(Kind.delayed, this.id, TIME_MAX, 0) }
     const erased = await eraseRange(this.#context, range)
     if (erased) this.#context.committer.change({ type: 'del', key: logKey(Kind.delayLog, this.id) })
+  }
+
+  #forgetErased(): void {
+    if (this.#reading > 0) return
+    for (const { order } of this.#erased.splice(0)) this.#settled.delete(order)
   }
 
   #enlist(): void {

@@ -189,7 +189,9 @@ function nextIdOf({ nextLog, logs, delayLogs, ids, erasures, definitions }: Reco
   }
   for (const definition of definitions) {
     if ('ids' in definition) next = Math.max(next, (definition.ids ?? 0) + 1)
-    if (definition.kind === 'exchange') next = Math.max(next, (definition.delays ?? 0) + 1)
+    if (definition.kind === 'exchange') {
+      next = Math.max(next, (definition.delays ?? 0) + 1, (definition.history ?? 0) + 1)
+    }
     if (definition.kind !== 'queue') continue
     for (const { log } of [definition, ...(definition.levels ?? [])]) next = Math.max(next, log + 1)
   }

@@ -6,6 +6,7 @@ import { Heap } from '../../lib/heap.ts'
 interface Waiting extends DelayedMessage {
   readonly publisher: Publisher | null
   readonly sequence: number
+  cancelled: boolean
 }
 
 /** Keeps the messages in a heap. */
@@ -15,7 +16,7 @@ export class MemoryDelayLog implements DelayLog {
   readonly #stored: (due: number) => void
   readonly #enlist: (log: MemoryDelayLog) => void
   readonly #heap = new Heap<DelayedMessage>((a, b) => a.due < b.due || (a.due === b.due && a.order < b.order))
-  readonly #waiting: Waiting[] = []
+  #waiting: Waiting[] = []
   #nextOrder = 0
   #dropped = false
 
@@ -31,10 +32,12 @@ export class MemoryDelayLog implements DelayLog {
     due: number,
     publisher: Publisher | null,
     sequence: number,
-  ): void {
+  ): DelayedMessage {
     this.count++
     if (this.#waiting.length === 0) this.#enlist(this)
-    this.#waiting.push({ message, copies, due, order: this.#nextOrder++, publisher, sequence })
+    const waiting = { message, copies, due, order: this.#nextOrder++, publisher, sequence, cancelled: false }
+    this.#waiting.push(waiting)
+    return waiting
   }
 
   due(now: number): Promise<DueMessages> {
@@ -54,6 +57,7 @@ export class MemoryDelayLog implements DelayLog {
   }
 
   cancel(delayed: DelayedMessage): void {
+    for (const waiting of this.#waiting) if (waiting.order === delayed.order) waiting.cancelled = true
     this.#heap.retain((one) => one.order !== delayed.order)
     this.count--
   }
@@ -72,9 +76,11 @@ export class MemoryDelayLog implements DelayLog {
   /** The end of the turn: what waits is kept and accepted. */
   commit(): void {
     let first = Infinity
-    for (const waiting of this.#waiting.splice(0)) {
+    const waited = this.#waiting
+    this.#waiting = []
+    for (const waiting of waited) {
       waiting.publisher?.accepted(waiting.sequence)
-      if (this.#dropped) continue
+      if (this.#dropped || waiting.cancelled) continue
       this.#heap.push(waiting)
       if (waiting.due < first) first = waiting.due
     }
