@@ -164,6 +164,13 @@ function serverOptions(values: Values): ServerOptions {
     defaultVhost: values['default-vhost'],
     ...(values['load-definitions'] === null ? {} : { loadDefinitions: values['load-definitions'] }),
     loopbackUsers: values['loopback-users'],
+    limits: {
+      connections: values['connection-max'] || Infinity,
+      channels: values['channel-max-per-node'] || Infinity,
+      queues: values['queue-max'] || Infinity,
+      exchanges: values['exchange-max'] || Infinity,
+      consumers: values['consumer-max-per-channel'] || Infinity,
+    },
     frameMax: values['frame-max'],
     channelMax: values['channel-max'],
     heartbeatSeconds: values.heartbeat,

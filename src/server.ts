@@ -6,6 +6,7 @@ import { CONNECTIONS_LEAVING_AT_ONCE, MESSAGE_BYTES_MAX_DEFAULT } from './amqp/l
 import { amqpPropertyCodec } from './amqp/property-codec.ts'
 import { ReplyCode } from './amqp/wire/generated.ts'
 import { Broker } from './core/broker.ts'
+import type { NodeLimits } from './core/quotas.ts'
 import type { Definition } from './core/definitions.ts'
 import type { Queue } from './core/queue/queue.ts'
 import type { ResourceLimits, ResourceReadings } from './core/resources.ts'
@@ -46,6 +47,8 @@ export interface ServerOptions extends ListenerOptions {
   readonly defaultVhost?: string | undefined
   /** A file with definitions, or a directory of such, to be imported before anybody is let in; instead of the defaults. */
   readonly loadDefinitions?: string | undefined
+  /** How many connections, channels, queues and exchanges there may be in all, and consumers on a channel. Absent: any. */
+  readonly limits?: NodeLimits | undefined
   /** Bytes of a whole frame, as offered to clients. */
   readonly frameMax?: number | undefined
   readonly channelMax?: number | undefined
@@ -112,6 +115,7 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
       nodeName: NODE_NAME,
       logger,
       loopbackUsers,
+      limits: options.limits,
       resources,
     })
     troubles.broker = broker

@@ -104,6 +104,11 @@ const NAMES: Readonly<Record<string, Translation>> = {
   heartbeat: as('heartbeat'),
   frame_max: as('frame-max'),
   channel_max: as('channel-max'),
+  connection_max: as('connection-max', count),
+  channel_max_per_node: as('channel-max-per-node', count),
+  consumer_max_per_channel: as('consumer-max-per-channel', count),
+  cluster_queue_limit: as('queue-max', count),
+  cluster_exchange_limit: as('exchange-max', count),
   max_message_size: as('max-message-size', size),
   consumer_timeout: as('consumer-timeout'),
   'vm_memory_high_watermark.relative': as('memory-limit'),
@@ -181,6 +186,10 @@ function size(value: string): unknown {
   const [, digits, unit = ''] = /^(\d+)\s*([a-z]*)$/i.exec(value) ?? []
   const multiple = unit === '' ? 1 : MULTIPLES[unit.toLowerCase()]
   return digits === undefined || multiple === undefined ? value : Number(digits) * multiple
+}
+
+function count(value: string): unknown {
+  return value === 'infinity' ? 0 : value
 }
 
 function level(value: string): string {

@@ -116,6 +116,37 @@ const SETTINGS = {
     least: 1,
     most: 65_535,
   }),
+  'connection-max': wholeNumber({
+    purpose: 'Connections that there may be in all. 0 is no limit.',
+    default: 0,
+    least: 0,
+    most: 2_147_483_647,
+  }),
+  'channel-max-per-node': wholeNumber({
+    purpose: 'Channels that there may be in all. 0 is no limit.',
+    default: 0,
+    least: 0,
+    most: 2_147_483_647,
+  }),
+  'consumer-max-per-channel': wholeNumber({
+    purpose: 'Consumers that a channel may have. 0 is no limit.',
+    default: 0,
+    least: 0,
+    most: 2_147_483_647,
+  }),
+  'queue-max': wholeNumber({
+    purpose: 'Queues that there may be in all. 0 is no limit. RabbitMQ: cluster_queue_limit.',
+    default: 0,
+    least: 0,
+    most: 2_147_483_647,
+  }),
+  'exchange-max': wholeNumber({
+    purpose:
+      'Exchanges that there may be in all, those that are always there among them. 0 is no limit. RabbitMQ: cluster_exchange_limit.',
+    default: 0,
+    least: 0,
+    most: 2_147_483_647,
+  }),
   heartbeat: wholeNumber({
     purpose: 'Heartbeat that is suggested to clients, who decide. With 0 none is suggested.',
     unit: 'seconds',

@@ -14,7 +14,7 @@ import { Pace } from './pace.ts'
 import { Parameters } from './parameters.ts'
 import { PublishRates } from './publish-rates.ts'
 import { Policies } from './policies.ts'
-import { Quotas } from './quotas.ts'
+import { Quotas, type NodeLimits } from './quotas.ts'
 import { RecentErrors } from './recent-errors.ts'
 import type { MessageCodec, Store } from './ports.ts'
 import { ResidentBudget } from './queue/resident-budget.ts'
@@ -31,6 +31,7 @@ export interface BrokerOptions {
   /** The node's name, as `leveret@host`. */
   readonly nodeName?: string | undefined
   readonly loopbackUsers?: readonly string[] | undefined
+  readonly limits?: NodeLimits | undefined
   readonly resources: { readonly limits: ResourceLimits; readonly readings: ResourceReadings }
 }
 
@@ -95,6 +96,7 @@ export class Broker implements VHostContext {
     this.parameters = new Parameters(this)
     this.rates = new PublishRates(options.clock)
     this.quotas = new Quotas(this, this.rates)
+    if (options.limits !== undefined) this.quotas.node = options.limits
     this.access = new Access({
       store: this,
       clock: options.clock,
@@ -164,11 +166,26 @@ export class Broker implements VHostContext {
    * @throws BrokerError not-allowed: no such vhost, a limit is reached, or the user has no permission in it
    */
   admit(user: User, vhostName: string): VHost {
+    this.quotas.checkNode()
     const vhost = this.vhosts.get(vhostName)
     if (vhost === undefined) throw new BrokerError('not-allowed', `vhost ${vhostName} not found`)
     this.quotas.checkConnection(user.name, vhostName)
     if (this.access.mayOpen(user.name, vhostName)) return vhost
     throw new BrokerError('not-allowed', `access to vhost '${vhostName}' refused for user '${user.name}'`)
+  }
+
+  /** Queues in all vhosts. */
+  get queueCount(): number {
+    let count = 0
+    for (const { queues } of this.vhosts.values()) count += queues.size
+    return count
+  }
+
+  /** Exchanges in all vhosts. */
+  get exchangeCount(): number {
+    let count = 0
+    for (const { exchanges } of this.vhosts.values()) count += exchanges.size
+    return count
   }
 
   /** Lets a user into a vhost that they may open. */

@@ -1,4 +1,5 @@
 // Limits that operators set for a vhost or a user, and what they are counted against.
+import { resource } from './arguments/render.ts'
 import type { Definition, UserLimitsDefinition, VHostLimitsDefinition } from './definitions.ts'
 import { BrokerError } from './errors.ts'
 import type { PublishRates } from './publish-rates.ts'
@@ -13,8 +14,31 @@ export type VHostLimits = Omit<VHostLimitsDefinition, 'kind' | 'vhost'>
 /** The same for a user. */
 export type UserLimits = Omit<UserLimitsDefinition, 'kind' | 'user'>
 
+/** How many there may be in all; Infinity sets no limit. */
+export interface NodeLimits {
+  readonly connections: number
+  readonly channels: number
+  readonly queues: number
+  readonly exchanges: number
+  /** On one channel. */
+  readonly consumers: number
+}
+
+/** Any number of everything. */
+const NO_NODE_LIMITS: NodeLimits = {
+  connections: Infinity,
+  channels: Infinity,
+  queues: Infinity,
+  exchanges: Infinity,
+  consumers: Infinity,
+}
+
 /** Owns limits and counts. Sentences are RabbitMQ's. */
 export class Quotas {
+  /** What holds for all together. */
+  node = NO_NODE_LIMITS
+  #connections = 0
+  #channels = 0
   readonly #keeper: Keeper
   readonly #rates: PublishRates
   readonly #vhosts = new Map<string, VHostLimitsDefinition>()
@@ -86,6 +110,13 @@ export class Quotas {
     return this.#connectionsByVHost.count(vhost)
   }
 
+  /** @throws BrokerError not-allowed when there are as many connections as there may be in all */
+  checkNode(): void {
+    const max = this.node.connections
+    if (this.#connections < max) return
+    throw new BrokerError('not-allowed', `connection refused: node connection limit (${max}) is reached`)
+  }
+
   /** @throws BrokerError not-allowed when the vhost or the user has as many connections as it may have */
   checkConnection(user: string, vhost: string): void {
     const inVHost = limit(this.#vhosts.get(vhost)?.maxConnections)
@@ -100,41 +131,69 @@ export class Quotas {
     }
   }
 
-  /** @throws BrokerError not-allowed when the user has as many channels as they may have */
-  checkChannel(user: string): void {
+  /** @throws BrokerError not-allowed when the user, or the node, has as many channels as there may be */
+  checkChannel(user: string, node: string): void {
+    if (this.#channels >= this.node.channels) {
+      const sentence = `number of channels opened on node '${node}' has reached the maximum allowed limit of ${this.node.channels}`
+      throw new BrokerError('not-allowed', sentence)
+    }
     const max = limit(this.#users.get(user)?.maxChannels)
     if (this.#channelsByUser.count(user) < max) return
     const sentence = `number of channels opened for user '${user}' has reached the maximum allowed user limit of ${max}`
     throw new BrokerError('not-allowed', sentence)
   }
 
-  /** @throws BrokerError precondition-failed when the vhost has as many queues as it may have */
-  checkQueue(vhost: string, queue: string, queues: number): void {
+  /**
+   * Checks that there may be one more queue beside those in its vhost, and those in all.
+   * @throws BrokerError precondition-failed
+   */
+  checkQueue(vhost: string, queue: string, queues: { readonly here: number; readonly all: number }): void {
     const max = limit(this.#vhosts.get(vhost)?.maxQueues)
-    if (queues < max) return
-    const sentence = `cannot declare queue '${queue}': queue limit in vhost '${vhost}' (${max}) is reached`
+    const refuse = (where: string, most: number): never => {
+      const sentence = `cannot declare queue '${queue}': queue limit in ${where} (${most}) is reached`
+      throw new BrokerError('precondition-failed', sentence)
+    }
+    if (queues.here >= max) refuse(`vhost '${vhost}'`, max)
+    if (queues.all >= this.node.queues) refuse('cluster', this.node.queues)
+  }
+
+  /** @throws BrokerError precondition-failed when there are as many exchanges as there may be in all */
+  checkExchange(vhost: string, exchange: string, exchanges: number): void {
+    const max = this.node.exchanges
+    if (exchanges < max) return
+    const sentence = `cannot declare ${resource('exchange', exchange, vhost)}: exchange limit of ${max} is reached`
     throw new BrokerError('precondition-failed', sentence)
+  }
+
+  /** @throws BrokerError not-allowed when a channel has as many consumers as it may have */
+  checkConsumer(consumers: number): void {
+    const max = this.node.consumers
+    if (consumers >= max) throw new BrokerError('not-allowed', `reached maximum (${max}) of consumers per channel`)
   }
 
   /** Counts a connection that was let in. */
   connectionOpened(user: string, vhost: string): void {
+    this.#connections++
     this.#connectionsByVHost.add(vhost, 1)
     this.#connectionsByUser.add(user, 1)
   }
 
   /** Counts it no longer. */
   connectionClosed(user: string, vhost: string): void {
+    this.#connections--
     this.#connectionsByVHost.add(vhost, -1)
     this.#connectionsByUser.add(user, -1)
   }
 
   /** Counts a channel that was let in. */
   channelOpened(user: string): void {
+    this.#channels++
     this.#channelsByUser.add(user, 1)
   }
 
   /** Counts it no longer. */
   channelClosed(user: string): void {
+    this.#channels--
     this.#channelsByUser.add(user, -1)
   }
 

@@ -198,6 +198,7 @@ export class Session implements QueueOwner {
       this.#check('exchange', name, 'read')
       this.#check('exchange', alternate.value, 'write')
     }
+    this.#broker.quotas.checkExchange(this.vhost.name, name, this.#broker.exchangeCount)
     this.vhost.addExchange(name, declaration, this.user.name)
   }
 
@@ -262,7 +263,8 @@ export class Session implements QueueOwner {
       throw new BrokerError('precondition-failed', sentence)
     }
     validateQueueProperties(name, this.vhost.name, declaration, declaration.exclusive)
-    this.#broker.quotas.checkQueue(this.vhost.name, name, this.vhost.queues.size)
+    const queues = { here: this.vhost.queues.size, all: this.#broker.queueCount }
+    this.#broker.quotas.checkQueue(this.vhost.name, name, queues)
     const queue = this.vhost.addQueue(
       {
         name,
@@ -401,6 +403,14 @@ export class Session implements QueueOwner {
     )
   }
 
+  /**
+   * Whether a channel with so many consumers may have one more.
+   * @throws BrokerError not-allowed
+   */
+  checkConsumer(consumers: number): void {
+    this.#broker.quotas.checkConsumer(consumers)
+  }
+
   /** The queue of a basic.consume. */
   readableQueue(name: string): Queue {
     this.#check('queue', name, 'read')
@@ -446,7 +456,7 @@ export class Session implements QueueOwner {
    * @throws BrokerError not-allowed when its user may not have another
    */
   channelOpened(): void {
-    this.#broker.quotas.checkChannel(this.user.name)
+    this.#broker.quotas.checkChannel(this.user.name, this.#broker.nodeName)
     this.#broker.quotas.channelOpened(this.user.name)
   }
 

@@ -38,6 +38,9 @@ describe('rabbitmq.conf', () => {
       'log.console.level = warning',
       'log.console.formatter = json',
       'consumer_timeout = 60000',
+      'connection_max = 100',
+      'channel_max_per_node = infinity',
+      'cluster_queue_limit = 7',
       'load_definitions = /etc/rabbitmq/definitions.json',
     )
     const { values, sources, ignored } = await load(file)
@@ -53,6 +56,9 @@ describe('rabbitmq.conf', () => {
       'log-level': 'warn',
       'log-format': 'json',
       'consumer-timeout': 60_000,
+      'connection-max': 100,
+      'channel-max-per-node': 0,
+      'queue-max': 7,
       'load-definitions': '/etc/rabbitmq/definitions.json',
     })
     expect(sources.port).toBe(`listeners.tcp.default in ${file}`)

@@ -1,5 +1,6 @@
 // Limits of vhosts and users, and topic permissions.
 import { describe, expect, it } from 'vitest'
+import type { NodeLimits } from '../../src/core/quotas.ts'
 import { useOpenBroker } from '../support/open-broker.ts'
 import type { RawChannel } from '../support/raw-client.ts'
 
@@ -31,6 +32,65 @@ describe('a vhost', () => {
     channel.send('queue.declare', { queue: 'two' })
     const text = "PRECONDITION_FAILED - cannot declare queue 'two': queue limit in vhost '/' (1) is reached"
     await channel.expectChannelClose(406, text, 'queue.declare')
+  })
+})
+
+describe('the node', () => {
+  const limit = (limits: Partial<NodeLimits>): unknown =>
+    (open.broker.quotas.node = { ...open.broker.quotas.node, ...limits })
+
+  it('takes no more connections than it may have, to whichever vhost they want', async () => {
+    limit({ connections: 1 })
+    const first = await open.connect()
+    const text = 'NOT_ALLOWED - connection refused: node connection limit (1) is reached'
+    await (await open.knock({ vhost: 'missing' })).expectConnectionClose(530, text, 'connection.open')
+    await first.close()
+    await open.connect()
+  })
+
+  it('has no more channels than it may have', async () => {
+    limit({ channels: 2 })
+    const first = await open.channel()
+    const second = await open.channel()
+    const third = second.client.channel(2)
+    third.send('channel.open')
+    const { nodeName } = open.broker
+    const text = `NOT_ALLOWED - number of channels opened on node '${nodeName}' has reached the maximum allowed limit of 2`
+    await third.client.expectConnectionClose(530, text, 'channel.open')
+    await first.call('channel.close')
+    await open.channel()
+  })
+
+  it('has no more queues than it may have, in all vhosts together', async () => {
+    limit({ queues: 1 })
+    open.broker.createVHost('other', '')
+    open.broker.access.putPermission('guest', 'other', { configure: '.*', write: '.*', read: '.*' })
+    await (await open.channel({ vhost: 'other' })).queue('one')
+    const channel = await open.channel()
+    channel.send('queue.declare', { queue: 'two' })
+    const text = "PRECONDITION_FAILED - cannot declare queue 'two': queue limit in cluster (1) is reached"
+    await channel.expectChannelClose(406, text, 'queue.declare')
+  })
+
+  it('has no more exchanges than it may have', async () => {
+    limit({ exchanges: open.broker.exchangeCount + 1 })
+    const channel = await open.channel()
+    await channel.exchange('one')
+    await channel.exchange('one')
+    channel.send('exchange.declare', { exchange: 'two', type: 'direct' })
+    const max = open.broker.exchangeCount
+    const text = `PRECONDITION_FAILED - cannot declare exchange 'two' in vhost '/': exchange limit of ${max} is reached`
+    await channel.expectChannelClose(406, text, 'exchange.declare')
+  })
+
+  it('has no more consumers on a channel than it may have', async () => {
+    limit({ consumers: 1 })
+    const channel = await open.channel()
+    await channel.queue('q')
+    await channel.consume('q')
+    channel.send('basic.consume', { queue: 'q' })
+    const text = 'NOT_ALLOWED - reached maximum (1) of consumers per channel'
+    await channel.client.expectConnectionClose(530, text, 'basic.consume')
   })
 })
 
@@ -89,9 +149,14 @@ describe('a topic permission', () => {
     await channel.expectChannelClose(403, refused('write', 'bob.his'), 'basic.publish')
   })
 
-  it.each(['queue.bind', 'queue.unbind'])('says by which keys %s may be', async (method) => {
+  it.each([
+    ['queue.bind', { queue: 'q', exchange: 'amq.topic' }],
+    ['queue.unbind', { queue: 'q', exchange: 'amq.topic' }],
+    ['exchange.bind', { destination: 'amq.fanout', source: 'amq.topic' }],
+    ['exchange.unbind', { destination: 'amq.fanout', source: 'amq.topic' }],
+  ])('says by which keys %s may be', async (method, fields) => {
     const channel = await limited()
-    channel.send(method, { queue: 'q', exchange: 'amq.topic', 'routing-key': 'secret.#' })
+    channel.send(method, { ...fields, 'routing-key': 'secret.#' })
     await channel.expectChannelClose(403, refused('read', 'secret.#'), method)
   })
 

@@ -166,6 +166,21 @@ describe.each(OPERATIONS.map((operation) => [name(operation), operation] as cons
   })
 })
 
+describe('queue.declare of a queue that the broker names', () => {
+  it('is refused without the right to configure the name that it would have', async () => {
+    const channel = await channelOf({ configure: '^mine' })
+    channel.send('queue.declare', { queue: '' })
+    const text =
+      /^ACCESS_REFUSED - configure access to queue 'amq\.gen-[\w-]{22}' in vhost '\/' refused for user 'ann'$/
+    await channel.expectChannelClose(403, text, 'queue.declare')
+  })
+
+  it('needs no other right', async () => {
+    const channel = await channelOf({ configure: '^amq\\.gen-', write: '', read: '' })
+    await channel.call('queue.declare', { queue: '' })
+  })
+})
+
 describe.each(PASSIVE.map((operation) => [operation.method, operation] as const))('passive %s', (_name, operation) => {
   const [[, kind, resource]] = operation.needs as [Need]
 

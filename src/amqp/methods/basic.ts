@@ -70,6 +70,7 @@ export const basicMethods: BasicMethods = {
       const sentence = `attempt to reuse consumer tag '${givenTag}'`
       throw new AmqpError('connection', ReplyCode.notAllowed, sentence, Method.basicConsume)
     }
+    session.checkConsumer(channel.consumers.size)
     const source = queue === REPLY_TO ? replySource(channel, noAck) : session.readableQueue(queueName(channel, queue))
     const tag = givenTag === '' ? generatedName('amq.ctag-') : givenTag
     const consumer = new ChannelConsumer(channel, source, tag, { noAck, exclusive, arguments: args })
