@@ -147,6 +147,8 @@ function priorities(): Promise<void> {
 }
 
 const DELAYED_PROBES = 2000
+/** Few at once, so that the time that is noted in a message is that at which it is sent. */
+const BATCH = 20
 const HOUR_MS = 60 * 60 * 1000
 
 /** A million messages that wait for an hour, and how far behind their time others leave that are due within seconds. */
@@ -177,8 +179,8 @@ function delays(): Promise<void> {
     const lateness = new Lateness()
     await consumer.listen(['due'], (body) => lateness.note(body))
     await broker.loopDelay()
-    for (let sent = 0; sent < DELAYED_PROBES; sent += 20) {
-      const probes = Array.from({ length: 20 }, (_, index) => {
+    for (let sent = 0; sent < DELAYED_PROBES; sent += BATCH) {
+      const probes = Array.from({ length: BATCH }, (_, index) => {
         const delayMs = 1000 + (((sent + index) * 7919) % 4000)
         return delayed(delayMs, dueIn(delayMs))
       })
@@ -204,14 +206,18 @@ function expiry(): Promise<void> {
     await publisher.declare('mortal', { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': 'dead' })
     const lateness = new Lateness()
     await consumer.listen(['dead'], (body) => lateness.note(body))
-    const messages = Array.from({ length: MORTALS }, (_, index) => {
-      const ttlMs = 500 + ((index * 7919) % 5000)
-      return publishFrames({ routingKey: 'mortal', body: dueIn(ttlMs), expiration: String(ttlMs) })
-    })
-    await publisher.publishEach(messages, MORTALS)
+    await broker.loopDelay()
+    for (let sent = 0; sent < MORTALS; sent += BATCH) {
+      const messages = Array.from({ length: BATCH }, (_, index) => {
+        const ttlMs = 500 + (((sent + index) * 7919) % 5000)
+        return publishFrames({ routingKey: 'mortal', body: dueIn(ttlMs), expiration: String(ttlMs) })
+      })
+      await publisher.publishEach(messages, BATCH)
+    }
     await lateness.of(MORTALS)
     const { median, p99, max } = lateness
     say('expire late by (median, p99, most)', `${median}, ${p99}, ${max} ms`, '1,000 ms')
+    await sayLoop(broker)
   })
 }
 

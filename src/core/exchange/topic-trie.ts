@@ -1,9 +1,13 @@
 // Topic patterns as a trie of words: `*` stands for one word, `#` for any number of them, none included.
 import { link, unlink, type Binding, type BindingChain } from './binding.ts'
-import type { Routes } from './routes.ts'
 
 const STAR = 0x2a
 const HASH = 0x23
+
+/** Takes the bindings that match, a chain at a time. */
+export interface BindingSink {
+  addBindings(first: Binding | null): void
+}
 
 /**
  * One word of some patterns. Where only one pattern goes on, its further words are the node's tail and not nodes of their
@@ -124,7 +128,7 @@ export class TopicTrie {
   }
 
   /** Adds the destinations of all bindings whose pattern matches a routing key. */
-  match(key: string, routes: Routes): void {
+  match(key: string, routes: BindingSink): void {
     this.#generation++
     this.#openCount = 0
     this.#active[0] = this.#root
@@ -142,7 +146,7 @@ export class TopicTrie {
   }
 
   /** Follows the word from `start` to `end` from the active nodes and the open `#` nodes to those that it leads to. */
-  #step(key: string, start: number, end: number, routes: Routes): void {
+  #step(key: string, start: number, end: number, routes: BindingSink): void {
     const word = key.slice(start, end)
     const active = this.#active
     const activeCount = this.#activeCount
@@ -166,7 +170,7 @@ export class TopicTrie {
   }
 
   /** The words of the key before `end` lead to a node. */
-  #reach(node: TrieNode, key: string, end: number, routes: Routes): void {
+  #reach(node: TrieNode, key: string, end: number, routes: BindingSink): void {
     if (node.tail !== null) {
       if (tailMatches(node.tail, node.wildTail, key, end)) routes.addBindings(node.first)
       return
@@ -176,7 +180,7 @@ export class TopicTrie {
   }
 
   /** A pattern that ends in this `#` matches whatever follows. */
-  #reachHash(hash: TrieNode, routes: Routes): void {
+  #reachHash(hash: TrieNode, routes: BindingSink): void {
     if (hash.mark === this.#generation) return
     hash.mark = this.#generation
     routes.addBindings(hash.first)
