@@ -8,11 +8,13 @@ import { LoopDelay } from './metrics/loop-delay.ts'
 import { Rates } from './rates.ts'
 import { Reception, type Place } from './reception.ts'
 import type { Management, Node } from './route.ts'
+import { Traces } from './traces/traces.ts'
 
 /** Serves the API until it is closed. */
 export class ManagementServer {
   readonly #rates: Rates
   readonly #loopDelay: LoopDelay
+  readonly #traces: Traces
   readonly #api: Reception
   /** Metrics for scrapers, without credentials and with nothing else. */
   readonly #scrapes: Reception
@@ -23,6 +25,7 @@ export class ManagementServer {
     const slices = new Slices()
     this.#rates = new Rates(broker, clock, slices)
     this.#loopDelay = new LoopDelay(clock)
+    this.#traces = new Traces(broker)
     const management = {
       broker,
       clock,
@@ -31,6 +34,7 @@ export class ManagementServer {
       rates: this.#rates,
       ages: this.#rates.ages,
       loopDelay: this.#loopDelay,
+      traces: this.#traces,
       authentication: new Authentication(broker.access, clock),
     }
     this.#api = reception(management, 'api')
@@ -72,6 +76,7 @@ export class ManagementServer {
   async close(): Promise<void> {
     this.#rates.stop()
     this.#loopDelay.stop()
+    this.#traces.close()
     await Promise.all([this.#api.close(), this.#scrapes.close()])
   }
 }

@@ -12,6 +12,7 @@ import type { Listed } from './listing.ts'
 import type { Ages } from './ages.ts'
 import type { LoopDelay } from './metrics/loop-delay.ts'
 import type { History } from './rates.ts'
+import type { Traces } from './traces/traces.ts'
 import { fromBrokerError, notAuthorised, notFound, type HttpError, type Json, type JsonObject } from './http-error.ts'
 
 /** A listener of the server, as overview and health checks show it. */
@@ -63,6 +64,7 @@ export interface Management {
   readonly node: Node
   readonly authentication: Pick<Authentication, 'login' | 'user'>
   readonly ages: Ages
+  readonly traces: Traces
   /** How late the event loop is. */
   readonly loopDelay: LoopDelay
 }

@@ -9,6 +9,7 @@ const api = useApi()
 
 type Fields = Readonly<Record<string, unknown>>
 
+const TRACE = { format: 'json', pattern: '#', max_payload_bytes: 5 }
 const RIGHTS = { configure: '.*', write: '.*', read: '.*' }
 const POLICY = { pattern: '^a', definition: { 'max-length': 5 }, priority: 1, 'apply-to': 'queues' }
 const EXCHANGE = { type: 'topic', durable: true, auto_delete: false, internal: false, arguments: { a: 1 } }
@@ -103,6 +104,8 @@ const BODIES: Readonly<Record<string, readonly [path: string, body: Fields | nul
   'POST /api/definitions': ['definitions', EVERYTHING],
   'POST /api/all-configuration': ['all-configuration', { global_parameters: EVERYTHING.global_parameters }],
   'POST /api/definitions/:vhost': ['definitions/%2F', IN_VHOST],
+  'PUT /api/traces/:vhost/:name': ['traces/%2F/t', TRACE],
+  'PUT /api/traces/node/:node/:vhost/:name': ['traces/node/none/%2F/t', null],
 }
 
 const WRONG: readonly unknown[] = [

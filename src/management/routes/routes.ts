@@ -22,6 +22,7 @@ const RESOURCES: readonly (() => Promise<readonly Route[]>)[] = [
   async () => (await import('./definitions.ts')).definitionRoutes,
   async () => (await import('./health.ts')).healthRoutes,
   async () => (await import('./plugins.ts')).pluginRoutes,
+  async () => (await import('./traces.ts')).traceRoutes,
 ]
 
 /** Loads the routes, a file in each slice. */
