@@ -13,7 +13,7 @@ import type { Ages } from './ages.ts'
 import type { LoopDelay } from './metrics/loop-delay.ts'
 import type { History } from './rates.ts'
 import type { Traces } from './traces/traces.ts'
-import { fromBrokerError, notAuthorised, notFound, type HttpError, type Json, type JsonObject } from './http-error.ts'
+import { fromBrokerError, HttpError, notAuthorised, notFound, type Json, type JsonObject } from './http-error.ts'
 
 /** A listener of the server, as overview and health checks show it. */
 export interface ListenerFacts {
@@ -165,6 +165,19 @@ export function vhostOf(call: Call): VHost {
   const vhost = call.broker.vhosts.get(call.params['vhost'] ?? '')
   if (vhost === undefined || !call.broker.access.sees(call.user, vhost.name)) throw notFound()
   return vhost
+}
+
+/**
+ * The same where something is to be made or done in it. RabbitMQ: who gets at what is there is told that it is not, and
+ * who wants to add to it that the vhost is missing.
+ * @throws HttpError 404
+ */
+export function targetVHost(call: Call): VHost {
+  try {
+    return vhostOf(call)
+  } catch (error) {
+    throw error instanceof HttpError ? new HttpError(404, 'not_found', 'vhost_not_found', { cause: error }) : error
+  }
 }
 
 /** Runs commands as AMQP would for this user, and comes back when what they changed is on disk. */

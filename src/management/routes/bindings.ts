@@ -6,7 +6,7 @@ import { HttpError, notAuthorised, notFound } from '../http-error.ts'
 import { jsonTable } from '../json-table.ts'
 import { propertiesKey } from '../properties-key.ts'
 import { Listing } from '../listing.ts'
-import { inSession, NO_CONTENT, Reply, vhostOf, type Call, type Route } from '../route.ts'
+import { inSession, NO_CONTENT, Reply, targetVHost, vhostOf, type Call, type Route } from '../route.ts'
 import { bindingJson, bindingTerms, defaultBinding, type BindingTerms } from '../views/topology.ts'
 import { exchangeName } from './exchanges.ts'
 
@@ -92,7 +92,7 @@ function decoded(key: string): string {
 }
 
 async function bind(call: Call, kind: Kind) {
-  const vhost = vhostOf(call)
+  const vhost = targetVHost(call)
   const body = call.body()
   const source = exchangeName(call.params['source'])
   const destination = call.params['destination'] ?? ''

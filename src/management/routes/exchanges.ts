@@ -6,7 +6,7 @@ import { badRequest, fromChannelError, notFound } from '../http-error.ts'
 import { jsonTable } from '../json-table.ts'
 import { propertiesOf } from '../message-json.ts'
 import { Listing } from '../listing.ts'
-import { CREATED, inSession, NO_CONTENT, vhostOf, type Call, type Route } from '../route.ts'
+import { CREATED, inSession, NO_CONTENT, targetVHost, vhostOf, type Call, type Route } from '../route.ts'
 import { incomingOfExchange, outgoingOfExchange } from '../views/passages.ts'
 import { bindingJson, bindingTerms, defaultBinding, exchangeJson, VHostExchange } from '../views/topology.ts'
 
@@ -65,7 +65,7 @@ function one(call: Call) {
 }
 
 async function put(call: Call) {
-  const vhost = vhostOf(call)
+  const vhost = targetVHost(call)
   const name = exchangeName(call.params['exchange'])
   const body = call.body()
   const declaration = {

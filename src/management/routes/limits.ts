@@ -3,7 +3,7 @@ import type { UserLimits, VHostLimits } from '../../core/quotas.ts'
 import { assertPresent } from '../body.ts'
 import { badRequest, notAuthorised, notFound, type Json, type JsonObject } from '../http-error.ts'
 import { Listing } from '../listing.ts'
-import { durably, JSON_BODY, NO_CONTENT, vhostOf, type Call, type Route } from '../route.ts'
+import { durably, JSON_BODY, NO_CONTENT, targetVHost, vhostOf, type Call, type Route } from '../route.ts'
 import { USER_LIMITS, userLimitsJson, VHOST_LIMITS, vhostLimitsJson } from '../views/policies.ts'
 
 const OF_VHOST = '/api/vhost-limits/:vhost'
@@ -69,7 +69,7 @@ function ofVHost(call: Call) {
 }
 
 async function putOfVHost(call: Call) {
-  const { name: vhost } = vhostOf(call)
+  const { name: vhost } = targetVHost(call)
   const { quotas } = call.broker
   const limits = { ...vhostLimitsJson(quotas.limitsOfVHost(vhost) ?? {}), ...givenLimit(call) }
   await durably(call.broker, () => quotas.limitVHost(vhost, vhostLimitsOf(limits)))

@@ -4,7 +4,17 @@ import type { VHost } from '../../core/vhost.ts'
 import { assertPresent, isObject } from '../body.ts'
 import { badRequest, notFound, type Json, type JsonObject } from '../http-error.ts'
 import { Listing } from '../listing.ts'
-import { CREATED, durably, NO_CONTENT, Reply, vhostOf, type Answer, type Call, type Route } from '../route.ts'
+import {
+  CREATED,
+  durably,
+  NO_CONTENT,
+  Reply,
+  targetVHost,
+  vhostOf,
+  type Answer,
+  type Call,
+  type Route,
+} from '../route.ts'
 import { INERT, INERT_COMPONENTS, parametersOf } from '../views/parameters.ts'
 import { globalParameterJson, parameterJson, policyParameter, type Parameter } from '../views/policies.ts'
 import { vhostLimitsOf } from './limits.ts'
@@ -76,7 +86,7 @@ function parameterAt(call: Call): Parameter {
 
 async function put(call: Call): Promise<Answer> {
   const { component = '', name = '' } = call.params
-  const vhost = vhostOf(call)
+  const vhost = targetVHost(call)
   const body = call.body()
   assertPresent(body, 'value')
   const value = body['value']!

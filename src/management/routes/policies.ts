@@ -7,7 +7,7 @@ import type { VHost } from '../../core/vhost.ts'
 import { assertPresent, isObject, stringField } from '../body.ts'
 import { badRequest, HttpError, notFound, type Json, type JsonObject } from '../http-error.ts'
 import { Listing } from '../listing.ts'
-import { CREATED, durably, NO_CONTENT, vhostOf, type Call, type Route } from '../route.ts'
+import { CREATED, durably, NO_CONTENT, targetVHost, vhostOf, type Call, type Route } from '../route.ts'
 import { policyJson } from '../views/policies.ts'
 
 export const policyRoutes: readonly Route[] = [
@@ -49,7 +49,7 @@ function policyAt(call: Call, operator: boolean): PolicyDefinition {
 
 async function put(call: Call, operator: boolean) {
   if (operator) assertOperatorsMay(call)
-  const { name: vhost } = vhostOf(call)
+  const { name: vhost } = targetVHost(call)
   const name = call.params['name'] ?? ''
   const { broker } = call
   const existing = broker.policies.get(vhost, name, operator)

@@ -8,7 +8,17 @@ import { arrayText } from '../json-text.ts'
 import { jsonTable } from '../json-table.ts'
 import { payloadJson, propertiesJson } from '../message-json.ts'
 import { Listing, viewOf, type Columns, type View } from '../listing.ts'
-import { CREATED, inSession, NO_CONTENT, TextStream, vhostOf, type Answer, type Call, type Route } from '../route.ts'
+import {
+  CREATED,
+  inSession,
+  NO_CONTENT,
+  TextStream,
+  targetVHost,
+  vhostOf,
+  type Answer,
+  type Call,
+  type Route,
+} from '../route.ts'
 import { moveMessages } from '../move.ts'
 import { deliveries, incomingOfQueue } from '../views/passages.ts'
 import { consumerJson, consumersOf } from '../views/connection.ts'
@@ -98,7 +108,7 @@ function one(call: Call) {
 }
 
 async function put(call: Call) {
-  const vhost = vhostOf(call)
+  const vhost = targetVHost(call)
   const name = call.params['queue'] ?? ''
   const body = call.body()
   const declaration = {

@@ -2,7 +2,7 @@
 import { assertPresent, stringField } from '../body.ts'
 import { badRequest, HttpError, notAuthorised, notFound, type Json, type JsonObject } from '../http-error.ts'
 import { Listing, viewOf } from '../listing.ts'
-import { CREATED, NO_CONTENT, TextStream, vhostOf, type Call, type Route } from '../route.ts'
+import { CREATED, NO_CONTENT, TextStream, targetVHost, vhostOf, type Call, type Route } from '../route.ts'
 import { TRACE_FORMATS } from '../traces/trace-line.ts'
 import type { Trace, TraceTerms } from '../traces/trace.ts'
 import type { TraceLog } from '../traces/trace-log.ts'
@@ -84,7 +84,7 @@ function traceJson(call: Call, { terms, vhost, queue }: Trace): JsonObject {
 }
 
 async function start(call: Call) {
-  const vhost = vhostOf(call)
+  const vhost = targetVHost(call)
   const terms = termsOf(call.params['name'] ?? '', call.body())
   const { access } = call.broker
   const user = terms.user === null ? call.user : await namedUser(call, terms.user)

@@ -52,6 +52,9 @@ async function bulkDelete(call: Call) {
   const body = call.body()
   assertPresent(body, 'users')
   const names = wordsField(body, 'users')
+  // RabbitMQ refuses at the first that it does not know, and has deleted those before.
+  const unknown = names.find((name) => call.broker.access.user(name) === undefined)
+  if (unknown !== undefined) throw badRequest(['no_such_user', unknown])
   await durably(call.broker, () => {
     for (const name of names) call.broker.access.deleteUser(name)
   })
