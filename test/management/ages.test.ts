@@ -3,7 +3,7 @@ import { connect, type Channel } from 'amqplib'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, expect, it } from 'vitest'
 import { ManualClock } from '../../src/lib/clock.ts'
 import { startServer, type Server } from '../../src/server.ts'
 
@@ -47,15 +47,13 @@ it('keeps the age of the oldest message over a restart', async () => {
   await server.close()
   clock.advance(3_600_000)
   await start()
-  await vi.waitFor(async () => {
+  const age = (): Promise<number> => {
     clock.advance(5000)
-    expect(await metric('leveret_oldest_message_age_seconds')).toBeGreaterThanOrEqual(3600)
-  })
+    return metric('leveret_oldest_message_age_seconds')
+  }
+  await expect.poll(age).toBeGreaterThanOrEqual(3600)
   await withChannel((channel) => channel.purgeQueue('q'))
-  await vi.waitFor(async () => {
-    clock.advance(5000)
-    expect(await metric('leveret_oldest_message_age_seconds')).toBe(0)
-  })
+  await expect.poll(age).toBe(0)
 })
 
 it('tells how long commits took and how large they were', async () => {

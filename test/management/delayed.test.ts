@@ -3,7 +3,7 @@ import { connect } from 'amqplib'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { Api, items, word } from '../support/api.ts'
 import { startServer } from '../../src/server.ts'
 
@@ -40,10 +40,11 @@ describe.each(['in memory', 'on disk'])('delayed messages %s', (where) => {
     expect((await api.delete(`${D}/x`)).status).toBe(404)
     expect((await api.get('/api/exchanges/%2F/amq.topic/delayed')).status).toBe(404)
     api.clock.advance(3000)
-    await vi.waitFor(async () => {
+    const arrived = async (): Promise<number> => {
       api.clock.advance(1000)
-      expect((await channel.checkQueue('q')).messageCount).toBe(2)
-    })
+      return (await channel.checkQueue('q')).messageCount
+    }
+    await expect.poll(arrived).toBe(2)
     const texts = [await channel.get('q'), await channel.get('q')].map((one) => one !== false && one.content.toString())
     expect(texts).toEqual(['a', 'c'])
     await client.close()

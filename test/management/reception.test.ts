@@ -41,7 +41,7 @@ it('are served when it is made, all by the same', async () => {
   expect(make).not.toHaveBeenCalled()
   const clients = [await client(one), await client(one)]
   for (const socket of clients) socket.write(REQUEST)
-  await vi.waitFor(() => expect(make).toHaveBeenCalled())
+  await expect.poll(() => make.mock.calls.length).toBe(1)
   finish()
   for (const socket of clients) expect(await answer(socket)).toMatch(/^HTTP\/1\.1 200 OK\r\n[^]*carrots$/)
   expect(make).toHaveBeenCalledOnce()
@@ -51,7 +51,7 @@ it('are served when it is made, all by the same', async () => {
 it('may go again before it is made', async () => {
   const { one, make, finish } = await reception()
   const [gone, stays] = [await client(one), await client(one)]
-  await vi.waitFor(() => expect(make).toHaveBeenCalled())
+  await expect.poll(() => make.mock.calls.length).toBe(1)
   gone.resetAndDestroy()
   stays.write(REQUEST)
   finish()
@@ -62,7 +62,7 @@ it('may go again before it is made', async () => {
 it('are ended when it closes', async () => {
   const { one, make, finish } = await reception()
   const waiting = await client(one)
-  await vi.waitFor(() => expect(make).toHaveBeenCalled())
+  await expect.poll(() => make.mock.calls.length).toBe(1)
   const ended = once(waiting, 'close')
   const closed = one.close()
   finish()

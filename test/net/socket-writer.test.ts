@@ -241,7 +241,7 @@ describe('a socket writer that is held', () => {
     expect(writer.unsentBytes).toBeGreaterThan(UNSENT_BYTES_MAX)
     expect(drained).not.toHaveBeenCalled()
     writer.release()
-    await vi.waitUntil(() => !writer.full)
+    await expect.poll(() => writer.full).toBe(false)
     expect(writer.unsentBytes).toBe(0)
     expect(drained).toHaveBeenCalledOnce()
   })
@@ -256,7 +256,7 @@ describe('a socket writer that is held', () => {
     await once(near, 'drain')
     expect(writer.full).toBe(true)
     writer.release()
-    await vi.waitUntil(() => !writer.full)
+    await expect.poll(() => writer.full).toBe(false)
     expect(drained).toHaveBeenCalledOnce()
   })
 

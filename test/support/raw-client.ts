@@ -17,7 +17,8 @@ import {
 } from './codec.ts'
 import { encodeTableBody, type Table } from './field-values.ts'
 
-const TIMEOUT_MS = 5000
+/** Longer than anything takes on a slow machine, and shorter than what a test may take. */
+const TIMEOUT_MS = 15_000
 const TRANSCRIPT_LINES = 40
 const FRAME_END = 0xce
 const FRAME_OVERHEAD = 8

@@ -1,7 +1,7 @@
 // Whose turn it is: fair among those that are ready, and no trouble with those that are not.
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import type { Consumer } from '../../../src/core/ports.ts'
 import { Dispatch, Subscription } from '../../../src/core/queue/dispatch.ts'
 
@@ -119,10 +119,11 @@ describe('the consumers of a queue', () => {
       dispatch.add(subscription)
       dispatch.remove(subscription)
     }
-    await vi.waitUntil(() => {
+    const count = (): number => {
       collectGarbage()
-      return collected.size >= 150
-    })
+      return collected.size
+    }
+    await expect.poll(count).toBeGreaterThanOrEqual(150)
     expect(dispatch.next()?.tag).toBe('a')
   })
 
