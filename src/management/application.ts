@@ -102,17 +102,15 @@ class Application {
       method: [...METHODS, 'OPTIONS', ...(got ? ['HEAD'] : [])],
       url: path,
       bodyLimit: Math.max(...Array.from(routes.values(), (route) => this.#bodyBytesMax(route))),
-      onRequest: async (request) => {
+      onRequest: async (request, reply) => {
         const route = routeOf(request)
-        if (route !== undefined) await this.#authorise(request, route)
-      },
-      handler: async (request, reply) => {
-        const route = routeOf(request)
-        if (route !== undefined) return this.#serve(request, reply, route)
+        if (route !== undefined) return this.#authorise(request, route)
+        // Anybody may ask for these: they are answered before a body is read.
         reply.header('allow', allow)
         if (request.method !== 'OPTIONS') return reply.code(405).send()
         return reply.headers(preflightHeaders(crossOrigins, request.headers, allow)).send()
       },
+      handler: async (request, reply) => this.#serve(request, reply, routeOf(request)!),
     })
   }
 

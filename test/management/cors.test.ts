@@ -99,6 +99,8 @@ describe('bodies', () => {
     const json = { 'content-type': 'application/json' }
     expect((await api.post('/api/definitions', body(9000), { headers: json })).status).toBe(204)
     expect((await api.post('/api/definitions', body(11_000), { headers: json })).status).toBe(400)
+    // Nobody sends one where there is no such method.
+    expect((await api.call('PATCH', '/api/definitions', { user: '', body: body(11_000) })).status).toBe(405)
     // Less, where a route has less.
     expect((await api.post('/api/bindings/%2F/e/amq.topic/q/x', { routing_key: 'x'.repeat(3000) })).status).toBe(400)
   })
