@@ -6,8 +6,13 @@ import type { Slices } from '../lib/slices.ts'
 
 const ROUTER = 'find-my-way'
 
-/** What it would load by itself, as whoever needs it would name it, in an order in which no part is much. */
-const PARTS: readonly (readonly [by: 'fastify' | typeof ROUTER, part: string])[] = [
+type Part = readonly [by: 'fastify' | typeof ROUTER, part: string]
+
+/**
+ * What it would load by itself, as whoever needs it would name it, in an order in which no part is much. Another version
+ * may have other parts: what is not there is passed over, and comes at the end with all the rest.
+ */
+const PARTS: readonly Part[] = [
   ['fastify', 'node:http2'],
   ['fastify', 'semver/internal/re.js'],
   ['fastify', 'semver/classes/range.js'],
@@ -28,19 +33,33 @@ const PARTS: readonly (readonly [by: 'fastify' | typeof ROUTER, part: string])[]
   ['fastify', './lib/plugin-utils.js'],
 ]
 
-/** Loads it, and returns what makes an instance. */
-export async function loadFastify(slices: Slices): Promise<typeof fastify> {
+/** Loads it, these parts before the rest, and returns what makes an instance. */
+export async function loadFastify(slices: Slices, parts = PARTS): Promise<typeof fastify> {
   const require = createRequire(import.meta.url)
   const byFastify = createRequire(require.resolve('fastify'))
-  const byRouter = createRequire(byFastify.resolve(ROUTER))
-  for (const [by, part] of PARTS) {
+  const router = resolved(byFastify, ROUTER)
+  const byRouter = router === null ? null : createRequire(router)
+  for (const [by, part] of parts) {
+    const whose = by === 'fastify' ? byFastify : byRouter
+    const path = whose === null ? null : resolved(whose, part)
+    if (path === null) continue
     await slices.next()
-    if (by === 'fastify') byFastify(part)
-    else byRouter(part)
+    require(path)
   }
   await slices.next()
   // An import would read all of it once more, for the names of its exports.
   const loaded = require('fastify') as { readonly fastify: typeof fastify }
   await slices.next()
   return loaded.fastify
+}
+
+/** Where a part is; null when there is no such part. */
+function resolved(require: NodeJS.Require, part: string): string | null {
+  try {
+    return require.resolve(part)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'MODULE_NOT_FOUND' || code === 'ERR_PACKAGE_PATH_NOT_EXPORTED') return null
+    throw error
+  }
 }

@@ -23,6 +23,15 @@ it('loads fastify a part at a time', async () => {
   expect((await app.inject('/')).body).toBe('carrots')
 })
 
+it('loads fastify also where it has other parts', async () => {
+  const { slices } = counted()
+  const fastify = await loadFastify(slices, [
+    ['fastify', './lib/of-another-version.js'],
+    ['find-my-way', 'of-another-version'],
+  ])
+  expect(fastify().hasRoute({ method: 'GET', url: '/' })).toBe(false)
+})
+
 it('loads the routes a file at a time', async () => {
   const { slices, passes } = counted()
   const routes = await loadRoutes(slices)
