@@ -184,8 +184,8 @@ export class LoadClient {
     this.#slabUsed += bytes.length
   }
 
-  sendFrame(frame: Buffer): void {
-    this.#send(frame)
+  sendFrame(bytes: Buffer): void {
+    this.#send(bytes)
   }
 
   /** Sends a header frame and the body frames. */
