@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { connect } from 'amqplib'
 import { beforeAll, describe, expect, it, vi } from 'vitest'
-import { useApi } from '../support/api.ts'
+import { items, useApi, word } from '../support/api.ts'
 
 const api = useApi()
 
@@ -203,15 +203,17 @@ describe('/metrics', () => {
   // Skipped where Debian's package prometheus is not installed, which has promtool.
   it
     .skipIf(NO_PROMTOOL)
-    .each(['/metrics', '/metrics/per-object', '/metrics/detailed?family=queue_metrics&family=vhost_status'])(
-    'is found valid by promtool: %s',
-    async (path) => {
-      const response = await fetch(`http://127.0.0.1:${api.server.ports.prometheus}${path}`)
-      const { status, stderr } = spawnSync('promtool', ['check', 'metrics'], { input: await response.text() })
-      expect(String(stderr)).toBe('')
-      expect(status).toBe(0)
-    },
-  )
+    .each([
+      '/metrics',
+      '/metrics/per-object',
+      '/metrics/detailed?family=queue_metrics&family=vhost_status&family=queue_exchange_metrics&family=channel_queue_metrics',
+      '/metrics/memory-breakdown',
+    ])('is found valid by promtool: %s', async (path) => {
+    const response = await fetch(`http://127.0.0.1:${api.server.ports.prometheus}${path}`)
+    const { status, stderr } = spawnSync('promtool', ['check', 'metrics'], { input: await response.text() })
+    expect(String(stderr)).toBe('')
+    expect(status).toBe(0)
+  })
 
   it('is served on the port of the API to those who monitor', async () => {
     expect((await api.get('/metrics', { user: '' })).status).toBe(401)
@@ -243,5 +245,54 @@ describe('/metrics/detailed', () => {
     ])
     const none = await scrape(`/metrics/detailed?family=queue_coarse_metrics&queue=^other`)
     expect([...names(none)]).toEqual(['rabbitmq_identity_info', 'rabbitmq_build_info'])
+  })
+})
+
+describe('/metrics/detailed of who publishes where and who gets what', () => {
+  it('tells by queue and exchange, channel and exchange, channel and queue', async () => {
+    const client = await connect(api.amqp)
+    const channel = await client.createConfirmChannel()
+    await channel.assertQueue('told')
+    await channel.bindQueue('told', 'amq.fanout', '')
+    channel.publish('amq.fanout', '', Buffer.from('a'))
+    channel.sendToQueue('told', Buffer.from('b'))
+    await channel.waitForConfirms()
+    let [got, reached] = [0, (): void => undefined]
+    const both = new Promise<void>((resolve) => (reached = resolve))
+    await channel.consume('told', (message) => {
+      channel.ack(message!)
+      if (++got === 2) reached()
+    })
+    await both
+    const families = ['queue_exchange_metrics', 'channel_exchange_metrics', 'channel_queue_metrics']
+    const path = `/metrics/detailed?queue=^told$&${families.map((family) => `family=${family}`).join('&')}`
+    const [consumer] = items((await api.get('/api/queues/%2F/told')).body['consumer_details'])
+    const name = word(consumer?.['channel_details']?.['name'])
+    const queue = (exchange: string) =>
+      `rabbitmq_detailed_queue_exchange_messages_published_total{vhost="/",exchange="${exchange}",queue="told"}`
+    const publishes = (exchange: string) =>
+      `rabbitmq_detailed_channel_messages_published_total{channel="${name}",vhost="/",exchange="${exchange}"}`
+    const deliveries = (what: string) =>
+      `rabbitmq_detailed_channel_messages_${what}_total{channel="${name}",vhost="/",queue="told"}`
+    await vi.waitFor(async () => {
+      const series = await scrape(path)
+      for (const exchange of ['', 'amq.fanout']) {
+        expect([series.get(queue(exchange)), series.get(publishes(exchange))]).toEqual([1, 1])
+      }
+      expect(['delivered_ack', 'acked', 'delivered', 'redelivered'].map((one) => series.get(deliveries(one)))).toEqual([
+        2, 2, 0, 0,
+      ])
+    })
+    await client.close()
+  })
+})
+
+describe('/metrics/memory-breakdown', () => {
+  it('says where the memory is', async () => {
+    const series = await scrape('/metrics/memory-breakdown')
+    expect(series.get('rabbitmq_memory_code_module_bytes')).toBeGreaterThan(0)
+    expect(series.get('rabbitmq_memory_binary_heap_bytes')).toBeGreaterThan(0)
+    expect([...series.keys()].filter((key) => key.startsWith('rabbitmq_memory_'))).toHaveLength(26)
+    expect([...series.keys()].some((key) => key.includes('rabbitmq_endpoint="memory-breakdown"'))).toBe(true)
   })
 })

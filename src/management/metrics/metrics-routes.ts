@@ -7,7 +7,7 @@ import { expositionText, type Metric } from './exposition.ts'
 import { clusterFamilies, everyObject, objectFamilies, Scope } from './objects.ts'
 import { globalMetrics, objectCounts } from './messages.ts'
 import { ownMetrics, ownObjectMetrics } from './own.ts'
-import { churnMetrics, identity, loginMetrics, nodeMetrics, openFiles } from './totals.ts'
+import { churnMetrics, identity, loginMetrics, memoryMetrics, nodeMetrics, openFiles } from './totals.ts'
 
 const TYPE = 'text/plain; version=0.0.4; charset=utf-8'
 const PREFIX = 'rabbitmq_'
@@ -19,6 +19,7 @@ export function metricsRoutes(needs: 'monitoring' | 'nobody'): readonly Route[] 
     { method: 'GET', path: '/metrics', needs, handle: aggregated },
     { method: 'GET', path: '/metrics/per-object', needs, handle: perObject },
     { method: 'GET', path: '/metrics/detailed', needs, handle: detailed },
+    { method: 'GET', path: '/metrics/memory-breakdown', needs, handle: memoryBreakdown },
   ]
 }
 
@@ -55,6 +56,11 @@ async function perObject(call: Call): Promise<TextStream> {
     TYPE,
     together(expositionText(metrics, PREFIX, call.slices), expositionText(own, OWN_PREFIX, call.slices)),
   )
+}
+
+function memoryBreakdown(call: Call): TextStream {
+  const metrics = joined(memoryMetrics(), identity(call, 'memory-breakdown'))
+  return new TextStream(TYPE, expositionText(metrics, PREFIX, call.slices))
 }
 
 /** Only the families that are asked for, of the vhosts and queues that are asked for. */

@@ -1,7 +1,7 @@
 // The metrics of single queues, exchanges, connections and channels, with RabbitMQ's names and labels.
 import { queueTypeOf } from '../../core/arguments.ts'
 import type { Broker } from '../../core/broker.ts'
-import type { ConnectionView } from '../../core/clients.ts'
+import type { ConnectionView, ConsumerView } from '../../core/clients.ts'
 import type { Queue } from '../../core/queue/queue.ts'
 import type { VHost } from '../../core/vhost.ts'
 import { channelsOf, type OpenChannel } from '../views/connection.ts'
@@ -133,7 +133,6 @@ const channelReadings: readonly Reading<OpenChannel>[] = [
     ({ channel }) => channel.unconfirmedCount,
   ],
   ['channel_prefetch', 'gauge', 'Prefetch of all consumers together', ({ channel }) => channel.globalPrefetch],
-  ['channel_messages_published_total', 'counter', 'Messages published', ({ channel }) => channel.counts.published],
   ['channel_messages_confirmed_total', 'counter', 'Messages confirmed', ({ channel }) => channel.counts.confirmed],
   ['channel_messages_acked_total', 'counter', 'Messages acknowledged', ({ channel }) => channel.counts.acknowledged],
 ]
@@ -144,15 +143,18 @@ const exchangesOf = ({ exchanges }: Scope): LabelledObjects<VHostExchange> => ex
 type Family = (scope: Scope) => Iterable<Metric>
 
 /** The families by the names that `family` takes. */
-export const objectFamilies: ReadonlyMap<string, Family> = new Map([
+export const objectFamilies: ReadonlyMap<string, Family> = new Map<string, Family>([
   ['queue_coarse_metrics', metricsOf(queueCoarse, queuesOf)],
   ['queue_consumer_count', metricsOf(queueConsumers, queuesOf)],
   ['queue_metrics', metricsOf([...queueConsumers, ...queueDetails], queuesOf)],
   ['queue_delivery_metrics', metricsOf(queueDeliveries, queuesOf)],
+  ['queue_exchange_metrics', queueExchanges],
   ['exchange_metrics', metricsOf(exchangeReadings, exchangesOf)],
   ['connection_coarse_metrics', metricsOf(connectionCoarse, ({ connections }) => connections)],
   ['connection_metrics', metricsOf(connectionDetails, ({ connections }) => connections)],
   ['channel_metrics', metricsOf(channelReadings, ({ channels }) => channels)],
+  ['channel_exchange_metrics', channelExchanges],
+  ['channel_queue_metrics', channelQueues],
 ])
 
 /** What holds of the whole cluster, with a prefix of its own. */
@@ -206,6 +208,91 @@ function* exchangesIn(vhosts: readonly VHost[]): Generator<VHostExchange> {
   for (const { name, exchanges } of vhosts) {
     for (const exchange of exchanges.values()) yield new VHostExchange(exchange, name)
   }
+}
+
+/** Publishes by queue and exchange. */
+function* queueExchanges({ queues }: Scope): Generator<Metric> {
+  yield {
+    name: 'queue_exchange_messages_published_total',
+    type: 'counter',
+    help: 'Messages that reached a queue through an exchange',
+    series: {
+      *[Symbol.iterator](): Generator<Series> {
+        for (const { object } of queues) {
+          const { name: queue, vhost } = object
+          for (const { exchange, count } of object.passages) {
+            yield { labels: { vhost, exchange, queue }, value: count }
+          }
+        }
+      },
+    },
+  }
+}
+
+/** Publishes by channel and exchange. */
+function* channelExchanges({ channels }: Scope): Generator<Metric> {
+  yield {
+    name: 'channel_messages_published_total',
+    type: 'counter',
+    help: 'Messages published to an exchange on a channel',
+    series: {
+      *[Symbol.iterator](): Generator<Series> {
+        for (const { object } of channels) {
+          for (const { exchange, count } of object.channel.publishes) {
+            yield { labels: { channel: object.name, vhost: object.vhost, exchange }, value: count }
+          }
+        }
+      },
+    },
+  }
+}
+
+/** What the consumers of one channel and queue got together. */
+class ChannelQueue {
+  deliveredAck = 0
+  delivered = 0
+  redelivered = 0
+  acknowledged = 0
+
+  add({ noAck, delivered, redelivered, acknowledged }: ConsumerView): void {
+    if (noAck) this.delivered += delivered
+    else this.deliveredAck += delivered
+    this.redelivered += redelivered
+    this.acknowledged += acknowledged
+  }
+}
+
+const channelQueueReadings: readonly Reading<ChannelQueue>[] = [
+  ['channel_messages_delivered_ack_total', 'counter', 'Delivered to be acknowledged', (one) => one.deliveredAck],
+  ['channel_messages_delivered_total', 'counter', 'Delivered without acknowledgement', (one) => one.delivered],
+  ['channel_messages_redelivered_total', 'counter', 'Redelivered to consumers', (one) => one.redelivered],
+  ['channel_messages_acked_total', 'counter', 'Acknowledged by consumers', (one) => one.acknowledged],
+]
+
+/** Deliveries by channel and queue, to the consumers that there are. */
+function* channelQueues({ channels }: Scope): Generator<Metric> {
+  for (const [name, type, help, read] of channelQueueReadings) {
+    const series = {
+      *[Symbol.iterator](): Generator<Series> {
+        for (const { object } of channels) {
+          for (const [queue, sums] of sumsByQueue(object)) {
+            yield { labels: { channel: object.name, vhost: object.vhost, queue }, value: read(sums) }
+          }
+        }
+      },
+    }
+    yield { name, type, help, series }
+  }
+}
+
+function sumsByQueue({ channel }: OpenChannel): ReadonlyMap<string, ChannelQueue> {
+  const sums = new Map<string, ChannelQueue>()
+  for (const consumer of channel.consumerViews) {
+    const sum = sums.get(consumer.queue.name) ?? new ChannelQueue()
+    sum.add(consumer)
+    sums.set(consumer.queue.name, sum)
+  }
+  return sums
 }
 
 function* queueInfo({ queues }: Scope): Generator<Series> {

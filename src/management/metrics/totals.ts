@@ -3,6 +3,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import type { AttemptCounts } from '../../core/access/login-attempts.ts'
 import { RABBITMQ_VERSION } from '../../lib/version.ts'
 import { clusterName, type Management } from '../route.ts'
+import { memoryJson } from '../views/node.ts'
 import { single, type Metric } from './exposition.ts'
 
 /** What is known of open files; -1 where the system does not say. */
@@ -60,6 +61,44 @@ export function* nodeMetrics({ broker, clock, node }: Management, files: OpenFil
 
   function raised(alarm: 'memory' | 'disk'): number {
     return broker.alarms.causes(alarm).size > 0 ? 1 : 0
+  }
+}
+
+/** RabbitMQ's names for the parts of the memory, and what they are called in the node's breakdown. */
+const MEMORY_PARTS: readonly (readonly [metric: string, part: string, help: string])[] = [
+  ['code_module', 'code', 'Code'],
+  ['client_connection_reader', 'connection_readers', 'What reads from connections'],
+  ['client_connection_writer', 'connection_writers', 'What writes to connections'],
+  ['client_connection_channel', 'connection_channels', 'Channels'],
+  ['client_connection_other', 'connection_other', 'What else connections have'],
+  ['classic_queue_erlang_process', 'queue_procs', 'Classic queues'],
+  ['quorum_queue_erlang_process', 'quorum_queue_procs', 'Quorum queues'],
+  ['quorum_queue_dlx_erlang_process', 'quorum_queue_dlx_procs', 'Dead-lettering of quorum queues'],
+  ['stream_erlang_process', 'stream_queue_procs', 'Streams'],
+  ['stream_replica_reader_erlang_process', 'stream_queue_replica_reader_procs', 'Readers of streams'],
+  ['stream_coordinator_erlang_process', 'stream_queue_coordinator_procs', 'Coordination of streams'],
+  ['plugin', 'plugins', 'Plugins'],
+  ['modern_metadata_store', 'metadata_store', 'Metadata'],
+  ['other_erlang_process', 'other_proc', 'Other work'],
+  ['metrics', 'metrics', 'Metrics'],
+  ['management_stats_db', 'mgmt_db', 'Statistics of the management API'],
+  ['classic_metadata_store', 'mnesia', 'Metadata of earlier versions'],
+  ['quorum_queue_ets_table', 'quorum_ets', 'Tables of quorum queues'],
+  ['modern_metadata_store_ets_table', 'metadata_store_ets', 'Tables of metadata'],
+  ['other_ets_table', 'other_ets', 'Other tables'],
+  ['binary_heap', 'binary', 'Bytes outside of the heap, such as bodies'],
+  ['message_index', 'msg_index', 'The index of messages'],
+  ['atom_table', 'atom', 'Names'],
+  ['other_system', 'other_system', 'What else the process has'],
+  ['runtime_allocated_unused', 'allocated_unused', 'Allocated and not used'],
+  ['runtime_reserved_unallocated', 'reserved_unallocated', 'Reserved and not allocated'],
+]
+
+/** Where the memory is, as far as Node tells: what it does not have is 0. */
+export function* memoryMetrics(): Generator<Metric> {
+  const memory = memoryJson()
+  for (const [metric, part, help] of MEMORY_PARTS) {
+    yield single(`memory_${metric}_bytes`, 'gauge', `${help}, in bytes`, memory[part] ?? 0)
   }
 }
 
