@@ -7,7 +7,9 @@ import { defaultWords, effectiveDocument, helpLine } from './config/document.ts'
 import { KEYS, type Values } from './config/schema.ts'
 import { ConfigError } from './config/setting.ts'
 import { tlsSettings } from './config/tls.ts'
+import { systemClock } from './lib/clock.ts'
 import { collectGarbage } from './lib/garbage.ts'
+import { boundHeapGrowth } from './lib/heap-growth.ts'
 import { nearest } from './lib/nearest.ts'
 import { VERSION } from './lib/version.ts'
 import type { Server, ServerOptions } from './server.ts'
@@ -149,6 +151,7 @@ async function start(config: Config): Promise<void> {
   announce(server, log)
   // What starting took; an idle broker would keep it for hours.
   collectGarbage()
+  boundHeapGrowth(systemClock)
 }
 
 function serverOptions(values: Values): ServerOptions {

@@ -13,7 +13,6 @@ import type { ResourceLimits, ResourceReadings } from './core/resources.ts'
 import type { LostMessages, Store, StoreMonitor } from './core/ports.ts'
 import { systemClock, type Clock } from './lib/clock.ts'
 import { Departures } from './lib/departures.ts'
-import { HeapGrowth } from './lib/heap-growth.ts'
 import { silentLogger, type Logger } from './lib/log.ts'
 import { freeBytes, memoryBytes } from './lib/machine.ts'
 import { Portions } from './lib/portions.ts'
@@ -175,7 +174,6 @@ class RunningServer implements Server {
   readonly #store: Store
   readonly #logger: Logger
   readonly #departures: Departures
-  readonly #heapGrowth: HeapGrowth
   #closing: Promise<void> | null = null
 
   constructor(context: AmqpContext, listeners: Listeners, store: Store, logger: Logger) {
@@ -184,7 +182,6 @@ class RunningServer implements Server {
     this.#store = store
     this.#logger = logger
     this.#departures = new Departures(context.broker.clock, () => context.connections.size)
-    this.#heapGrowth = new HeapGrowth(context.broker.clock)
   }
 
   get ports(): Ports {
@@ -199,7 +196,6 @@ class RunningServer implements Server {
   async #close(reason: string): Promise<void> {
     this.#logger.info({ reason, connections: this.#context.connections.size }, 'stopping')
     this.#departures.stop()
-    this.#heapGrowth.stop()
     await this.#listeners.close()
     const text = `CONNECTION_FORCED - broker forced connection closure with reason '${reason}'`
     // What goes back to a queue from one connection must not go out to another that is about to be closed.

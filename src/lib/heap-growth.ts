@@ -1,6 +1,6 @@
 // Keeps a large heap from becoming a much larger one before it is collected.
 import { getHeapStatistics, setFlagsFromString } from 'node:v8'
-import type { Clock, Timer } from './clock.ts'
+import type { Clock } from './clock.ts'
 
 const PERIOD_MS = 200
 
@@ -16,36 +16,27 @@ const OWN_JUDGEMENT = 0
 /**
  * V8 lets a heap that fills fast become several times as large as what is in use of it. As long as that is little the
  * time is well saved; with ten thousand queues it is hundreds of megabytes of garbage. So a large heap is collected
- * sooner, and a small one as V8 likes.
+ * sooner, and a small one as V8 likes. That holds for the whole process, as long as it lasts: it is for the program to
+ * ask for, not for a broker that is part of another one.
  */
-export class HeapGrowth {
-  readonly #heapBytes: () => number
-  readonly #bound: (percent: number) => void
-  readonly #timer: Timer
-  #large = false
-
-  constructor(clock: Clock, heapBytes: () => number = totalHeapBytes, bound: (percent: number) => void = boundGrowth) {
-    this.#heapBytes = heapBytes
-    this.#bound = bound
-    this.#timer = clock.every(PERIOD_MS, () => this.#look())
-  }
-
-  stop(): void {
-    this.#timer.cancel()
-  }
-
-  #look(): void {
-    const large = this.#heapBytes() > (this.#large ? LARGE_HEAP_BYTES * 0.75 : LARGE_HEAP_BYTES)
-    if (large === this.#large) return
-    this.#large = large
-    this.#bound(large ? GROWTH_PERCENT : OWN_JUDGEMENT)
-  }
+export function boundHeapGrowth(
+  clock: Clock,
+  heapBytes: () => number = totalHeapBytes,
+  bound: (percent: number) => void = setGrowth,
+): void {
+  let bounded = false
+  clock.every(PERIOD_MS, () => {
+    const large = heapBytes() > (bounded ? LARGE_HEAP_BYTES * 0.75 : LARGE_HEAP_BYTES)
+    if (large === bounded) return
+    bounded = large
+    bound(large ? GROWTH_PERCENT : OWN_JUDGEMENT)
+  })
 }
 
 function totalHeapBytes(): number {
   return getHeapStatistics().total_heap_size
 }
 
-function boundGrowth(percent: number): void {
+function setGrowth(percent: number): void {
   setFlagsFromString(`--heap-growing-percent=${percent}`)
 }

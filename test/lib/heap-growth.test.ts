@@ -1,19 +1,18 @@
 // A large heap: from when on its growth is bounded, and until when.
 import { beforeEach, describe, expect, it } from 'vitest'
 import { ManualClock } from '../../src/lib/clock.ts'
-import { HeapGrowth, LARGE_HEAP_BYTES } from '../../src/lib/heap-growth.ts'
+import { LARGE_HEAP_BYTES, boundHeapGrowth } from '../../src/lib/heap-growth.ts'
 
-describe('HeapGrowth', () => {
+describe('boundHeapGrowth', () => {
   let clock: ManualClock
   let heapBytes: number
   let percents: number[]
-  let watched: HeapGrowth
 
   beforeEach(() => {
     clock = new ManualClock()
     heapBytes = 0
     percents = []
-    watched = new HeapGrowth(
+    boundHeapGrowth(
       clock,
       () => heapBytes,
       (percent) => void percents.push(percent),
@@ -41,11 +40,5 @@ describe('HeapGrowth', () => {
     expect(percents).toEqual([30, 0])
     look(LARGE_HEAP_BYTES)
     expect(percents).toEqual([30, 0])
-  })
-
-  it('looks no longer when it was stopped', () => {
-    watched.stop()
-    look(LARGE_HEAP_BYTES * 2)
-    expect(percents).toEqual([])
   })
 })
