@@ -24,7 +24,7 @@ export interface BacklogHost {
   expiredUnread(entry: Entry): void
   /** Messages that were on disk can be taken now, or some of them have expired. */
   backlogRead(): void
-  /** A page could not be read: `reread` is to be called after a while. Without that, messages are asked for in vain. */
+  /** A page could not be read: `rereadUnreadable` is to be called after a while. Without that, messages are asked for in vain. */
   backlogUnreadable(error: unknown): void
   /** So many messages could be read after all that were set aside. */
   backlogReadable(count: number): void
@@ -39,8 +39,8 @@ export interface BacklogHost {
  *     tail            in memory, newer than the gaps; empty while there are none
  *
  * A queue with a long backlog has all of them; most have a head and nothing else. The gaps are read back a page ahead of
- * the consumers, and the tail is dropped into them once it is on disk and too large. What all backlogs have in memory is bounded too: where
- * that is too much, head and tail are dropped into the gaps from both sides.
+ * the consumers, and the tail is dropped into them once it is on disk and too large. What all backlogs have in memory is
+ * bounded too: where that is too much, head and tail are dropped into the gaps from both sides.
  */
 export class Backlog implements GapOwner, Resident {
   /** Messages, and the bytes of their bodies. */
@@ -56,6 +56,11 @@ export class Backlog implements GapOwner, Resident {
   #spilled: Gap | null = null
   /** Above every position that was spilled. */
   #spilledBelow = 0
+  /**
+   * Above every page that was set aside. What stands before that in the head stays there: the gap would be read from
+   * there again, and bring what has come back from the page a second time.
+   */
+  #asideBelow = 0
   readonly #returned = new Heap<Entry>((a, b) => a.position < b.position)
   #head = new Fifo<Entry>()
   #tail = new Fifo<Entry>()
@@ -259,6 +264,7 @@ export class Backlog implements GapOwner, Resident {
   }
 
   setAside(error: UnreadablePageError): void {
+    this.#asideBelow = Math.max(this.#asideBelow, error.page.below)
     this.#host.backlogUnreadable(error)
   }
 
@@ -367,6 +373,7 @@ export class Backlog implements GapOwner, Resident {
     const tail = this.#tail
     while (this.#headBytes > keep) {
       const entry = this.#head.last()!
+      if (entry.position < this.#asideBelow) break
       // A log takes no position after a higher one.
       const only = entry.stored === Stored.no && entry.state === EntryState.ready
       if (only && entry.position < this.#spilledBelow) break
@@ -410,7 +417,7 @@ export class Backlog implements GapOwner, Resident {
     if (this.#gaps.some((gap) => gap.reading || gap.loaded.length > 0)) return
     while (this.#headBytes > keep) {
       const entry = this.#head.last()
-      if (entry === undefined || !this.#leave(entry, true)) return
+      if (entry === undefined || entry.position < this.#asideBelow || !this.#leave(entry, true)) return
       this.#head.pop()
       this.#headBytes -= footprint(entry)
     }

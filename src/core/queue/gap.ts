@@ -52,7 +52,7 @@ export class Gap {
   bytes: number
   loaded = new Fifo<Entry>()
   readonly #deadlines = new StoredDeadlines()
-  /** Pages that could not be read, by position. They may lie before the gap, or within it. */
+  /** Pages that could not be read. They lie before the gap. */
   #aside: UnreadablePage[] = []
 
   readonly #owner: GapOwner
@@ -86,7 +86,7 @@ export class Gap {
 
   /** Whether a message at this position, if the log has one, is still to be read. */
   holds(position: number): boolean {
-    return this.count > 0 && position >= this.from && position < this.below && !this.#isAside(position)
+    return this.count > 0 && position >= this.from && position < this.below
   }
 
   /** Takes in a message that was in memory, and is in the log. */
@@ -98,7 +98,10 @@ export class Gap {
     this.below = position + 1
   }
 
-  /** Takes in a message that stands before all of these. Nothing is being read, and nothing that was waits in `loaded`. */
+  /**
+   * Takes in a message that stands before all of these, and behind what was set aside. Nothing is being read, and nothing
+   * that was waits in `loaded`.
+   */
   prepend(position: number, bodyBytes: number, deadline: number): void {
     if (this.count === 0) this.below = position + 1
     this.from = position
@@ -113,23 +116,10 @@ export class Gap {
     this.#reading = true
     // What is added while it is read comes behind what was asked for.
     const asked = { generation: this.#generation, below: this.below, count: this.count, bytes: this.bytes }
-    this.#readFrom(this.from, asked)
-  }
-
-  /** Reads what comes next from here on, but for what is set aside. */
-  #readFrom(from: number, asked: Asked): void {
-    const aside = this.#aside.find(({ below }) => below > from)
-    if (aside !== undefined && aside.first <= from) {
-      this.#readFrom(aside.below, asked)
-      return
-    }
-    const below = Math.min(asked.below, aside?.first ?? Infinity)
-    const read = (messages: readonly StoredMessage[]): void => {
-      const nothing = asked.generation === this.#generation && messages.length === 0
-      if (nothing && below < asked.below) this.#readFrom(below, asked)
-      else this.#arrived(asked, messages)
-    }
-    this.log.read(from, below).then(read, (error: unknown) => this.#unreadable(asked, error))
+    this.log.read(this.from, this.below).then(
+      (messages) => this.#arrived(asked, messages),
+      (error: unknown) => this.#unreadable(asked, error),
+    )
   }
 
   /** Sets a page aside that cannot be read; anything else, and too many of them, is for the owner. */
@@ -142,7 +132,6 @@ export class Gap {
     }
     const { page } = error
     this.#aside.push(page)
-    this.#aside.sort((a, b) => a.first - b.first)
     this.from = page.below
     this.count -= page.count
     this.lost += page.count
@@ -180,10 +169,6 @@ export class Gap {
     }
   }
 
-  #isAside(position: number): boolean {
-    return this.#aside.some(({ first, below }) => position >= first && position < below)
-  }
-
   /** When the first of the messages that are still to be read expires; Infinity when none does, or one looks already. */
   get deadline(): number {
     return this.count === 0 || this.#reading ? Infinity : this.#deadlines.next(this.from)
@@ -215,7 +200,6 @@ export class Gap {
   #giveUpExpired(messages: readonly StoredMessage[], now: number, last: number): void {
     let next = Infinity
     for (const stored of messages) {
-      if (this.#isAside(stored.position)) continue
       if (stored.deadline > now) {
         next = Math.min(next, stored.deadline)
         continue

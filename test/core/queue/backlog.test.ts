@@ -833,6 +833,43 @@ describe('a page that cannot be read', () => {
     expect(await bench.drain()).toEqual(span(0, 100))
   })
 
+  it.each([
+    ['has come back', true],
+    ['is still aside', false],
+  ])('comes once, also if the backlog is asked to keep less when it %s', async (_when, back) => {
+    const bench = new Bench(new FakeLog(span(0, 24)))
+    expect(bench.backlog.available).toBe(false)
+    await bench.log!.answer()
+    await bench.log!.refuse()
+    while (bench.log!.readings.length > 0) await bench.log!.answer()
+    // In memory: what is before the page, and what is behind it.
+    expect(await browsed(bench)).toEqual([...span(0, 4), ...span(8, 24)])
+    const reread = async (): Promise<void> => answering(bench, bench.backlog.rereadUnreadable())
+    if (back) await reread()
+    bench.backlog.shrink(0, false)
+    if (!back) await reread()
+    // What the head needs is read while the messages of the page still wait.
+    expect(bench.backlog.available).toBe(true)
+    while (bench.log!.readings.length > 0) await bench.log!.answer()
+    expect([bench.backlog.count, bench.backlog.bytes]).toEqual([24, 240])
+    expect(await bench.drain()).toEqual([...span(4, 8), ...span(0, 4), ...span(8, 24)])
+    expect(bench.state).toEqual(EMPTY)
+  })
+
+  it('comes once, also if everything behind it had been read', async () => {
+    const bench = new Bench(new FakeLog(span(0, 12)))
+    expect(bench.backlog.available).toBe(false)
+    await bench.log!.answer()
+    await bench.log!.refuse()
+    await bench.log!.answer()
+    await answering(bench, bench.backlog.rereadUnreadable())
+    bench.backlog.shrink(0, false)
+    expect(bench.backlog.residentBytes).toBe(40)
+    expect([bench.backlog.count, bench.backlog.bytes]).toEqual([12, 120])
+    expect(await bench.drain()).toEqual([...span(4, 8), ...span(0, 4), ...span(8, 12)])
+    expect(bench.state).toEqual(EMPTY)
+  })
+
   it('has its messages counted no longer once the log has set them aside', async () => {
     const bench = new Bench(new FakeLog(span(0, 20)))
     for (const position of [5, 6, 7, 18, 19]) bench.log!.stored.delete(position)
