@@ -109,6 +109,8 @@ export interface QueueLog {
    * waits for a batch it is struck, but its publisher is told when that batch is on disk: so is then what became of it.
    */
   supersede(entry: Entry): void
+  /** The entry is kept, to be settled later, but nobody is to get it any more: it is read again only after a restart. */
+  withhold(entry: Entry): void
   /**
    * Whether the message at this position, which is written, may be handed to somebody now: only if it will count as
    * redelivered after a crash, however soon that comes. If not, the disk is told, and `then` is called when it knows. An
@@ -120,8 +122,8 @@ export interface QueueLog {
   /** Keeps with a message how often it was tried, until it is settled. */
   attempted(position: number, attempts: Attempts): void
   /**
-   * Reads the messages that are stored and not settled, from position `from` on and below `below`, about one page of
-   * them, in order. An empty answer means that there are none. Rejects with UnreadablePageError when the disk does not
+   * Reads the messages that are stored, not settled and not withheld, from position `from` on and below `below`, about
+   * one page of them, in order. An empty answer means that there are none. Rejects with UnreadablePageError when the disk does not
    * give a page now; what is damaged is left out and reported.
    */
   read(from: number, below: number): Promise<readonly StoredMessage[]>

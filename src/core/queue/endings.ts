@@ -90,6 +90,7 @@ export class Endings {
       return
     }
     if (!entry.message.owned) entry.message.own()
+    if (entry.stored !== Stored.no) this.#logs.logOf(entry).withhold(entry)
     this.#burials ??= new Burials(this.#context.clock, (each, why) => this.giveUp(each, why))
     this.#burials.add(entry, reason)
   }

@@ -68,6 +68,9 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
   /** The bodies that entries have elsewhere, by position. Most logs have none. */
   #bodies: Map<number, number> | null
 
+  /** The positions of messages that are kept and not read any more. Most logs have none. */
+  #withheld: Set<number> | null = null
+
   #enlisted = false
   #dropped = false
   #closing = false
@@ -122,12 +125,18 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
 
   supersede(entry: Entry): void {
     if (this.#attempts !== null) this.#forgetAttempts(entry.position)
+    if (this.#withheld !== null) this.#withheld.delete(entry.position)
     if (entry.stored === Stored.written) {
       entry.stored = Stored.no
       if (this.#dropped) return
       this.#pages.settle(entry.position, entry.message.bodyBytes)
       if (this.#bodies !== null) this.#releaseBody(entry.position)
     } else if (entry.stored === Stored.pending) this.#strike(entry)
+  }
+
+  withhold(entry: Entry): void {
+    this.#withheld ??= new Set()
+    this.#withheld.add(entry.position)
   }
 
   deliverable(position: number, then: () => void): boolean {
@@ -238,6 +247,10 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
     return position < this.#mark.deliveredBelow
   }
 
+  withheld(position: number): boolean {
+    return this.#withheld !== null && this.#withheld.has(position)
+  }
+
   #forgetAttempts(position: number): void {
     if (!this.#attempts!.delete(position)) return
     this.#attemptsChanged.add(position)
@@ -316,6 +329,7 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
     const found: StoredMessage[] = []
     for (const entry of this.#entries) {
       if (entry === null || entry.position < from || entry.position >= below) continue
+      if (this.withheld(entry.position)) continue
       const redelivered = entry.redelivered || this.wasDelivered(entry.position)
       const deadline = entry.details?.deadline ?? Infinity
       const storedAt = this.#context.now()

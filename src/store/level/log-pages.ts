@@ -39,6 +39,8 @@ export interface PageOwner {
   shared(position: number, body: number): void
   /** Whether the entry at this position may have been handed to somebody. */
   wasDelivered(position: number): boolean
+  /** Whether the entry at this position is kept, and not to be read. */
+  withheld(position: number): boolean
 }
 
 /** The pages of a log, and what has to be written of them with the next batch. */
@@ -278,7 +280,8 @@ export class LogPages {
     const fragments = wantedFragments(page, from, below)
     const values = await this.#load(fragments)
     const wanted = {
-      wants: (position: number) => position >= from && position < below && page.live > 0 && !page.settled(position),
+      wants: (position: number) =>
+        position >= from && position < below && page.live > 0 && this.#wanted(page, position),
       redelivered: (position: number) => this.#owner.wasDelivered(position),
     }
     for (let i = 0; i < fragments.length; i++) {
@@ -342,13 +345,18 @@ export class LogPages {
     this.#context.lost({ log: this.#log, first: page.first, last: page.last, count, error })
   }
 
+  /** Whether somebody is still to get an entry of a page. */
+  #wanted(page: Page, position: number): boolean {
+    return !page.settled(position) && !this.#owner.withheld(position)
+  }
+
   /** What is wanted of a page, without reading it. */
   #wantedPage(page: Page, first: number, below: number): UnreadablePage {
     let count = 0
     let deliveredBelow = first
     for (let position = first; position < below; position++) {
       if (this.#owner.wasDelivered(position)) deliveredBelow = position + 1
-      if (!page.settled(position)) count++
+      if (this.#wanted(page, position)) count++
     }
     return { first, below, count, bodyBytes: Math.round((page.bodyBytes * count) / page.live), deliveredBelow }
   }

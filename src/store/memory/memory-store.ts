@@ -135,6 +135,8 @@ class MemoryLog implements QueueLog {
   #sequences: number[] = []
   /** By position; positions only grow, so they are in order. */
   readonly #kept = new Map<number, Kept>()
+  /** The positions of those that are not read any more. */
+  readonly #withheld = new Set<number>()
   #durableBelow = 0
   #deliveredBelow = 0
   #dropped = false
@@ -172,6 +174,11 @@ class MemoryLog implements QueueLog {
     if (entry.stored === Stored.pending) this.#entries[entry.slot] = null
     else if (entry.stored === Stored.written) this.#kept.delete(entry.position)
     entry.stored = Stored.no
+    if (this.#withheld.size > 0) this.#withheld.delete(entry.position)
+  }
+
+  withhold(entry: Entry): void {
+    this.#withheld.add(entry.position)
   }
 
   /** There is no crash that this would survive. */
@@ -189,7 +196,7 @@ class MemoryLog implements QueueLog {
   read(from: number, below: number): Promise<readonly StoredMessage[]> {
     const found: StoredMessage[] = []
     for (const { entry, storedAt } of this.#all()) {
-      if (entry.position < from || entry.position >= below) continue
+      if (entry.position < from || entry.position >= below || this.#withheld.has(entry.position)) continue
       const redelivered = entry.redelivered || entry.position < this.#deliveredBelow
       const deadline = entry.details?.deadline ?? Infinity
       const attempts = entry.details === null ? {} : { attempts: entry.details }

@@ -76,6 +76,10 @@ class FakeLog implements QueueLog {
     throw new Error('a backlog gives nothing up')
   }
 
+  withhold(): void {
+    throw new Error('a backlog gives nothing up')
+  }
+
   /** What was appended is on disk. */
   commit(): void {
     for (const entry of this.#pending.splice(0)) {

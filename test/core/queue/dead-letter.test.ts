@@ -196,6 +196,13 @@ describe('dead letters at least once', () => {
   }
   const FULL = { 'x-max-length': signedint(1), 'x-overflow': longstr('reject-publish') }
 
+  /** A persistent message with an expiration of its own. */
+  function mortalTo(queue: string, text: string, expirationMs: number): Message {
+    const { properties, propertiesEnd, body, bodyStart, bodyEnd } = publishedTo('', queue, text, true)
+    const facts = { persistent: true, priority: -1, expirationMs, headers: false }
+    return new Message('', queue, facts, properties, 0, propertiesEnd, body, bodyStart, bodyEnd, false)
+  }
+
   async function dying(target: FieldTable | null): Promise<DurableCore> {
     const core = await DurableCore.start()
     if (target !== null) core.declare('dead', target)
@@ -254,6 +261,29 @@ describe('dead letters at least once', () => {
     core.session.publish(publishedTo('', 'q', 'third', true), publisher, 2)
     await core.written()
     expect([publisher.acceptances, publisher.refusals]).toEqual([[1], [2]])
+  })
+
+  it('are no longer read with those around them, and die once', async () => {
+    const before = await DurableCore.start()
+    before.declare('q', table({ ...SURELY, 'x-message-ttl': signedint(5000) }))
+    before.session.publish(publishedTo('', 'q', 'first', true), null, 0)
+    before.session.publish(mortalTo('q', 'm', 1000), null, 0)
+    before.session.publish(publishedTo('', 'q', 'last', true), null, 0)
+    await before.written()
+    // From here on they are on disk only.
+    const core = await before.afterPowerCut()
+    core.clock.advance(1000)
+    for (let turns = 0; turns < 100 && core.queue('q').dyingCount === 0; turns++) await turnsRun()
+    expect(core.queue('q')).toMatchObject({ readyCount: 2, dyingCount: 1 })
+    expect(await drained(core, 'q')).toEqual(['first', 'last'])
+    expect(core.queue('q')).toMatchObject({ readyCount: 0, readyBytes: 0, dyingCount: 1 })
+    core.declare('dead')
+    core.clock.advance(1000)
+    await core.written()
+    expect(core.queue('q').dyingCount).toBe(0)
+    expect(await drained(core, 'dead')).toEqual(['m'])
+    const after = await core.afterPowerCut()
+    expect(after.queue('q').readyCount).toBe(0)
   })
 
   it('are there again after a power cut, and die again', async () => {
