@@ -38,10 +38,11 @@ export class Passages {
 
   #turned(exchange: string): void {
     const last = this.#last
-    const passage = this.#all?.get(exchange) ?? new Passage(exchange)
+    const known = this.#all?.get(exchange)
+    const passage = known ?? new Passage(exchange)
     passage.count++
     this.#last = passage
-    if (last === null) return
+    if (known !== undefined || last === null) return
     const all = (this.#all ??= new Map([[last.exchange, last]]))
     all.set(exchange, passage)
     if (all.size <= EXCHANGES_MAX) return

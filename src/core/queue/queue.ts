@@ -679,7 +679,7 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
   }
 }
 
-/** The logs of a queue by priority, with its own as the lowest. */
+/** The logs of a queue by priority, with its own as that of messages which have none. */
 function withOwn(log: QueueLog | null, levels: LevelLogs, priority: number): LevelLogs {
   return log === null ? levels : new Map([...levels, [priority, log]])
 }
