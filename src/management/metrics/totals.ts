@@ -3,7 +3,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import type { AttemptCounts } from '../../core/access/login-attempts.ts'
 import { RABBITMQ_VERSION } from '../../lib/version.ts'
 import { clusterName, type Management } from '../route.ts'
-import { memoryJson } from '../views/node.ts'
+import { memoryJson } from '../views/memory.ts'
 import { single, type Metric } from './exposition.ts'
 
 /** What is known of open files; -1 where the system does not say. */

@@ -14,7 +14,8 @@ import {
   type Route,
 } from '../route.ts'
 import { RABBITMQ_VERSION } from '../../lib/version.ts'
-import { memoryJson, nodeJson, overviewJson } from '../views/node.ts'
+import { memoryJson } from '../views/memory.ts'
+import { nodeJson, overviewJson } from '../views/node.ts'
 import { spanOf } from '../views/stats.ts'
 
 export const overviewRoutes: readonly Route[] = [
