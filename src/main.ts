@@ -165,6 +165,12 @@ function serverOptions(values: Values): ServerOptions {
     defaultUser: values['default-user'],
     defaultPassword: values['default-pass'],
     defaultVhost: values['default-vhost'],
+    defaultPermissions: {
+      configure: values['default-permissions-configure'],
+      write: values['default-permissions-write'],
+      read: values['default-permissions-read'],
+    },
+    ...(values['cluster-name'] === null ? {} : { clusterName: values['cluster-name'] }),
     ...(values['load-definitions'] === null ? {} : { loadDefinitions: values['load-definitions'] }),
     loopbackUsers: values['loopback-users'],
     limits: {

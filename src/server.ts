@@ -5,7 +5,7 @@ import type { Connection } from './amqp/connection.ts'
 import { CONNECTIONS_LEAVING_AT_ONCE, MESSAGE_BYTES_MAX_DEFAULT } from './amqp/limits.ts'
 import { amqpPropertyCodec } from './amqp/property-codec.ts'
 import { ReplyCode } from './amqp/wire/generated.ts'
-import { Broker } from './core/broker.ts'
+import { Broker, type FirstStart } from './core/broker.ts'
 import type { NodeLimits } from './core/quotas.ts'
 import type { Definition } from './core/definitions.ts'
 import type { Queue } from './core/queue/queue.ts'
@@ -44,6 +44,10 @@ export interface ServerOptions extends ListenerOptions {
   readonly defaultUser?: string | undefined
   readonly defaultPassword?: string | undefined
   readonly defaultVhost?: string | undefined
+  /** What that user may do in that vhost; everything without it. */
+  readonly defaultPermissions?: FirstStart['rights']
+  /** The name by which the broker is known from now on. Absent: the one that it has. */
+  readonly clusterName?: string | undefined
   /** A file with definitions, or a directory of such, to be imported before anybody is let in; instead of the defaults. */
   readonly loadDefinitions?: string | undefined
   /** How many connections, channels, queues and exchanges there may be in all, and consumers on a channel. Absent: any. */
@@ -128,8 +132,13 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
         user: options.defaultUser ?? 'guest',
         password: options.defaultPassword ?? 'guest',
         vhost: options.defaultVhost ?? '/',
+        rights: options.defaultPermissions,
       })
       await new Promise<void>((resolve) => store.whenDurable(resolve))
+    }
+    const { clusterName } = options
+    if (clusterName !== undefined && clusterName !== broker.parameters.clusterName) {
+      broker.parameters.renameCluster(clusterName)
     }
     const context = amqpContext(options, broker, turn)
     await broker.resources.start(clock)

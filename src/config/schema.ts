@@ -92,6 +92,28 @@ const SETTINGS = {
     default: '/',
     alias: 'RABBITMQ_DEFAULT_VHOST',
   }),
+  'default-permissions-configure': text({
+    purpose:
+      'Names that the default user may configure in the default virtual host, as a regular expression. RabbitMQ: default_permissions.configure.',
+    default: '.*',
+  }),
+  'default-permissions-write': text({
+    purpose:
+      'Names that the default user may write to in the default virtual host, as a regular expression. RabbitMQ: default_permissions.write.',
+    default: '.*',
+  }),
+  'default-permissions-read': text({
+    purpose:
+      'Names that the default user may read from in the default virtual host, as a regular expression. RabbitMQ: default_permissions.read.',
+    default: '.*',
+  }),
+  'cluster-name': text({
+    purpose:
+      'Name by which the broker is known, set at every start; one that was given over the HTTP API holds until then. RabbitMQ: cluster_name.',
+    takes: 'a text that is not empty',
+    default: null,
+    defaultWords: 'the one that was given over the HTTP API, or else that of the node',
+  }),
   'load-definitions': text({
     purpose:
       'Definitions that are imported at every start: a file, or a directory of files that end in .json. The default user and vhost are then not made. What is there already stays; what cannot be imported keeps the broker from starting.',

@@ -1,7 +1,7 @@
 // The broker: its vhosts, its users, and the sessions of those who are here.
 import type { Clock } from '../lib/clock.ts'
 import type { Logger } from '../lib/log.ts'
-import { Access, type User } from './access.ts'
+import { Access, type Rights, type User } from './access.ts'
 import { Alarms } from './alarms.ts'
 import { Announcements } from './announcements.ts'
 import type { ConnectionView } from './clients.ts'
@@ -40,6 +40,8 @@ export interface FirstStart {
   readonly user: string
   readonly password: string
   readonly vhost: string
+  /** What the user may do there; without it, everything. */
+  readonly rights?: Rights | undefined
 }
 
 /** Owns the vhosts. Knows no protocol and no disk. */
@@ -149,7 +151,8 @@ export class Broker implements VHostContext {
   async firstStart(defaults: FirstStart): Promise<void> {
     await this.access.putUser(defaults.user, { password: defaults.password }, ['administrator'])
     this.createVHost(defaults.vhost, 'Default virtual host')
-    this.access.putPermission(defaults.user, defaults.vhost, { configure: '.*', write: '.*', read: '.*' })
+    const { user, vhost, rights = { configure: '.*', write: '.*', read: '.*' } } = defaults
+    this.access.putPermission(user, vhost, rights)
   }
 
   createVHost(name: string, description: string, tags: readonly string[] = []): VHost {

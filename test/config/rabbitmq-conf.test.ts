@@ -42,6 +42,9 @@ describe('rabbitmq.conf', () => {
       'channel_max_per_node = infinity',
       'cluster_queue_limit = 7',
       'load_definitions = /etc/rabbitmq/definitions.json',
+      'cluster_name = warren',
+      'default_permissions.configure = ^ann',
+      'default_permissions.read = .*',
     )
     const { values, sources, ignored } = await load(file)
     expect(values).toMatchObject({
@@ -57,6 +60,9 @@ describe('rabbitmq.conf', () => {
       'log-format': 'json',
       'consumer-timeout': 60_000,
       'connection-max': 100,
+      'cluster-name': 'warren',
+      'default-permissions-configure': '^ann',
+      'default-permissions-write': '.*',
       'channel-max-per-node': 0,
       'queue-max': 7,
       'load-definitions': '/etc/rabbitmq/definitions.json',
