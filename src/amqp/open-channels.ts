@@ -1,6 +1,6 @@
 // The channels of one connection, by their numbers.
 import type { Session } from '../core/session.ts'
-import { endTurns } from '../lib/turns.ts'
+import { endTurns } from '../lib/end-turns.ts'
 import { Channel } from './channel.ts'
 import type { Connection } from './connection.ts'
 import { AmqpError, atMethod } from './errors.ts'
