@@ -40,17 +40,17 @@ function receive($transport, string $queue): Envelope
 foreach ([['a', 0], ['b', 2]] as [$name, $priority]) {
     $transport->send(new Envelope(new Job($name), [new AmqpStamp('high.job', AMQP_NOPARAM, ['priority' => $priority])]));
 }
-$transport->send(new Envelope(new Job('later'), [new AmqpStamp('low'), new DelayStamp(50)]));
 $result = ['count' => $transport->getMessageCount(), 'handled' => []];
+$transport->send(new Envelope(new Job('later'), [new AmqpStamp('low'), new DelayStamp(50)]));
 
 $first = receive($transport, 'symfony.high');
 $result['handled'][] = $first->getMessage()->name;
-// Its handler fails: Messenger sends it again, with a delay, and only then acknowledges.
-$transport->send(new Envelope($first->getMessage(), [new DelayStamp(20), new RedeliveryStamp(1), $first->last(AmqpReceivedStamp::class)]));
-$transport->ack($first);
 $second = receive($transport, 'symfony.high');
 $result['handled'][] = $second->getMessage()->name;
 $transport->ack($second);
+// The handler of the first fails: Messenger sends it again, with a delay, and only then acknowledges.
+$transport->send(new Envelope($first->getMessage(), [new DelayStamp(20), new RedeliveryStamp(1), $first->last(AmqpReceivedStamp::class)]));
+$transport->ack($first);
 $third = receive($transport, 'symfony.high');
 $result['handled'][] = $third->getMessage()->name . ' again, retry ' . $third->last(RedeliveryStamp::class)->getRetryCount();
 $transport->reject($third);

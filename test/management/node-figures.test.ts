@@ -18,8 +18,9 @@ describe('comings and goings', () => {
     await channel.assertQueue('one')
     await channel.assertQueue('one')
     api.clock.advance(5000)
-    const { churn_rates: churn } = (await api.get(`/api/overview?${HISTORY}`)).body
-    expect(churn).toMatchObject({
+    const churn = async () => (await api.get(`/api/overview?${HISTORY}`)).body['churn_rates']
+    // Samples are taken in slices.
+    await expect.poll(churn).toMatchObject({
       connection_created: 1,
       connection_created_details: { rate: 0.2, samples: [{ sample: 1 }, { sample: 0 }, { sample: 0 }] },
       channel_created_details: { rate: 0.2 },
