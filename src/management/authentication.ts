@@ -81,11 +81,11 @@ export class Authentication {
    */
   async login(name: string | null, password: string, address: string): Promise<User> {
     const userAtAddress = `${address} ${name ?? ''}`
-    if (this.#ofAddresses.tooMany(address) || this.#ofUsers.tooMany(userAtAddress)) {
-      throw new HttpError(429, 'too_many_requests', 'Too many failed logins from this address. Try again in a minute.')
-    }
+    this.#assertFewFailures(address, userAtAddress)
     const source = { protocol: 'http', address } as const
     const user = name === null ? null : await this.#access.authenticate(name, password, true, source)
+    // Others may have failed meanwhile: who tries many passwords at once learns no more than one by one.
+    this.#assertFewFailures(address, userAtAddress)
     if (user === null) {
       this.#ofAddresses.add(address)
       this.#ofUsers.add(userAtAddress)
@@ -95,6 +95,11 @@ export class Authentication {
       throw notAuthorised('User can only log in via localhost')
     }
     return user
+  }
+
+  #assertFewFailures(address: string, userAtAddress: string): void {
+    if (!this.#ofAddresses.tooMany(address) && !this.#ofUsers.tooMany(userAtAddress)) return
+    throw new HttpError(429, 'too_many_requests', 'Too many failed logins from this address. Try again in a minute.')
   }
 }
 

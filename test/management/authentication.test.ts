@@ -49,6 +49,11 @@ describe('wrong passwords', () => {
     expect(await attempt('ann', 'right')).toBe(200)
   })
 
+  it('tell no more when many are tried at once', async () => {
+    const guesses = Array.from({ length: 100 }, (_, i) => attempt('ann', i === 99 ? 'right' : 'wrong'))
+    expect(await Promise.all(guesses)).toEqual([...Array<number>(30).fill(401), ...Array<number>(70).fill(429)])
+  })
+
   it('are not counted against the address once they are no longer looked at', async () => {
     expect(await attempts(1000, () => 'ann')).toEqual(new Set([401, 429]))
     expect(await attempt('bob', 'right')).toBe(200)
