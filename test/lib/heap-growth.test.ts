@@ -5,24 +5,24 @@ import { LARGE_HEAP_BYTES, boundHeapGrowth } from '../../src/lib/heap-growth.ts'
 
 describe('boundHeapGrowth', () => {
   let clock: ManualClock
-  let heapBytes: number
+  let usedBytes: number
   let percents: number[]
 
   beforeEach(() => {
     clock = new ManualClock()
-    heapBytes = 0
+    usedBytes = 0
     percents = []
     boundHeapGrowth(
       clock,
-      () => heapBytes,
+      () => usedBytes,
       (percent) => void percents.push(percent),
     )
   })
 
-  /** Lets the heap have so many bytes when it is looked at. */
-  function look(bytes: number): void {
-    heapBytes = bytes
-    clock.advance(200)
+  /** Lets so many bytes be in use at each of so many looks. */
+  function look(bytes: number, times = 15): void {
+    usedBytes = bytes
+    clock.advance(200 * times)
   }
 
   it('leaves a small heap to V8', () => {
@@ -31,12 +31,20 @@ describe('boundHeapGrowth', () => {
     expect(percents).toEqual([])
   })
 
-  it('bounds the growth of a large one, once, until it is well below that size', () => {
+  it('leaves one to V8 that is large of garbage only', () => {
+    for (let collections = 0; collections < 10; collections++) {
+      look(LARGE_HEAP_BYTES * 2, 13)
+      look(LARGE_HEAP_BYTES / 2, 1)
+    }
+    expect(percents).toEqual([])
+  })
+
+  it('bounds the growth of one of which much stays in use, once, until that is well below this size', () => {
     look(LARGE_HEAP_BYTES + 1)
     look(LARGE_HEAP_BYTES * 2)
     look(LARGE_HEAP_BYTES * 0.8)
     expect(percents).toEqual([30])
-    look(LARGE_HEAP_BYTES * 0.75)
+    look(LARGE_HEAP_BYTES * 0.75, 1)
     expect(percents).toEqual([30, 0])
     look(LARGE_HEAP_BYTES)
     expect(percents).toEqual([30, 0])
