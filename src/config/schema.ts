@@ -1,5 +1,16 @@
 // Every setting, once: flags, environment variables, the file's keys, the help and docs/configuration.md follow from it.
-import { amount, choice, choiceList, flag, names, port, text, wholeNumber, type Setting } from './setting.ts'
+import {
+  amount,
+  choice,
+  choiceList,
+  expression,
+  flag,
+  names,
+  port,
+  text,
+  wholeNumber,
+  type Setting,
+} from './setting.ts'
 
 /** The settings by their key, in the order in which they are documented. */
 const SETTINGS = {
@@ -92,19 +103,19 @@ const SETTINGS = {
     default: '/',
     alias: 'RABBITMQ_DEFAULT_VHOST',
   }),
-  'default-permissions-configure': text({
+  'default-permissions-configure': expression({
     purpose:
-      'Names that the default user may configure in the default virtual host, as a regular expression. RabbitMQ: default_permissions.configure.',
+      'Names that the default user may configure in the default virtual host. RabbitMQ: default_permissions.configure.',
     default: '.*',
   }),
-  'default-permissions-write': text({
+  'default-permissions-write': expression({
     purpose:
-      'Names that the default user may write to in the default virtual host, as a regular expression. RabbitMQ: default_permissions.write.',
+      'Names that the default user may write to in the default virtual host. RabbitMQ: default_permissions.write.',
     default: '.*',
   }),
-  'default-permissions-read': text({
+  'default-permissions-read': expression({
     purpose:
-      'Names that the default user may read from in the default virtual host, as a regular expression. RabbitMQ: default_permissions.read.',
+      'Names that the default user may read from in the default virtual host. RabbitMQ: default_permissions.read.',
     default: '.*',
   }),
   'cluster-name': text({

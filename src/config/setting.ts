@@ -1,5 +1,7 @@
 // The kinds of settings: what each takes, and how a raw value from a file, the environment or a flag is read.
 import { nearest } from '../lib/nearest.ts'
+import { Pattern } from '../lib/pattern.ts'
+import { PatternError } from '../lib/pattern/parse.ts'
 
 /** Something is wrong with the configuration. The message is one sentence for the operator. */
 export class ConfigError extends Error {
@@ -11,8 +13,8 @@ export class ConfigError extends Error {
 
 /** What is wrong with one value, as the end of a sentence that names it. */
 export class ValueError extends Error {
-  constructor(complaint: string) {
-    super(complaint)
+  constructor(complaint: string, options?: ErrorOptions) {
+    super(complaint, options)
     this.name = 'ValueError'
   }
 }
@@ -37,6 +39,23 @@ export interface Setting<T> {
 
 /** What the makers below leave to the table. */
 type About<T> = Omit<Setting<T>, 'takes' | 'read'> & { readonly takes?: string }
+
+/** A regular expression, which may be empty. */
+export function expression(about: About<string>): Setting<string> {
+  return {
+    ...about,
+    takes: 'a regular expression',
+    read(raw) {
+      if (typeof raw !== 'string') throw new ValueError('must be a regular expression')
+      try {
+        return new Pattern(raw).source
+      } catch (error) {
+        if (!(error instanceof PatternError)) throw error
+        throw new ValueError(`must be a regular expression: ${error.message}`, { cause: error })
+      }
+    },
+  }
+}
 
 /** A text that is not empty. */
 export function text<T extends string | null>(about: About<T>): Setting<T | string> {

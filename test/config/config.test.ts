@@ -119,6 +119,10 @@ describe('what is wrong is named, with what comes nearest', () => {
       { port: '0x10' },
       'the value "0x10" of --port is not right: it must be a whole number from 0 to 65535, or none; the nearest is 0',
     ],
+    [
+      { 'default-permissions-read': '[' },
+      'the value "[" of --default-permissions-read is not right: it must be a regular expression: a [ has no ] (at character 2)',
+    ],
     [{ port: 'amqp' }, 'the value "amqp" of --port is not right: it must be a whole number from 0 to 65535, or none'],
     [{ port: '' }, 'the value "" of --port is not right: it must be a whole number from 0 to 65535, or none'],
     [
