@@ -88,6 +88,9 @@ function seriesOf(text: string): Map<string, number> {
   return series
 }
 
+/** Samples and acknowledgements come when they come, and on a slow machine late. */
+const WAIT = { timeout: 15_000, interval: 10 }
+
 async function scrape(path: string): Promise<Map<string, number>> {
   const response = await fetch(`http://127.0.0.1:${api.server.ports.prometheus}${path}`)
   expect(response.status).toBe(200)
@@ -144,15 +147,12 @@ describe('/metrics', () => {
     await channel.deleteQueue('quorum')
     const acknowledged = (series: Map<string, number>, type: string): number | undefined =>
       series.get(`rabbitmq_global_messages_acknowledged_total{protocol="amqp091",queue_type="rabbit_${type}_queue"}`)
-    await vi.waitFor(
-      async () => {
-        api.clock.advance(5000)
-        const series = await scrape('/metrics')
-        expect(acknowledged(series, 'quorum')).toBe(1)
-        expect(acknowledged(series, 'classic')).toBe(0)
-      },
-      { timeout: 20_000, interval: 10 },
-    )
+    await vi.waitFor(async () => {
+      api.clock.advance(5000)
+      const series = await scrape('/metrics')
+      expect(acknowledged(series, 'quorum')).toBe(1)
+      expect(acknowledged(series, 'classic')).toBe(0)
+    }, WAIT)
     await client.close()
   })
 
@@ -188,13 +188,10 @@ describe('/metrics', () => {
 
   it('knows how long the oldest message has waited', async () => {
     // Samples are taken in slices: one may still be under way when the next falls due.
-    await vi.waitFor(
-      async () => {
-        api.clock.advance(5000)
-        expect((await scrape('/metrics')).get('leveret_oldest_message_age_seconds')).toBeGreaterThanOrEqual(60)
-      },
-      { timeout: 20_000, interval: 10 },
-    )
+    await vi.waitFor(async () => {
+      api.clock.advance(5000)
+      expect((await scrape('/metrics')).get('leveret_oldest_message_age_seconds')).toBeGreaterThanOrEqual(60)
+    }, WAIT)
     const single = await scrape('/metrics/per-object')
     const ofQueue = single.get('leveret_queue_oldest_message_age_seconds{vhost="/",queue="say \\"hi\\"\\\\"}')
     expect(ofQueue).toBeGreaterThanOrEqual(60)
@@ -282,7 +279,7 @@ describe('/metrics/detailed of who publishes where and who gets what', () => {
       expect(['delivered_ack', 'acked', 'delivered', 'redelivered'].map((one) => series.get(deliveries(one)))).toEqual([
         2, 2, 0, 0,
       ])
-    })
+    }, WAIT)
     await client.close()
   })
 })

@@ -21,12 +21,10 @@ afterAll(() => client.close())
 /** Sends one message through the queue, and waits until it was written down there and back. */
 async function pass(text: string, file: string, words: string): Promise<string> {
   channel.sendToQueue('q', Buffer.from(text), { contentType: 'text/plain', headers: { a: 1, b: 'x' } })
-  await vi.waitFor(async () => expect(await channel.get('q', { noAck: true })).not.toBe(false))
-  return vi.waitFor(async () => {
-    const written = word((await api.get(`${FILES}/${file}`)).body)
-    expect(written).toContain(words)
-    return written
-  })
+  await expect.poll(() => channel.get('q', { noAck: true })).not.toBe(false)
+  const written = async (): Promise<string> => word((await api.get(`${FILES}/${file}`)).body)
+  await expect.poll(written).toContain(words)
+  return written()
 }
 
 describe('a trace', () => {
