@@ -45,6 +45,7 @@ class FakeLog implements QueueLog {
   durableBelow = 0
   readonly stored = new Map<number, Message>()
   readonly deadlines = new Map<number, number>()
+  readonly withheld = new Set<number>()
   readonly readings: Reading[] = []
   readonly discards: [number, number][] = []
   dropped = false
@@ -76,8 +77,8 @@ class FakeLog implements QueueLog {
     throw new Error('a backlog gives nothing up')
   }
 
-  withhold(): void {
-    throw new Error('a backlog gives nothing up')
+  withhold(entry: Entry): void {
+    this.withheld.add(entry.position)
   }
 
   /** What was appended is on disk. */
@@ -118,7 +119,7 @@ class FakeLog implements QueueLog {
   /** Answers the read that was asked for first: the disk does not give the page of four messages that it begins with. */
   async refuse(deliveredBelow = 0): Promise<UnreadablePageError> {
     const { from, below } = this.readings[0]!
-    const positions = [...this.stored.keys()].filter((position) => position >= from && position < below).slice(0, 4)
+    const positions = this.#readable(from, below)
     const error = new UnreadablePageError(
       {
         first: positions[0]!,
@@ -136,7 +137,7 @@ class FakeLog implements QueueLog {
   /** Answers the read that was asked for first, truly unless told otherwise. */
   async answer(answer?: Error | 'nothing'): Promise<void> {
     const { from, below, resolve, reject } = this.readings.shift()!
-    const positions = [...this.stored.keys()].filter((position) => position >= from && position < below).slice(0, 4)
+    const positions = this.#readable(from, below)
     const redelivered = this.redelivered
     if (answer instanceof Error) reject(answer)
     else if (answer === 'nothing') resolve([])
@@ -151,6 +152,12 @@ class FakeLog implements QueueLog {
         })),
       )
     await settled()
+  }
+
+  /** A page of what may be read. */
+  #readable(from: number, below: number): number[] {
+    const wanted = (position: number): boolean => position >= from && position < below && !this.withheld.has(position)
+    return [...this.stored.keys()].filter(wanted).slice(0, 4)
   }
 }
 
@@ -171,6 +178,7 @@ class Bench implements BacklogHost {
   restorations = 0
   reads = 0
   readonly expired: number[] = []
+  readonly buried = new Set<number>()
   #next: number
 
   constructor(log: FakeLog | null = new FakeLog()) {
@@ -223,6 +231,13 @@ class Bench implements BacklogHost {
   remove(entry: Entry): void {
     this.backlog.remove(entry)
     this.#settle(entry)
+  }
+
+  /** Gives a message up whose dead letter nobody takes: its log keeps it. */
+  bury(entry: Entry): void {
+    this.backlog.remove(entry)
+    if (entry.stored !== Stored.no) this.backlog.logOf(entry).withhold(entry)
+    this.buried.add(entry.position)
   }
 
   commit(): void {
@@ -1000,5 +1015,40 @@ describe('messages that expire on disk', () => {
     const bench = await paged()
     bench.backlog.clear(() => undefined)
     expect(bench.backlog.storedDeadline).toBe(Infinity)
+  })
+})
+
+describe('messages that are given up and kept in their log until their dead letters are taken', () => {
+  it('do not come back with the page on which they are, wherever they stood and whenever they went', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(
+          fc.record({ kinds: fc.constantFrom('p', 'pppp', 'ptpt', 'tt'), commit: fc.boolean(), bury: fc.nat(9) }),
+          { minLength: 1, maxLength: 60 },
+        ),
+        fc.array(fc.nat(3), { minLength: 1 }),
+        async (steps, shares) => {
+          const bench = new Bench()
+          const pushed: Entry[] = []
+          const taken: number[] = []
+          for (const [i, { kinds, commit, bury }] of steps.entries()) {
+            pushed.push(...bench.push(kinds, 1000))
+            if (commit) bench.commit()
+            const victim = pushed.at(-1 - bury)
+            if (victim?.state === EntryState.ready && bury < 8) bench.bury(victim)
+            const share = shares[i % shares.length]!
+            if (share < 3) bench.backlog.shrink(share * 40, share === 1)
+            else taken.push(...bench.take(2))
+            for (const log of [bench.log!, bench.spilled]) if (log.readings.length > 0) await log.answer()
+          }
+          bench.commit()
+          const left = span(0, pushed.length).filter((position) => !bench.buried.has(position))
+          expect(await browsed(bench)).toEqual(left.filter((position) => !taken.includes(position)))
+          expect([...taken, ...(await bench.drain())]).toEqual(left)
+          expect(bench.state).toEqual(EMPTY)
+        },
+      ),
+      { numRuns: 50 },
+    )
   })
 })

@@ -298,6 +298,30 @@ describe('dead letters at least once', () => {
     expect(after.queue('q')).toMatchObject({ readyCount: 0, dyingCount: 0 })
   })
 
+  it('that expired on disk do not come back with what is read there', async () => {
+    const core = await DurableCore.start()
+    core.declare('q', table({ ...SURELY, 'x-message-ttl': signedint(1_000_000) }))
+    const bodies = Array.from({ length: 60 }, (_each, i) => String(i).padEnd(200_000))
+    for (const [i, body] of bodies.entries()) {
+      const message = i % 2 === 0 ? mortalTo('q', body, 1000) : publishedTo('', 'q', body, true)
+      core.session.publish(message, null, 0)
+      await core.written()
+    }
+    expect(core.queue('q').residentBytes).toBeLessThan(40 * 200_000)
+    core.clock.advance(1000)
+    for (let turns = 0; turns < 1000 && core.queue('q').dyingCount < 30; turns++) {
+      core.clock.advance(1000)
+      await turnsRun()
+    }
+    expect(core.queue('q')).toMatchObject({ readyCount: 30, dyingCount: 30 })
+    expect(await drained(core, 'q')).toEqual(bodies.filter((_body, i) => i % 2 === 1))
+    expect(core.queue('q')).toMatchObject({ readyCount: 0, dyingCount: 30 })
+    core.declare('dead')
+    core.clock.advance(1000)
+    const letters = await drained(core, 'dead')
+    expect(letters.toSorted()).toEqual(bodies.filter((_body, i) => i % 2 === 0).toSorted())
+  })
+
   it('need reject-publish: without it they are lost where nobody takes them, as in RabbitMQ', async () => {
     const core = await DurableCore.start()
     core.declare('q', table({ ...SURELY, 'x-overflow': longstr('drop-head') }))
