@@ -23,7 +23,8 @@ interface ProcessLog {
   flush(): void
 }
 
-const COMMANDS = ['start', 'config', 'ctl', 'import', 'drain-from', 'completion'] as const
+const COMPLETION = 'completion'
+const COMMANDS = ['start', 'config', 'ctl', 'import', 'drain-from', COMPLETION] as const
 const HELP_WIDTH_MAX = 110
 /** A close that takes longer is cut off: whoever sent the signal follows it with SIGKILL at some time. */
 const CLOSE_MS_MAX = 4500
@@ -74,7 +75,7 @@ async function commandLine(words: readonly string[]): Promise<Argv> {
   // A broker that starts has no need of them, and starts sooner.
   if (words[0] === 'start') return line
   const { ctlCompletions, withCtlCommands } = await import('./ctl/command-line.ts')
-  line.completion('completion', 'Print a script that completes commands in the shell', (current, argv) =>
+  line.completion(COMPLETION, 'Print a script that completes commands in the shell', (current, argv) =>
     completions(current, argv as Readonly<Record<string, unknown>>, ctlCompletions),
   )
   return withCtlCommands(line)
@@ -120,8 +121,10 @@ function commandWords(argv: Readonly<Record<string, unknown>>): readonly string[
   return Array.isArray(argv['_']) ? argv['_'].map(String) : []
 }
 
-function noCommand(argv: Readonly<Record<string, unknown>>): never {
+function noCommand(argv: Readonly<Record<string, unknown>>): void {
   const [word] = commandWords(argv)
+  // Yargs has printed the script by then.
+  if (word === COMPLETION) return
   if (word === undefined) throw new ConfigError(`a command is missing: ${COMMANDS.join(', ')}; see leveret --help`)
   throw new ConfigError(`there is no command ${word}; did you mean ${nearest(word, COMMANDS)}?`)
 }

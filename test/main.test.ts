@@ -70,7 +70,8 @@ describe('the command line', () => {
   })
 
   it('completes commands in the shell', async () => {
-    expect((await outcome('completion')).output).toContain('--get-yargs-completions')
+    const script: unknown = expect.stringContaining('--get-yargs-completions')
+    expect(await outcome('completion')).toEqual({ code: 0, output: script, errors: '' })
     const complete = async (...words: string[]): Promise<string[]> => {
       const { output } = await outcome('--get-yargs-completions', 'leveret', ...words)
       return output.trimEnd().split('\n')
