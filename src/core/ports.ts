@@ -127,7 +127,7 @@ export interface QueueLog {
    * give a page now; what is damaged is left out and reported.
    */
   read(from: number, below: number): Promise<readonly StoredMessage[]>
-  /** Settles, without reading them, all the stored messages from position `from` on and below `below`. */
+  /** Settles, without reading them, all the stored messages from position `from` on and below `below`, but not those withheld. */
   discard(from: number, below: number): void
   /** Deletes the log with everything in it. What waited to be stored counts as accepted. */
   drop(): void

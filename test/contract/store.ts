@@ -282,6 +282,22 @@ export function storeContract(harness: StoreHarness): void {
       expect(positionsOf(await readAll(log))).toEqual(rest)
     })
 
+    it('keeps what is withheld in the range', async () => {
+      const { store } = await harness.open()
+      const log = store.log()
+      const entries = appendAll(log, range(0, 1_500))
+      await durable(store)
+      for (const position of [700, 3]) log.withhold(entries[position]!)
+      log.discard(0, 1_400)
+      await durable(store)
+      expect(positionsOf(await readAll(log))).toEqual([...range(1_400, 1_500)])
+      log.settle(entries[3]!)
+      await durable(store)
+      const kept = harness.reopen === null ? log : (await harness.reopen(store)).store.log(log.id)
+      const withheld = harness.reopen === null ? [] : [700]
+      expect(positionsOf(await readAll(kept))).toEqual([...withheld, ...range(1_400, 1_500)])
+    })
+
     it('settles everything when asked to, and the log goes on', async () => {
       const { store } = await harness.open()
       const log = store.log()

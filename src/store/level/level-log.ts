@@ -174,6 +174,21 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
 
   discard(from: number, below: number): void {
     if (this.#dropped) return
+    let start = from
+    for (const kept of this.#withheldIn(from, below)) {
+      this.#discardRange(start, kept)
+      start = kept + 1
+    }
+    this.#discardRange(start, below)
+  }
+
+  #withheldIn(from: number, below: number): number[] {
+    const within = [...(this.#withheld ?? [])].filter((position) => position >= from && position < below)
+    return within.toSorted((a, b) => a - b)
+  }
+
+  #discardRange(from: number, below: number): void {
+    if (from >= below) return
     for (const entry of this.#entries) {
       if (entry !== null && entry.position >= from && entry.position < below) this.#withdraw(entry)
     }

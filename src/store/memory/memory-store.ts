@@ -207,10 +207,14 @@ class MemoryLog implements QueueLog {
   }
 
   discard(from: number, below: number): void {
-    for (const { entry } of this.#all()) if (entry.position >= from && entry.position < below) this.settle(entry)
+    for (const { entry } of this.#all()) {
+      const { position } = entry
+      if (position >= from && position < below && !this.#withheld.has(position)) this.settle(entry)
+    }
   }
 
   drop(): void {
+    this.#withheld.clear()
     this.discard(0, Number.MAX_SAFE_INTEGER)
     this.#dropped = true
     this.#forget()
