@@ -19,8 +19,8 @@ export const TIGHT_DIVISOR = 8
 export const QUEUE_READ_AHEAD_BYTES = 1024 * 1024
 
 /**
- * What all queues together keep in memory of messages that are on disk or on their way there. Five queues with long
- * backlogs are as quick as one; a process with ten thousand queues stays as small as one with ten.
+ * What all queues together keep in memory of messages that are on disk or on their way there: as much as some queues with
+ * long backlogs want, so that a process with ten thousand queues stays as small as one with ten.
  */
 export const BACKLOGS_STORED_BYTES = 32 * 1024 * 1024
 
@@ -67,6 +67,9 @@ export const UNREADABLE_PAGES_MAX = 16
 
 /** How often the same page is read to look for what has expired in it, at the most, in milliseconds. */
 export const EXPIRY_READ_MS = 250
+
+/** After how long a page is looked at again that could not be read for what has expired in it, in milliseconds. */
+export const EXPIRY_RETRY_MS = 5000
 
 /** The longest time that a timer can be set to, in milliseconds. */
 export const TIMER_MS_MAX = 2 ** 31 - 1

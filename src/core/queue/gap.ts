@@ -1,6 +1,6 @@
 // The part of a backlog that is in a log only, and what has been read of it.
 import { Fifo } from '../../lib/fifo.ts'
-import { EXPIRY_READ_MS, UNREADABLE_PAGES_MAX } from '../limits.ts'
+import { EXPIRY_READ_MS, EXPIRY_RETRY_MS, UNREADABLE_PAGES_MAX } from '../limits.ts'
 import type { QueueLog, StoredMessage } from '../ports.ts'
 import { EntryState, type Entry } from './entry.ts'
 import { StoredDeadlines } from './stored-deadlines.ts'
@@ -184,7 +184,7 @@ export class Gap {
       (messages) => this.#expireSome(messages, now, generation === this.#generation ? stretch.last : -1),
       (error: unknown) => {
         this.#reading = false
-        this.#deadlines.put({ ...stretch, deadline: now + EXPIRY_READ_MS })
+        this.#deadlines.put({ ...stretch, deadline: now + EXPIRY_RETRY_MS })
         this.#owner.gapRead(error)
       },
     )
