@@ -224,6 +224,13 @@ describe('/metrics/per-object', () => {
     expect(series.get('rabbitmq_queue_messages_ready{vhost="/",queue="say \\"hi\\"\\\\"}')).toBe(2)
     expect([...series.keys()].some((key) => key.startsWith('rabbitmq_channel_messages_published_total{'))).toBe(true)
   })
+
+  it('counts for each exchange what was published to it, and what it routed', async () => {
+    const series = await scrape('/metrics/per-object')
+    const labels = '{vhost="/",exchange=""}'
+    expect(series.get(`rabbitmq_exchange_messages_published_total${labels}`)).toBeGreaterThanOrEqual(3)
+    expect(series.get(`leveret_exchange_messages_routed_total${labels}`)).toBeGreaterThanOrEqual(2)
+  })
 })
 
 describe('/metrics/detailed', () => {

@@ -44,6 +44,8 @@ class LabelledObjects<T> {
 export class Scope {
   readonly queues: LabelledObjects<Queue>
   readonly exchanges: LabelledObjects<VHostExchange>
+  /** The same, with their types beside their names. */
+  readonly typedExchanges: LabelledObjects<VHostExchange>
   readonly connections: LabelledObjects<ConnectionView>
   readonly channels: LabelledObjects<OpenChannel>
   readonly vhosts: readonly VHost[]
@@ -55,7 +57,8 @@ export class Scope {
   ) {
     this.vhosts = [...vhosts.values()].filter(({ name }) => wanted === null || wanted.has(name))
     this.queues = new LabelledObjects(queuesIn(this.vhosts, named), ({ vhost, name }) => ({ vhost, queue: name }))
-    this.exchanges = new LabelledObjects(exchangesIn(this.vhosts), ({ vhost, exchange: { name, type } }) => ({
+    this.exchanges = new LabelledObjects(exchangesIn(this.vhosts), ({ vhost, name }) => ({ vhost, exchange: name }))
+    this.typedExchanges = new LabelledObjects(exchangesIn(this.vhosts), ({ vhost, exchange: { name, type } }) => ({
       vhost,
       exchange: name,
       type,
@@ -103,18 +106,7 @@ const queueDeliveries: readonly Reading<Queue>[] = [
   ['queue_messages_acked_total', 'counter', 'Messages acknowledged by consumers', ({ counts }) => counts.acknowledged],
 ]
 const exchangeReadings: readonly Reading<VHostExchange>[] = [
-  [
-    'exchange_messages_published_in_total',
-    'counter',
-    'Messages published to an exchange',
-    (one) => one.exchange.publishedIn,
-  ],
-  [
-    'exchange_messages_published_out_total',
-    'counter',
-    'Messages that left it for a queue',
-    (one) => one.exchange.publishedOut,
-  ],
+  ['exchange_messages_published_total', 'counter', 'Messages published to it', ({ exchange }) => exchange.publishedIn],
 ]
 const connectionCoarse: readonly Reading<ConnectionView>[] = [
   ['connection_incoming_bytes_total', 'counter', 'Total number of bytes received', (one) => one.receivedBytes],
@@ -139,6 +131,7 @@ const channelReadings: readonly Reading<OpenChannel>[] = [
 
 const queuesOf = ({ queues }: Scope): LabelledObjects<Queue> => queues
 const exchangesOf = ({ exchanges }: Scope): LabelledObjects<VHostExchange> => exchanges
+const typedExchangesOf = ({ typedExchanges }: Scope): LabelledObjects<VHostExchange> => typedExchanges
 
 type Family = (scope: Scope) => Iterable<Metric>
 
@@ -164,10 +157,10 @@ export const clusterFamilies: ReadonlyMap<string, Family> = new Map<string, Fami
     'exchange_bindings',
     metricsOf(
       [['exchange_bindings', 'gauge', 'Bindings of an exchange', (one) => one.exchange.sourceBindings.size]],
-      exchangesOf,
+      typedExchangesOf,
     ),
   ],
-  ['exchange_names', metricsOf([['exchange_name', 'gauge', 'Names of exchanges', () => 1]], exchangesOf)],
+  ['exchange_names', metricsOf([['exchange_name', 'gauge', 'Names of exchanges', () => 1]], typedExchangesOf)],
 ])
 
 /** Everything that there is of single objects, each once. */

@@ -43,6 +43,13 @@ export function* ownObjectMetrics({ ages, clock }: Management, scope: Scope): Ge
   const unreadable = 'Messages that the disk does not give now, and that are tried again'
   yield ofQueues('queue_messages_unreadable', unreadable, (queue) => queue.unreadableCount)
   yield ofQueues('queue_messages_unacked', 'Messages that wait for an acknowledgement', (queue) => queue.unackedCount)
+  const routed = {
+    *[Symbol.iterator](): Generator<Series> {
+      for (const { object, labels } of scope.exchanges) yield { labels, value: object.exchange.publishedOut }
+    },
+  }
+  const routes = 'Messages that left an exchange, one for each queue that they reached'
+  yield { name: 'exchange_messages_routed_total', type: 'counter', help: routes, series: routed }
   const series: Series[] = []
   for (const { object } of scope.exchanges) {
     const { exchange, vhost } = object
