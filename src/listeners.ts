@@ -20,7 +20,7 @@ export interface AmqpTlsOptions extends TlsSettings {
   readonly login?: CertificateLogin | undefined
 }
 
-/** TLS for the HTTP API and for metrics, on the address of the HTTP API. Ports: 0 picks a free one, absent: none. */
+/** TLS for the HTTP API and for metrics, each on its address. Ports: 0 picks a free one, absent: none. */
 export interface HttpTlsOptions extends TlsSettings {
   readonly managementPort?: number | undefined
   readonly prometheusPort?: number | undefined
@@ -38,7 +38,9 @@ export interface ListenerOptions {
   readonly managementPort?: number | undefined
   /** The address of the HTTP API. Absent: every interface. */
   readonly managementHost?: string | undefined
-  /** The port that Prometheus scrapes, on the address of the HTTP API; 0 picks a free one. Absent: not served there. */
+  /** The address of what Prometheus scrapes. Absent: that of the HTTP API. */
+  readonly prometheusHost?: string | undefined
+  /** The port that Prometheus scrapes; 0 picks a free one. Absent: not served there. */
   readonly prometheusPort?: number | undefined
   /** The HTTP API and metrics over TLS, beside those without. Absent: they are not. */
   readonly managementTls?: HttpTlsOptions | undefined
@@ -132,6 +134,10 @@ export class Listeners {
     await this.#startManagement(node, httpFiles)
   }
 
+  get #scrapeHost(): string | undefined {
+    return this.#options.prometheusHost ?? this.#options.managementHost
+  }
+
   async #startManagement(node: NodeFacts, files: TlsFiles | null): Promise<void> {
     const { managementHost: host, managementPort, prometheusPort, managementTls } = this.#options
     if (managementPort === undefined && prometheusPort === undefined && managementTls === undefined) return
@@ -146,9 +152,10 @@ export class Listeners {
       broker.logger.info({ port }, 'the HTTP API is served')
     }
     if (prometheusPort !== undefined) {
-      await listening(host, prometheusPort, () => management.listenForScrapes({ host, port: prometheusPort }))
+      const place = { host: this.#scrapeHost, port: prometheusPort }
+      await listening(place.host, place.port, () => management.listenForScrapes(place))
       const prometheus = management.scrapePort ?? 0
-      this.#opened({ protocol: 'http/prometheus', host, port: prometheus }, null)
+      this.#opened({ ...place, protocol: 'http/prometheus', port: prometheus }, null)
       this.#ports = { ...this.#ports, prometheus }
     }
     if (files !== null && managementTls !== undefined) await this.#startHttps(management, files, managementTls)
@@ -163,7 +170,7 @@ export class Listeners {
       this.#ports = { ...this.#ports, 'management-tls': port }
     }
     if (prometheusPort !== undefined) {
-      const place = { protocol: 'https/prometheus', host, port: prometheusPort }
+      const place = { protocol: 'https/prometheus', host: this.#scrapeHost, port: prometheusPort }
       const port = await this.#listenTls(place, files, (socket) => management.acceptScrape(socket))
       this.#ports = { ...this.#ports, 'prometheus-tls': port }
     }

@@ -165,6 +165,8 @@ function serverOptions(values: Values): ServerOptions {
     ...(values['prometheus-port'] === null ? {} : { prometheusPort: values['prometheus-port'] }),
     ...tlsSettings(values),
     ...(values['management-host'] === null ? {} : { managementHost: values['management-host'] }),
+    ...(values['prometheus-host'] === null ? {} : { prometheusHost: values['prometheus-host'] }),
+    metricsPerObject: values['prometheus-per-object'],
     defaultUser: values['default-user'],
     defaultPassword: values['default-pass'],
     defaultVhost: values['default-vhost'],

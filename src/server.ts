@@ -38,6 +38,8 @@ export interface ServerOptions extends ListenerOptions {
   readonly managementBodyBytesMax?: number | undefined
   /** Web pages of which origins may use the HTTP API. Absent: none. */
   readonly crossOrigins?: CrossOrigins | undefined
+  /** Whether /metrics has a series for each object. Absent: it has their sums. */
+  readonly metricsPerObject?: boolean | undefined
   /** The settings that hold, for whoever asks the HTTP API: text, without passwords. */
   readonly configuration?: (() => string) | undefined
   /** User, password and vhost that are made when the database is empty. */
@@ -171,6 +173,7 @@ async function serve(
     pathPrefix: options.managementPathPrefix ?? '',
     bodyBytesMax: options.managementBodyBytesMax ?? MANAGEMENT_BODY_BYTES_MAX_DEFAULT,
     crossOrigins: options.crossOrigins ?? { origins: [], maxAgeSeconds: 0 },
+    metricsPerObject: options.metricsPerObject ?? false,
     configuration: options.configuration ?? (() => ''),
   }
   const listeners = await opener.open(options, context, node)

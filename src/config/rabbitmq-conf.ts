@@ -130,6 +130,8 @@ const NAMES: Readonly<Record<string, Translation>> = {
     ['operator-policy-changes', value === 'true' ? 'refused' : 'allowed'],
   ],
   'prometheus.tcp.port': as('prometheus-port'),
+  'prometheus.tcp.ip': as('prometheus-host'),
+  'prometheus.return_per_object_metrics': as('prometheus-per-object'),
   'listeners.ssl': (value) => (value === 'none' ? [['tls-port', value]] : null),
   'listeners.ssl.default': (value) => (/^\d+$/.test(value) ? [['tls-port', value]] : null),
   'ssl_options.certfile': as('tls-certfile'),

@@ -39,10 +39,21 @@ const SETTINGS = {
     default: 15_692,
   }),
   'management-host': text({
-    purpose: 'Address of the HTTP API, and of what Prometheus scrapes.',
+    purpose: 'Address of the HTTP API. RabbitMQ: management.tcp.ip.',
     takes: 'an IP address or a host name',
     default: null,
     defaultWords: 'every interface, IPv6 and IPv4',
+  }),
+  'prometheus-host': text({
+    purpose: 'Address of what Prometheus scrapes. RabbitMQ: prometheus.tcp.ip.',
+    takes: 'an IP address or a host name',
+    default: null,
+    defaultWords: 'that of the HTTP API',
+  }),
+  'prometheus-per-object': flag({
+    purpose:
+      'Whether /metrics has a series for each object, as /metrics/per-object does, and not their sums. RabbitMQ: prometheus.return_per_object_metrics.',
+    default: false,
   }),
   'management-path-prefix': text({
     purpose: 'What every path of the HTTP API begins with, as behind a proxy. RabbitMQ: management.path_prefix.',

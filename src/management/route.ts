@@ -50,6 +50,8 @@ export interface Node {
   readonly crossOrigins: CrossOrigins
   /** Whether operator policies may be changed over HTTP. */
   readonly operatorPolicyChanges: boolean
+  /** Whether /metrics has a series for each object (RabbitMQ: prometheus.return_per_object_metrics). */
+  readonly metricsPerObject: boolean
   /** The settings that hold, one a line; without passwords. */
   configuration(): string
 }

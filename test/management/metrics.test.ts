@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { connect } from 'amqplib'
 import { beforeAll, describe, expect, it, vi } from 'vitest'
+import { startServer } from '../../src/server.ts'
 import { items, useApi, word } from '../support/api.ts'
 
 const api = useApi()
@@ -230,6 +231,32 @@ describe('/metrics/per-object', () => {
     const labels = '{vhost="/",exchange=""}'
     expect(series.get(`rabbitmq_exchange_messages_published_total${labels}`)).toBeGreaterThanOrEqual(3)
     expect(series.get(`leveret_exchange_messages_routed_total${labels}`)).toBeGreaterThanOrEqual(2)
+  })
+
+  it('is what /metrics answers too, on an address of its own, where that is set', async () => {
+    const server = await startServer({
+      host: '127.0.0.1',
+      managementHost: '127.0.0.1',
+      managementPort: 0,
+      prometheusHost: 'localhost',
+      prometheusPort: 0,
+      metricsPerObject: true,
+    })
+    try {
+      const { management, prometheus } = server.ports
+      const response = await fetch(`http://localhost:${prometheus}/metrics`)
+      expect([...seriesOf(await response.text()).keys()]).toContain(
+        'rabbitmq_exchange_messages_published_total{vhost="/",exchange="amq.fanout"}',
+      )
+      const authorization = `Basic ${Buffer.from('guest:guest').toString('base64')}`
+      const overview = await fetch(`http://127.0.0.1:${management}/api/overview`, { headers: { authorization } })
+      const { listeners } = (await overview.json()) as { readonly listeners: readonly unknown[] }
+      expect(listeners).toContainEqual(
+        expect.objectContaining({ protocol: 'http/prometheus', ip_address: 'localhost', port: prometheus }),
+      )
+    } finally {
+      await server.close()
+    }
   })
 })
 

@@ -16,11 +16,16 @@ const OWN_PREFIX = 'leveret_'
 /** The routes, for those with this tag; on a port of their own they are for everybody, as RabbitMQ's. */
 export function metricsRoutes(needs: 'monitoring' | 'nobody'): readonly Route[] {
   return [
-    { method: 'GET', path: '/metrics', needs, handle: aggregated },
+    { method: 'GET', path: '/metrics', needs, handle: plain },
     { method: 'GET', path: '/metrics/per-object', needs, handle: perObject },
     { method: 'GET', path: '/metrics/detailed', needs, handle: detailed },
     { method: 'GET', path: '/metrics/memory-breakdown', needs, handle: memoryBreakdown },
   ]
+}
+
+/** RabbitMQ: sums, or a series for each object where that is set. */
+function plain(call: Call): Promise<TextStream> {
+  return call.node.metricsPerObject ? perObject(call) : aggregated(call)
 }
 
 async function aggregated(call: Call): Promise<TextStream> {
