@@ -119,6 +119,8 @@ const totalsKind: Kind<Totals> = {
 export interface History {
   /** The figures of an object as they were last sampled; undefined before that. */
   figure(object: object, name: string, span?: Span | null): Figure | undefined
+  /** Since when no figure of an object has changed, in milliseconds since 1970; null while samples find changes. */
+  idleSince(object: object): number | null
   /** The sums of a vhost (or, without one, of all) as they were last sampled. */
   totals(vhost?: VHost): Totals
   /** What is known of the process. */
@@ -175,6 +177,10 @@ export class Rates implements History {
     if (track === undefined) return undefined
     if (span !== null) this.#watch(track)
     return track.figure(name, span)
+  }
+
+  idleSince(object: object): number | null {
+    return this.#tracks.get(object)?.idleSince ?? null
   }
 
   include<T extends object>(object: T, kind: Kind<T>): void {
@@ -307,6 +313,8 @@ class Track {
   #previous: Float64Array
   #currentAt = 0
   #previousAt = 0
+  /** When the last sample was taken that differed from the one before. */
+  #changedAt = 0
   #rings = NO_RINGS
   #watchedUntil = 0
 
@@ -324,6 +332,11 @@ class Track {
     return this.#rings.length > 0
   }
 
+  /** When the last change was seen; null if it was the newest sample that saw it. */
+  get idleSince(): number | null {
+    return this.#changedAt === this.#currentAt ? null : this.#changedAt
+  }
+
   /** Where the next sample is to be read into. */
   next(now: number): Float64Array {
     const spare = this.#previous
@@ -336,6 +349,7 @@ class Track {
 
   /** The sample was read. */
   taken(now: number): void {
+    if (this.#previousAt === 0 || this.#changed) this.#changedAt = now
     if (!this.#always && this.#rings.length > 0 && now > this.#watchedUntil) this.#rings = NO_RINGS
     for (const ring of this.#rings) ring.push(now, this.#current)
   }
@@ -355,6 +369,11 @@ class Track {
     const first = this.#previousAt === 0
     const rate = first || seconds <= 0 ? 0 : (this.#current[index]! - this.#previous[index]!) / seconds
     return { rate: Math.round(rate * 10) / 10, samples: span === null ? [] : this.#samples(index, span) }
+  }
+
+  get #changed(): boolean {
+    for (let i = 0; i < this.#current.length; i++) if (this.#current[i] !== this.#previous[i]) return true
+    return false
   }
 
   #samples(index: number, span: Span): Figure['samples'] {

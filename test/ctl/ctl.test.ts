@@ -62,6 +62,8 @@ describe('leveret ctl', () => {
     expect((await ctl('list_queues')).out).toMatch(/^name +messages\na\/b +0\n$/)
     const { out } = await run({ command: 'list_queues', words: ['name', 'consumers'], format: 'json' })
     expect(JSON.parse(out)).toEqual([{ name: 'a/b', consumers: 0 }])
+    const rare = await run({ command: 'list_queues', words: ['name', 'policy', 'garbage_collection'], format: 'json' })
+    expect(JSON.parse(rare.out)).toMatchObject([{ name: 'a/b', policy: null, garbage_collection: { minor_gcs: 0 } }])
     expect((await ctl('why', 'a/b')).out).toContain('The queue is empty.')
     expect((await ctl('purge_queue', 'a/b')).code).toBe(0)
     expect((await run({ command: 'delete_queue', words: ['a/b'], options: { 'if-empty': true } })).code).toBe(0)

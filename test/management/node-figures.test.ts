@@ -1,7 +1,7 @@
 // What the API tells of the node and of comings and goings, and how fast they change.
 import { connect } from 'amqplib'
-import { describe, expect, it } from 'vitest'
-import { useApi, word, type Body } from '../support/api.ts'
+import { describe, expect, it, vi } from 'vitest'
+import { items, useApi, word, type Body } from '../support/api.ts'
 
 const api = useApi()
 const HISTORY = 'node_stats_age=10&node_stats_incr=5&lengths_age=10&lengths_incr=5'
@@ -74,6 +74,71 @@ describe('a queue', () => {
     expect(queue['memory']).toBeGreaterThanOrEqual(100)
     await client.close()
     expect((await api.get('/api/queues/%2F/one')).body).not.toHaveProperty('owner_pid_details')
+  })
+
+  it('tells which of its messages are in memory, and when the next was made', async () => {
+    const client = await connect(api.amqp)
+    const channel = await client.createConfirmChannel()
+    await channel.assertQueue('dated')
+    channel.sendToQueue('dated', Buffer.alloc(10), { timestamp: 1_700_000_123 })
+    channel.sendToQueue('dated', Buffer.alloc(10))
+    await channel.waitForConfirms()
+    expect((await api.get('/api/queues/%2F/dated')).body).toMatchObject({
+      head_message_timestamp: 1_700_000_123,
+      messages_ram: 2,
+      messages_ready_ram: 2,
+      messages_unacknowledged_ram: 0,
+      messages_paged_out: 0,
+      backing_queue_status: { mode: 'default', version: 2, len: 2, next_seq_id: 2, num_pending_acks: 0 },
+    })
+    await channel.get('dated')
+    expect((await api.get('/api/queues/%2F/dated')).body).toMatchObject({
+      head_message_timestamp: null,
+      messages_ram: 2,
+      messages_ready_ram: 1,
+      messages_unacknowledged_ram: 1,
+      backing_queue_status: { len: 1, num_pending_acks: 1 },
+    })
+    await client.close()
+  })
+
+  it('tells since when nothing has happened in it, and so does a channel', async () => {
+    const client = await connect(api.amqp)
+    await client.createChannel()
+    const since = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00$/
+    await vi.waitFor(
+      async () => {
+        api.clock.advance(5000)
+        expect((await api.get('/api/queues/%2F/one')).body['idle_since']).toMatch(since)
+        const [channel] = items((await api.get('/api/channels')).body)
+        expect(channel!['idle_since']).toMatch(since)
+      },
+      { timeout: 15_000, interval: 10 },
+    )
+    await client.close()
+  })
+
+  it('is shown in lists without what is null or of little use there', async () => {
+    const ofProcess = { garbage_collection: { minor_gcs: 0 }, reductions: 0, reductions_details: { rate: 0 } }
+    const row = async (path: string) => {
+      const rows = items((await api.get(path)).body)
+      return rows.find((queue) => word(queue['name']) === 'one')!
+    }
+    expect((await api.get('/api/queues/%2F/one')).body).toMatchObject({ policy: null, ...ofProcess })
+    expect(await row('/api/queues/detailed')).toMatchObject({ policy: null, ...ofProcess, backing_queue_status: {} })
+    for (const path of ['/api/queues', '/api/queues/%2F']) {
+      const listed = await row(path)
+      expect(listed).toMatchObject({ messages: 0, reductions: 0 })
+      expect(Object.values(listed)).not.toContain(null)
+      for (const name of ['garbage_collection', 'backing_queue_status', 'idle_since', 'policy']) {
+        expect(listed).not.toHaveProperty(name)
+      }
+    }
+    expect(await row('/api/queues?columns=name,policy,garbage_collection.minor_gcs')).toEqual({
+      name: 'one',
+      policy: null,
+      garbage_collection: { minor_gcs: 0 },
+    })
   })
 })
 

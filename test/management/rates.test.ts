@@ -52,3 +52,21 @@ it('are kept of a thousand that somebody asks for, and of others when these are 
   await sampled(rates, passes)
   expect(newest(last)).toBe(7)
 })
+
+it('tell since when nothing has happened', async () => {
+  const passes = new ManualPasses()
+  const rates = new Rates(open.broker, open.clock, new Slices(passes))
+  const [queue] = queues(1, 0)
+  expect(rates.idleSince(queue!)).toBeNull()
+  await sampled(rates, passes)
+  const first = open.clock.now()
+  expect(rates.idleSince(queue!)).toBeNull()
+  await sampled(rates, passes)
+  await sampled(rates, passes)
+  expect(rates.idleSince(queue!)).toBe(first)
+  queue!.counts.published++
+  await sampled(rates, passes)
+  expect(rates.idleSince(queue!)).toBeNull()
+  await sampled(rates, passes)
+  expect(rates.idleSince(queue!)).toBe(open.clock.now() - SAMPLE_MS)
+})

@@ -127,6 +127,11 @@ export class Backlog implements GapOwner, Resident {
     return this.#headBytes + this.#tailBytes
   }
 
+  /** Messages that are in memory, those that were requeued included. */
+  get residentCount(): number {
+    return this.#gaps.reduce((count, gap) => count - gap.count, this.count)
+  }
+
   /** The position of the next message, wherever it is; Infinity when there is none. */
   get firstPosition(): number {
     if (this.count === 0) return Infinity

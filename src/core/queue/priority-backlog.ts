@@ -67,6 +67,12 @@ export class PriorityBacklog {
     return bytes
   }
 
+  get residentCount(): number {
+    let count = 0
+    for (const { backlog } of this.#levels) count += backlog.residentCount
+    return count
+  }
+
   get transientBytes(): number {
     let bytes = 0
     for (let i = 0; i < this.#levels.length; i++) bytes += this.#levels[i]!.backlog.transientBytes

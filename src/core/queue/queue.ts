@@ -419,6 +419,16 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
     return this.#backlog.residentBytes + this.#unackedBytes
   }
 
+  /** Ready messages that are in memory, be they on disk too or not. */
+  get residentCount(): number {
+    return this.#backlog.residentCount
+  }
+
+  /** The message that is the next to be delivered, if it is in memory. */
+  get head(): Message | undefined {
+    return this.#backlog.peek()?.message
+  }
+
   /** Messages that were given back, and when each is ready again, in no particular order. */
   get retries(): Iterable<Waiting> {
     return this.#redeliveries?.waiting ?? []

@@ -11,13 +11,18 @@ const BINDING_PATHS = {
   destination_kind: 'destination_type',
 }
 const CONSUMER_PATHS = { queue_name: 'queue.name', channel_pid: 'channel_details.name' }
-const QUEUE_PATHS = { pid: 'node' }
+const QUEUE_PATHS: Readonly<Record<string, string>> = { pid: 'node' }
 const CLIENT_PATHS = { pid: 'name' }
 
 export const objectCommands: Commands = {
   list_queues: list(
     ['name', 'messages'],
-    ({ api, vhost }) => api.rows('queues', vhost),
+    async ({ api, vhost, words }) => {
+      // Some columns are there only for those who name them.
+      const wanted = words.map((name) => (Object.hasOwn(QUEUE_PATHS, name) ? QUEUE_PATHS[name]! : name))
+      const query = words.length === 0 ? {} : { columns: wanted.join(',') }
+      return (await api.call('GET', ['queues', vhost], undefined, {}, query)) as readonly Row[]
+    },
     'List the queues of a vhost',
     QUEUE_PATHS,
   ),

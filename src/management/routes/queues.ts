@@ -45,7 +45,7 @@ type AckMode = keyof typeof ACK_MODES
 
 export const queueRoutes: readonly Route[] = [
   { method: 'GET', path: '/api/queues', needs: 'management', handle: list },
-  { method: 'GET', path: '/api/queues/detailed', needs: 'management', handle: list },
+  { method: 'GET', path: '/api/queues/detailed', needs: 'management', handle: listInDetail },
   { method: 'GET', path: '/api/queues/:vhost', needs: 'management', handle: listInVHost },
   { method: 'GET', path: ONE, needs: 'management', handle: one },
   { method: 'PUT', path: ONE, needs: 'management', right: 'configure', handle: put },
@@ -58,6 +58,10 @@ export const queueRoutes: readonly Route[] = [
 ]
 
 function list(call: Call) {
+  return new Listing(seenQueues(call), listView(call), true)
+}
+
+function listInDetail(call: Call) {
   return new Listing(seenQueues(call), viewFor(call), true)
 }
 
@@ -66,7 +70,7 @@ function* seenQueues({ broker: { access, vhosts }, user }: Call): Generator<Queu
 }
 
 function listInVHost(call: Call) {
-  return new Listing(vhostOf(call).queues.values(), viewFor(call), true)
+  return new Listing(vhostOf(call).queues.values(), listView(call), true)
 }
 
 /** The columns that the query asks for by leaving statistics out, or not. */
@@ -81,6 +85,19 @@ function viewFor(call: Call): View<Queue> {
   const facts = queueFactColumns(call)
   if (query['enable_queue_totals'] !== 'true') return viewOf(facts)
   return viewOf({ ...facts, ...TOTALS })
+}
+
+/** What only single queues, detailed lists, and lists of chosen columns show (RabbitMQ). */
+const DETAILS: ReadonlySet<string> = new Set(['backing_queue_status', 'garbage_collection', 'idle_since'])
+
+/** The view of lists. RabbitMQ: what is null is left out, unless columns are chosen. */
+function listView(call: Call): View<Queue> {
+  const view = viewFor(call)
+  const { columns = '', disable_stats: bare } = call.query
+  if (columns !== '' || bare === 'true') return view
+  const listed = Object.entries(view.columns ?? {}).filter(([name]) => !DETAILS.has(name))
+  const known = listed.map(([name, read]) => [name, (queue: Queue) => read(queue) ?? undefined] as const)
+  return { ...view, row: viewOf(Object.fromEntries(known)).row }
 }
 
 const TOTALS: Columns<Queue> = {

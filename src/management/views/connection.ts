@@ -3,7 +3,7 @@ import type { ChannelView, ConnectionView, ConsumerView } from '../../core/clien
 import type { JsonObject } from '../http-error.ts'
 import { tableJson } from '../json-table.ts'
 import type { Call } from '../route.ts'
-import { figure, messageStats, spanOf, unlessEmpty } from './stats.ts'
+import { figure, idleSince, messageStats, PROCESS_FIGURES, spanOf, unlessEmpty } from './stats.ts'
 
 /** A channel with the connection that it belongs to. */
 export class OpenChannel {
@@ -62,6 +62,7 @@ export function connectionJson(call: Call, connection: ConnectionView): JsonObje
   const ownName = properties['connection_name']
   const { tls } = connection
   return {
+    ...PROCESS_FIGURES,
     auth_mechanism: connection.mechanism,
     channel_max: connection.channelMax,
     channels: connection.channelCount,
@@ -102,7 +103,9 @@ export function connectionJson(call: Call, connection: ConnectionView): JsonObje
 export function channelJson(call: Call, open: OpenChannel): JsonObject {
   const { connection, channel } = open
   const source = { object: channel, rates: call.rates, span: spanOf(call.query, 'msg_rates') }
+  const idle = idleSince(call, channel)
   return {
+    ...PROCESS_FIGURES,
     acks_uncommitted: 0,
     confirm: channel.confirmMode,
     connection_details: {
@@ -112,6 +115,7 @@ export function channelJson(call: Call, open: OpenChannel): JsonObject {
     },
     consumer_count: channel.consumerCount,
     global_prefetch_count: channel.globalPrefetch,
+    ...(idle === undefined ? {} : { idle_since: idle }),
     ...unlessEmpty('message_stats', messageStats(source, channel.counts, true)),
     messages_unacknowledged: channel.unackedCount,
     messages_uncommitted: 0,

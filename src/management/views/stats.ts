@@ -125,6 +125,28 @@ export function messageStatsColumns<T extends object>(rates: History, counts: (i
   return columns
 }
 
+/**
+ * What RabbitMQ tells of the Erlang process behind an object. There is none here; monitoring wants the fields for all
+ * that.
+ */
+export const PROCESS_FIGURES = {
+  garbage_collection: {
+    fullsweep_after: 0,
+    max_heap_size: 0,
+    min_bin_vheap_size: 0,
+    min_heap_size: 0,
+    minor_gcs: 0,
+  },
+  reductions: 0,
+  reductions_details: { rate: 0 },
+} as const
+
+/** Since when nothing has happened to an object, as RabbitMQ writes it; undefined while something does. */
+export function idleSince({ rates }: Pick<Call, 'rates'>, object: object): string | undefined {
+  const since = rates.idleSince(object)
+  return since === null ? undefined : new Date(since).toISOString().replace('Z', '+00:00')
+}
+
 /** An object that is left out as long as it is empty. */
 export function unlessEmpty(key: string, stats: Figures): JsonObject {
   return Object.keys(stats).length === 0 ? {} : { [key]: stats }

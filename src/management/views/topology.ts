@@ -11,7 +11,16 @@ import { tableJson } from '../json-table.ts'
 import type { Columns } from '../listing.ts'
 import { propertiesKey } from '../properties-key.ts'
 import type { Call } from '../route.ts'
-import { figure, lengthColumns, lengths, messageStats, spanOf, unlessEmpty } from './stats.ts'
+import {
+  figure,
+  idleSince,
+  lengthColumns,
+  lengths,
+  messageStats,
+  PROCESS_FIGURES,
+  spanOf,
+  unlessEmpty,
+} from './stats.ts'
 
 /** An exchange with the name of its vhost, which it does not know itself. */
 export class VHostExchange {
@@ -109,6 +118,10 @@ export function queueColumns(call: Call): Columns<Queue> {
     consumer_capacity: capacity,
     consumer_utilisation: capacity,
     consumers: (queue) => queue.consumerCount,
+    backing_queue_status: (queue) => backingJson(call, queue),
+    garbage_collection: () => PROCESS_FIGURES.garbage_collection,
+    head_message_timestamp: (queue) => headTimestamp(call, queue),
+    idle_since: (queue) => idleSince(call, queue),
     memory: (queue) => queue.residentBytes,
     owner_pid_details: (queue) => ownerJson(call, queue),
     exclusive_consumer_tag: (queue) => (queue.exclusivelyConsumed ? (queue.consumers[0]?.tag ?? null) : null),
@@ -121,6 +134,10 @@ export function queueColumns(call: Call): Columns<Queue> {
       const stats = messageStats({ object: queue, rates, span: messages }, queue.counts, false)
       return Object.keys(stats).length === 0 ? undefined : stats
     },
+    messages_paged_out: (queue) => queue.readyCount - queue.residentCount,
+    messages_ram: (queue) => queue.residentCount + queue.unackedCount,
+    messages_ready_ram: (queue) => queue.residentCount,
+    messages_unacknowledged_ram: (queue) => queue.unackedCount,
     // What the disk does not give now, and what was found damaged since the start: ours, and seldom there.
     messages_unreadable: (queue) => queue.unreadableCount || undefined,
     messages_damaged: (queue) => queue.damagedCount || undefined,
@@ -129,6 +146,8 @@ export function queueColumns(call: Call): Columns<Queue> {
       (queue) => queue.readyCount,
       (queue) => queue.unackedCount,
     ),
+    reductions: () => PROCESS_FIGURES.reductions,
+    reductions_details: () => PROCESS_FIGURES.reductions_details,
     single_active_consumer_tag: (queue) => singleActiveTag(queue),
     storage_version: () => 2,
   }
@@ -140,6 +159,30 @@ function bodyBytes(queue: Queue): number {
 
 function bodyBytesInMemory(queue: Queue): number {
   return Math.min(queue.residentBytes, bodyBytes(queue))
+}
+
+/** Seconds since 1970, of the next message: null when it has none, and while it is on disk only. */
+function headTimestamp({ broker }: Call, { head }: Queue): number | null {
+  const timestamp = head === undefined ? null : broker.codec.property(head, 'timestamp')
+  return timestamp === null ? null : Number(timestamp)
+}
+
+/** What RabbitMQ tells of the inside of a classic queue, as far as it means something here. Rates are per second. */
+function backingJson({ rates }: Call, queue: Queue): JsonObject | undefined {
+  if (queueTypeOf(queue.arguments) !== 'classic') return undefined
+  const rate = (...names: readonly string[]): number =>
+    names.reduce((sum, name) => sum + (rates.figure(queue, name)?.rate ?? 0), 0)
+  return {
+    mode: 'default',
+    version: 2,
+    len: queue.readyCount,
+    next_seq_id: queue.nextPosition,
+    num_pending_acks: queue.unackedCount,
+    avg_ingress_rate: rate('published'),
+    avg_egress_rate: rate('delivered', 'deliveredNoAck', 'got', 'gotNoAck'),
+    avg_ack_ingress_rate: rate('delivered', 'got'),
+    avg_ack_egress_rate: rate('acknowledged'),
+  }
 }
 
 function singleActiveTag(queue: Queue): string | null {

@@ -308,6 +308,20 @@ async function browsed(bench: Bench): Promise<number[]> {
   return positions
 }
 
+describe('what a backlog has in memory', () => {
+  it('is counted apart from what is on disk only', async () => {
+    const bench = new Bench(new FakeLog(span(0, 8)))
+    expect(bench.backlog.residentCount).toBe(0)
+    expect(bench.take()).toEqual([])
+    await bench.log!.answer()
+    expect(bench.backlog.residentCount).toBe(4)
+    await bench.log!.answer()
+    expect(bench.backlog.residentCount).toBe(8)
+    expect(bench.take(3)).toEqual(span(0, 3))
+    expect([bench.backlog.residentCount, bench.backlog.count]).toEqual([5, 5])
+  })
+})
+
 describe('looking at a backlog', () => {
   it('sees everything in order, wherever it is, and changes nothing', async () => {
     await fc.assert(
