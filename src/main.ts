@@ -138,6 +138,7 @@ async function start(config: Config): Promise<void> {
     server = await startServer({
       ...serverOptions(config.values),
       logger: log.logger,
+      logThreshold: log.logger,
       configuration: () => effectiveDocument(config),
     })
   } catch (error) {

@@ -13,7 +13,7 @@ import type { ResourceLimits, ResourceReadings } from './core/resources.ts'
 import type { LostMessages, Store, StoreMonitor } from './core/ports.ts'
 import { systemClock, type Clock } from './lib/clock.ts'
 import { Departures } from './lib/departures.ts'
-import { silentLogger, type Logger } from './lib/log.ts'
+import { silentLogger, type Logger, type LogThreshold } from './lib/log.ts'
 import { freeBytes, memoryBytes } from './lib/machine.ts'
 import { Portions } from './lib/portions.ts'
 import { StartError } from './lib/start-error.ts'
@@ -74,6 +74,8 @@ export interface ServerOptions extends ListenerOptions {
   /** Users that may log in from this machine only. */
   readonly loopbackUsers?: readonly string[] | undefined
   readonly logger?: Logger | undefined
+  /** What the log leaves out, for operators to change. Absent: it cannot be changed. */
+  readonly logThreshold?: LogThreshold | undefined
   readonly clock?: Clock | undefined
 }
 
@@ -174,6 +176,7 @@ async function serve(
     bodyBytesMax: options.managementBodyBytesMax ?? MANAGEMENT_BODY_BYTES_MAX_DEFAULT,
     crossOrigins: options.crossOrigins ?? { origins: [], maxAgeSeconds: 0 },
     metricsPerObject: options.metricsPerObject ?? false,
+    logThreshold: options.logThreshold ?? null,
     configuration: options.configuration ?? (() => ''),
   }
   const listeners = await opener.open(options, context, node)

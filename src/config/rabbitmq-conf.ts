@@ -1,6 +1,8 @@
 // Reads rabbitmq.conf: what of it has a meaning here, as our settings, and the names of the rest.
 import { readFile, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { byteSize } from '../lib/byte-size.ts'
+import { levelNamed } from '../lib/log.ts'
 import type { Key } from './schema.ts'
 import { ConfigError } from './setting.ts'
 
@@ -80,18 +82,6 @@ function onlyTls(settings: Map<Key, { raw: unknown; source: string }>): void {
   }
 }
 
-const MULTIPLES: Readonly<Record<string, number>> = {
-  k: 2 ** 10,
-  kib: 2 ** 10,
-  kb: 1e3,
-  m: 2 ** 20,
-  mib: 2 ** 20,
-  mb: 1e6,
-  g: 2 ** 30,
-  gib: 2 ** 30,
-  gb: 1e9,
-}
-
 /** RabbitMQ's names of what we call otherwise. */
 const NAMES: Readonly<Record<string, Translation>> = {
   'listeners.tcp': (value) => (value === 'none' ? [['port', value]] : null),
@@ -154,13 +144,10 @@ const NAMES: Readonly<Record<string, Translation>> = {
   load_definitions: as('load-definitions'),
   'management.load_definitions': as('load-definitions'),
   'definitions.local.path': as('load-definitions'),
-  'log.level': as('log-level', level),
-  'log.console.level': as('log-level', level),
+  'log.level': as('log-level', levelNamed),
+  'log.console.level': as('log-level', levelNamed),
   'log.console.formatter': (value) => [['log-format', value === 'json' ? 'json' : 'pretty']],
 }
-
-/** RabbitMQ's names of its levels; ours are pino's. */
-const LEVELS: Readonly<Record<string, string>> = { warning: 'warn', critical: 'fatal', none: 'silent' }
 
 function translate(name: string, value: string): ReturnType<Translation> {
   // RabbitMQ: listeners have any name, and one for all is what this broker has.
@@ -189,17 +176,11 @@ function address(host: Key, port: Key): Translation {
 
 /** A size with its unit; what is none is left to the setting to refuse. */
 function size(value: string): unknown {
-  const [, digits, unit = ''] = /^(\d+)\s*([a-z]*)$/i.exec(value) ?? []
-  const multiple = unit === '' ? 1 : MULTIPLES[unit.toLowerCase()]
-  return digits === undefined || multiple === undefined ? value : Number(digits) * multiple
+  return byteSize(value) ?? value
 }
 
 function count(value: string): unknown {
   return value === 'infinity' ? 0 : value
-}
-
-function level(value: string): string {
-  return LEVELS[value] ?? value
 }
 
 async function filesAt(path: string): Promise<readonly string[]> {

@@ -1,4 +1,5 @@
 // Every setting, once: flags, environment variables, the file's keys, the help and docs/configuration.md follow from it.
+import { LOG_LEVELS } from '../lib/log.ts'
 import {
   amount,
   choice,
@@ -90,7 +91,7 @@ const SETTINGS = {
   'log-level': choice({
     purpose: 'The least level that is logged.',
     default: 'info',
-    words: ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'],
+    words: LOG_LEVELS,
   }),
   'log-format': choice({
     purpose: 'How the log is written to standard error. With auto it is pretty on a terminal and JSON elsewhere.',

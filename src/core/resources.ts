@@ -19,12 +19,12 @@ export interface ResourceLimits {
 
 /** The state of memory and disk. Raises and clears alarms; `tight` tells the queues earlier, so that they keep less. */
 export class Resources {
-  readonly limits: ResourceLimits
   /** Whether memory is near its limit: queues spill sooner, and unacknowledged messages are let out more slowly. */
   tight = false
   usedBytes = 0
   freeDiskBytes: number | null = null
 
+  #limits: ResourceLimits
   readonly #readings: ResourceReadings
   readonly #alarms: Alarms
   readonly #logger: Logger
@@ -32,10 +32,22 @@ export class Resources {
   #relieved: (() => void)[] = []
 
   constructor(limits: ResourceLimits, readings: ResourceReadings, alarms: Alarms, logger: Logger) {
-    this.limits = limits
+    this.#limits = limits
     this.#readings = readings
     this.#alarms = alarms
     this.#logger = logger
+  }
+
+  /** Those that hold now. */
+  get limits(): ResourceLimits {
+    return this.#limits
+  }
+
+  /** Other limits hold from now on. Comes back when both resources were checked by them. */
+  async limit(limits: Partial<ResourceLimits>): Promise<void> {
+    this.#limits = { ...this.#limits, ...limits }
+    this.checkMemory()
+    await this.checkDisk()
   }
 
   /** Checks both now and regularly from now on. */
@@ -61,11 +73,11 @@ export class Resources {
 
   /** Reads how much memory the process has; raises or clears the alarm. */
   checkMemory(): void {
-    const { memoryBytes } = this.limits
+    const { memoryBytes } = this.#limits
     this.usedBytes = this.#readings.residentBytes()
-    if (memoryBytes === 0) return
-    this.#judge('memory', this.usedBytes > memoryBytes, { usedBytes: this.usedBytes, limitBytes: memoryBytes })
-    this.tight = this.usedBytes > memoryBytes * MEMORY_TIGHT_SHARE
+    const limit = memoryBytes === 0 ? Infinity : memoryBytes
+    this.#judge('memory', this.usedBytes > limit, { usedBytes: this.usedBytes, limitBytes: memoryBytes })
+    this.tight = this.usedBytes > limit * MEMORY_TIGHT_SHARE
     if (this.tight || this.#relieved.length === 0) return
     const relieved = this.#relieved
     this.#relieved = []
@@ -74,7 +86,7 @@ export class Resources {
 
   /** The same for the free space of the disk. */
   async checkDisk(): Promise<void> {
-    const { diskFreeBytes } = this.limits
+    const { diskFreeBytes } = this.#limits
     try {
       this.freeDiskBytes = await this.#readings.freeDiskBytes()
     } catch (error) {
@@ -82,7 +94,7 @@ export class Resources {
       this.#logger.warn({ err: error }, 'the free space of the disk cannot be read')
       return
     }
-    if (this.freeDiskBytes === null || diskFreeBytes === 0) return
+    if (this.freeDiskBytes === null) return
     const facts = { freeBytes: this.freeDiskBytes, limitBytes: diskFreeBytes }
     this.#judge('disk', this.freeDiskBytes < diskFreeBytes, facts)
   }

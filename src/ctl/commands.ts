@@ -3,6 +3,7 @@ import type { Commands } from './command.ts'
 import { definitionCommands } from './commands/definitions.ts'
 import { diagnosticCommands } from './commands/diagnostics.ts'
 import { messageCommands } from './commands/messages.ts'
+import { nodeCommands } from './commands/node.ts'
 import { objectCommands } from './commands/objects.ts'
 import { policyCommands } from './commands/policies.ts'
 import { stateCommands } from './commands/state.ts'
@@ -13,6 +14,7 @@ import { vhostCommands } from './commands/vhosts.ts'
 export const commands: Commands = {
   ...stateCommands,
   ...diagnosticCommands,
+  ...nodeCommands,
   ...userCommands,
   ...vhostCommands,
   ...policyCommands,

@@ -5,6 +5,7 @@ import { BrokerError } from '../core/errors.ts'
 import type { Session } from '../core/session.ts'
 import type { VHost } from '../core/vhost.ts'
 import type { Clock } from '../lib/clock.ts'
+import type { LogThreshold } from '../lib/log.ts'
 import type { Slices } from '../lib/slices.ts'
 import type { CrossOrigins } from './cors.ts'
 import type { Authentication } from './authentication.ts'
@@ -52,6 +53,8 @@ export interface Node {
   readonly operatorPolicyChanges: boolean
   /** Whether /metrics has a series for each object (RabbitMQ: prometheus.return_per_object_metrics). */
   readonly metricsPerObject: boolean
+  /** What the log leaves out; null where that cannot be changed. */
+  readonly logThreshold: LogThreshold | null
   /** The settings that hold, one a line; without passwords. */
   configuration(): string
 }
@@ -180,6 +183,15 @@ export function targetVHost(call: Call): VHost {
   } catch (error) {
     throw error instanceof HttpError ? new HttpError(404, 'not_found', 'vhost_not_found', { cause: error }) : error
   }
+}
+
+/**
+ * What was written for RabbitMQ asks for the node by the name that it would have there: rabbit@ and the host.
+ * @throws HttpError 404 for any other name than that and its own
+ */
+export function assertThisNode({ node: { name }, params }: Call): void {
+  const given = params['node']
+  if (given !== name && given !== `rabbit${name.slice(name.indexOf('@'))}`) throw notFound()
 }
 
 /** Runs commands as AMQP would for this user, and comes back when what they changed is on disk. */

@@ -123,6 +123,21 @@ describe('the disk', () => {
 })
 
 describe('resources', () => {
+  it('go by other limits as soon as they are told them', async () => {
+    const bench = new Bench()
+    bench.residentBytes = 600
+    bench.freeDiskBytes = 600
+    await bench.resources.start(bench.clock)
+    expect(bench.alarms.reason).toBe('')
+    await bench.resources.limit({ memoryBytes: 500, diskFreeBytes: 700 })
+    expect(bench.alarms.reason).toBe('low on memory & disk')
+    await bench.resources.limit({ diskFreeBytes: 0 })
+    expect(bench.alarms.reason).toBe('low on memory')
+    await bench.resources.limit({ memoryBytes: 0 })
+    expect([bench.alarms.reason, bench.resources.tight]).toEqual(['', false])
+    expect(bench.resources.limits).toEqual({ memoryBytes: 0, diskFreeBytes: 0 })
+  })
+
   it('are looked at no more once they are stopped', async () => {
     const bench = new Bench()
     await bench.resources.start(bench.clock)

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { runCtl } from '../../src/ctl/ctl.ts'
 import { Progress } from '../../src/ctl/progress.ts'
-import { useApi } from '../support/api.ts'
+import { items, useApi } from '../support/api.ts'
 
 const api = useApi()
 
@@ -175,6 +175,25 @@ describe('leveret ctl', () => {
     await said('enable_feature_flag', 'all')
     expect((await ctl('enable_feature_flag', 'none')).code).toBe(65)
     expect(await said('list_deprecated_features')).toMatch(/^name +deprecation_phase\n$/)
+  })
+
+  it('changes the running node', async () => {
+    const node = async () => items((await api.get('/api/nodes')).body)[0]
+    expect(await ctl('set_vm_memory_high_watermark', '0')).toEqual({ code: 0, out: '', err: '' })
+    expect(await node()).toMatchObject({ mem_limit: 1, mem_alarm: true })
+    expect((await ctl('set_vm_memory_high_watermark', 'absolute', '900GB')).code).toBe(0)
+    expect(await node()).toMatchObject({ mem_limit: 900e9, mem_alarm: false })
+    expect((await ctl('set_disk_free_limit', '2GiB')).code).toBe(0)
+    expect(await node()).toMatchObject({ disk_free_limit: 2 ** 31 })
+    expect((await ctl('set_disk_free_limit', 'mem_relative', '0')).code).toBe(0)
+    expect(await node()).toMatchObject({ disk_free_limit: 0 })
+    expect((await ctl('set_vm_memory_high_watermark', '2')).code).toBe(65)
+    expect((await ctl('set_vm_memory_high_watermark', 'much')).code).toBe(64)
+    expect((await ctl('set_vm_memory_high_watermark', 'absolute')).code).toBe(64)
+    expect((await ctl('set_disk_free_limit', '2GB', '3GB')).code).toBe(64)
+    expect((await ctl('force_gc')).code).toBe(0)
+    const { code, err } = await ctl('set_log_level', 'warning')
+    expect([code, err]).toEqual([65, 'leveret: The log of this broker has no level that could be changed\n'])
   })
 
   it('tags vhosts and protects them', async () => {

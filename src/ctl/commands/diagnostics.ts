@@ -93,7 +93,8 @@ async function overviewOf(api: ApiClient): Promise<Row> {
   return (await api.call('GET', ['overview'])) as Row
 }
 
-async function nodeOf(api: ApiClient): Promise<string> {
+/** The name of the broker's node. */
+export async function nodeOf(api: ApiClient): Promise<string> {
   return String((await overviewOf(api))['node'])
 }
 

@@ -1,8 +1,8 @@
 // Logging in by form, and how often it was tried.
 import type { AttemptCounts } from '../../core/access/login-attempts.ts'
-import { HttpError, notFound, type JsonObject } from '../http-error.ts'
+import { HttpError, type JsonObject } from '../http-error.ts'
 import { Listing } from '../listing.ts'
-import { NO_CONTENT, type Call, type Route } from '../route.ts'
+import { assertThisNode, NO_CONTENT, type Call, type Route } from '../route.ts'
 import { whoami } from './overview.ts'
 
 const ATTEMPTS = '/api/auth/attempts/:node'
@@ -36,10 +36,6 @@ async function login(call: Call) {
   if (!call.broker.access.tagged(user, 'management')) throw new HttpError(401, 'not_authorized', 'Not management user')
   const value = Buffer.from(`${name}:${password}`).toString('base64')
   return { token: { type: 'basic', value }, user: whoami({ user }) }
-}
-
-function assertThisNode(call: Call): void {
-  if (call.params['node'] !== call.node.name) throw notFound()
 }
 
 function attempts(call: Call) {

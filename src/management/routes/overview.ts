@@ -1,8 +1,9 @@
 // Overview, nodes, and what clients ask to find out whom they talk to.
 import { stringField } from '../body.ts'
-import { badRequest, notFound } from '../http-error.ts'
+import { badRequest } from '../http-error.ts'
 import { Listing } from '../listing.ts'
 import {
+  assertThisNode,
   clusterName,
   durably,
   inSession,
@@ -104,13 +105,6 @@ async function renameCluster(call: Call) {
   if (name === '') throw badRequest('the name of the cluster is empty')
   await durably(call.broker, () => call.broker.parameters.renameCluster(name))
   return NO_CONTENT
-}
-
-/** Checks that were written for RabbitMQ ask for the node by the name that it would have there: rabbit@ and the host. */
-function assertThisNode(call: Call): void {
-  const { name } = call.node
-  const given = call.params['node']
-  if (given !== name && given !== `rabbit${name.slice(name.indexOf('@'))}`) throw notFound()
 }
 
 /** Who somebody is. */

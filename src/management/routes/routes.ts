@@ -5,6 +5,7 @@ import type { Route } from '../route.ts'
 /** The files by themselves: to load all of them at once would hold up the broker. */
 const RESOURCES: readonly (() => Promise<readonly Route[]>)[] = [
   async () => (await import('./overview.ts')).overviewRoutes,
+  async () => (await import('./node.ts')).nodeRoutes,
   async () => (await import('./vhosts.ts')).vhostRoutes,
   async () => (await import('./users.ts')).userRoutes,
   async () => (await import('./auth.ts')).authRoutes,

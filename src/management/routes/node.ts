@@ -1,0 +1,72 @@
+// What operators change of a running node. RabbitMQ has it in rabbitmqctl only. It holds until the broker stops.
+import type { ResourceLimits } from '../../core/resources.ts'
+import { collectGarbage } from '../../lib/garbage.ts'
+import { LOG_LEVELS, levelNamed } from '../../lib/log.ts'
+import { memoryBytes } from '../../lib/machine.ts'
+import { assertPresent, stringField } from '../body.ts'
+import { badRequest, type JsonObject } from '../http-error.ts'
+import { assertThisNode, NO_CONTENT, type Call, type Route } from '../route.ts'
+
+const NODE = '/api/nodes/:node'
+
+export const nodeRoutes: readonly Route[] = [
+  { method: 'PUT', path: `${NODE}/limits`, needs: 'administrator', handle: limit },
+  { method: 'PUT', path: `${NODE}/log-level`, needs: 'administrator', handle: setLogLevel },
+  { method: 'POST', path: `${NODE}/collect-garbage`, needs: 'administrator', handle: collect },
+]
+
+/** How many times the memory of the machine has to be free on the disk, at the most. */
+const DISK_SHARE_MAX = 1000
+
+/** Changes from where on publishers are blocked: bytes, or shares of the machine's memory. */
+async function limit(call: Call) {
+  assertThisNode(call)
+  const body = call.body()
+  const memory = limitIn(body, 'memory', 1)
+  const disk = limitIn(body, 'disk_free', DISK_SHARE_MAX)
+  if (memory === null && disk === null) assertPresent(body, 'memory_absolute')
+  const limits: Partial<ResourceLimits> = {
+    // RabbitMQ: a limit of 0 blocks publishers at once, which people use. As a setting it is no limit.
+    ...(memory === null ? {} : { memoryBytes: Math.max(1, memory) }),
+    ...(disk === null ? {} : { diskFreeBytes: disk }),
+  }
+  call.broker.logger.warn({ ...limits, user: call.user.name }, 'limits were changed until the broker stops')
+  await call.broker.resources.limit(limits)
+  return NO_CONTENT
+}
+
+/** Changes the least level that is logged. */
+function setLogLevel(call: Call) {
+  assertThisNode(call)
+  const level = levelNamed(stringField(call.body(), 'level'))
+  if (!LOG_LEVELS.some((known) => known === level)) throw badRequest(`The level is none of ${LOG_LEVELS.join(', ')}`)
+  const { logThreshold } = call.node
+  if (logThreshold === null) throw badRequest('The log of this broker has no level that could be changed')
+  call.broker.logger.warn({ level, user: call.user.name }, 'the level of the log was changed until the broker stops')
+  logThreshold.level = level
+  return NO_CONTENT
+}
+
+/** Collects garbage, for which everything else waits. */
+function collect(call: Call) {
+  assertThisNode(call)
+  collectGarbage()
+  return NO_CONTENT
+}
+
+/** A limit in bytes, or as a share of the machine's memory, up to `most`; null when there is neither. Throws 400. */
+function limitIn(body: JsonObject, resource: 'memory' | 'disk_free', most: number): number | null {
+  const share = numberIn(body, `${resource}_relative`, most)
+  if (share !== null) return Math.floor(share * memoryBytes())
+  const bytes = numberIn(body, `${resource}_absolute`, Number.MAX_SAFE_INTEGER)
+  if (bytes !== null && !Number.isInteger(bytes)) throw badRequest(['not_integer', `${resource}_absolute`])
+  return bytes
+}
+
+/** A number from 0 on; null when it is absent. Throws 400. */
+function numberIn(body: JsonObject, key: string, most: number): number | null {
+  const value = body[key] ?? null
+  if (value === null) return null
+  if (typeof value !== 'number' || value < 0 || value > most) throw badRequest(['not_a_limit', key])
+  return value
+}
