@@ -42,7 +42,10 @@ function setLogLevel(call: Call) {
   if (!LOG_LEVELS.some((known) => known === level)) throw badRequest(`The level is none of ${LOG_LEVELS.join(', ')}`)
   const { logThreshold } = call.node
   if (logThreshold === null) throw badRequest('The log of this broker has no level that could be changed')
-  call.broker.logger.warn({ level, user: call.user.name }, 'the level of the log was changed until the broker stops')
+  call.broker.logger.warn(
+    { threshold: level, user: call.user.name },
+    'the level of the log was changed until the broker stops',
+  )
   logThreshold.level = level
   return NO_CONTENT
 }
