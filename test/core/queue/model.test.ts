@@ -3,7 +3,7 @@
 import fc from 'fast-check'
 import { describe, it, vi } from 'vitest'
 import { commands } from './model/commands.ts'
-import { anyRules } from './model/rules.ts'
+import { anyRules, anyWindow } from './model/rules.ts'
 import { World } from './model/world.ts'
 
 /** How many programs are run, and the seed of a failure that is to be seen again. */
@@ -51,8 +51,8 @@ describe('queues', () => {
     async () => {
       const seed = Number(TEST_MODEL_SEED ?? SEED_DEFAULT)
       await fc.assert(
-        fc.asyncProperty(anyRules, commands(100), async (rules, program) => {
-          const world = await World.start(rules)
+        fc.asyncProperty(anyRules, anyWindow, commands(100), async (rules, window, program) => {
+          const world = await World.start(rules, window)
           await fc.asyncModelRun(() => ({ model: {}, real: world }), program)
           await world.finish()
         }),

@@ -3,8 +3,10 @@ import { strict as assert } from 'node:assert'
 import type { Message } from '../../../../src/core/message.ts'
 import type { Clock } from '../../../../src/lib/clock.ts'
 import { deathOf, idOf, type Traits } from './messages.ts'
-import { ModelQueue, NEVER, type ModelEntry, type Moment } from './queue-model.ts'
-import { NO_RULES, type ModelRules } from './rules.ts'
+import { NEVER, type Moment } from './moment.ts'
+import { ModelQueue, type ModelEntry } from './queue-model.ts'
+import { RememberedIds, type Remembered } from './remembered-ids.ts'
+import { NO_RULES, type Deduplication, type ModelRules } from './rules.ts'
 
 /** The queues: two that survive restarts, of which the first has rules, and one that does not. */
 export const QUEUES = ['a', 'b', 'c'] as const
@@ -17,6 +19,10 @@ interface Publication {
   readonly missing: Set<QueueName>
   readonly entries: ModelEntry[]
   readonly delayed: Delayed | null
+  /** The id that the exchange remembers of it, or of that of which it is a duplicate. */
+  remembered: Remembered<readonly ModelEntry[]> | null
+  /** Whether a queue has not taken it. */
+  unwanted: boolean
   reached: number
   answered: number
   refused: boolean
@@ -55,12 +61,16 @@ export class BrokerModel {
   /** Those that were confirmed and not yet looked at. */
   readonly #confirmed: number[] = []
   #delayed: Delayed[] = []
+  /** The ids that the deduplicating exchange remembers, with the messages that came of them. */
+  readonly #once: RememberedIds<readonly ModelEntry[]>
   /** The innermost last: a queue that takes a message may push another one into the next queue. */
   readonly #arrivals: Arrival[] = []
 
-  constructor(clock: Clock, rules: ModelRules) {
+  /** `rules` are those of the first queue, `window` is that of the deduplicating exchange. */
+  constructor(clock: Clock, rules: ModelRules, window: Deduplication) {
     this.#clock = clock
     this.#rules = rules
+    this.#once = new RememberedIds(window)
   }
 
   tick(): Moment {
@@ -80,6 +90,11 @@ export class BrokerModel {
     return this.#delayed.filter(({ settledAt }) => settledAt === NEVER).length
   }
 
+  /** How many ids the deduplicating exchange remembers; null when that depends on when somebody looks. */
+  get rememberedCount(): number | null {
+    return this.#once.count
+  }
+
   rulesOf(name: QueueName): ModelRules {
     return name === 'a' ? this.#rules : NO_RULES
   }
@@ -90,17 +105,41 @@ export class BrokerModel {
     return queue
   }
 
-  /** A message is published. It reaches its queues at once, or waits first. */
-  published(id: number, traits: Traits, targets: readonly QueueName[]): void {
-    const { delayMs } = traits
+  /**
+   * A message is published. It reaches its queues at once, or waits first, or is a duplicate. Returns how many are to
+   * answer for it.
+   */
+  published(id: number, traits: Traits, targets: readonly QueueName[]): number {
+    const { delayMs, once } = traits
     const times = { publishedAt: this.tick(), settledAt: NEVER }
     const due = this.#clock.now() + delayMs
     const delayed = delayMs === 0 ? null : { id, traits, targets, missing: null, due, ...times }
     if (delayed !== null) this.#delayed.push(delayed)
-    const missing = new Set(delayed === null ? targets : [])
-    const reached = delayed === null ? targets.length : 1
-    const answers = { reached, answered: 0, refused: false }
-    this.#publications.set(id, { traits, missing, entries: [], delayed, ...answers })
+    const routed = delayed === null && this.#once.find(once, this.#clock.now()) === null
+    const missing = new Set(routed ? targets : [])
+    // What keeps the message, or its id, answers too.
+    const reached = missing.size + (delayed !== null || once !== 0 ? 1 : 0)
+    const answers = { reached, answered: 0, refused: false, unwanted: false }
+    this.#publications.set(id, { traits, missing, entries: [], delayed, remembered: null, ...answers })
+    return reached
+  }
+
+  /** A message was handed to the queues, or was not: then it is a duplicate, in a transaction perhaps only since. */
+  handed(id: number): void {
+    const publication = this.#publications.get(id)!
+    const { traits, missing, entries, unwanted } = publication
+    if (traits.once === 0) return
+    const time = this.#clock.now()
+    const known = this.#once.find(traits.once, time)
+    if (known !== null) {
+      assert.equal(entries.length, 0, `${id} is routed, although it is a duplicate`)
+      missing.clear()
+      // As safe as its first, whose id is in the same batch. Where the id is not kept, nothing is waited for.
+      if (known.kept) entries.push(...known.first)
+      publication.remembered = known
+    } else if (!unwanted) {
+      publication.remembered = this.#once.add(traits.once, entries, traits.persistent, time, this.tick())
+    }
   }
 
   /** A queue is being given a message: published, given up by another queue, or come to its time. */
@@ -119,7 +158,10 @@ export class BrokerModel {
     const { queue, entry, unwanted, refused } = this.#arrivals.pop()!
     assert.equal(duplicate, entry === null, `whether ${queue.name} has ${entry === null ? 'it' : entry.id} already`)
     if (answered) assert.equal(refused, unwanted, `whether ${queue.name} refuses ${entry?.id}`)
-    if (unwanted) queue.refuse(entry!)
+    if (!unwanted) return
+    queue.refuse(entry!)
+    const publication = this.#publications.get(entry!.id)
+    if (publication !== undefined && entry!.death === null) publication.unwanted = true
   }
 
   /** The queue that is being given a message refuses it. */
@@ -154,10 +196,12 @@ export class BrokerModel {
   /** Whether what has been confirmed since the last time is on disk, up to this moment, or was dealt with. */
   expectSafe(durable: Moment): void {
     for (const id of this.#confirmed.splice(0)) {
-      const { entries, delayed, missing } = this.#publications.get(id)!
+      const { entries, delayed, remembered, missing } = this.#publications.get(id)!
       assert.equal(missing.size, 0, `${id} has not reached ${[...missing].join()}`)
       const kept = delayed === null || delayed.publishedAt <= durable
       assert(kept, `${id} is confirmed, and neither on disk nor where it was to go`)
+      const known = remembered?.kept !== true || remembered.at <= durable || remembered.forgottenAt !== NEVER
+      assert(known, `${id} is confirmed, but its id is not on disk`)
       for (const entry of entries) {
         assert(safe(entry, durable), `${id} is confirmed, but not on disk in ${entry.queue.name}`)
       }
@@ -190,6 +234,7 @@ export class BrokerModel {
       delayed.settledAt = NEVER
       delayed.missing = null
     }
+    this.#once.restart(known)
     // What a crash has undone can not become known later.
     this.tick()
     return QUEUES.filter((name) => this.#queues.get(name)!.length > 0)

@@ -41,8 +41,9 @@ const asked = fc.oneof(
   { weight: 1, arbitrary: fc.record({ expirationMs: fc.constantFrom(0, 300, 2000) }) },
   { weight: 1, arbitrary: fc.record({ delayMs: fc.constantFrom(1, 400, 400, 5000) }) },
   { weight: 1, arbitrary: fc.record({ unique: fc.integer({ min: 1, max: 5 }) }) },
+  { weight: 1, arbitrary: fc.record({ once: fc.integer({ min: 1, max: 5 }) }) },
 )
-const PLAIN = { priority: -1, expirationMs: -1, delayMs: 0, unique: 0 }
+const PLAIN = { priority: -1, expirationMs: -1, delayMs: 0, unique: 0, once: 0 }
 
 function wordsOf(traits: Partial<Traits>): string {
   return Object.entries(traits)

@@ -10,6 +10,8 @@ import { silentLogger } from '../../../../src/lib/log.ts'
 import { Turn } from '../../../../src/lib/turn.ts'
 import { LevelStore } from '../../../../src/store/level/level-store.ts'
 import type { HeldDatabase } from './held-database.ts'
+import { ONCE_HEADER } from './messages.ts'
+import { windowArguments, type Deduplication } from './rules.ts'
 
 const USER = { name: 'tester', tags: [] }
 const RIGHTS: readonly Definition[] = [
@@ -19,7 +21,9 @@ const RIGHTS: readonly Definition[] = [
 
 /** The exchange before which messages wait for their time. */
 export const DELAYED_EXCHANGE = 'later'
-/** The key that it sends to all queues; any other is the name of one. */
+/** The exchange that routes each id once. */
+export const ONCE_EXCHANGE = 'once'
+/** The key that both send to all queues; any other is the name of one. */
 export const ALL_KEY = 'all'
 
 /** A store, and the definitions that were in it. */
@@ -47,22 +51,24 @@ export function startBroker({ store, definitions }: OpenedStore, clock: Clock): 
   return { broker, store, session: broker.openSession(USER, vhost) }
 }
 
-/** Declares a queue and binds it to the fanout exchange, and to the delayed one by its name. */
+/** Declares a queue and binds it to the fanout exchange, and to the other two by its name. */
 export function declareQueue({ session }: Life, name: string, durable: boolean, args: FieldTable): void {
   session.declareQueue({ name, durable, exclusive: false, autoDelete: false, arguments: args })
   const to = { destinationKind: 'queue', destination: name, arguments: NO_ARGUMENTS } as const
   session.bind({ ...to, source: 'amq.fanout', routingKey: '' })
-  for (const routingKey of [name, ALL_KEY]) session.bind({ ...to, source: DELAYED_EXCHANGE, routingKey })
+  for (const source of [DELAYED_EXCHANGE, ONCE_EXCHANGE]) {
+    for (const routingKey of [name, ALL_KEY]) session.bind({ ...to, source, routingKey })
+  }
 }
 
-/** Declares the delayed exchange; what is there stays. */
-export function declareDelayed({ session }: Life): void {
-  session.declareExchange({
-    name: DELAYED_EXCHANGE,
-    type: 'x-delayed-message',
-    durable: true,
-    autoDelete: false,
-    internal: false,
-    arguments: new Map([['x-delayed-type', { type: 'longstr', value: 'direct' }]]),
-  })
+/** Declares the delayed exchange, and the one that knows duplicates. */
+export function declareExchanges({ session }: Life, window: Deduplication): void {
+  const common = { durable: true, autoDelete: false, internal: false }
+  const delays: FieldTable = new Map([['x-delayed-type', { type: 'longstr', value: 'direct' }]])
+  session.declareExchange({ ...common, name: DELAYED_EXCHANGE, type: 'x-delayed-message', arguments: delays })
+  const args: FieldTable = new Map([
+    ...windowArguments(window),
+    ['x-deduplication-header', { type: 'longstr', value: ONCE_HEADER }],
+  ])
+  session.declareExchange({ ...common, name: ONCE_EXCHANGE, type: 'direct', arguments: args })
 }

@@ -7,6 +7,8 @@ import type { FieldTable, FieldValue } from '../../../../src/core/value.ts'
 
 const NO_BODY = Buffer.alloc(0)
 const UNIQUE_HEADER = 'x-deduplication-header'
+/** The header by which the deduplicating exchange knows duplicates. */
+export const ONCE_HEADER = 'once'
 
 /** What a message asks for, and how large it is. */
 export interface Traits {
@@ -17,8 +19,10 @@ export interface Traits {
   readonly expirationMs: number
   /** Milliseconds that it is to wait before it is routed; 0 when it is not. */
   readonly delayMs: number
-  /** The id by which a duplicate of it is known; 0 when it has none. */
+  /** The id by which a queue knows a duplicate of it; 0 when it has none. */
   readonly unique: number
+  /** The id by which the deduplicating exchange does; 0 when it is not published there. */
+  readonly once: number
 }
 
 /** How a dead letter came to be one. */
@@ -49,7 +53,8 @@ export function assertWhole(message: Message, id: number, traits: Traits, death:
   const { headers, ...found } = amqpPropertyCodec.properties(message)
   const asked = propertiesAsked(death === null ? traits : { ...traits, expirationMs: -1 })
   assert.deepEqual({ ...found, headers: undefined }, { ...asked, headers: undefined }, `the properties of ${id}`)
-  assert.deepEqual(headers?.get(UNIQUE_HEADER), uniqueIn(traits), `the id by which duplicates of ${id} are known`)
+  assert.deepEqual(headers?.get(UNIQUE_HEADER), idIn(traits.unique), `the id by which queues know ${id}`)
+  assert.deepEqual(headers?.get(ONCE_HEADER), idIn(traits.once), `the id by which the exchange knows ${id}`)
   assert.equal(delayIn(headers), traits.delayMs === 0 ? undefined : -traits.delayMs, `the delay of ${id}`)
   assert.deepEqual(deathsIn(headers), death === null ? [] : [death], `the deaths of ${id}`)
 }
@@ -61,12 +66,12 @@ export function deathOf(message: Message): Death | null {
 
 /** A message that is a view into a chunk of input, as a front end makes it. */
 export function messageOf(exchange: string, routingKey: string, id: number, traits: Traits): Message {
-  const { persistent, priority, expirationMs, delayMs, unique } = traits
+  const { persistent, priority, expirationMs, delayMs, unique, once } = traits
   const body = bodyOf(id, traits.bytes)
   const properties = propertiesOf(traits)
   const chunk = Buffer.concat([Buffer.from('before'), properties, Buffer.from('|'), body, Buffer.from('after')])
   const start = 6 + properties.length + 1
-  const facts = { persistent, priority, expirationMs, headers: delayMs !== 0 || unique !== 0 }
+  const facts = { persistent, priority, expirationMs, headers: delayMs !== 0 || unique !== 0 || once !== 0 }
   return new Message(exchange, routingKey, facts, chunk, 6, start - 1, chunk, start, start + body.length, false)
 }
 
@@ -78,8 +83,9 @@ function propertiesAsked(traits: Traits): MessageProperties {
   const { persistent, priority, expirationMs, delayMs } = traits
   const headers = new Map<string, FieldValue>()
   if (delayMs !== 0) headers.set('x-delay', { type: 'signedint', value: delayMs })
-  const unique = uniqueIn(traits)
+  const [unique, once] = [idIn(traits.unique), idIn(traits.once)]
   if (unique !== undefined) headers.set(UNIQUE_HEADER, unique)
+  if (once !== undefined) headers.set(ONCE_HEADER, once)
   return {
     deliveryMode: persistent ? 2 : 1,
     ...(priority < 0 ? {} : { priority }),
@@ -88,8 +94,8 @@ function propertiesAsked(traits: Traits): MessageProperties {
   }
 }
 
-function uniqueIn({ unique }: Traits): FieldValue | undefined {
-  return unique === 0 ? undefined : { type: 'signedint', value: unique }
+function idIn(id: number): FieldValue | undefined {
+  return id === 0 ? undefined : { type: 'signedint', value: id }
 }
 
 function bodyOf(id: number, bytes: number): Buffer {

@@ -1,11 +1,9 @@
 // A queue as anybody would draw it: a list of what is ready, a list of what is out, and what of it the disk knows.
 import { strict as assert } from 'node:assert'
 import type { Death, Traits } from './messages.ts'
+import { NEVER, type Moment } from './moment.ts'
+import { RememberedIds } from './remembered-ids.ts'
 import { deliveryLimitOf, type ModelRules, levelOf } from './rules.ts'
-
-/** A moment: how many things had happened. What has not happened has `NEVER`. */
-export type Moment = number
-export const NEVER = Infinity
 
 /** How often a message was tried in vain. */
 interface Attempts {
@@ -15,17 +13,6 @@ interface Attempts {
 }
 
 const UNTRIED: Attempts = { at: -1, failed: 0, acquired: 0 }
-
-/** An id by which a queue knows duplicates. */
-interface Remembered {
-  readonly unique: number
-  /** The message that it came with. */
-  readonly entry: ModelEntry
-  /** The clock's time at which it is forgotten. */
-  readonly until: number
-  readonly at: Moment
-  forgottenAt: Moment
-}
 
 /** One message in one queue. */
 export class ModelEntry {
@@ -91,8 +78,7 @@ export class ModelQueue {
   readonly unacked = new Set<ModelEntry>()
   /** What is out no more and must be given up at once, with the reason. */
   readonly condemned = new Map<ModelEntry, string>()
-  /** The ids that it remembers or has remembered, in the order in which they came. */
-  #remembered: Remembered[] = []
+  readonly #remembered: RememberedIds<ModelEntry>
   /** Whether the store was made to guess how large messages are: it has discarded some that it had not read. */
   #sizesGuessed = false
   /** Whether a restart has made these guesses the queue's: until it is empty. */
@@ -104,6 +90,7 @@ export class ModelQueue {
     this.durable = durable
     this.rules = rules
     this.declaredAt = declaredAt
+    this.#remembered = new RememberedIds(rules.deduplication)
   }
 
   /** The bodies of what is ready; null when nobody can tell without reading them. */
@@ -126,13 +113,12 @@ export class ModelQueue {
 
   /** The message of which another with these traits would be a duplicate now. */
   repeated({ unique }: Traits, time: number): ModelEntry | null {
-    if (this.rules.deduplication === null || unique === 0) return null
-    return this.#known.find((known) => known.unique === unique && known.until > time)?.entry ?? null
+    return this.#remembered.find(unique, time)?.first ?? null
   }
 
   /** How many ids are remembered; null when that depends on when somebody looks. */
   get rememberedCount(): number | null {
-    return this.rules.deduplication !== null && this.rules.deduplication.ttlMs >= 0 ? null : this.#known.length
+    return this.#remembered.count
   }
 
   publish(id: number, traits: Traits, death: Death | null, time: number, now: Moment): ModelEntry {
@@ -160,15 +146,7 @@ export class ModelQueue {
 
   /** A message was taken: another one like it is a duplicate from now on. */
   remember(entry: ModelEntry, time: number): void {
-    const now = entry.publishedAt
-    const { deduplication } = this.rules
-    const { unique } = entry.traits
-    if (deduplication === null || unique === 0) return
-    const { size, ttlMs } = deduplication
-    const until = ttlMs < 0 ? NEVER : time + ttlMs
-    for (const known of this.#known) if (known.until <= time || known.unique === unique) known.forgottenAt = now
-    for (const known of this.#known.slice(0, size === null ? 0 : -(size - 1) || undefined)) known.forgottenAt = now
-    this.#remembered.push({ unique, entry, until, at: now, forgottenAt: NEVER })
+    this.#remembered.add(entry.traits.unique, entry, entry.durable, time, entry.publishedAt)
   }
 
   /** The queue has not taken a message after all. */
@@ -237,7 +215,7 @@ export class ModelQueue {
     for (const entry of purged) this.#settle(entry, now)
     this.ready = []
     // Also of what is out.
-    if (this.#whilePresent) for (const known of this.#known) known.forgottenAt = now
+    if (this.#whilePresent) this.#remembered.forgetAll(now)
     this.#sizesGuessed = true
     return purged.length
   }
@@ -269,14 +247,7 @@ export class ModelQueue {
       entry.attempts = attemptsKnown(entry, known)
     }
     this.#sizesDoubtful ||= this.#sizesGuessed
-    this.#remembered = this.#remembered.filter(({ entry, at, forgottenAt }) => {
-      return entry.durable && at <= known && forgottenAt > known
-    })
-    for (const remembered of this.#remembered) remembered.forgottenAt = NEVER
-  }
-
-  get #known(): Remembered[] {
-    return this.#remembered.filter(({ forgottenAt }) => forgottenAt === NEVER)
+    this.#remembered.restart(known)
   }
 
   get #whilePresent(): boolean {
@@ -286,8 +257,7 @@ export class ModelQueue {
   /** A message is in the queue no more. */
   #settle(entry: ModelEntry, now: Moment): void {
     entry.settledAt = now
-    if (!this.#whilePresent) return
-    for (const known of this.#known) if (known.entry === entry) known.forgottenAt = now
+    if (this.#whilePresent) this.#remembered.forget(entry, now)
   }
 
   get #bytes(): number {

@@ -19,7 +19,7 @@ export interface ModelRules {
   readonly deduplication: Deduplication | null
 }
 
-/** How the queue knows duplicates: by what is in it, or by the last that came. */
+/** How duplicates are known: by what is in the queue, or by the last that came. */
 export interface Deduplication {
   /** Ids that are remembered; null: those of the messages that are there. */
   readonly size: number | null
@@ -70,16 +70,29 @@ export function argumentsOf(rules: ModelRules): FieldTable {
   if (rules.overflow !== 'drop-head') text('x-overflow', rules.overflow)
   if (rules.deliveryLimit !== null) number('x-delivery-limit', rules.deliveryLimit)
   if (rules.deduplication !== null) {
-    args.set('x-message-deduplication', { type: 'bool', value: true })
-    const { size, ttlMs } = rules.deduplication
-    if (size !== null) number('x-cache-size', size)
-    if (ttlMs >= 0) number('x-cache-ttl', ttlMs)
+    for (const [key, value] of windowArguments(rules.deduplication)) args.set(key, value)
   }
   if (rules.deadLetters === null) return args
   text('x-dead-letter-exchange', '')
   text('x-dead-letter-routing-key', rules.deadLetters)
   return args
 }
+
+/** The arguments with which a queue or an exchange is to know duplicates. */
+export function windowArguments({ size, ttlMs }: Deduplication): FieldTable {
+  const args = new Map<string, FieldValue>([['x-message-deduplication', { type: 'bool', value: true }]])
+  if (size !== null) args.set('x-cache-size', { type: 'signedint', value: size })
+  if (ttlMs >= 0) args.set('x-cache-ttl', { type: 'signedint', value: ttlMs })
+  return args
+}
+
+/** How an exchange knows duplicates. */
+export const anyWindow: fc.Arbitrary<Deduplication> = fc.constantFrom(
+  { size: 1, ttlMs: -1 },
+  { size: 3, ttlMs: -1 },
+  { size: 10, ttlMs: -1 },
+  { size: 3, ttlMs: 2000 },
+)
 
 /** Rules of which most are absent: a plain queue, one with a single rule, and now and then many at once. */
 export const anyRules: fc.Arbitrary<ModelRules> = fc

@@ -14,10 +14,20 @@ import { turnsRun } from '../../../support/sockets.ts'
 import { BrokerModel, QUEUES, type QueueName } from './broker-model.ts'
 import { ModelConsumer } from './consumer.ts'
 import { HeldDatabase } from './held-database.ts'
-import { ALL_KEY, declareDelayed, declareQueue, DELAYED_EXCHANGE, openStore, startBroker, type Life } from './life.ts'
-import { assertWhole, bytesLeast, messageOf, type Traits } from './messages.ts'
-import { NEVER, type ModelEntry, type ModelQueue, type Moment } from './queue-model.ts'
-import { argumentsOf, deliveryLimitOf, type ModelRules } from './rules.ts'
+import {
+  ALL_KEY,
+  declareExchanges,
+  declareQueue,
+  DELAYED_EXCHANGE,
+  ONCE_EXCHANGE,
+  openStore,
+  startBroker,
+  type Life,
+} from './life.ts'
+import { assertWhole, bytesLeast, idOf, messageOf, type Traits } from './messages.ts'
+import { NEVER, type Moment } from './moment.ts'
+import type { ModelEntry, ModelQueue } from './queue-model.ts'
+import { argumentsOf, deliveryLimitOf, type Deduplication, type ModelRules } from './rules.ts'
 
 /** What a message may be published to. */
 export type Target = QueueName | 'all'
@@ -43,6 +53,8 @@ interface Delivery {
 export class World {
   readonly clock = new ManualClock()
   readonly #model: BrokerModel
+  /** How the deduplicating exchange knows duplicates. */
+  readonly #window: Deduplication
   readonly #disk = new Disk()
   #database = new HeldDatabase(this.#disk)
   #life!: Life
@@ -58,13 +70,14 @@ export class World {
   #failing = false
   readonly #lost: string[] = []
 
-  private constructor(rules: ModelRules) {
-    this.#model = new BrokerModel(this.clock, rules)
+  private constructor(rules: ModelRules, window: Deduplication) {
+    this.#model = new BrokerModel(this.clock, rules, window)
+    this.#window = window
   }
 
-  /** Starts with empty queues, the first of which has these rules. */
-  static async start(rules: ModelRules): Promise<World> {
-    const world = new World(rules)
+  /** Starts with empty queues, the first of which has these rules, and an exchange that knows duplicates so. */
+  static async start(rules: ModelRules, window: Deduplication): Promise<World> {
+    const world = new World(rules, window)
     await world.#open([])
     return world
   }
@@ -75,6 +88,7 @@ export class World {
   publish(target: Target, traits: Traits): void {
     const [id, message, reached] = this.#publication(target, traits)
     assert.equal(this.#life.session.publish(message, this.#hearer(), id), reached)
+    this.#model.handed(id)
   }
 
   /** Tells the model what the broker that runs now answers; one that was killed may still end a turn. */
@@ -97,14 +111,19 @@ export class World {
     const database = this.#database
     const settled = [...new Set(picks.map((pick) => this.#deliveries[pick % this.#deliveries.length]))]
     const transaction = new Transaction({
-      deliverCommitted: (message, destinations, publisher) => session.deliver(message, destinations, publisher, 0),
+      deliverCommitted: (message, destinations, publisher) => {
+        const delivered = session.deliver(message, destinations, publisher, 0)
+        this.#model.handed(idOf(message))
+        return delivered
+      },
       unroutable: () => assert.fail('a message of a transaction reaches nobody'),
       committed: (refused) => {
         if (database === this.#database) this.#model.committed(ids, refused)
       },
     })
     if (!commit) {
-      const message = messageOf('', 'a', 0, publishes[0]![1])
+      const [target, traits] = publishes[0]!
+      const message = messageTo(target, 0, traits)
       transaction.publish(message, session.destinations(message, []), false)
       transaction.rollback()
       transaction.commit()
@@ -271,8 +290,9 @@ export class World {
       const left = this.#disk.keys(Kind[kind]).map((key) => key.toString('hex'))
       assert.deepEqual(left, [], `something is left on the disk: ${kind}`)
     }
-    const { rememberedCount } = this.#model.queue('a')
-    if (rememberedCount !== null) assert.equal(this.#disk.keys(Kind.seenId).length, rememberedCount, 'the ids on disk')
+    const [ofExchange, ofQueue] = [this.#model.rememberedCount, this.#model.queue('a').rememberedCount]
+    if (ofExchange === null || ofQueue === null) return
+    assert.equal(this.#disk.keys(Kind.seenId).length, ofExchange + ofQueue, 'the ids on disk')
   }
 
   // --- comparing ---
@@ -302,6 +322,9 @@ export class World {
     }
     const delayed = this.#life.session.vhost.exchanges.get(DELAYED_EXCHANGE)!
     assert.equal(delayed.delayedCount, this.#model.delayedCount, 'the count of messages that wait')
+    const { rememberedCount } = this.#model
+    const { deduplication } = this.#life.session.vhost.exchanges.get(ONCE_EXCHANGE)!
+    if (rememberedCount !== null) assert.equal(deduplication!.cached, rememberedCount, 'the ids of the exchange')
   }
 
   /** What should have happened by now, in words; nothing when all of it has. */
@@ -355,11 +378,7 @@ export class World {
     const expirationMs = target === 'a' ? asked.expirationMs : -1
     const traits = { ...asked, expirationMs, bytes: Math.max(asked.bytes, bytesLeast(id)) }
     const targets = target === 'all' ? QUEUES : [target]
-    this.#model.published(id, traits, targets)
-    if (traits.delayMs > 0) {
-      return [id, messageOf(DELAYED_EXCHANGE, target === 'all' ? ALL_KEY : target, id, traits), 1]
-    }
-    return [id, messageOf(target === 'all' ? 'amq.fanout' : '', target, id, traits), targets.length]
+    return [id, messageTo(target, id, traits), this.#model.published(id, traits, targets)]
   }
 
   /** Has deliveries settled, and their consumers served afterwards. */
@@ -458,7 +477,7 @@ export class World {
     assert.deepEqual(found, survivors, 'the queues that survived')
     for (const name of survivors) this.#listen(name)
     if (first) {
-      declareDelayed(this.#life)
+      declareExchanges(this.#life, this.#window)
       await this.#waitFor(new Promise((resolve) => opened.store.whenDurable(() => resolve(undefined))))
     }
     for (const name of QUEUES) if (!survivors.includes(name)) this.#declare(name)
@@ -503,6 +522,14 @@ export class World {
     if (this.#batch.operations !== operations) this.#batch = { operations, start: this.#model.now }
     if (!database.holding) this.#applied = this.#durable = this.#batch.start
   }
+}
+
+/** A message to one queue or all of them, by the exchange that does with it what it asks for. */
+function messageTo(target: Target, id: number, traits: Traits): Message {
+  const key = target === 'all' ? ALL_KEY : target
+  if (traits.delayMs > 0) return messageOf(DELAYED_EXCHANGE, key, id, traits)
+  if (traits.once > 0) return messageOf(ONCE_EXCHANGE, key, id, traits)
+  return messageOf(target === 'all' ? 'amq.fanout' : '', target, id, traits)
 }
 
 /** Lets promises call back, but no turn end. */
