@@ -497,8 +497,8 @@ export class VHost implements QueueContext, Outlet {
     const kept = exchange.durable && !PREDECLARED_NAMES.has(exchange.name)
     const log = kept ? this.#context.store.ids(ids) : null
     this.#refused ??= new WeakSet()
-    const { clock, codec } = this.#context
-    const context = { clock, codec, counts: this.counts, refused: this.#refused }
+    const { clock, codec, store } = this.#context
+    const context = { clock, codec, store, counts: this.counts, refused: this.#refused }
     exchange.deduplication = new ExchangeDeduplication(rules, log, context)
     return log !== null && log.id !== ids
   }

@@ -3,7 +3,7 @@ import type { Clock } from '../../lib/clock.ts'
 import type { MessageCounts } from '../counts.ts'
 import type { Detour, Routes } from '../exchange/routes.ts'
 import { Deaths, type Message } from '../message.ts'
-import type { HeaderReader, IdLog, Publisher } from '../ports.ts'
+import type { HeaderReader, IdLog, Publisher, Store } from '../ports.ts'
 import { messageId } from './message-id.ts'
 import { DEDUPLICATING_TYPE, rememberedMs, type DeduplicationRules } from './rules.ts'
 import { SeenIds } from './seen-ids.ts'
@@ -16,6 +16,7 @@ export interface DeduplicationContext {
   readonly counts: MessageCounts
   /** Messages that a queue has refused. */
   readonly refused: WeakSet<Message>
+  readonly store: Pick<Store, 'whenDurable'>
 }
 
 /**
@@ -73,7 +74,8 @@ export class ExchangeDeduplication implements Detour {
     if (this.repeats(message)) {
       this.count++
       this.#context.counts.deduplicated++
-      if (publisher !== null) this.#seen.follow(publisher, sequence)
+      // Its first is enlisted, whether its id is kept or not: what is confirmed must not be lost with it.
+      if (publisher !== null) this.#context.store.whenDurable(() => publisher.accepted(sequence))
       return
     }
     const { clock, codec, refused } = this.#context

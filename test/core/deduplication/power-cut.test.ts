@@ -63,6 +63,22 @@ describe('what a policy asks for', () => {
   })
 })
 
+it('a duplicate is not confirmed before its first is on disk, also where no id is kept', async () => {
+  const core = await DurableCore.start()
+  core.declare('q')
+  const declaration = { type: 'direct', durable: false, autoDelete: false, internal: false }
+  core.session.declareExchange({ name: 'x', ...declaration, arguments: table(ON) })
+  core.session.bind({ ...bindingTerms('x', 'q'), routingKey: 'q' })
+  await core.written()
+  const publisher = new NotingPublisher()
+  core.session.publish(withId('x', 'a', 'first'), null, 0)
+  core.session.publish(withId('x', 'a', 'again'), publisher, 2)
+  expect(publisher.acceptances).toEqual([])
+  await core.written()
+  expect(publisher.acceptances).toEqual([2])
+  expect(await drained(await core.afterPowerCut(), 'q')).toEqual(['first'])
+})
+
 it('the ids of damaged messages are forgotten, as those will never leave the queue', async () => {
   const core = await DurableCore.start()
   const queue = core.declare('q', table(ON))

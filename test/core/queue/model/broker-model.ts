@@ -134,8 +134,8 @@ export class BrokerModel {
     if (known !== null) {
       assert.equal(entries.length, 0, `${id} is routed, although it is a duplicate`)
       missing.clear()
-      // As safe as its first, whose id is in the same batch. Where the id is not kept, nothing is waited for.
-      if (known.kept) entries.push(...known.first)
+      // As safe as its first, whether the id of that is kept or not.
+      entries.push(...known.first)
       publication.remembered = known
     } else if (!unwanted) {
       publication.remembered = this.#once.add(traits.once, entries, traits.persistent, time, this.tick())
