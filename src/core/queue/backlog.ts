@@ -61,6 +61,7 @@ export class Backlog implements GapOwner, Resident {
    * there again, and bring what has come back from the page a second time.
    */
   #asideBelow = 0
+  /** BUG: in no budget. Whoever had millions of messages out and gives them back has them stay in memory. */
   readonly #returned = new Heap<Entry>((a, b) => a.position < b.position)
   #head = new Fifo<Entry>()
   #tail = new Fifo<Entry>()
@@ -373,7 +374,10 @@ export class Backlog implements GapOwner, Resident {
     this.#spilled.log.append(entry, null, 0)
   }
 
-  /** The head has grown too large: what is newer than so much becomes the tail, which is dropped as far as it is on disk. */
+  /**
+   * The head has grown too large: what is newer than so much becomes the tail, which is dropped as far as it is on disk.
+   * BUG: transient messages are all written in this one go, which holds the loop for tens of milliseconds.
+   */
   #splitHead(keep: number): void {
     const tail = this.#tail
     while (this.#headBytes > keep) {
