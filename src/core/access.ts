@@ -1,6 +1,6 @@
 // Who may log in, and who may do what: the one place that is asked.
 import type { Clock } from '../lib/clock.ts'
-import { Gate } from '../lib/gate.ts'
+import { Semaphore } from '../lib/semaphore.ts'
 import { silentLogger, type Logger } from '../lib/log.ts'
 import { Pattern } from '../lib/pattern.ts'
 import { PatternError } from '../lib/pattern/parse.ts'
@@ -93,7 +93,7 @@ export class Access {
   /** By user, vhost and exchange. */
   readonly #topicGrants = new Map<string, TopicGrant>()
   readonly #recent: RecentLogins<UserDefinition>
-  readonly #hashing = new Gate(HASHES_AT_ONCE)
+  readonly #hashing = new Semaphore(HASHES_AT_ONCE)
   /** Verifications under way, so that a thousand connections of one client cost one. */
   readonly #verifying = new Map<string, Promise<boolean>>()
   #version = 0

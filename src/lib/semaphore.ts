@@ -1,8 +1,8 @@
 // Lets a few asynchronous works run at a time; the others wait in order.
 import { Fifo } from './fifo.ts'
 
-/** A gate that `limit` works may be behind at once. */
-export class Gate {
+/** Lets `limit` works run at once. */
+export class Semaphore {
   #free: number
   readonly #waiting = new Fifo<() => void>()
 

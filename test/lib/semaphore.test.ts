@@ -1,14 +1,14 @@
 // Work that runs a few at a time.
 import { describe, expect, it } from 'vitest'
-import { Gate } from '../../src/lib/gate.ts'
+import { Semaphore } from '../../src/lib/semaphore.ts'
 
-describe('Gate', () => {
+describe('Semaphore', () => {
   it('runs no more than its limit at once, in order, and passes outcomes on', async () => {
-    const gate = new Gate(2)
+    const semaphore = new Semaphore(2)
     const started: number[] = []
     const finish: (() => void)[] = []
     const works = [0, 1, 2, 3].map((number) =>
-      gate.run(async () => {
+      semaphore.run(async () => {
         started.push(number)
         await new Promise<void>((resolve) => finish.push(resolve))
         return number
@@ -26,9 +26,9 @@ describe('Gate', () => {
   })
 
   it('lets the next one in after a failure', async () => {
-    const gate = new Gate(1)
-    const failed = gate.run(() => Promise.reject(new Error('no')))
-    const next = gate.run(() => Promise.resolve('yes'))
+    const semaphore = new Semaphore(1)
+    const failed = semaphore.run(() => Promise.reject(new Error('no')))
+    const next = semaphore.run(() => Promise.resolve('yes'))
     await expect(failed).rejects.toThrow('no')
     await expect(next).resolves.toBe('yes')
   })
