@@ -44,6 +44,11 @@ export interface Effective {
 /** Which policies apply to something, and what they say together. */
 export type Governance = Pick<Effective, 'policy' | 'operatorPolicy' | 'definition'>
 
+/** The policies that apply, of what holds; null without any. */
+export function governanceOf({ policy, operatorPolicy, definition }: Effective): Governance | null {
+  return policy === null && operatorPolicy === null ? null : { policy, operatorPolicy, definition }
+}
+
 interface KeptPolicy {
   readonly definition: PolicyDefinition
   readonly pattern: Pattern

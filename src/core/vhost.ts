@@ -5,20 +5,16 @@ import type {
   BindingDefinition,
   Definition,
   ExchangeDefinition,
-  LevelDefinition,
   QueueDefinition,
   VHostDefinition,
 } from './definitions.ts'
 import type { Announcements, Outlet } from './announcements.ts'
 import { MessageCounts, type Churn, type DeathCounts, type DeathReason } from './counts.ts'
-import { ExchangeDeduplication } from './deduplication/exchange-deduplication.ts'
-import { exchangeDeduplication } from './deduplication/rules.ts'
 import { BrokerError } from './errors.ts'
 import { Binding, bindingIdentity } from './exchange/binding.ts'
 import { createExchange } from './exchange/exchange-types.ts'
 import { DefaultExchange } from './exchange/default.ts'
-import { Delaying, delaysMessages } from './exchange/delayed.ts'
-import { Delays } from './exchange/delays.ts'
+import { ExchangeRules, type ExchangeLogs } from './exchange/exchange-rules.ts'
 import { RecentHistoryExchange } from './exchange/recent-history.ts'
 import { EVENT_EXCHANGE, EVENT_VHOST, INTERNAL_USER, LOG_EXCHANGE, type EventFacts, type Events } from './events.ts'
 import { Firehose, TRACE_EXCHANGE } from './firehose.ts'
@@ -26,15 +22,24 @@ import { route, type Exchange, type ExchangeProperties } from './exchange/exchan
 import { Routes } from './exchange/routes.ts'
 import type { InputWindow } from './input-window.ts'
 import { NO_KEYS, type Message } from './message.ts'
-import type { DelayedMessage, DelayLog, IdLog, MessageCodec, QueueLog, Store } from './ports.ts'
+import type { DelayedMessage, IdLog, MessageCodec, QueueLog, Store } from './ports.ts'
 import { DeadLetters } from './queue/dead-letter.ts'
 import type { Entry } from './queue/entry.ts'
 import { Queue } from './queue/queue.ts'
 import type { QueueContext, QueueProperties } from './queue/queue-context.ts'
 import type { ResidentBudget } from './queue/resident-budget.ts'
 import { hasOwnLevels, queueRules } from './queue/rules.ts'
-import type { Effective, Governance, Policies } from './policies.ts'
+import { governanceOf, type Effective, type Policies } from './policies.ts'
 import { replyQueueName } from './reply-to.ts'
+import {
+  bindingDefinition,
+  bindingFacts,
+  exchangeDefinition,
+  exchangeFacts,
+  isDurable,
+  queueDefinition,
+  queueFacts,
+} from './topology-records.ts'
 import { NO_ARGUMENTS, type FieldTable } from './value.ts'
 
 /** What a vhost needs from the broker. */
@@ -76,9 +81,6 @@ const TOLD = [EVENT_EXCHANGE, LOG_EXCHANGE] as const
 
 const PREDECLARED_NAMES: ReadonlySet<string> = new Set(['', ...PREDECLARED.map(([name]) => name), ...TOLD])
 
-/** The ids of the logs that an exchange had. */
-type ExchangeLogs = Pick<ExchangeDefinition, 'delays' | 'ids' | 'history'>
-
 /** A binding's terms, as both binding and unbinding give them. */
 export interface BindingTerms {
   readonly source: string
@@ -106,8 +108,7 @@ export class VHost implements QueueContext, Outlet {
   firehose: Firehose | null = null
   readonly #context: VHostContext
   readonly #deadLetters: DeadLetters
-  /** What queues have refused, as long as there are exchanges that must know. */
-  #refused: WeakSet<Message> | null = null
+  readonly #exchangeRules: ExchangeRules
 
   constructor(definition: VHostDefinition, context: VHostContext) {
     this.name = definition.name
@@ -115,6 +116,7 @@ export class VHost implements QueueContext, Outlet {
     this.window = context.window
     this.#context = context
     this.#deadLetters = new DeadLetters(this, context)
+    this.#exchangeRules = new ExchangeRules(context, this.counts, (...waited) => this.#release(...waited))
     for (const [name, type, internal] of PREDECLARED) {
       this.#addExchange(name, { type, durable: true, autoDelete: false, internal, arguments: NO_ARGUMENTS })
     }
@@ -159,7 +161,10 @@ export class VHost implements QueueContext, Outlet {
       queue.governance = governanceOf(effective)
       queue.applyRules(queueRules(effective.arguments))
     }
-    for (const exchange of this.exchanges.values()) this.#applyPolicies(exchange)
+    for (const exchange of this.exchanges.values()) {
+      const otherLogs = this.#exchangeRules.apply(exchange, this.effective(exchange), hasRecord(exchange))
+      if (otherLogs) this.#context.save(exchangeDefinition(this.name, exchange))
+    }
     this.#context.topologyChanged()
   }
 
@@ -200,16 +205,9 @@ export class VHost implements QueueContext, Outlet {
   /** Adds an exchange that does not exist yet. */
   addExchange(name: string, properties: ExchangeProperties, by = INTERNAL_USER): Exchange {
     const exchange = this.#addExchange(name, properties)
-    if (exchange.durable) this.#context.save(this.#exchangeDefinition(exchange))
+    if (exchange.durable) this.#context.save(exchangeDefinition(this.name, exchange))
     this.#context.topologyChanged()
-    this.#tell('exchange.created', by, () => ({
-      name,
-      type: exchange.type,
-      durable: exchange.durable,
-      auto_delete: exchange.autoDelete,
-      internal: exchange.internal,
-      arguments: exchange.arguments,
-    }))
+    this.#tell('exchange.created', by, () => exchangeFacts(exchange))
     return exchange
   }
 
@@ -220,7 +218,7 @@ export class VHost implements QueueContext, Outlet {
     exchange.delaying?.drop()
     exchange.deduplication?.drop()
     if (exchange instanceof RecentHistoryExchange) exchange.log?.drop()
-    if (exchange.durable) this.#context.remove(this.#exchangeDefinition(exchange))
+    if (exchange.durable) this.#context.remove(exchangeDefinition(this.name, exchange))
     for (const binding of exchange.sourceBindings.values()) this.#dropBinding(binding, by)
     for (const binding of [...exchange.destinationBindings]) {
       this.#dropBinding(binding, by)
@@ -235,17 +233,10 @@ export class VHost implements QueueContext, Outlet {
     const log = properties.durable ? this.#context.store.log() : null
     const queue = this.#governed(new Queue({ ...properties, vhost: this.name }, log, this))
     this.queues.set(queue.name, queue)
-    if (queue.durable) this.#context.save(this.#queueDefinition(queue))
+    if (queue.durable) this.#context.save(queueDefinition(queue))
     this.#context.churn.queuesCreated++
     this.#context.topologyChanged()
-    this.#tell('queue.created', by, () => ({
-      name: queue.name,
-      durable: queue.durable,
-      auto_delete: queue.autoDelete,
-      exclusive: queue.owner !== null,
-      type: queue.rules.type,
-      arguments: queue.arguments,
-    }))
+    this.#tell('queue.created', by, () => queueFacts(queue))
     return queue
   }
 
@@ -254,7 +245,7 @@ export class VHost implements QueueContext, Outlet {
     if (queue.deleted) return 0
     const count = queue.readyCount
     this.queues.delete(queue.name)
-    if (queue.durable) this.#context.remove(this.#queueDefinition(queue))
+    if (queue.durable) this.#context.remove(queueDefinition(queue))
     for (const binding of [...queue.bindings]) {
       this.#dropBinding(binding, by)
       this.#autoDelete(binding.source, by)
@@ -272,7 +263,7 @@ export class VHost implements QueueContext, Outlet {
     if (queue.paused === paused) return
     if (paused) queue.pause()
     else queue.unpause()
-    if (queue.durable) this.#context.save(this.#queueDefinition(queue))
+    if (queue.durable) this.#context.save(queueDefinition(queue))
   }
 
   /** Adds a queue for direct replies. It goes with its one consumer. */
@@ -295,7 +286,7 @@ export class VHost implements QueueContext, Outlet {
     const binding = new Binding(source, destination, routingKey, args)
     if (!source.bind(binding)) return
     binding.queue?.bindings.add(binding)
-    if (this.#durable(binding)) this.#context.save(this.#bindingDefinition(binding))
+    if (isDurable(binding)) this.#context.save(bindingDefinition(this.name, binding))
     this.#context.topologyChanged()
     this.#tell('binding.created', by, () => bindingFacts(binding))
     for (const message of source.history) this.#replay(message, destination)
@@ -362,11 +353,11 @@ export class VHost implements QueueContext, Outlet {
   }
 
   refused(message: Message): void {
-    this.#refused?.add(message)
+    this.#exchangeRules.refused(message)
   }
 
   logsChanged(queue: Queue): void {
-    this.#context.save(this.#queueDefinition(queue))
+    this.#context.save(queueDefinition(queue))
   }
 
   deaths(queueType: string): DeathCounts {
@@ -441,7 +432,7 @@ export class VHost implements QueueContext, Outlet {
   #dropBinding(binding: Binding, by = INTERNAL_USER): void {
     if (binding.source.unbind(binding.identity) === undefined) return
     binding.queue?.bindings.delete(binding)
-    if (this.#durable(binding)) this.#context.remove(this.#bindingDefinition(binding))
+    if (isDurable(binding)) this.#context.remove(bindingDefinition(this.name, binding))
     this.#tell('binding.deleted', by, () => bindingFacts(binding))
   }
 
@@ -454,55 +445,6 @@ export class VHost implements QueueContext, Outlet {
     this.#context.events.emit(event, () => ({ ...facts(), vhost: this.name, user_who_performed_action: by }))
   }
 
-  #applyPolicies(exchange: Exchange): void {
-    // RabbitMQ: the default exchange has no alternate.
-    if (exchange.name === '') return
-    const effective = this.effective(exchange)
-    exchange.governance = governanceOf(effective)
-    const args = effective.arguments
-    const alternate = args.get('alternate-exchange')
-    exchange.alternate = alternate?.type === 'longstr' ? alternate.value : null
-    const otherIds = this.#deduplicate(exchange, args)
-    const otherDelays = this.#delay(exchange, delaysMessages(exchange.type, exchange.arguments, effective.definition))
-    if (otherIds || otherDelays) this.#context.save(this.#exchangeDefinition(exchange))
-  }
-
-  /** Has an exchange delay messages, or no more. Returns whether it has a log for them that it had not. */
-  #delay(exchange: Exchange, active: boolean, delays?: number): boolean {
-    if (exchange.delaying !== null) exchange.delaying.active = active
-    if (exchange.delaying !== null || (!active && delays === undefined)) return false
-    // The exchanges that are always there have no record in which a log could be named.
-    const kept = exchange.durable && !PREDECLARED_NAMES.has(exchange.name)
-    const open = (stored: (due: number) => void): DelayLog => this.#context.store.delays(stored, kept, delays)
-    const waiting = new Delays(open, this.#context, (delayed) => this.#release(exchange, delayed))
-    exchange.delaying = new Delaying(waiting, this.#context.codec)
-    exchange.delaying.active = active
-    return kept && delays === undefined
-  }
-
-  /** Does as the arguments say about duplicates. Returns whether the exchange has another log, or one less. */
-  #deduplicate(exchange: Exchange, args: FieldTable, ids?: number): boolean {
-    const rules = exchangeDeduplication(exchange.type, args)
-    const { deduplication } = exchange
-    if (rules !== null && deduplication !== null) {
-      deduplication.rules = rules
-      return false
-    }
-    if (rules === null) {
-      exchange.deduplication = null
-      deduplication?.drop()
-      return deduplication !== null && deduplication.log !== null
-    }
-    // The exchanges that are always there have no record in which a log could be named.
-    const kept = exchange.durable && !PREDECLARED_NAMES.has(exchange.name)
-    const log = kept ? this.#context.store.ids(ids) : null
-    this.#refused ??= new WeakSet()
-    const { clock, codec, store } = this.#context
-    const context = { clock, codec, store, counts: this.counts, refused: this.#refused }
-    exchange.deduplication = new ExchangeDeduplication(rules, log, context)
-    return log !== null && log.id !== ids
-  }
-
   /** A new queue goes by the policies from the start. */
   #governed(queue: Queue): Queue {
     const effective = this.effective(queue)
@@ -512,18 +454,12 @@ export class VHost implements QueueContext, Outlet {
   }
 
   #addExchange(name: string, properties: ExchangeProperties, logs: ExchangeLogs = {}): Exchange {
-    const { delays, ids, history } = logs
     const exchange = createExchange(name, properties, this.#context.codec)
     if (exchange instanceof RecentHistoryExchange && exchange.durable) {
-      exchange.keepIn(this.#context.store.delays(() => undefined, true, history))
+      exchange.keepIn(this.#context.store.delays(() => undefined, true, logs.history))
     }
-    if (name !== '') {
-      // With the logs that it had, whether its arguments ask for them or a policy, or a policy did.
-      const { arguments: args, definition } = this.effective(exchange)
-      this.#deduplicate(exchange, args, ids)
-      this.#delay(exchange, delaysMessages(exchange.type, exchange.arguments, definition), delays)
-    }
-    this.#applyPolicies(exchange)
+    // With the logs that it had, whether its arguments ask for them or a policy, or a policy did.
+    this.#exchangeRules.apply(exchange, this.effective(exchange), hasRecord(exchange), logs)
     this.exchanges.set(name, exchange)
     return exchange
   }
@@ -532,7 +468,7 @@ export class VHost implements QueueContext, Outlet {
     const exchange = this.#addExchange(definition.name, { ...definition, durable: true }, definition)
     const history = exchange instanceof RecentHistoryExchange ? exchange.log?.id : undefined
     // It was stored by a broker that kept none.
-    if (history !== definition.history) this.#context.save(this.#exchangeDefinition(exchange))
+    if (history !== definition.history) this.#context.save(exchangeDefinition(this.name, exchange))
   }
 
   #restoreQueue(definition: QueueDefinition): void {
@@ -556,76 +492,11 @@ export class VHost implements QueueContext, Outlet {
     const binding = new Binding(source, destination, definition.routingKey, definition.arguments)
     if (source.bind(binding)) binding.queue?.bindings.add(binding)
   }
-
-  /** RabbitMQ: a binding survives a restart if both its ends do. */
-  #durable(binding: Binding): boolean {
-    return binding.source.durable && binding.destination.durable
-  }
-
-  #exchangeDefinition(exchange: Exchange): Definition {
-    const { name, type, autoDelete, internal, arguments: args } = exchange
-    const ids = exchange.deduplication?.log ?? null
-    const history = exchange instanceof RecentHistoryExchange ? exchange.log : null
-    return {
-      kind: 'exchange',
-      vhost: this.name,
-      name,
-      type,
-      autoDelete,
-      internal,
-      arguments: args,
-      ...(exchange.delaying === null ? {} : { delays: exchange.delaying.id }),
-      ...(ids === null ? {} : { ids: ids.id }),
-      ...(history === null ? {} : { history: history.id }),
-    }
-  }
-
-  #queueDefinition(queue: Queue): Definition {
-    const { name, autoDelete, arguments: args } = queue
-    const levels: LevelDefinition[] = []
-    for (const [priority, log] of queue.levelLogs) {
-      if (priority > 0 || log !== queue.log) levels.push({ priority, log: log.id })
-    }
-    return {
-      kind: 'queue',
-      vhost: this.name,
-      name,
-      autoDelete,
-      arguments: args,
-      log: queue.log!.id,
-      ...(queue.paused ? { paused: true } : {}),
-      ...(queue.user === null ? {} : { user: queue.user }),
-      ...(levels.length === 0 ? {} : { levels }),
-      ...(queue.ids === null ? {} : { ids: queue.ids.id }),
-    }
-  }
-
-  #bindingDefinition(binding: Binding): Definition {
-    return {
-      kind: 'binding',
-      vhost: this.name,
-      source: binding.source.name,
-      destinationKind: binding.destinationKind,
-      destination: binding.destination.name,
-      routingKey: binding.routingKey,
-      arguments: binding.arguments,
-    }
-  }
 }
 
-function governanceOf({ policy, operatorPolicy, definition }: Effective): Governance | null {
-  return policy === null && operatorPolicy === null ? null : { policy, operatorPolicy, definition }
-}
-
-function bindingFacts(binding: Binding): EventFacts {
-  return {
-    source_name: binding.source.name,
-    source_kind: 'exchange',
-    destination_name: binding.destination.name,
-    destination_kind: binding.destinationKind,
-    routing_key: binding.routingKey,
-    arguments: binding.arguments,
-  }
+/** Whether an exchange has a record in which its logs could be named: those that are always there have none. */
+function hasRecord({ durable, name }: Exchange): boolean {
+  return durable && !PREDECLARED_NAMES.has(name)
 }
 
 /** Gives a message that no client is waiting for to all that it was routed to. */
