@@ -47,9 +47,10 @@ export class Program {
     throw new Error(`the program ended before it printed a line: ${this.#errors}`)
   }
 
-  /** The port in the ready line. */
-  async port(): Promise<number> {
-    return Number(/^leveret \S+ ready: amqp (\d+)\b/.exec(await this.firstLine())?.[1])
+  /** The port of a protocol in the ready line. */
+  async port(protocol = 'amqp'): Promise<number> {
+    const line = await this.firstLine()
+    return Number(new RegExp(`^leveret \\S+ ready: .*\\b${protocol} (\\d+)\\b`).exec(line)?.[1])
   }
 
   signal(signal: NodeJS.Signals): void {

@@ -1,26 +1,28 @@
-// Reads every queue from end to end after a restart and has the ledger compare it.
+// Reads every queue from end to end after a restart and has the ledger compare it. A queue has been read when the broker
+// says that nothing is ready in it and nothing delayed; how long that takes does not matter, as long as it gets on.
 import type { Copy, Holder, Ledger, QueueLedger } from './ledger.ts'
 import { OrderCheck } from './ledger.ts'
 import { ConnectionLostError, type Delivery, type LoadChannel, type LoadClient } from './load-client.ts'
 import type { Route } from './part.ts'
+import { settledWithin, type Patience } from './patience.ts'
 import { LedgerPublisher } from './producer.ts'
 import { Proof } from './proof.ts'
+import type { BrokerCounts, CountsReader } from './queue-counts.ts'
 import type { Random } from '../random.ts'
 
 /** A queue with more than this is emptied by its audit, so that a run does not grow without end. */
 const KEPT_COPIES_MAX = 15_000
 const KEPT_BYTES_MAX = 48 * 1024 * 1024
 const PROOF_CHANNEL = 1
-const SENTINEL_CHANNEL = 1000
 const READ_AGAIN_SHARE = 0.3
 /** So many messages may be requeued one by one; a channel that closes requeues the others. */
 const REQUEUED_MAX = 500
 /** Queues with fewer messages may be read with basic.get. */
 const GET_MAX = 1500
 const GETS_AT_ONCE = 20
-/** So long may a queue that says it has messages deliver none. */
-const SILENCE_MS_MAX = 20_000
-const SHORT_SILENCES = 100
+/** It is asked again how many messages are ready when so many have come, and when what comes late may have. */
+const ARRIVALS = 1000
+const LATE_MS = 50
 
 export interface AuditContext {
   readonly ledger: Ledger
@@ -29,35 +31,47 @@ export interface AuditContext {
   /** How messages come late to some of the queues. */
   readonly delayed: readonly Route[]
   readonly client: LoadClient
+  readonly counts: CountsReader
+  readonly patience: Patience
 }
 
 /**
  * Reads these queues, all at once, each on a channel of its own; then acknowledges all, some or nothing of what they
  * held, and gives the rest back. Some are read once more, for what was given back must be where it was. `emptyAll`
- * leaves nothing. Rejects when the connection ends.
+ * leaves nothing. What is wrong is left as it was found, for whoever looks into it. Rejects when the connection ends,
+ * and with SilentBrokerError when the broker gets nowhere: then nothing was compared that was not read.
  */
 export async function audit(context: AuditContext, queues: readonly QueueLedger[], emptyAll = false): Promise<void> {
+  const { client, counts, patience } = context
+  const progress = (): number => client.bytesReceived + counts.answers
+  await patience.wait('an audit', progress, auditAll(context, queues, emptyAll))
+}
+
+async function auditAll(context: AuditContext, queues: readonly QueueLedger[], emptyAll: boolean): Promise<void> {
   const { client, ledger, random } = context
-  const publisher = await LedgerPublisher.open(ledger, client, PROOF_CHANNEL)
-  const proof = new Proof(context, publisher)
-  const sentinels = await LedgerPublisher.open(ledger, client, SENTINEL_CHANNEL)
-  let channels = PROOF_CHANNEL
-  const reading = (queue: QueueLedger): Reading => {
-    const numbers = queue.family.queues.map(() => ++channels)
-    const delayed = context.delayed.find(({ queues: [name] }) => name === queue.name)
-    return new Reading(context, proof, queue, numbers, delayed === undefined ? null : { sentinels, route: delayed })
-  }
-  const readings = queues.map(reading)
-  await Promise.all(readings.map((one) => one.read()))
+  const proof = new Proof(context, await LedgerPublisher.open(ledger, client, PROOF_CHANNEL))
+  const readings = await readAll(context, proof, queues)
+  if (ledger.failed) return
   for (const one of readings) one.settle(emptyAll)
   await Promise.race([proof.complete(), lost(client)])
   await Promise.all(readings.map((one) => one.close()))
 
   const again = queues.filter(() => random.chance(READ_AGAIN_SHARE))
-  channels = PROOF_CHANNEL
-  const readingsAgain = again.map(reading)
-  await Promise.all(readingsAgain.map((one) => one.read()))
+  const readingsAgain = await readAll(context, proof, again)
+  if (ledger.failed) return
   await Promise.all(readingsAgain.map((one) => one.close()))
+}
+
+async function readAll(context: AuditContext, proof: Proof, queues: readonly QueueLedger[]): Promise<Reading[]> {
+  let channels = PROOF_CHANNEL
+  const readings = queues.map((queue) => {
+    const numbers = queue.family.queues.map(() => ++channels)
+    return new Reading(context, proof, queue, numbers)
+  })
+  await Promise.all(readings.map((one) => one.read()))
+  const counts = await context.counts.read()
+  for (const one of readings) one.expectCounts(counts)
+  return readings
 }
 
 async function lost(client: LoadClient): Promise<never> {
@@ -70,21 +84,23 @@ class Reading {
   readonly #context: AuditContext
   readonly #queue: QueueLedger
   readonly #stays: readonly Stay[]
-  readonly #late: Late | null
 
-  constructor(context: AuditContext, proof: Proof, queue: QueueLedger, numbers: readonly number[], late: Late | null) {
+  constructor(context: AuditContext, proof: Proof, queue: QueueLedger, numbers: readonly number[]) {
     this.#context = context
     this.#queue = queue
-    this.#late = late
     this.#stays = queue.family.queues.map((name, i) => new Stay(context, proof, queue, name, numbers[i]!))
   }
 
   async read(): Promise<void> {
-    if (this.#late !== null) this.#stays[0]!.await(await this.#sentinel(this.#late))
     for (const stay of this.#stays) await stay.read()
     const found = new Set<Copy>()
     for (const stay of this.#stays) for (const copy of stay.copies) found.add(copy)
     this.#context.ledger.audited(this.#queue, found)
+  }
+
+  /** Everything is out with the audit, and the broker says so too. */
+  expectCounts(counts: BrokerCounts): void {
+    for (const stay of this.#stays) stay.expectCounts(counts)
   }
 
   /** Acknowledges all, some or nothing. */
@@ -102,20 +118,6 @@ class Reading {
   async close(): Promise<void> {
     await Promise.all(this.#stays.map((stay) => stay.close()))
   }
-
-  /** Publishes a message that falls due after all others, which come before it. Resolves with its id. */
-  async #sentinel({ sentinels, route }: Late): Promise<string> {
-    const delayMs = Math.max(...route.delays!)
-    const id = sentinels.publish(route, Buffer.alloc(0), { delayMs })
-    await Promise.race([sentinels.confirmedAll(), lost(this.#context.client)])
-    return id
-  }
-}
-
-/** How to wait for what comes late. */
-interface Late {
-  readonly sentinels: LedgerPublisher
-  readonly route: Route
 }
 
 /** The audit of one of these queues. */
@@ -126,8 +128,8 @@ class Stay implements Holder {
   readonly #queue: QueueLedger
   readonly #place: string
   readonly #number: number
-  /** The id of the message that comes behind all that come late. */
-  #awaited: string | null = null
+  /** The exchange before which messages wait that are to come here. */
+  readonly #lateBy: string | null
   readonly #order = new OrderCheck()
   readonly #out = new Map<number, Copy>()
   #channel!: LoadChannel
@@ -141,15 +143,17 @@ class Stay implements Holder {
     this.#queue = queue
     this.#place = place
     this.#number = number
+    this.#lateBy = context.delayed.find(({ queues: [name] }) => name === place)?.exchange ?? null
   }
 
   async read(): Promise<void> {
     const { client, ledger, random } = this.#context
     this.#channel = await client.openChannel(this.#number, { delivered: (delivery) => this.#delivered(delivery) })
     const count = await this.#ready()
-    const changes = this.#awaited !== null || this.#queue.family.leaks === true
-    if (count < GET_MAX && this.#awaited === null && random.chance(0.25)) await this.#get()
-    else await this.#consume()
+    if (count < GET_MAX && random.chance(0.25)) await this.#get()
+    await this.#consume()
+    const { leaks, retryMs } = this.#queue.family
+    const changes = this.#lateBy !== null || leaks === true || retryMs !== undefined
     if (this.#received !== count && !changes) {
       ledger.fault('count', `${this.#place} said ${count}, and had ${this.#received} messages`)
     }
@@ -160,9 +164,11 @@ class Stay implements Holder {
     return this.#out.values()
   }
 
-  /** Has the reading go on until this message has come. */
-  await(id: string): void {
-    this.#awaited = id
+  expectCounts(counts: BrokerCounts): void {
+    const { unacked } = counts.queue(this.#place)
+    if (unacked === this.#received) return
+    const words = `${this.#place} says that ${unacked} messages are out, ${this.#received} were delivered`
+    this.#context.ledger.fault('count', words)
   }
 
   /** Gives the rest back: some one by one, in any order, and what is left by closing the channel. */
@@ -171,6 +177,7 @@ class Stay implements Holder {
     for (const tag of random.shuffle([...this.#out.keys()]).slice(0, random.int(0, REQUEUED_MAX))) {
       this.#channel.requeue(tag, false)
       ledger.released(this.#out.get(tag)!)
+      this.#proof.returned(this.#out.get(tag)!)
       this.#out.delete(tag)
     }
     const closed = this.#channel.close()
@@ -185,7 +192,6 @@ class Stay implements Holder {
       this.#out.set(delivery.tag, copy)
       this.#proof.delivered(copy)
     }
-    if (delivery.messageId === this.#awaited) this.#awaited = null
     if (this.#received === this.#wanted?.count) this.#wanted.arrived()
   }
 
@@ -194,24 +200,32 @@ class Stay implements Holder {
     return Number(answer['message-count'])
   }
 
+  /** Consumes until nothing is left that could come, and stops consuming. */
   async #consume(): Promise<void> {
     const tag = 'audit'
     await this.#channel.call('basic.consume', { queue: this.#place, 'consumer-tag': tag })
-    // What was handed out before the answer came before the answer: the only consumer has it all when none is ready.
-    // What is ready may expire before it comes: then it is no use to wait for it.
-    const patienceMs = this.#queue.family.leaks === true ? SILENCE_MS_MAX / SHORT_SILENCES : SILENCE_MS_MAX
-    for (let silences = 0; ;) {
+    const watch = this.#context.patience.watch()
+    for (;;) {
+      // What was handed out before the answer comes before the answer: the only consumer has it all when none is ready.
       const before = this.#received
       const ready = await this.#ready()
-      if (ready === 0 && this.#awaited === null) break
-      const wanted = patienceMs < SILENCE_MS_MAX ? 1 : Math.max(Math.min(ready, 1000), 1)
-      if (await this.#arrival(before + wanted, patienceMs)) silences = 0
-      else if (++silences * patienceMs >= SILENCE_MS_MAX) {
-        this.#context.ledger.fault('count', `${this.#place} has ${ready} messages ready, and delivers none`)
-        break
-      }
+      const late = ready === 0 ? await this.#late() : 0
+      // What came late may have become ready since it was asked how much is.
+      if (ready === 0 && late === 0 && (await this.#ready()) === 0) break
+      const about = `${this.#place} has ${ready} messages ready and ${late} late, and delivers none`
+      if (before === this.#received) watch.look(about, `${this.#received} ${ready} ${late}`)
+      // What is ready may expire before it comes, and what is late comes when it does: no use to wait for more.
+      const sure = ready > 0 && this.#queue.family.leaks !== true
+      await this.#arrival(before + (sure ? Math.min(ready, ARRIVALS) : 1), sure ? watch.lookMs : LATE_MS)
     }
     await this.#channel.call('basic.cancel', { 'consumer-tag': tag })
+  }
+
+  /** How many messages wait for their time, or for the disk. */
+  async #late(): Promise<number> {
+    const counts = await this.#context.counts.read()
+    const { delayed, unreadable } = counts.queue(this.#place)
+    return delayed + unreadable + (this.#lateBy === null ? 0 : counts.delayedBefore(this.#lateBy))
   }
 
   async #get(): Promise<void> {
@@ -221,18 +235,12 @@ class Stay implements Holder {
     }
   }
 
-  /** Waits until so many messages have come in all; false when the queue keeps them. */
-  async #arrival(count: number, patienceMs: number): Promise<boolean> {
-    if (this.#received >= count) return true
-    let timer: NodeJS.Timeout | undefined
-    const arrived = new Promise<boolean>((resolve, reject) => {
-      this.#wanted = { count, arrived: () => resolve(true) }
-      timer = setTimeout(() => resolve(false), patienceMs)
-      this.#context.client.ended.then(() => resolve(true), reject)
-    })
-    const outcome = await arrived.finally(() => clearTimeout(timer))
+  /** Waits until so many messages have come in all, but no longer than so many milliseconds. */
+  async #arrival(count: number, milliseconds: number): Promise<void> {
+    if (this.#received >= count) return
+    const arrived = new Promise<void>((resolve) => (this.#wanted = { count, arrived: resolve }))
+    await settledWithin(milliseconds, Promise.race([arrived, this.#context.client.ended]))
     this.#wanted = null
-    return outcome
   }
 
   acknowledgeAll(): void {

@@ -92,7 +92,7 @@ export class Consumer implements Actor, Hands, Holder {
 
   requeue(tag: number, multiple: boolean): void {
     this.#channel!.requeue(tag, multiple)
-    for (const copy of this.#taken(tag, multiple)) this.#load.ledger.released(copy)
+    this.#giveBack(this.#taken(tag, multiple))
   }
 
   reject(tag: number): void {
@@ -105,14 +105,19 @@ export class Consumer implements Actor, Hands, Holder {
 
   fail(tag: number): void {
     this.#channel!.fail(tag)
-    for (const copy of this.#taken(tag, false)) this.#load.ledger.released(copy)
+    this.#giveBack(this.#taken(tag, false))
   }
 
   leave(how: 'channel' | 'connection'): void {
     if (this.#leaving) return
     this.#leaving = true
-    if (how === 'connection') this.#client!.drop()
-    else void this.#changeChannel()
+    if (how === 'channel') {
+      void this.#changeChannel()
+      return
+    }
+    // Before: when we are slow, another client may have what the broker takes back before we hear that it has ended.
+    this.#lose()
+    this.#client!.drop()
   }
 
   async #consume(): Promise<void> {
@@ -148,14 +153,26 @@ export class Consumer implements Actor, Hands, Holder {
 
   /** The broker was killed; or we dropped the connection, and come back with another. */
   #connectionEnded(client: LoadClient): void {
-    this.#proof?.lost()
-    this.#proof = null
-    this.#release()
+    this.#lose()
     if (this.#leaving && client === this.#client) {
       this.#leaving = false
       this.#client = null
       this.start().catch((error: unknown) => this.#fail(error))
     } else this.#end()
+  }
+
+  #giveBack(copies: readonly Copy[]): void {
+    for (const copy of copies) {
+      this.#load.ledger.released(copy)
+      this.#proof!.returned(copy)
+    }
+  }
+
+  /** What was sent and is not proven may not have arrived. */
+  #lose(): void {
+    this.#proof?.lost()
+    this.#proof = null
+    this.#release()
   }
 
   #release(): void {

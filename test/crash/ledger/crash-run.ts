@@ -4,11 +4,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ANY_PORTS, Program } from '../../support/program.ts'
 import { audit } from './audit.ts'
+import { holdings } from './holdings.ts'
 import { Ledger, Tally } from './ledger.ts'
 import { LedgerFile } from './ledger-file.ts'
 import { ConnectionLostError, LoadClient } from './load-client.ts'
 import type { Load, Part } from './part.ts'
 import { PARTS, PROOF } from './parts.ts'
+import { Patience, settledWithin, SilentBrokerError } from './patience.ts'
+import { CountsReader } from './queue-counts.ts'
+import { Starvation } from './starvation.ts'
 import { Random } from '../random.ts'
 
 const LOAD_MS_MIN = 50
@@ -20,8 +24,8 @@ const MASSES_SHARE = 0.8
 const LONG_SHARE = 0.1
 const LONG_FACTOR = 7
 const SHORT_FACTOR = 0.33
-/** A broker that is told to stop has so long, with all the clients it has. */
-const STOP_MS_MAX = 5000
+/** Probability that a broker hardly gets to run, in a load and in the audit behind it. */
+const STARVED_SHARE = 0.15
 /** Probabilities: of an orderly end instead of a kill, of a kill in the audit, of a queue that is not audited, ... */
 const STOP_SHARE = 0.1
 const KILL_IN_AUDIT_SHARE = 0.15
@@ -42,6 +46,9 @@ export interface CrashRunOptions {
   readonly parts?: readonly Part[]
   /** How many of the loads end with SIGTERM rather than SIGKILL; a tenth unless told. */
   readonly stopShare?: number
+  /** How many of the brokers hardly get to run; a seventh unless told. */
+  readonly starvedShare?: number
+  readonly patience?: Patience
   /** Keeps a copy of the data directory as each crash left it, for whoever looks into a failure. Slow. */
   readonly snapshots?: boolean
   /** Told after each cycle. */
@@ -55,19 +62,27 @@ export class CrashRun {
   /** What was wrong, in words; empty when nothing was. */
   faults: readonly string[] = []
   directory = ''
+  cycles = 0
+  /** What the store held for the messages with which something was wrong, in words. */
+  held: readonly string[] = []
   starts = 0
   slowestStartMs = 0
   stops = 0
   slowestStopMs = 0
+  /** Brokers that hardly got to run. */
+  starved = 0
   readonly #options: CrashRunOptions
   readonly #random: Random
   readonly #parts: readonly Part[]
+  readonly #patience: Patience
   #cyclesLeft: number
   #directories = 0
   #ledger = new Ledger()
   #file: LedgerFile | null = null
   #program: Program | null = null
+  #starvation: Starvation | null = null
   #port = 0
+  #counts!: CountsReader
   /** Every connection of this life of the broker. */
   #clients: LoadClient[] = []
 
@@ -77,6 +92,12 @@ export class CrashRun {
     this.#cyclesLeft = options.cycles
     this.#random = new Random(options.seed)
     this.#parts = options.parts ?? PARTS
+    this.#patience = options.patience ?? new Patience()
+  }
+
+  /** The process of the broker that runs now. */
+  get pid(): number {
+    return this.#program!.pid
   }
 
   /** Runs all the cycles, or those up to the first in which something is wrong. */
@@ -85,12 +106,18 @@ export class CrashRun {
     try {
       await this.#cycles()
     } catch (error) {
-      this.#ledger.fault('broker', (error as Error).stack ?? String(error))
+      if (error instanceof SilentBrokerError) this.#ledger.fault('silent', error.message)
+      else this.#ledger.fault('broker', (error as Error).stack ?? String(error))
     } finally {
       await this.#program?.kill()
       await this.#file?.close()
     }
     this.faults = this.#ledger.faults
+    const { suspects } = this.#ledger
+    if (suspects.size > 0) {
+      const held = await holdings(this.#dataDirectory, suspects)
+      this.held = [...held].map(([id, places]) => `${id}: ${places.join('; ') || 'nothing'}`)
+    }
     if (this.faults.length === 0) await rm(this.directory, { recursive: true })
     return this
   }
@@ -98,18 +125,29 @@ export class CrashRun {
   async #cycles(): Promise<void> {
     await this.#freshDirectory()
     for (let cycle = 1; cycle <= this.#options.cycles && !this.#ledger.failed; cycle++) {
-      await this.#load()
+      const starving = this.#random.chance(this.#options.starvedShare ?? STARVED_SHARE)
+      await this.#starving(starving, () => this.#load())
       this.#cyclesLeft--
       await this.#start()
       if (this.#random.chance(KILL_IN_AUDIT_SHARE)) await this.#interruptedAudit()
       const last = cycle === this.#options.cycles
       const fresh = last || this.#random.chance(FRESH_SHARE)
-      await this.#audit(fresh)
+      await this.#starving(starving, () => this.#audit(fresh))
       await this.#file!.flushed()
+      this.cycles = cycle
       this.#options.onCycle?.(cycle, this)
       if (fresh && !last && !this.#ledger.failed) await this.#freshDirectory()
     }
     if (!this.#ledger.failed) await this.#stop()
+  }
+
+  /** Does something while the broker hardly gets to run, if it is to. */
+  async #starving(starving: boolean, work: () => Promise<void>): Promise<void> {
+    if (!starving) return work()
+    this.#starvation = new Starvation(this.#program!, this.#random.fork())
+    this.#starvation.begin()
+    this.starved++
+    await work().finally(() => this.#starvation!.end())
   }
 
   async #freshDirectory(): Promise<void> {
@@ -132,12 +170,23 @@ export class CrashRun {
   async #start(): Promise<void> {
     const words = ['start', '--data-dir', this.#dataDirectory, '--host', '127.0.0.1', ...ANY_PORTS]
     const from = performance.now()
-    this.#program = new Program([...words, '--log-level', 'warn'])
-    this.#port = await this.#program.port()
+    const program = new Program([...words, '--log-level', 'warn'])
+    this.#program = program
+    try {
+      this.#port = await program.port()
+    } catch (error) {
+      this.#ledger.fault('start', (error as Error).message)
+      throw error
+    }
+    this.#counts = new CountsReader(await program.port('prometheus'))
     this.slowestStartMs = Math.max(this.slowestStartMs, performance.now() - from)
     this.starts++
     this.#clients = []
     const client = await this.#connect()
+    await this.#patience.wait('declarations', () => client.bytesReceived, this.#declare(client))
+  }
+
+  async #declare(client: LoadClient): Promise<void> {
     const channel = await client.openChannel(1)
     for (const part of this.#parts) await part.declare(channel)
     await client.close()
@@ -162,7 +211,7 @@ export class CrashRun {
     const watched = Promise.all([starts, ends])
     // Now and then while they are still connecting.
     if (!random.chance(0.1)) await Promise.race([starts, watched])
-    if (share > 0) await endsWithin(SHARE_MS_MAX, Promise.race([this.tally.reaches(share), watched]))
+    if (share > 0) await settledWithin(SHARE_MS_MAX, Promise.race([this.tally.reaches(share), watched]))
     await this.#endAfter(
       random.int(LOAD_MS_MIN, LOAD_MS_MAX),
       random.chance(this.#options.stopShare ?? STOP_SHARE),
@@ -186,7 +235,7 @@ export class CrashRun {
 
   /** Kills or stops the broker when the time has come; if `work` ends before, something is wrong. */
   async #endAfter(milliseconds: number, orderly: boolean, work: Promise<unknown>): Promise<void> {
-    const early = await endsWithin(milliseconds, Promise.race([work, this.#program!.outcome()]))
+    const early = await settledWithin(milliseconds, Promise.race([work, this.#program!.outcome()]))
     if (early) this.#ledger.fault('broker', 'the load ended before the broker was killed')
     if (orderly && !early) await this.#stop()
     else await this.#kill()
@@ -203,13 +252,13 @@ export class CrashRun {
     const program = this.#program!
     const connected = this.#clients.filter((client) => client.open)
     this.#ledger.stopping()
+    this.#starvation?.end()
     const from = performance.now()
     program.signal('SIGTERM')
     const { code } = await program.outcome()
     const milliseconds = performance.now() - from
     this.stops++
     this.slowestStopMs = Math.max(this.slowestStopMs, milliseconds)
-    if (milliseconds > STOP_MS_MAX) this.#ledger.fault('broker', `it took ${milliseconds} ms to stop`)
     if (code !== 0) this.#ledger.fault('broker', `the broker ended with ${code} when it was told to stop`)
     await this.#gone(program)
     for (const client of connected) {
@@ -232,7 +281,7 @@ export class CrashRun {
     const outcome = work.catch((error: unknown) => {
       if (!(error instanceof ConnectionLostError)) throw error
     })
-    await endsWithin(this.#random.int(0, KILL_IN_AUDIT_MS_MAX), outcome)
+    await settledWithin(this.#random.int(0, KILL_IN_AUDIT_MS_MAX), outcome)
     await this.#kill()
     await outcome
     this.#ledger.crashed()
@@ -246,8 +295,10 @@ export class CrashRun {
     const queues = this.#parts.flatMap((part) => part.queues).map((name) => this.#ledger.queue(name))
     const audited = queues.filter(() => all || !random.chance(UNAUDITED_SHARE))
     const delayed = this.#parts.flatMap((part) => part.delayed ?? [])
-    await audit({ ledger: this.#ledger, random, proof: PROOF, delayed, client }, audited, all)
-    await client.close()
+    const [ledger, counts, patience] = [this.#ledger, this.#counts, this.#patience]
+    await audit({ ledger, random, proof: PROOF, delayed, client, counts, patience }, audited, all)
+    // What is wrong stays as it is.
+    if (!ledger.failed) await client.close()
   }
 
   async #connect(frameMax?: number): Promise<LoadClient> {
@@ -263,13 +314,6 @@ export class CrashRun {
     await mkdir(copy)
     await cp(this.#dataDirectory, copy, { recursive: true })
   }
-}
-
-/** Whether a promise is settled within so many milliseconds; rejects when it rejects by then. */
-async function endsWithin(milliseconds: number, work: Promise<unknown>): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<boolean>((resolve) => (timer = setTimeout(() => resolve(false), milliseconds)))
-  return Promise.race([work.then(() => true), late]).finally(() => clearTimeout(timer))
 }
 
 function isError(line: string): boolean {

@@ -225,6 +225,30 @@ describe('between queues', () => {
   })
 })
 
+describe('when what comes back waits', () => {
+  beforeEach(() => ledger.join({ queues: ['q'], retryMs: 1e6 }))
+
+  it('notices a message that comes back too early', () => {
+    const early = publish()
+    ledger.released(deliver(early)!)
+    deliver(early, { redelivered: true })
+    expectFaults('early')
+    expect([...ledger.suspects]).toEqual([early.id])
+  })
+
+  it('lets one come at once after a crash, unless it is proven that the broker knew until when it had to wait', () => {
+    const [unproven, proven] = [publish(), publish()]
+    for (const message of [unproven, proven]) ledger.released(deliver(message)!)
+    const [copy] = proven.copies
+    copy!.waits(copy!.notBefore)
+    ledger.crashed()
+    deliver(unproven)
+    expectFaults()
+    deliver(proven, { redelivered: true })
+    expectFaults('early')
+  })
+})
+
 describe('beside that', () => {
   it('notices a message that was refused or rolled back', () => {
     const refused = publish(['q'], false)

@@ -17,12 +17,17 @@ export const FAULTS = {
   flag: 'delivered before, and not marked as redelivered',
   torn: 'in some of the queues of an unconfirmed publish, and not in others',
   count: 'not as many messages as the queue said',
+  silent: 'the broker did not answer, or did not deliver what it says that it has: nothing is known of messages',
+  start: 'the broker did not start',
   broker: 'the broker refused, failed or logged an error',
 } as const
 export type Fault = keyof typeof FAULTS
 
 /** Faults that are kept in words; of the others only the number is. */
 const WORDS_MAX = 40
+
+/** Messages that are looked for in the store after a fault. */
+const SUSPECTS_MAX = 1000
 
 /** So many messages are kept to be sent again. */
 const REMEMBERED_MAX = 500
@@ -93,6 +98,10 @@ export class Copy {
   before: readonly string[] = []
   /** Grows when it goes from one queue to another: what is proven later of an earlier stay says nothing of this one. */
   moves = 0
+  /** It was given back, and must not come before this time; 0 for none. */
+  notBefore = 0
+  /** Whether it is proven that the broker has that time on disk. */
+  waitProven = false
 
   constructor(publish: Publish, queue: QueueLedger) {
     this.publish = publish
@@ -115,8 +124,14 @@ export class Copy {
     if (this.moves === moves) this.before = []
   }
 
+  /** It is proven that the broker knows until when it is to wait, if that is still what it waits for. */
+  waits(notBefore: number): void {
+    if (this.notBefore === notBefore) this.waitProven = true
+  }
+
   /** What was not proven may not have happened. */
   crashed(): void {
+    if (!this.waitProven) this.notBefore = 0
     if (this.before.length > 0) this.places = [...new Set([...this.before, ...this.places])]
   }
 
@@ -172,6 +187,8 @@ export interface Family {
   readonly leaks?: boolean
   /** Whether the broker writes into the properties of messages. */
   readonly rewrites?: boolean
+  /** How long what was given back waits, at the least, before it comes again. */
+  readonly retryMs?: number
 }
 
 /** Remembers, for one reader of a queue, how far each publisher had come. */
@@ -226,6 +243,8 @@ export class Tally {
     flag: 0,
     torn: 0,
     count: 0,
+    silent: 0,
+    start: 0,
     broker: 0,
   }
 
@@ -252,6 +271,8 @@ export class Ledger {
   readonly queues = new Map<string, QueueLedger>()
   /** The first faults, in words. */
   readonly faults: string[] = []
+  /** The ids of the messages with which something was wrong: the first, where those are many. */
+  readonly suspects = new Set<string>()
   /** Which life of the broker this is: grows with each start. */
   life = 0
   readonly #remembered = new Map<string, Sent[]>()
@@ -296,8 +317,10 @@ export class Ledger {
     for (const name of family.queues) this.queues.set(name, ledger)
   }
 
-  fault(fault: Fault, words: string): void {
+  /** Something is wrong, perhaps with this message. */
+  fault(fault: Fault, words: string, id: string | null = null): void {
     this.tally.faults[fault]++
+    if (id !== null && this.suspects.size < SUSPECTS_MAX) this.suspects.add(id)
     if (this.faults.length < WORDS_MAX) this.faults.push(`${fault}: ${words}`)
   }
 
@@ -374,17 +397,20 @@ export class Ledger {
     if (redelivered) this.tally.redelivered++
     const copy = queue.copies.get(messageId)
     if (copy === undefined) {
-      this.fault('returned', `${messageId} in ${queue.name}, ${delivery.bodyBytes} bytes, redelivered: ${redelivered}`)
+      const words = `${messageId} in ${place}, ${delivery.bodyBytes} bytes, redelivered: ${redelivered}`
+      this.fault('returned', words, messageId)
       return null
     }
     this.#place(copy, place)
     this.#compare(copy, delivery, place)
     if (!this.#stopping) this.#judge(copy, redelivered, holder)
-    // What has moved, or may have, stands where it came to.
-    const ordered = copy.moves === 0 && (strict || !redelivered)
-    if (ordered && !order.follows(copy.publish)) this.fault('order', String(copy))
+    // What has moved, or may have, stands where it came to; what waited comes when it is to.
+    const ordered = copy.moves === 0 && ((strict && queue.family.retryMs === undefined) || !redelivered)
+    if (ordered && !order.follows(copy.publish)) this.#fault('order', copy)
     if (copy.publish.life < this.life) this.#outlived(copy)
     copy.ack = 'none'
+    copy.notBefore = 0
+    copy.waitProven = false
     copy.holder = holder
     copy.deliveredLife = this.life
     return copy
@@ -419,6 +445,8 @@ export class Ledger {
   /** The message goes back to its queue: requeued, or its channel is being closed. */
   released(copy: Copy): void {
     copy.holder = null
+    const { retryMs } = copy.queue.family
+    if (retryMs !== undefined) copy.notBefore = Date.now() + retryMs
   }
 
   /**
@@ -448,7 +476,7 @@ export class Ledger {
       this.tally.compared++
       if (found.has(copy)) continue
       queue.copies.delete(copy.publish.id)
-      if (copy.certain) this.fault('lost', String(copy))
+      if (copy.certain) this.#fault('lost', copy)
       else if (copy.ack !== 'none') {
         this.tally.uncertainGone++
         if (copy.publish.confirmed || copy.survived) this.#decided(copy, copy.ackFate, true)
@@ -459,23 +487,26 @@ export class Ledger {
     }
   }
 
+  #fault(fault: Fault, copy: Copy, more = ''): void {
+    this.fault(fault, `${String(copy)}${more}`, copy.publish.id)
+  }
+
   /** Whether the message may come to this holder, at this time. */
   #judge(copy: Copy, redelivered: boolean, holder: Holder): void {
-    if (copy.ack === 'sent') this.fault('returned', String(copy))
-    if (copy.holder !== null)
-      this.fault('twice', `${String(copy)}; out with ${copy.holder.name}, came to ${holder.name}`)
-    if (!redelivered && (copy.deliveryProven || copy.deliveredLife === this.life)) this.fault('flag', String(copy))
+    if (copy.ack === 'sent') this.#fault('returned', copy)
+    if (copy.holder !== null) this.#fault('twice', copy, `; out with ${copy.holder.name}, came to ${holder.name}`)
+    if (!redelivered && (copy.deliveryProven || copy.deliveredLife === this.life)) this.#fault('flag', copy)
   }
 
   #compare(copy: Copy, { bodyBytes, crc, bodyCrc, exchange, routingKey }: Delivery, place: string): void {
     const { publish, queue } = copy
     const whole = queue.family.rewrites === true ? publish.bodyCrc === bodyCrc : publish.crc === crc
     if (publish.bodyBytes !== bodyBytes || !whole) {
-      this.fault('corrupt', `${String(copy)}: ${bodyBytes} bytes came, checksum ${crc} for ${publish.crc}`)
+      this.#fault('corrupt', copy, `: ${bodyBytes} bytes came, checksum ${crc} for ${publish.crc}`)
     }
     const expected = place === queue.name ? publish : { exchange: '', routingKey: place }
     if (expected.exchange !== exchange || expected.routingKey !== routingKey) {
-      this.fault('misrouted', `${String(copy)}: came with ${exchange || "''"}, ${routingKey}`)
+      this.#fault('misrouted', copy, `: came with ${exchange || "''"}, ${routingKey}`)
     }
   }
 
@@ -495,17 +526,17 @@ export class Ledger {
   /** Whether the message may come from this queue; it is there from now on. */
   #place(copy: Copy, place: string): void {
     if (!this.#stopping && !copy.queue.reaches(copy, place)) {
-      this.fault('misplaced', `${String(copy)}: came from ${place}, was in ${copy.places.join(' or ')}`)
+      this.#fault('misplaced', copy, `: came from ${place}, was in ${copy.places.join(' or ')}`)
     }
     copy.moveTo(place)
-    const earlyMs = copy.publish.notBefore - Date.now()
-    if (earlyMs > 0) this.fault('early', `${String(copy)}: ${earlyMs} ms too early`)
+    const earlyMs = Math.max(copy.publish.notBefore, copy.notBefore) - Date.now()
+    if (earlyMs > 0) this.#fault('early', copy, `: ${earlyMs} ms too early`)
   }
 
   /** One batch takes a publish to all its queues: it is in all of them or in none. So is a transaction. */
   #decided(copy: Copy, fate: Fate | null, survived: boolean): void {
     if (fate === null) return
     fate.survived ??= survived
-    if (fate.survived !== survived) this.fault('torn', `${String(copy)}: ${survived ? 'true' : 'not true'}`)
+    if (fate.survived !== survived) this.#fault('torn', copy, `: ${survived ? 'true' : 'not true'}`)
   }
 }

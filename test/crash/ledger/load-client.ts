@@ -33,8 +33,8 @@ const Id = {
 
 /** The call will not be answered: the connection has ended. */
 export class ConnectionLostError extends Error {
-  constructor(what: string) {
-    super(`the connection ended before ${what} was answered`)
+  constructor(what: string, options?: ErrorOptions) {
+    super(`the connection ended before ${what} was answered`, options)
     this.name = 'ConnectionLostError'
   }
 }
@@ -89,6 +89,8 @@ export class LoadClient {
   /** Resolves when the connection has ended: with the broker's close, or null when there was none. */
   readonly ended: Promise<Closure | null>
   frameMax = 131072
+  /** How much has come from the broker. */
+  bytesReceived = 0
   readonly #socket: Socket
   readonly #channels = new Map<number, LoadChannel>()
   #input: Buffer = Buffer.alloc(0)
@@ -303,10 +305,12 @@ export class LoadClient {
   }
 
   #data(chunk: Buffer): void {
+    this.bytesReceived += chunk.length
     const input = this.#input.length === 0 ? chunk : Buffer.concat([this.#input, chunk])
     let at = 0
     try {
-      while (input.length - at >= FRAME_OVERHEAD) {
+      // Who has dropped the connection does not listen any more.
+      while (input.length - at >= FRAME_OVERHEAD && !this.#socket.destroyed) {
         const size = input.readUInt32BE(at + 3)
         const end = at + size + FRAME_OVERHEAD
         if (end > input.length) break

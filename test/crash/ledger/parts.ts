@@ -142,6 +142,28 @@ const failed = mortal({
   habits: [failSome, dropOut],
 })
 
+const RETRY_MS_MIN = 30
+const RETRY_MS_MAX = 200
+
+/** What comes back waits for longer each time. */
+const retried: Part = {
+  name: 'retried',
+  queues: ['retried.q'],
+  families: [{ queues: ['retried.q'], rewrites: true, retryMs: RETRY_MS_MIN }],
+  async declare(channel) {
+    const args = {
+      'x-delayed-retry-type': 'all',
+      'x-delayed-retry-min': RETRY_MS_MIN,
+      'x-delayed-retry-max': RETRY_MS_MAX,
+    }
+    await channel.call('queue.declare', { queue: 'retried.q', durable: true, arguments: args })
+  },
+  actors(load) {
+    const routes = [{ exchange: '', routingKey: 'retried.q', queues: this.queues }]
+    return [...producers(load, routes, 1), ...consumers(load, this.queues, [failSome, requeueSome, dropOut])]
+  },
+}
+
 /** What is too much is refused. */
 const refused: Part = {
   name: 'refused',
@@ -260,6 +282,7 @@ export const PARTS: readonly Part[] = [
   expired,
   surplus,
   failed,
+  retried,
   refused,
   deduplicated,
   once,

@@ -8,6 +8,8 @@ interface Note {
   readonly copy: Copy
   readonly moves: number
   readonly delivered: boolean
+  /** Until when it waits, if it was given back; 0 otherwise. */
+  readonly notBefore: number
 }
 
 /**
@@ -37,12 +39,18 @@ export class Proof {
   }
 
   delivered(copy: Copy): void {
-    this.#noted.push({ copy, moves: copy.moves, delivered: true })
+    this.#noted.push({ copy, moves: copy.moves, delivered: true, notBefore: 0 })
+  }
+
+  /** It was given back, and may have to wait. */
+  returned(copy: Copy): void {
+    const { moves, notBefore } = copy
+    if (notBefore > 0) this.#noted.push({ copy, moves, delivered: false, notBefore })
   }
 
   /** It was rejected, and has gone to another queue. */
   moved(copy: Copy): void {
-    this.#noted.push({ copy, moves: copy.moves, delivered: false })
+    this.#noted.push({ copy, moves: copy.moves, delivered: false, notBefore: 0 })
   }
 
   /** Has everything up to here proven, now or when the proof that is on its way has come. */
@@ -72,8 +80,9 @@ export class Proof {
 
   #proven(): void {
     for (const copy of this.#acknowledgedBefore) this.#load.ledger.acknowledged(copy)
-    for (const { copy, moves, delivered } of this.#notedBefore) {
+    for (const { copy, moves, delivered, notBefore } of this.#notedBefore) {
       if (copy.moves !== moves) continue
+      if (notBefore > 0) copy.waits(notBefore)
       copy.settled(moves)
       if (delivered) copy.deliveryProven = true
     }

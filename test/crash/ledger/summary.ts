@@ -17,10 +17,14 @@ export function summaryOf(run: CrashRun, seconds: number): string {
     `uncertain publishes: ${tally.unconfirmedThere} there, ${tally.unconfirmedGone} gone`,
     `uncertain acknowledgements: ${tally.uncertainBack} back, ${tally.uncertainGone} gone`,
     faults.map(([fault, count]) => `${fault} ${count}`).join(', '),
+    `${run.cycles} cycles, ${run.starved} of them starved: ${tally.confirmed} confirmed, ${tally.faults.lost} lost, ` +
+      `${tally.faults.corrupt} corrupt, ${tally.faults.returned} returned, ${tally.faults.start} failed starts: ` +
+      (run.faults.length === 0 ? 'nothing wrong' : 'SOMETHING IS WRONG'),
   ]
   if (run.faults.length > 0) {
     const found = faults.filter(([, count]) => count > 0)
     lines.push('', ...found.map(([fault, count]) => `${fault} (${FAULTS[fault]}): ${count}`), '', ...run.faults)
+    if (run.held.length > 0) lines.push('', 'What the store holds for these messages, by their ids:', ...run.held)
     lines.push('', `The data directory and the ledger are kept in ${run.directory}`)
   }
   return `${lines.join('\n')}\n`
