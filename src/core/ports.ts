@@ -122,11 +122,12 @@ export interface QueueLog {
   /** Keeps with a message how often it was tried, until it is settled. */
   attempted(position: number, attempts: Attempts): void
   /**
-   * Reads the messages that are stored, not settled and not withheld, from position `from` on and below `below`, about
-   * one page of them, in order. An empty answer means that there are none. Rejects with UnreadablePageError when the disk does not
-   * give a page now; what is damaged is left out and reported.
+   * Reads the messages that are stored, not settled and not withheld, from position `from` on and below `below`, in order:
+   * about one page of them, or as many as take about so many bytes in memory. An empty answer means that there are none.
+   * Rejects with UnreadablePageError when the disk does not give the first page now; what is damaged is left out and
+   * reported.
    */
-  read(from: number, below: number): Promise<readonly StoredMessage[]>
+  read(from: number, below: number, bytes?: number): Promise<readonly StoredMessage[]>
   /** Settles, without reading them, all the stored messages from position `from` on and below `below`, but not those withheld. */
   discard(from: number, below: number): void
   /** Deletes the log with everything in it. What waited to be stored counts as accepted. */

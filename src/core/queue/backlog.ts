@@ -486,11 +486,11 @@ export class Backlog implements GapOwner, Resident {
     this.#tell()
   }
 
-  /** Reads the page that the head needs next: of the gap that begins first. */
+  /** Reads what the head needs next: of the gap that begins first, half of what is read ahead at a time. */
   #read(): void {
     const gaps = this.#gaps.filter((gap) => gap.count > 0)
     if (gaps.length === 2) gaps.sort((a, b) => a.from - b.from)
-    gaps[0]?.read()
+    gaps[0]?.read(this.#budget.readAheadBytes >> 1)
   }
 
   /** Moves what has been read into the head, as far as nothing before it is missing. */

@@ -110,13 +110,13 @@ export class Gap {
     this.bytes += bodyBytes
   }
 
-  /** Reads the next page, unless one is being read. */
-  read(): void {
+  /** Reads the next page, or as many as take about so many bytes in memory, unless something is being read. */
+  read(bytes: number): void {
     if (this.#reading) return
     this.#reading = true
     // What is added while it is read comes behind what was asked for.
     const asked = { generation: this.#generation, below: this.below, count: this.count, bytes: this.bytes }
-    this.log.read(this.from, this.below).then(
+    this.log.read(this.from, this.below, bytes).then(
       (messages) => this.#arrived(asked, messages),
       (error: unknown) => this.#unreadable(asked, error),
     )

@@ -160,9 +160,9 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
     this.enlist()
   }
 
-  async read(from: number, below: number): Promise<readonly StoredMessage[]> {
+  async read(from: number, below: number, bytes = 0): Promise<readonly StoredMessage[]> {
     if (this.#dropped) return []
-    const found = await this.#pages.read(from, below)
+    const found = await this.#pages.read(from, below, bytes)
     const all = found.length > 0 ? found : this.#readPending(from, below)
     const known = this.#attempts
     if (known === null) return all

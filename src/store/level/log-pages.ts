@@ -1,4 +1,5 @@
 // The pages of one log: they take what a batch stores, note what is settled, are read back and deleted.
+import { ENTRY_OVERHEAD_BYTES } from '../../core/limits.ts'
 import type { LostMessages, StoredMessage } from '../../core/ports.ts'
 import type { Entry } from '../../core/queue/entry.ts'
 import { UnreadablePageError, type UnreadablePage } from '../../core/queue/unreadable.ts'
@@ -42,6 +43,23 @@ export interface PageOwner {
   /** Whether the entry at this position is kept, and not to be read. */
   withheld(position: number): boolean
 }
+
+/** A page, and what of it is to be read: positions from `from` on and below `below`. */
+interface PagePart {
+  readonly page: Page
+  readonly from: number
+  readonly below: number
+}
+
+/** Fragments of a page, by their first positions, and what the database has of each. */
+interface Loaded {
+  readonly fragments: readonly number[]
+  readonly values: readonly (Buffer | undefined)[]
+}
+
+type LoadedPages = ReadonlyMap<Page, Loaded>
+
+const NOTHING_LOADED: LoadedPages = new Map()
 
 /** The pages of a log, and what has to be written of them with the next batch. */
 export class LogPages {
@@ -173,17 +191,77 @@ export class LogPages {
     for (const page of this.#fragmented.splice(0)) void this.#merge(page)
   }
 
-  /** Reads the first page that has something in this range, and so on until something is found, or nothing is left. */
-  async read(from: number, below: number): Promise<StoredMessage[]> {
+  /**
+   * Reads the first page that has something in this range, and so on until something is found, or nothing is left; and
+   * with it what is behind it, as long as all of that takes no more than so many bytes in memory.
+   */
+  async read(from: number, below: number, bytes: number): Promise<StoredMessage[]> {
     const found: StoredMessage[] = []
     for (;;) {
-      const page = this.#pages.from(from)
-      if (page === undefined || page.first >= below || from >= below) return found
-      // The page may grow while it is read: what is added then is for the next one who asks.
-      const end = Math.min(below, page.last + 1)
-      await this.#readPage(page, from, end, found)
+      const first = this.#partFrom(from, below)
+      if (first === null) return found
+      const ahead = this.#partsBehind(first, below, bytes)
+      const loaded = ahead.length > 0 ? await this.#loadAhead([first, ...ahead]) : NOTHING_LOADED
+      await this.#readPage(first, found, loaded)
+      if (loaded !== NOTHING_LOADED) await this.#readAhead(ahead, found, loaded)
       if (found.length > 0) return found
-      from = end
+      from = first.below
+    }
+  }
+
+  /** The first page that has something in a range, and what of it is to be read; null when there is none. */
+  #partFrom(from: number, below: number): PagePart | null {
+    const page = this.#pages.from(from)
+    if (page === undefined || page.first >= below || from >= below) return null
+    // The page may grow while it is read: what is added then is for the next one who asks.
+    return { page, from, below: Math.min(below, page.last + 1) }
+  }
+
+  /** The parts of pages behind this one that are on disk, as many as take so many bytes together with it. */
+  #partsBehind(first: PagePart, below: number, bytes: number): PagePart[] {
+    const parts: PagePart[] = []
+    const { durable } = this.#context.committer
+    let left = bytes - residentBytes(first.page)
+    if (first.page.serial > durable) return parts
+    for (let part = this.#partFrom(first.below, below); part !== null; part = this.#partFrom(part.below, below)) {
+      left -= residentBytes(part.page)
+      if (left < 0 || part.page.serial > durable) break
+      parts.push(part)
+    }
+    return parts
+  }
+
+  /** Loads what is wanted of some pages at once. Nothing when one of them cannot be read: then each is alone. */
+  async #loadAhead(parts: readonly PagePart[]): Promise<LoadedPages> {
+    const wanted = parts.map(({ page, from, below }) => wantedFragments(page, from, below))
+    let values: (Buffer | undefined)[]
+    try {
+      values = await this.#load(wanted.flat())
+    } catch (error) {
+      // Which of them that was is seen when they are read one by one.
+      if (!('code' in (error as Error))) throw error
+      return NOTHING_LOADED
+    }
+    let at = 0
+    return new Map(
+      parts.map(({ page }, i) => {
+        const fragments = wanted[i]!
+        return [page, { fragments, values: values.slice(at, (at += fragments.length)) }]
+      }),
+    )
+  }
+
+  /** Reads further pages that were loaded. Stops before one that cannot be read: that is for the next one who asks. */
+  async #readAhead(parts: readonly PagePart[], found: StoredMessage[], loaded: LoadedPages): Promise<void> {
+    for (const part of parts) {
+      const some: StoredMessage[] = []
+      try {
+        await this.#readPage(part, some, loaded)
+      } catch (error) {
+        if (error instanceof UnreadablePageError && found.length > 0) return
+        throw error
+      }
+      for (const stored of some) found.push(stored)
     }
   }
 
@@ -248,9 +326,10 @@ export class LogPages {
     this.#owner.enlist()
   }
 
-  async #readPage(page: Page, from: number, below: number, found: StoredMessage[]): Promise<void> {
+  async #readPage(part: PagePart, found: StoredMessage[], loaded: LoadedPages): Promise<void> {
+    const { page, from, below } = part
     try {
-      await this.#readEntries(page, from, below, found)
+      await this.#readEntries(part, found, loaded)
       const bodiless = bodiesOf(found)
       if (bodiless.length > 0) await this.#readBodies(page, bodiless, found)
     } catch (error) {
@@ -274,11 +353,9 @@ export class LogPages {
     })
   }
 
-  async #readEntries(page: Page, from: number, below: number, found: StoredMessage[]): Promise<void> {
-    const { committer } = this.#context
-    while (page.serial > committer.durable) await committer.settled()
-    const fragments = wantedFragments(page, from, below)
-    const values = await this.#load(fragments)
+  async #readEntries(part: PagePart, found: StoredMessage[], loaded: LoadedPages): Promise<void> {
+    const { page, from, below } = part
+    const { fragments, values } = loadedOf(part, loaded) ?? (await this.#loadPage(part))
     const wanted = {
       wants: (position: number) =>
         position >= from && position < below && page.live > 0 && this.#wanted(page, position),
@@ -290,7 +367,7 @@ export class LogPages {
         // The page was merged, or deleted, while it was read.
         if (wantedFragments(page, from, below).join() !== fragments.join()) {
           found.length = 0
-          await this.#readEntries(page, from, below, found)
+          await this.#readEntries(part, found, NOTHING_LOADED)
           return
         }
         this.#damaged(
@@ -305,6 +382,13 @@ export class LogPages {
       const damage = unpackFragments(value, fragments[i]!, wanted, found)
       if (damage !== null) this.#damaged(page, fragments[i]!, damage.position, value, damage.error)
     }
+  }
+
+  async #loadPage({ page, from, below }: PagePart): Promise<Loaded> {
+    const { committer } = this.#context
+    while (page.serial > committer.durable) await committer.settled()
+    const fragments = wantedFragments(page, from, below)
+    return { fragments, values: await this.#load(fragments) }
   }
 
   async #load(fragments: readonly number[]): Promise<(Buffer | undefined)[]> {
@@ -379,6 +463,18 @@ export class LogPages {
     this.#context.lost({ log: this.#log, first, last, count, error })
     return true
   }
+}
+
+/** What was loaded of a page, if that is all that is wanted of it: it may have been merged meanwhile. */
+function loadedOf({ page, from, below }: PagePart, loaded: LoadedPages): Loaded | null {
+  const known = loaded.get(page)
+  if (known === undefined || known.values.includes(undefined)) return null
+  return wantedFragments(page, from, below).join() === known.fragments.join() ? known : null
+}
+
+/** What a page takes in memory once it is read, about. */
+function residentBytes(page: Page): number {
+  return page.bytes + page.live * ENTRY_OVERHEAD_BYTES
 }
 
 /** The index of the next entry that was not struck. */

@@ -314,6 +314,20 @@ describe('damage', () => {
     expect(monitor.lost).toEqual([])
   })
 
+  it('of a page that is read ahead keeps nobody from what is before it', async () => {
+    const disk = new Disk()
+    const id = await threePages(disk)
+    const { store, database, monitor } = await openOn(disk)
+    const log = store.log(id)
+    expect(positionsOf(await log.read(0, EVERYTHING, 1_000_000))).toEqual([...range(0, 1_536)])
+    database.readFailures = [diskError('IO error: Input/output error')]
+    expect(positionsOf(await log.read(0, EVERYTHING, 1_000_000))).toEqual([...range(0, 512)])
+    disk.damage(disk.keys(Kind.fragment)[1]!, 5_000)
+    expect(positionsOf(await log.read(0, EVERYTHING, 1_000_000))).toEqual([...range(0, 512), ...range(1_024, 1_536)])
+    expect(monitor.lost).toMatchObject([{ first: 512, last: 1_023, count: 512 }])
+    expect(positionsOf(await log.read(0, EVERYTHING, 1_000))).toEqual([...range(0, 512)])
+  })
+
   it('that the database finds in its own bytes costs the page until it is opened again', async () => {
     const disk = new Disk()
     const id = await threePages(disk)

@@ -48,3 +48,36 @@ it('reads all of a page whose merged value is on its way to the disk (issue-003)
   expect(positionsOf(await reading)).toEqual([...range(1, 10)])
   expect(disk.keys(Kind.fragment).length).toBe(1)
 })
+
+it('reads all of a page that was merged while it was read together with another', async () => {
+  const disk = new Disk()
+  const database = new FaultyDatabase(disk)
+  const options = { location: 'nowhere', turn: new Turn(), clock: new ManualClock(), monitor }
+  const { store } = await LevelStore.open({ ...options, database: () => database })
+  const log = store.log()
+  appendAll(log, range(0, 512))
+  for (const position of range(512, 522)) {
+    await durable(store)
+    appendAll(log, [position], { body: 'x'.repeat(14_000) })
+  }
+  await durable(store)
+  const merged = new Promise<void>((resolve) => {
+    database.onBatch = () => {
+      database.holding = true
+      resolve()
+    }
+  })
+  const getMany = database.getMany.bind(database)
+  let arrive: () => void = () => undefined
+  database.getMany = async (keys) => {
+    const values = await getMany(keys)
+    if (keys.length === 11) await new Promise<void>((resolve) => (arrive = resolve))
+    return values
+  }
+  const reading = log.read(0, 522, 1_000_000)
+  await merged
+  arrive()
+  await settle()
+  database.release()
+  expect(positionsOf(await reading)).toEqual([...range(0, 522)])
+})
