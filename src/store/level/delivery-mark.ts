@@ -1,5 +1,11 @@
 // How far deliveries from a log went, as the disk knows it: never less far than they did.
-import { DELIVERED_AHEAD_BATCHES, DELIVERED_AHEAD_MAX, DELIVERED_AHEAD_MIN, DELIVERED_RECENT_MS } from './tuning.ts'
+import {
+  DELIVERED_AHEAD_BATCHES,
+  DELIVERED_AHEAD_DECAY_SHIFT,
+  DELIVERED_AHEAD_MAX,
+  DELIVERED_AHEAD_MIN,
+  DELIVERED_RECENT_MS,
+} from './tuning.ts'
 
 /**
  * A position below which everything counts as redelivered after a crash.
@@ -57,10 +63,13 @@ export class DeliveryMark {
 
   /** A batch starts at `now`. Returns whether the mark has moved, and must be in it. */
   advance(now: number, storedBelow: number, closing: boolean): boolean {
-    if (this.deliveredBelow > this.#deliveredAtBatch || this.#waiting.length > 0) this.#lastDelivery = now
+    const waited = this.#waiting.length > 0
+    if (this.deliveredBelow > this.#deliveredAtBatch || waited) this.#lastDelivery = now
     this.#deliveredAtBatch = this.deliveredBelow
     if (closing) return this.#record(Math.min(this.deliveredBelow, storedBelow))
-    const least = Math.max(DELIVERED_AHEAD_MIN, this.#ahead >> 1)
+    // Where somebody had to wait, the last batches say what the mark allowed, and not what might be delivered.
+    const kept = waited ? this.#ahead * 2 : this.#ahead - (this.#ahead >> DELIVERED_AHEAD_DECAY_SHIFT)
+    const least = Math.max(DELIVERED_AHEAD_MIN, kept)
     const ahead = Math.min(Math.max(this.#deliveredInFlight * DELIVERED_AHEAD_BATCHES, least), DELIVERED_AHEAD_MAX)
     this.#ahead = now - this.#lastDelivery > DELIVERED_RECENT_MS ? 0 : ahead
     const from = Math.max(this.deliveredBelow, this.#askedBelow)

@@ -38,6 +38,9 @@ export const DELIVERED_AHEAD_MAX = 32768
 /** The deliveries of so many batches are marked ahead: of that in flight, the next, and as many again on slow disks. */
 export const DELIVERED_AHEAD_BATCHES = 4
 
+/** With each batch for which nobody had to wait the mark comes nearer again, by a part: 1 / 2^n of the distance. */
+export const DELIVERED_AHEAD_DECAY_SHIFT = 3
+
 /** How long after the last delivery the mark stays ahead of what is stored, in milliseconds. */
 export const DELIVERED_RECENT_MS = 60_000
 

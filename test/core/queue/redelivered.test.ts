@@ -68,6 +68,19 @@ describe('a message that is on disk', () => {
     expect(queue.readyCount).toBe(0)
   })
 
+  it('is marked further and further ahead where somebody had to wait', async () => {
+    const core = await start(16 * DELIVERED_AHEAD_MIN)
+    const consumer = core.consume(core.queue('q'), Infinity, true)
+    let batches = 0
+    for (; consumer.entries.length < 16 * DELIVERED_AHEAD_MIN; batches++) {
+      while (core.database.held === 0) await turnsRun()
+      core.database.release()
+      await turnsRun()
+    }
+    // 1, 2, 4 and 8 times as far, and one more for the first message.
+    expect(batches).toBeLessThanOrEqual(6)
+  })
+
   it('is delivered also while the disk takes nothing', async () => {
     const core = await start(2)
     const consumer = core.consume(core.queue('q'))
