@@ -52,7 +52,8 @@ export interface ExchangeDeclaration {
 
 /** Where a message goes that is delivered later. */
 export interface Destinations {
-  readonly queues: readonly Queue[]
+  /** Their names: who is there is asked when it is delivered (RabbitMQ: tx.commit). */
+  readonly queues: readonly string[]
   /** Those that keep it for later still. */
   readonly detours: readonly Detour[]
   readonly copies: readonly string[]
@@ -134,13 +135,17 @@ export class Session implements QueueOwner {
   destinations(message: Message, keys: readonly string[]): Destinations {
     const routes = this.#routes
     this.#route(message, keys)
-    const queues = routes.queues.slice(0, routes.length)
+    // The default exchange takes every key for the name of a queue, be it there or not.
+    const queues =
+      message.exchange === ''
+        ? [...new Set([message.routingKey, ...keys])]
+        : Array.from({ length: routes.length }, (_, index) => routes.queues[index]!.name)
     return { queues, detours: routes.detours.slice(0, routes.detourCount), copies: keys }
   }
 
   /**
-   * Delivers a message to where it was routed before, but for queues that are gone. Returns how many are left, and how
-   * often the publisher is told.
+   * Delivers a message to where it was routed before: to those of the queues that are there by now. Returns how many they
+   * are, and how often the publisher is told.
    */
   deliver(message: Message, destinations: Destinations, publisher: Publisher, sequence: number): Delivered {
     const repeating = destinations.detours.filter((detour) => detour.repeats?.(message) === true)
@@ -149,8 +154,9 @@ export class Session implements QueueOwner {
       return { reached: 0, answers: repeating.length }
     }
     let reached = 0
-    for (const queue of destinations.queues) {
-      if (queue.deleted) continue
+    for (const name of destinations.queues) {
+      const queue = this.vhost.queues.get(name) ?? this.vhost.replyQueues.get(name)
+      if (queue === undefined) continue
       reached++
       queue.publish(message, publisher, sequence)
       queue.passages.count(message.exchange)

@@ -290,6 +290,18 @@ describe('several consumers', () => {
     expect(tags.slice(3, 6)).toEqual(tags.slice(0, 3))
   })
 
+  it('have their turn when they can take something again, not when a prefetch is set', async () => {
+    const channel = await withMessages('one', 'two')
+    await channel.call('basic.qos', { 'prefetch-count': 1 })
+    await channel.consume('q', { 'consumer-tag': 'full' })
+    const { tag } = await channel.expectDeliver({ 'consumer-tag': 'full' }, 'one')
+    await channel.get('q', true)
+    await channel.call('basic.qos', { 'prefetch-count': 1 })
+    await channel.consume('q', { 'consumer-tag': 'free' })
+    channel.send('basic.reject', { 'delivery-tag': tag, requeue: true })
+    await channel.expectDeliver({ 'consumer-tag': 'free', redelivered: true }, 'one')
+  })
+
   it('take turns across connections', async () => {
     const channels = [await withMessages(), await broker.channel(), await broker.channel()]
     for (const channel of channels) await channel.consume('q', { 'no-ack': true })

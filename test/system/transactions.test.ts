@@ -53,6 +53,23 @@ describe('tx.commit', () => {
     expect(await readyIn('q')).toBe(1)
   })
 
+  it('reaches the queue that has the name by then', async () => {
+    const channel = await transactional()
+    await channel.exchange('x', 'fanout')
+    await channel.bind('q', 'x')
+    channel.publish({ 'routing-key': 'q', mandatory: true }, 'by its name')
+    channel.publish({ exchange: 'x', mandatory: true }, 'by a binding')
+    channel.publish({ 'routing-key': 'later', mandatory: true }, 'to come')
+    channel.publish({ 'routing-key': 'never', mandatory: true }, 'for nobody')
+    await channel.call('queue.delete', { queue: 'q' }, { 'message-count': 0 })
+    await channel.queue('q')
+    await channel.queue('later')
+    channel.send('tx.commit')
+    await channel.expectReturn({ 'routing-key': 'never', 'reply-code': 312 }, 'for nobody')
+    await channel.expect('tx.commit-ok')
+    expect([await readyIn('q'), await readyIn('later')]).toEqual([2, 1])
+  })
+
   it('settles what was acknowledged', async () => {
     const channel = await transactional()
     channel.publish({ 'routing-key': 'q' }, 'm', { 'delivery-mode': 2 })

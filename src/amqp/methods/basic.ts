@@ -58,10 +58,12 @@ export const basicMethods: BasicMethods = {
       throw new AmqpError('connection', ReplyCode.notImplemented, sentence, Method.basicQos)
     }
     // RabbitMQ lifts the channel's limit whenever one for its coming consumers is set; it may be set again after that.
+    const { globalPrefetch } = channel
     channel.globalPrefetch = global ? prefetchCount : 0
     if (!global) channel.consumerPrefetch = prefetchCount
     writeBasicQosOk(channel.connection.writer, channel.number)
-    channel.resumeConsumers()
+    // Who waits for its own acknowledgements does not come earlier in its queue by this.
+    if (channel.globalPrefetch !== globalPrefetch) channel.resumeConsumers()
   },
 
   basicConsume(channel, queue, givenTag, _noLocal, noAck, exclusive, nowait, args) {

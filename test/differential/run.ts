@@ -1,0 +1,58 @@
+// Runs many programs, in portions, outside of the test suite:
+//   node --import tsx test/differential/run.ts --programs 20000 --seed 1
+// --lanes says how many run at a time. Prints how far it is after every portion, each difference as it is found, and at
+// the end how many programs differ and their seeds. Ends with 1 when there are any.
+import { parseArgs } from 'node:util'
+import { startServer } from '../../src/server.ts'
+import { RabbitMQ, rabbitmqInstalled } from '../support/rabbitmq.ts'
+import { compare, described, type Pair } from './comparison.ts'
+import { Peer } from './peer.ts'
+import { Runner } from './runner.ts'
+
+const PORTION = 500
+
+const { values } = parseArgs({
+  options: {
+    programs: { type: 'string', default: '1000' },
+    seed: { type: 'string', default: '1' },
+    lanes: { type: 'string', default: '8' },
+    shrink: { type: 'boolean', default: false },
+  },
+})
+const first = Number(values.seed)
+const end = first + Number(values.programs)
+
+if (!rabbitmqInstalled) throw new Error('rabbitmq-server is not installed')
+const rabbitmq = await RabbitMQ.start()
+const leveret = await startServer({ host: '127.0.0.1', managementHost: '127.0.0.1', managementPort: 0 })
+const pairs: Pair[] = []
+const differing: number[] = []
+try {
+  for (let lane = 0; lane < Number(values.lanes); lane++) {
+    const expected = await Peer.add(rabbitmq.port, rabbitmq.managementPort, `lane-${lane}.0`)
+    const actual = await Peer.add(leveret.ports.amqp, leveret.ports.management!, `lane-${lane}.0`)
+    pairs.push([new Runner(expected), new Runner(actual)])
+  }
+  console.log('ready')
+  const started = performance.now()
+  for (let from = first; from < end; from += PORTION) {
+    const count = Math.min(PORTION, end - from)
+    await compare({ first: from, count, differencesMax: Infinity, shrink: values.shrink }, pairs, (difference) => {
+      differing.push(difference.program.seed)
+      console.log(`${described(difference)}\n`)
+    })
+    const seconds = (performance.now() - started) / 1000
+    const done = from + count - first
+    console.log(
+      `${done} programs in ${seconds.toFixed(0)} s, ${(done / seconds).toFixed(1)} a second; ${differing.length} differ`,
+    )
+  }
+  console.log(
+    `of ${end - first} programs from seed ${first} on, ${differing.length} differ: ${differing.join(' ') || 'none'}`,
+  )
+} finally {
+  for (const runner of pairs.flat()) await runner.close()
+  await leveret.close()
+  await rabbitmq.stop()
+}
+process.exitCode = differing.length > 0 ? 1 : 0
