@@ -42,6 +42,11 @@ export class ChannelBook {
     return this.#consuming
   }
 
+  /** Whether something changes elsewhere when it is closed. */
+  get holds(): boolean {
+    return this.#consuming || this.#outstanding.length > 0 || this.#undecided.length > 0
+  }
+
   call(method: string, fields: FieldsInput): void {
     if (method === 'basic.get') this.#got = { queue: text(fields['queue']), noAck: fields['no-ack'] === true }
     if (method === 'basic.consume') {
@@ -61,13 +66,16 @@ export class ChannelBook {
     }
   }
 
-  /** Settles an outstanding delivery, and all before it with `multiple`. Nothing happens when there is none. */
+  /** Whether there is anything to settle; says so in the transcript if not. */
+  settles(nth: number): boolean {
+    if (nth < 0 || this.#outstanding.length > 0) return true
+    this.#replies.push('has nothing to settle')
+    return false
+  }
+
+  /** Settles an outstanding delivery, and all before it with `multiple`. There must be one. */
   settle(method: 'basic.ack' | 'basic.nack' | 'basic.reject', nth: number, multiple: boolean, requeue: boolean): void {
     const known = this.#outstanding.toSorted((a, b) => a.source.localeCompare(b.source) || a.tag - b.tag)
-    if (nth >= 0 && known.length === 0) {
-      this.#replies.push('has nothing to settle')
-      return
-    }
     const all = multiple && method !== 'basic.reject'
     const one = nth < 0 ? UNHEARD_TAG : known[nth % known.length]!.tag
     // Which came before which is known within one source only.

@@ -1,4 +1,5 @@
 // One client of a program: a connection and its channels, and the books that it keeps of them.
+import type { FieldsInput } from '../support/codec.ts'
 import { RawClient, type Arrived } from '../support/raw-client.ts'
 import { ChannelBook } from './channel-book.ts'
 import type { Peer } from './peer.ts'
@@ -6,6 +7,16 @@ import type { ClientStep } from './program.ts'
 import { renderedMethod } from './rendered.ts'
 
 const TIMEOUT_MS = 30_000
+const CHANGING_NO_QUEUE: ReadonlySet<string> = new Set([
+  'confirm.select',
+  'exchange.bind',
+  'exchange.declare',
+  'exchange.unbind',
+  'queue.bind',
+  'queue.unbind',
+  'tx.rollback',
+  'tx.select',
+])
 
 /** Connects anew when the broker has closed it. */
 export class Client {
@@ -16,8 +27,6 @@ export class Client {
   readonly #books = new Map<number, ChannelBook>()
   /** The channels for questions of our own that are open. */
   readonly #probes = new Set<number>()
-  /** The channel of the step that is being done. */
-  #acting: ChannelBook | null = null
   /** Whether a channel has been closed since all was last heard: what it held then goes back to its queue, in time. */
   #closed = false
   #news: string[] = []
@@ -39,17 +48,22 @@ export class Client {
 
   /** Closes the connection, if there is one: channel by channel, and waits for what each has brought about. */
   async leave(settled: () => Promise<void>): Promise<void> {
-    if (this.gone) return
-    for (const number of [...this.#books.keys()].toSorted((a, b) => a - b)) {
-      const book = this.#books.get(number)
-      if (book === undefined) continue
-      await this.#closeChannel(book)
-      await settled()
-    }
+    await this.closeChannels(settled)
     if (this.gone) return
     this.gone = true
     this.#closed = true
     await this.#raw.close()
+  }
+
+  /** Closes the channels one by one, and waits for what each that held something has brought about. */
+  async closeChannels(settled: () => Promise<void>): Promise<void> {
+    for (const number of [...this.#books.keys()].toSorted((a, b) => a - b)) {
+      const book = this.#books.get(number)
+      if (book === undefined) continue
+      const { holds } = book
+      await this.#closeChannel(book)
+      if (holds) await settled()
+    }
   }
 
   /** Goes without a word. */
@@ -58,36 +72,33 @@ export class Client {
     this.gone = true
   }
 
-  /** Does one step; `settled` waits until all is quiet. */
-  async perform(step: ClientStep, settled: () => Promise<void>): Promise<void> {
+  /** Does one step; `settled` waits until all is quiet. Returns whether anything can have come of it elsewhere. */
+  async perform(step: ClientStep, settled: () => Promise<void>): Promise<boolean> {
     if (this.gone) await this.connect()
     if (step.do === 'close' && step.what === 'connection') {
       await this.leave(settled)
-      return
+      return true
     }
     const book = await this.#book(step.at.channel)
-    this.#acting = book
-    switch (step.do) {
-      case 'call':
-        book.call(step.method, step.fields)
-        // Nothing may be asked while a transaction is committed.
-        if (step.method === 'tx.commit') await this.#hearAnswer(book)
-        return
-      case 'publish':
-        this.#raw.atOnce(() => book.publish(step.fields, step.bodies, step.properties))
-        return
-      case 'settle':
-        book.settle(step.method, step.nth, step.multiple, step.requeue)
-        return
-      case 'close':
-        await this.#closeChannel(book)
+    if (step.do === 'close') {
+      const { holds } = book
+      await this.#closeChannel(book)
+      return holds
     }
-  }
-
-  /** Hears all that a step of this client has brought to its channel. */
-  async fence(): Promise<void> {
-    if (this.#acting !== null && this.#books.get(this.#acting.channel.number) === this.#acting)
-      await this.#hear(this.#acting)
+    if (step.do === 'settle' && !book.settles(step.nth)) return false
+    // Nothing may be asked while a transaction is committed.
+    if (step.do === 'call' && step.method === 'tx.commit') {
+      book.call(step.method, step.fields)
+      await this.#hearAnswer(book)
+    }
+    // The question after the step goes out with it.
+    await this.#raw.atOnce(() => {
+      if (step.do === 'publish') book.publish(step.fields, step.bodies, step.properties)
+      else if (step.do === 'settle') book.settle(step.method, step.nth, step.multiple, step.requeue)
+      else if (step.method !== 'tx.commit') book.call(step.method, step.fields)
+      return this.#hear(book)
+    })
+    return this.#closed || step.do !== 'call' || !CHANGING_NO_QUEUE.has(step.method)
   }
 
   /**
@@ -98,14 +109,14 @@ export class Client {
     const closed = this.#closed
     this.#closed = false
     if (this.gone) return closed
-    const books = [...this.#books.values()].filter((book) => book.listens || book === this.#acting)
+    const books = [...this.#books.values()].filter((book) => book.listens)
+    if (books.length === 0) return closed
     const hearing = this.atOnce(() => books.map((book) => this.#hear(book)))
     return (await Promise.all(hearing)).includes(true) || closed
   }
 
   /** What was heard since this was last asked for. */
   report(): string[] {
-    this.#acting = null
     const lines = [...this.#books.values()].flatMap((book) => book.report())
     lines.push(...this.#news)
     this.#news = []
@@ -132,6 +143,17 @@ export class Client {
       this.#probes.delete(number)
     }
     return answer
+  }
+
+  /** Asks for several things that are not refused, on a channel that is open. */
+  async askAll(number: number, asked: readonly (readonly [method: string, fields: FieldsInput])[]): Promise<void> {
+    this.atOnce(() => {
+      for (const [method, fields] of asked) this.#raw.channel(number).send(method, fields)
+    })
+    for (const [method] of asked) {
+      await this.#raw.channel(number).expect(`${method}-ok`)
+      if (method === 'channel.close') this.#probes.delete(number)
+    }
   }
 
   async #book(number: number): Promise<ChannelBook> {

@@ -6,6 +6,8 @@ import type { Runner } from './runner.ts'
 const CONFIRMATIONS = 3
 /** So many programs are tried to make one that shows a difference smaller. */
 const SHRINKS_MAX = 150
+/** What comes later has come of it. */
+const DESCRIBED_LINES_MAX = 20
 
 /** RabbitMQ and Leveret. */
 export type Pair = readonly [expected: Runner, actual: Runner]
@@ -19,7 +21,12 @@ export interface Difference {
 
 /** Runs the programs of these seeds, several at a time: one for each pair. Tells of each that differs, shrunk. */
 export async function compare(
-  seeds: { readonly first: number; readonly count: number; readonly differencesMax: number },
+  seeds: {
+    readonly first: number
+    readonly count: number
+    readonly differencesMax: number
+    readonly shrink: boolean
+  },
   pairs: readonly Pair[],
   tell: (difference: Difference) => void,
 ): Promise<void> {
@@ -31,22 +38,23 @@ export async function compare(
         const difference = await differenceOf(programOf(next++), pair)
         if (difference === null) continue
         found++
-        tell(await shrunk(difference, pair))
+        tell(seeds.shrink ? await shrunk(difference, pair) : difference)
       }
     }),
   )
 }
 
-/** The two transcripts, as a failing test shows them. */
+/** The two transcripts, as a failing test shows them: once as far as they are the same, and the rest of each. */
 export function described({ program, expected, actual }: Difference): string {
-  const at = expected.findIndex((line, i) => line !== actual[i])
-  const mark = (lines: readonly string[]): string =>
-    lines.map((line, i) => `${i === at ? '>' : ' '} ${line}`).join('\n')
-  return `seed ${program.seed}\n--- RabbitMQ\n${mark(expected)}\n--- Leveret\n${mark(actual)}`
+  const parting = expected.findIndex((line, i) => line !== actual[i])
+  const at = parting < 0 ? expected.length : parting
+  const rest = (lines: readonly string[]): readonly string[] => lines.slice(at, at + DESCRIBED_LINES_MAX)
+  const parts = [`seed ${program.seed}`, ...expected.slice(0, at)]
+  return [...parts, '--- RabbitMQ', ...rest(expected), '--- Leveret', ...rest(actual)].join('\n')
 }
 
 /** What differs, unless the first broker does not agree with itself, or the second agrees on another day. */
-async function differenceOf(program: Program, [one, other]: Pair): Promise<Difference | null> {
+export async function differenceOf(program: Program, [one, other]: Pair): Promise<Difference | null> {
   let difference: Difference | null = null
   const seen = new Set<string>()
   for (let i = 0; i <= CONFIRMATIONS; i++) {

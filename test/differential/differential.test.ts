@@ -3,7 +3,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startServer, type Server } from '../../src/server.ts'
 import { RabbitMQ, rabbitmqInstalled } from '../support/rabbitmq.ts'
-import { compare, described, type Pair } from './comparison.ts'
+import { compare, described, differenceOf, type Pair } from './comparison.ts'
+import { KNOWN_PROGRAMS } from './known-programs.ts'
 import { Peer } from './peer.ts'
 import { Runner } from './runner.ts'
 
@@ -22,8 +23,8 @@ describe.skipIf(!rabbitmqInstalled)(`beside RabbitMQ${why}`, () => {
     rabbitmq = await RabbitMQ.start()
     leveret = await startServer({ host: '127.0.0.1', managementHost: '127.0.0.1', managementPort: 0 })
     for (let lane = 0; lane < LANES; lane++) {
-      const expected = await Peer.add(rabbitmq.port, rabbitmq.managementPort, `lane-${lane}`)
-      const actual = await Peer.add(leveret.ports.amqp, leveret.ports.management!, `lane-${lane}`)
+      const expected = await Peer.add(rabbitmq.port, rabbitmq.managementPort, `lane-${lane}.0`)
+      const actual = await Peer.add(leveret.ports.amqp, leveret.ports.management!, `lane-${lane}.0`)
       pairs.push([new Runner(expected), new Runner(actual)])
     }
   }, 240_000)
@@ -34,11 +35,16 @@ describe.skipIf(!rabbitmqInstalled)(`beside RabbitMQ${why}`, () => {
     await rabbitmq?.stop()
   }, 60_000)
 
+  it.each(Object.entries(KNOWN_PROGRAMS))('shows clients the same where %s', async (_shown, program) => {
+    const difference = await differenceOf(program, pairs[0]!)
+    expect(difference === null ? '' : described(difference)).toBe('')
+  })
+
   it(
     `shows clients the same in ${count} programs from seed ${first} on`,
     async () => {
       const differences: string[] = []
-      const seeds = { first, count, differencesMax: DIFFERENCES_MAX }
+      const seeds = { first, count, differencesMax: DIFFERENCES_MAX, shrink: true }
       await compare(seeds, pairs, (difference) => differences.push(described(difference)))
       expect(differences.join('\n\n')).toBe('')
     },

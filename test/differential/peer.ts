@@ -38,10 +38,11 @@ export class Peer {
     return peer
   }
 
-  /** Another vhost of the same broker. */
+  /** Another vhost of the same broker. Its name is no longer: texts are cut where they get too long. */
   async another(): Promise<Peer> {
     this.leave()
-    return Peer.add(this.port, this.#managementPort, `${this.vhost}-again`)
+    const [lane, turn] = this.vhost.split('.')
+    return Peer.add(this.port, this.#managementPort, `${lane}.${Number(turn ?? 0) + 1}`)
   }
 
   /** Asks the HTTP API for what is below `/api/`. */

@@ -54,6 +54,8 @@ export interface Program {
   readonly timed: boolean
   /** Whether there are quorum queues, whose log is to be waited for. */
   readonly quorum: boolean
+  /** Whether what waits in a queue at the end has an order. */
+  readonly ordered: boolean
 }
 
 const QUORUM_SHARE = 0.15
@@ -64,6 +66,7 @@ export function programOf(seed: number): Program {
   const random = new Random(seed)
   const timed = random.chance(TIMED_SHARE)
   const quorum = random.chance(QUORUM_SHARE)
-  const steps = quorum ? new QuorumAuthor(random, timed).steps() : new ClassicAuthor(random, timed).steps()
-  return { seed, steps, timed, quorum }
+  if (!quorum) return { seed, steps: new ClassicAuthor(random, timed).steps(), timed, quorum, ordered: true }
+  const author = new QuorumAuthor(random, timed)
+  return { seed, steps: author.steps(), timed, quorum, ordered: author.ordered }
 }

@@ -1,6 +1,6 @@
 // Runs many programs, in portions, outside of the test suite:
 //   node --import tsx test/differential/run.ts --programs 20000 --seed 1
-// --lanes says how many run at a time. Prints how far it is after every portion, each difference as it is found, and at
+// --lanes says how many run at a time, --shrink makes what differs smaller. Prints how far it is after every portion, each difference as it is found, and at
 // the end how many programs differ and their seeds. Ends with 1 when there are any.
 import { parseArgs } from 'node:util'
 import { startServer } from '../../src/server.ts'
@@ -22,6 +22,8 @@ const { values } = parseArgs({
 const first = Number(values.seed)
 const end = first + Number(values.programs)
 
+const say = (line: string): void => void process.stdout.write(`${line}\n`)
+
 if (!rabbitmqInstalled) throw new Error('rabbitmq-server is not installed')
 const rabbitmq = await RabbitMQ.start()
 const leveret = await startServer({ host: '127.0.0.1', managementHost: '127.0.0.1', managementPort: 0 })
@@ -33,23 +35,20 @@ try {
     const actual = await Peer.add(leveret.ports.amqp, leveret.ports.management!, `lane-${lane}.0`)
     pairs.push([new Runner(expected), new Runner(actual)])
   }
-  console.log('ready')
   const started = performance.now()
   for (let from = first; from < end; from += PORTION) {
     const count = Math.min(PORTION, end - from)
     await compare({ first: from, count, differencesMax: Infinity, shrink: values.shrink }, pairs, (difference) => {
       differing.push(difference.program.seed)
-      console.log(`${described(difference)}\n`)
+      say(`${described(difference)}\n`)
     })
     const seconds = (performance.now() - started) / 1000
     const done = from + count - first
-    console.log(
-      `${done} programs in ${seconds.toFixed(0)} s, ${(done / seconds).toFixed(1)} a second; ${differing.length} differ`,
-    )
+    const rate = (done / seconds).toFixed(1)
+    say(`${done} programs in ${seconds.toFixed(0)} s, ${rate} a second; ${differing.length} differ`)
   }
-  console.log(
-    `of ${end - first} programs from seed ${first} on, ${differing.length} differ: ${differing.join(' ') || 'none'}`,
-  )
+  const seeds = differing.toSorted((a, b) => a - b).join(' ')
+  say(`of ${end - first} programs from seed ${first} on, ${differing.length} differ: ${seeds || 'none'}`)
 } finally {
   for (const runner of pairs.flat()) await runner.close()
   await leveret.close()

@@ -18,11 +18,14 @@ export class Runner {
   #peer: Peer
   /** Asks for the state of queues, and removes what is left. */
   #auditor: Client
+  /** Those of the programs. A connection outlives a program that has no use for its end. */
+  #clients: readonly Client[]
   readonly #barrier: Barrier
 
   constructor(peer: Peer) {
     this.#peer = peer
     this.#auditor = new Client(peer)
+    this.#clients = clientsOf(peer)
     this.#barrier = new Barrier(peer.port)
   }
 
@@ -31,7 +34,7 @@ export class Runner {
    * what has an order is written in one: replies of a channel, deliveries of a consumer, returns.
    */
   async transcriptOf(program: Program): Promise<readonly string[]> {
-    const run = new Run(this.#peer, this.#auditor, program, this.#barrier)
+    const run = new Run(this.#peer, this.#auditor, this.#clients, program, this.#barrier)
     const { vhost } = this.#peer
     try {
       if (this.#auditor.gone) await this.#auditor.connect()
@@ -43,15 +46,20 @@ export class Runner {
       // What was not removed is left behind.
       this.#peer = await this.#peer.another()
       this.#auditor = new Client(this.#peer)
+      this.#clients = clientsOf(this.#peer)
     }
     return run.lines.map((line) => line.replaceAll(vhost, 'vhost'))
   }
 
   async close(): Promise<void> {
-    await this.#auditor.leave(() => Promise.resolve())
+    for (const client of [...this.#clients, this.#auditor]) await client.leave(() => Promise.resolve())
     await this.#barrier.close()
     this.#peer.leave()
   }
+}
+
+function clientsOf(peer: Peer): readonly Client[] {
+  return [new Client(peer), new Client(peer), new Client(peer)]
 }
 
 class Run {
@@ -68,12 +76,12 @@ class Run {
   /** The queue that the step may have brought into being. */
   #declared: string | null = null
 
-  constructor(peer: Peer, auditor: Client, program: Program, barrier: Barrier) {
+  constructor(peer: Peer, auditor: Client, clients: readonly Client[], program: Program, barrier: Barrier) {
     this.#peer = peer
     this.#auditor = auditor
     this.#program = program
     this.#barrier = barrier
-    this.#clients = [new Client(peer), new Client(peer), new Client(peer)]
+    this.#clients = clients
   }
 
   async step(index: number, step: Step): Promise<void> {
@@ -85,7 +93,11 @@ class Run {
     } else {
       const declares = step.do === 'call' && step.method === 'queue.declare'
       this.#declared = declares ? (step.fields['queue'] as string) : null
-      await this.#clients[step.at.client]!.perform(step, this.#settled)
+      const effective = await this.#clients[step.at.client]!.perform(step, this.#settled)
+      if (!effective && !this.#program.timed) {
+        this.#report()
+        return
+      }
     }
     await this.#settled()
   }
@@ -95,12 +107,21 @@ class Run {
     this.lines.push('at the end')
     const { body } = await this.#peer.call('GET', `definitions/${this.#peer.vhost}`)
     for (const line of renderedDefinitions(body)) this.lines.push(`  ${line}`)
-    for (const client of this.#clients) await client.leave(this.#settled)
+    for (const client of this.#clients) await client.closeChannels(this.#settled)
+    if (this.#program.steps.some((step) => step.do === 'call' && step.fields['exclusive'] === true)) {
+      for (const client of this.#clients) await client.leave(this.#settled)
+    }
     await this.#settled()
-    for (const queue of [...this.#states.keys()].toSorted()) await this.#drain(queue)
-    for (const exchange of EXCHANGES) {
-      const answer = await this.#auditor.ask(AUDIT, 'exchange.declare', { exchange, passive: true })
-      if (answer?.method === 'exchange.declare-ok') this.lines.push(`  ${exchange} is there`)
+    for (const queue of [...this.#states.keys()].toSorted()) {
+      if (!this.#states.get(queue)!.startsWith('0 ready')) await this.#drain(queue)
+    }
+    const probes = EXCHANGES.map((_exchange, i) => FIRST_PROBE + QUEUES.length + i)
+    const passive = true
+    const exchanges = this.#auditor.atOnce(() =>
+      EXCHANGES.map((exchange, i) => this.#auditor.ask(probes[i]!, 'exchange.declare', { exchange, passive })),
+    )
+    for (const [i, answer] of (await Promise.all(exchanges)).entries()) {
+      if (answer?.method === 'exchange.declare-ok') this.lines.push(`  ${EXCHANGES[i]} is there`)
     }
   }
 
@@ -111,38 +132,50 @@ class Run {
   }
 
   async clean(): Promise<void> {
-    for (const client of this.#clients) await client.leave(() => Promise.resolve())
-    for (const queue of [...QUEUES, NEVER]) await this.#auditor.ask(AUDIT, 'queue.delete', { queue })
-    for (const exchange of EXCHANGES) await this.#auditor.ask(AUDIT, 'exchange.delete', { exchange })
+    await this.#auditor.ask(AUDIT, 'basic.qos', {})
+    await this.#auditor.askAll(AUDIT, [
+      ...[...QUEUES, NEVER].map((queue) => ['queue.delete', { queue }] as const),
+      ...EXCHANGES.map((exchange) => ['exchange.delete', { exchange }] as const),
+      // RabbitMQ 3.10: a channel takes a quorum queue for one that had its name before, and fails.
+      ['channel.close', {}],
+    ])
     if (!this.#program.steps.some((step) => step.do === 'operate')) return
     for (const [kind, name] of POLICIES) await this.#peer.call('DELETE', `${kind}/${this.#peer.vhost}/${name}`)
   }
 
   async #drain(queue: string): Promise<void> {
+    const lines: string[] = []
     for (;;) {
       const answer = await this.#auditor.ask(AUDIT, 'basic.get', { queue, 'no-ack': true })
-      if (answer?.method !== 'basic.get-ok') return
-      this.lines.push(`  ${queue} ${renderedContent(answer)}`)
+      if (answer?.method !== 'basic.get-ok') break
+      const { 'message-count': _left, ...fields } = answer.fields
+      lines.push(`  ${queue} ${renderedContent({ ...answer, fields })}`)
     }
+    this.lines.push(...(this.#program.ordered ? lines : lines.toSorted()))
   }
 
   /** Waits until nothing happens any more, and writes down what did. */
   readonly #settled = async (): Promise<void> => {
     const changed = new Map<string, string>()
-    for (const client of this.#clients) await client.fence()
     if (this.#program.timed) await pause(STEP_MS)
     for (let round = 0, news = true; news; round++) {
       if (round > ROUNDS_MAX) throw new Error('the broker does not come to rest')
       if (this.#program.quorum) await this.#barrier.pass()
-      const heard = this.#clients.map((client) => client.gather())
-      news = (await Promise.all([...heard, this.#look(changed)])).includes(true)
+      // A queue that has answered has sent its deliveries: they are there when a channel is asked after that.
+      const moved = await this.#look(changed)
+      const heard = await Promise.all(this.#clients.map((client) => client.gather()))
+      news = moved || heard.includes(true)
     }
-    for (const [i, client] of this.#clients.entries()) {
-      for (const line of client.report()) this.lines.push(`  ${i}/${line}`)
-    }
+    this.#report()
     for (const queue of QUEUES) {
       const state = changed.get(queue)
       if (state !== undefined) this.lines.push(`  ${queue}: ${state}`)
+    }
+  }
+
+  #report(): void {
+    for (const [i, client] of this.#clients.entries()) {
+      for (const line of client.report()) this.lines.push(`  ${i}/${line}`)
     }
   }
 
