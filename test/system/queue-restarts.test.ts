@@ -223,6 +223,29 @@ it('keeps when a message is to be tried again', async () => {
   expect((await channel.get('q', true)).body.toString()).toBe('a')
 })
 
+it('gives a message up once whose time to live ends while it waits to be tried again', async () => {
+  const broker = await Restarting.start()
+  let channel = await broker.channel()
+  await channel.queue('dead', { durable: true })
+  const buried = { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': 'dead' }
+  const args = { 'x-delayed-retry-min': 10_000, 'x-message-ttl': 6000, ...buried }
+  await channel.queue('q', { durable: true, arguments: args })
+  await publish(channel, 'q', 'a')
+  const { tag } = await channel.get('q')
+  channel.send('basic.reject', { 'delivery-tag': tag, requeue: true })
+  await ready(channel, 'q')
+  await broker.restart(1000)
+  channel = await broker.channel()
+  // It is read, and waits for the rest of its time.
+  channel.send('basic.get', { queue: 'q' })
+  await channel.expect('basic.get-empty')
+  broker.clock.advance(6000)
+  expect([await ready(channel, 'q'), await ready(channel, 'dead')]).toEqual([0, 0])
+  broker.clock.advance(4000)
+  await awaitReady(channel, 'dead', 1)
+  expect(await ready(channel, 'q')).toBe(0)
+})
+
 describe('basic.get from a queue that is on disk', () => {
   /** Methods in one piece, so that the broker has all of them before it has read anything from disk. */
   function together(methods: readonly (readonly [method: string, fields: FieldsInput])[]): Buffer {

@@ -3,7 +3,7 @@ import type { Clock } from '../../lib/clock.ts'
 import type { Attempts, PropertyCodec, QueueLog } from '../ports.ts'
 import { presentedMessage } from './attempts.ts'
 import type { Endings } from './endings.ts'
-import { Stored, type Entry } from './entry.ts'
+import { EntryState, Stored, type Entry } from './entry.ts'
 import { Retries, retryDelayMs, type Waiting } from './retries.ts'
 import type { QueueRules } from './rules.ts'
 
@@ -99,7 +99,10 @@ export class Redeliveries {
     if (!this.#recallsDelays) return false
     const delayMs = (this.#ready.peek()!.details?.dueAt ?? 0) - this.#clock.now()
     if (delayMs <= 0) return false
-    this.#retries.add(this.#ready.take()!, delayMs)
+    const entry = this.#ready.take()!
+    // As with those that were given back a moment ago: until it is ready again it does not expire either.
+    entry.state = EntryState.unacked
+    this.#retries.add(entry, delayMs)
     return true
   }
 
