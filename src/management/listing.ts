@@ -223,12 +223,17 @@ function shown<T>(view: View<T>, wanted: Paths | null): (item: T) => JsonObject 
 }
 
 function cut(wanted: Paths, read: (path: readonly string[]) => Json | undefined): JsonObject {
-  const result: Record<string, Json | undefined> = {}
+  const result = emptyObject()
   for (const path of wanted) {
     const value = read(path)
     if (value !== undefined) put(result, path, value)
   }
   return result
+}
+
+/** One that inherits nothing: names in paths are whatever somebody called an argument, `__proto__` among them. */
+function emptyObject(): Record<string, Json | undefined> {
+  return Object.create(null) as Record<string, Json | undefined>
 }
 
 function at(object: JsonObject, path: readonly string[]): Json | undefined {
@@ -244,7 +249,7 @@ function put(target: Record<string, Json | undefined>, path: readonly string[], 
   let inner = target
   for (const key of path.slice(0, -1)) {
     const next = inner[key]
-    if (!isObject(next)) inner[key] = {}
+    if (!isObject(next)) inner[key] = emptyObject()
     inner = inner[key] as Record<string, Json | undefined>
   }
   inner[path.at(-1)!] = value

@@ -140,3 +140,17 @@ describe('answers', () => {
     expect((await api.get('/api/queues', { headers: { accept: 'text/html' } })).status).toBe(406)
   })
 })
+
+describe('the name __proto__', () => {
+  it('is an argument and a column like any other', async () => {
+    const raw = '{"arguments":{"__proto__":{"ears":2},"constructor":{"ears":3}}}'
+    expect((await api.put('/api/queues/%2F/hare', undefined, { raw })).status).toBe(201)
+    const columns = 'arguments.__proto__.ears,arguments.constructor.ears'
+    for (const path of ['/api/queues/%2F', '/api/queues/%2F/hare']) {
+      const { status, body } = await api.get(`${path}?columns=${columns}`)
+      expect(status).toBe(200)
+      expect('ears' in {}).toBe(false)
+      expect(JSON.stringify(body)).toContain('{"arguments":{"__proto__":{"ears":2},"constructor":{"ears":3}}}')
+    }
+  })
+})
