@@ -107,6 +107,7 @@ export class Broker implements VHostContext {
       userDeleted: (name) => {
         this.quotas.userDeleted(name)
         this.recentErrors.userDeleted(name)
+        this.#closeConnections(({ user }) => user === name, `user '${name}' is deleted`)
       },
       ...(options.loopbackUsers ? { loopbackUsers: options.loopbackUsers } : {}),
     })
@@ -244,9 +245,7 @@ export class Broker implements VHostContext {
       throw new BrokerError('precondition-failed', `vhost '${name}' is protected from deletion`)
     }
     this.vhosts.delete(name)
-    for (const connection of [...this.connections.values()]) {
-      if (connection.vhost === name) connection.closeByOperator(`vhost '${name}' is deleted`)
-    }
+    this.#closeConnections(({ vhost: theirs }) => theirs === name, `vhost '${name}' is deleted`)
     vhost.delete()
     this.access.vhostDeleted(name)
     this.policies.vhostDeleted(name)
@@ -282,6 +281,10 @@ export class Broker implements VHostContext {
     this.store.remove(definition)
     this.#definitionsChanged()
     this.#tellOf(definition, FORGOTTEN)
+  }
+
+  #closeConnections(meant: (connection: ConnectionView) => boolean, reason: string): void {
+    for (const connection of [...this.connections.values()]) if (meant(connection)) connection.closeByOperator(reason)
   }
 
   #tellOf(definition: Definition, events: DefinitionEvents): void {

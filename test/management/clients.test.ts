@@ -110,6 +110,20 @@ describe('a client', () => {
     expect((await api.get('/api/vhosts/short')).status).toBe(404)
   })
 
+  it('is closed when its user is deleted, consumers and all, and the others stay', async () => {
+    await api.put('/api/users/leaver', { password: 'leaver', tags: '' })
+    await api.put('/api/permissions/%2F/leaver', { configure: '.*', write: '.*', read: '.*' })
+    const leaver = await connect(api.amqp.replace('guest:guest', 'leaver:leaver'))
+    const closed = once(leaver, 'close') as Promise<[Error]>
+    const theirs = await leaver.createChannel()
+    await theirs.assertQueue('watched', { durable: false })
+    await theirs.consume('watched', () => undefined)
+    expect((await api.delete('/api/users/leaver')).status).toBe(204)
+    expect((await closed)[0].message).toContain("CONNECTION_FORCED - user 'leaver' is deleted")
+    const { messageCount, consumerCount } = await channel.checkQueue('watched')
+    expect([messageCount, consumerCount]).toEqual([0, 0])
+  })
+
   it('is shown to others only when they monitor', async () => {
     await api.put('/api/users/manager', { password: 'manager', tags: 'management' })
     const name = encodeURIComponent(await connectionName())
