@@ -56,9 +56,9 @@ export class Page {
     if (time > this.expiresLast) this.expiresLast = time
   }
 
-  /** Notes that a fragment begins at this position. */
+  /** Notes that a fragment begins at this position. One that does not begin with the page has others before it. */
   beginFragment(position: number): void {
-    if (this.entries === 0) return
+    if (position === this.first) return
     if (this.fragments === null) this.fragments = [this.first]
     this.fragments.push(position)
   }

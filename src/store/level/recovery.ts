@@ -122,7 +122,8 @@ async function recoverPages(database: Database, recovered: Recovered): Promise<v
       else addPage(recovered, log, page)
     }
   }
-  for (const { log, first } of damaged) await rebuildPage(database, recovered, log, first)
+  // From behind, so that each ends where the next one begins, be that damaged too.
+  for (const { log, first } of damaged.toReversed()) await rebuildPage(database, recovered, log, first)
 }
 
 /** An id that is damaged is forgotten: a message with it may come twice. */

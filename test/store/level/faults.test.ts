@@ -300,6 +300,41 @@ describe('damage', () => {
     expect(monitor.lost).toEqual([])
   })
 
+  it('of neighbouring index records costs nothing either, and brings nothing twice', async () => {
+    const disk = new Disk()
+    const id = await threePages(disk)
+    for (const key of disk.keys(Kind.index)) disk.damage(key, 7)
+    const { store, monitor } = await openOn(disk)
+    expect(store.log(id).recovered).toMatchObject({ count: 1_536, first: 0, next: 1_536 })
+    expect(positionsOf(await readAll(store.log(id)))).toEqual([...range(0, 1_536)])
+    expect(monitor.damage).toEqual(
+      [1_024, 512, 0].map(
+        (first) => `the index record of ${first} in log ${id} was damaged and is made anew from 512 messages`,
+      ),
+    )
+    expect(monitor.lost).toEqual([])
+  })
+
+  it('of an index record and of the first fragment of its page costs that fragment', async () => {
+    const disk = new Disk()
+    const { store } = await openOn(disk)
+    const log = store.log()
+    for (const first of [0, 10]) {
+      appendAll(log, range(first, first + 10))
+      await durable(store)
+    }
+    await store.close()
+    disk.damage(disk.keys(Kind.index)[0]!, 7)
+    disk.damage(disk.keys(Kind.fragment)[0]!, 50)
+    const { store: opened, monitor } = await openOn(disk)
+    expect(positionsOf(await readAll(opened.log(log.id)))).toEqual([...range(10, 20)])
+    expect(monitor.damage).toEqual([
+      `the index record of 0 in log ${log.id} was damaged and is made anew from 10 messages`,
+      'the checksum of a fragment is wrong',
+    ])
+    expect(monitor.lost).toEqual([])
+  })
+
   it('is nothing that the disk says: what it does not give now is told, and is there when it does', async () => {
     const disk = new Disk()
     const id = await threePages(disk)
