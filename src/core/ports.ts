@@ -88,6 +88,12 @@ export interface LogSummary {
   readonly next: number
 }
 
+/** So many messages, with bodies of so many bytes. */
+export interface Held {
+  readonly count: number
+  readonly bodyBytes: number
+}
+
 /** One queue's durable record. A replicated store answers later, that is all. */
 export interface QueueLog {
   readonly id: number
@@ -97,6 +103,8 @@ export interface QueueLog {
   readonly recoveredDeadlines: readonly ExpiringStretch[]
   /** What was appended below this position is on disk, and can be read back. */
   readonly durableBelow: number
+  /** What was appended and is not settled, be it on disk yet or not. Counted when it is asked for, page by page. */
+  readonly held: Held
   /**
    * Enlists an entry for the next batch. `publisher.accepted(sequence)` follows once that batch is on disk, or as soon
    * as the entry is settled before its batch started. Positions only grow.

@@ -124,6 +124,25 @@ export function storeContract(harness: StoreHarness): void {
     })
   })
 
+  describe('what a log holds', () => {
+    it('is what was appended and is not settled, be it stored yet or not', async () => {
+      const { store } = await harness.open()
+      const log = store.log()
+      const body = Buffer.alloc(10)
+      const entries = appendAll(log, range(0, 5), { body })
+      expect(log.held).toEqual({ count: 5, bodyBytes: 50 })
+      log.settle(entries[4]!)
+      expect(log.held).toEqual({ count: 4, bodyBytes: 40 })
+      await durable(store)
+      appendAll(log, range(5, 7), { body })
+      expect(log.held).toEqual({ count: 6, bodyBytes: 60 })
+      log.settle(entries[0]!)
+      expect(log.held).toEqual({ count: 5, bodyBytes: 50 })
+      log.discard(0, EVERYTHING)
+      expect(log.held).toEqual({ count: 0, bodyBytes: 0 })
+    })
+  })
+
   describe('messages', () => {
     it('come back as they were', async () => {
       const { store } = await harness.open()

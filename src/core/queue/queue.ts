@@ -6,7 +6,7 @@ import type { Binding } from '../exchange/binding.ts'
 import { PACE_DELIVERIES_MIN, QUEUE_OVERRUN_BYTES } from '../limits.ts'
 import type { Message } from '../message.ts'
 import type { Governance } from '../policies.ts'
-import type { CancelReason, Consumer, IdLog, Publisher, QueueLog, StoredMessage } from '../ports.ts'
+import type { CancelReason, Consumer, Held, IdLog, Publisher, QueueLog, StoredMessage } from '../ports.ts'
 import type { FieldTable } from '../value.ts'
 import { Backlog } from './backlog.ts'
 import type { BrowsedPage, Place } from './browse.ts'
@@ -28,6 +28,7 @@ import { Rereading } from './unreadable.ts'
 type LevelLogs = ReadonlyMap<number, QueueLog>
 
 const NO_LEVELS: LevelLogs = new Map()
+const NOTHING_HELD: Held = { count: 0, bodyBytes: 0 }
 
 /** One queue. Owns the entries, their order and their states; the log owns what is on disk of them. */
 export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost {
@@ -422,6 +423,22 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
   /** Ready messages that are in memory, be they on disk too or not. */
   get residentCount(): number {
     return this.#backlog.residentCount
+  }
+
+  /**
+   * Messages that survive a restart, and the bytes of their bodies, with those that the disk does not give now. Counted
+   * when it is asked for.
+   */
+  get persistent(): Held {
+    if (this.log === null) return NOTHING_HELD
+    if (this.#levels === null) return this.log.held
+    let [count, bodyBytes] = [0, 0]
+    for (const log of this.levelLogs.values()) {
+      const { held } = log
+      count += held.count
+      bodyBytes += held.bodyBytes
+    }
+    return { count, bodyBytes }
   }
 
   /** The message that is the next to be delivered, if it is in memory. */

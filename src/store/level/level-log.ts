@@ -1,5 +1,13 @@
 // One queue's log in the database: what waits for a batch, and how far positions and deliveries went.
-import type { Attempts, ExpiringStretch, LogSummary, Publisher, QueueLog, StoredMessage } from '../../core/ports.ts'
+import type {
+  Attempts,
+  ExpiringStretch,
+  Held,
+  LogSummary,
+  Publisher,
+  QueueLog,
+  StoredMessage,
+} from '../../core/ports.ts'
 import type { Entry } from '../../core/queue/entry.ts'
 import { Stored } from '../../core/queue/entry.ts'
 import type { Batch, BatchMember } from './committer.ts'
@@ -100,6 +108,16 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
 
   get durableBelow(): number {
     return this.#durableBelow
+  }
+
+  get held(): Held {
+    let { count, bodyBytes } = this.#pages.held
+    for (const entry of this.#entries) {
+      if (entry === null) continue
+      count++
+      bodyBytes += entry.message.bodyBytes
+    }
+    return { count, bodyBytes }
   }
 
   append(entry: Entry, publisher: Publisher | null, sequence: number): void {

@@ -1,6 +1,6 @@
 // The pages of one log: they take what a batch stores, note what is settled, are read back and deleted.
 import { ENTRY_OVERHEAD_BYTES } from '../../core/limits.ts'
-import type { LostMessages, StoredMessage } from '../../core/ports.ts'
+import type { Held, LostMessages, StoredMessage } from '../../core/ports.ts'
 import type { Entry } from '../../core/queue/entry.ts'
 import { UnreadablePageError, type UnreadablePage } from '../../core/queue/unreadable.ts'
 import { DamagedRecordError } from './bytes.ts'
@@ -95,6 +95,16 @@ export class LogPages {
   /** The first position whose entry is not settled; -1 when there is none. */
   first(): number {
     return this.#pages.from(0)?.firstLive() ?? -1
+  }
+
+  /** What is not settled. */
+  get held(): Held {
+    let [count, bodyBytes] = [0, 0]
+    for (const page of this.#pages) {
+      count += page.live
+      bodyBytes += page.bodyBytes
+    }
+    return { count, bodyBytes }
   }
 
   /** Packs entries into fragments and pages; those that are null were struck. */

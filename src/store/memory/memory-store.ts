@@ -4,6 +4,7 @@ import type { Definition } from '../../core/definitions.ts'
 import type {
   DelayLog,
   ExpiringStretch,
+  Held,
   IdLog,
   LogSummary,
   Publisher,
@@ -150,6 +151,15 @@ class MemoryLog implements QueueLog {
 
   get durableBelow(): number {
     return this.#durableBelow
+  }
+
+  get held(): Held {
+    let [count, bodyBytes] = [0, 0]
+    for (const { entry } of this.#all()) {
+      count++
+      bodyBytes += entry.message.bodyBytes
+    }
+    return { count, bodyBytes }
   }
 
   append(entry: Entry, publisher: Publisher | null, sequence: number): void {

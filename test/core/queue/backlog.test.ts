@@ -61,6 +61,10 @@ class FakeLog implements QueueLog {
     this.durableBelow = next
   }
 
+  get held(): never {
+    throw new Error('a backlog counts for itself')
+  }
+
   append(entry: Entry, publisher: Publisher | null): void {
     expect(publisher).toBeNull()
     entry.stored = Stored.pending
