@@ -5,6 +5,7 @@ import type { ChannelView } from '../core/clients.ts'
 import { MessageCounts } from '../core/counts.ts'
 import { EntryState, type Entry } from '../core/queue/entry.ts'
 import type { Message } from '../core/message.ts'
+import { Gets } from '../core/gets.ts'
 import { Passages } from '../core/passages.ts'
 import type { Queue } from '../core/queue/queue.ts'
 import type { Publisher } from '../core/ports.ts'
@@ -37,6 +38,7 @@ export class Channel implements ChannelView, TransactionHost {
   readonly consumers = new Map<string, ChannelConsumer>()
   readonly counts = new MessageCounts()
   readonly publishes = new Passages()
+  readonly gets = new Gets()
   /** The last queue that was declared here: what an empty queue name stands for (AMQP 0-9-1, queue.declare). */
   lastQueue = ''
   /** The prefetch of consumers that start from now on (RabbitMQ: basic.qos, global = false). */
@@ -142,9 +144,18 @@ export class Channel implements ChannelView, TransactionHost {
   /** Answers basic.get with a message. */
   deliverGot(entry: Entry, noAck: boolean, messageCount: number): void {
     const tag = this.#nextDeliveryTag++
-    if (entry.redelivered) this.counts.redelivered++
-    if (noAck) this.counts.gotNoAck++
-    else this.counts.got++
+    const gets = this.gets.of(entry.queue.name)
+    if (entry.redelivered) {
+      this.counts.redelivered++
+      gets.redelivered++
+    }
+    if (noAck) {
+      this.counts.gotNoAck++
+      gets.gotNoAck++
+    } else {
+      this.counts.got++
+      gets.got++
+    }
     if (entry.state === EntryState.unacked) {
       this.#unacked.add(tag, entry, null)
       this.timeouts.watchGot(entry.queue)
@@ -240,9 +251,18 @@ export class Channel implements ChannelView, TransactionHost {
 
   unroutable(message: Message): void {
     this.counts.returned++
+    const passage = this.publishes.by(message.exchange)
+    if (passage !== undefined) passage.returned++
     const { deliveries } = this.connection
     if (!deliveries.fits(message)) this.#cannotDeliver(message)
     else deliveries.returned(this.number, ReplyCode.noRoute, NO_ROUTE, message)
+  }
+
+  /** A message that is not mandatory reached no queue. */
+  dropped(message: Message): void {
+    this.counts.dropped++
+    const passage = this.publishes.by(message.exchange)
+    if (passage !== undefined) passage.dropped++
   }
 
   committed(refused: boolean): void {

@@ -1,7 +1,9 @@
 // Publisher confirms of one channel: which publishes are safe, told to the client once a turn.
 import { Stage, type Turn, type TurnTask } from '../lib/turn.ts'
 import type { MessageCounts } from '../core/counts.ts'
+import type { Passages } from '../core/passages.ts'
 import type { Publisher } from '../core/ports.ts'
+import { ConfirmedPassages } from './confirmed-passages.ts'
 import type { FrameOutput } from './wire/frame-writer.ts'
 import { writeBasicAck, writeBasicNack } from './wire/generated.ts'
 
@@ -18,6 +20,8 @@ export class Confirms implements Publisher, TurnTask {
   readonly #out: FrameOutput
   readonly #channel: number
   readonly #counts: MessageCounts
+  readonly #publishes: Passages
+  readonly #passages = new ConfirmedPassages()
   /** Outstanding answers by sequence, from `#base` on; those before `#head` have been told. */
   #pending: number[] = []
   #head = 0
@@ -25,11 +29,12 @@ export class Confirms implements Publisher, TurnTask {
   #enlisted = false
   #closed = false
 
-  constructor(turn: Turn, out: FrameOutput, channel: number, counts: MessageCounts) {
+  constructor(turn: Turn, out: FrameOutput, channel: number, counts: MessageCounts, publishes: Passages) {
     this.#turn = turn
     this.#out = out
     this.#channel = channel
     this.#counts = counts
+    this.#publishes = publishes
   }
 
   /** Publishes that were not answered yet. */
@@ -37,9 +42,11 @@ export class Confirms implements Publisher, TurnTask {
     return this.#pending.length - this.#head
   }
 
-  /** The number of the publish that begins. RabbitMQ: the first after confirm.select is 1. */
+  /** The number of the publish that begins, and was counted among the publishes of its channel. RabbitMQ: the first after confirm.select is 1. */
   begin(): number {
-    return this.#base + this.#pending.push(0) - 1
+    const sequence = this.#base + this.#pending.push(0) - 1
+    this.#passages.begin(sequence, this.#publishes.last!)
+    return sequence
   }
 
   /** The publish is through: it reached so many queues, some of which may have answered meanwhile. */
@@ -92,8 +99,10 @@ export class Confirms implements Publisher, TurnTask {
   }
 
   #acknowledge(from: number, below: number): void {
+    if (below === from) return
     this.#counts.confirmed += below - from
-    if (below > from) writeBasicAck(this.#out, this.#channel, this.#base + below - 1, below - from > 1)
+    this.#passages.confirm(this.#base + from, this.#base + below)
+    writeBasicAck(this.#out, this.#channel, this.#base + below - 1, below - from > 1)
   }
 
   #enlist(): void {

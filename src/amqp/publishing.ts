@@ -59,7 +59,7 @@ export class Publishing {
   }
 
   #publishNow(message: Message, copies: readonly string[]): void {
-    const { session, confirms, counts } = this.#channel
+    const { session, confirms } = this.#channel
     const sequence = confirms === null ? 0 : confirms.begin()
     const reached =
       copies === NO_KEYS
@@ -67,7 +67,7 @@ export class Publishing {
         : session.publishCopies(message, copies, confirms, sequence)
     // RabbitMQ: a message that is delayed has reached nobody yet, and is returned although it is delivered later.
     if (this.#content.mandatory && session.unrouted) this.#channel.unroutable(message)
-    else if (reached === 0) counts.dropped++
+    else if (reached === 0) this.#channel.dropped(message)
     if (confirms !== null) confirms.finish(sequence, reached)
   }
 

@@ -34,11 +34,11 @@ export class Settlements {
     if (channel.transaction !== null) {
       const traced = this.#acknowledgement !== acknowledgeEntry
       const settlement = traced ? this.#traced('ack', acknowledgeInTransaction) : acknowledgeInTransaction
-      this.#settleLater(channel.transaction, tag, multiple, settlement)
+      this.#settleLater(channel.transaction, tag, multiple, this.#countingGets(settlement))
       return
     }
     const before = this.#unacked.count
-    this.#take(tag, multiple, this.#acknowledgement)
+    this.#take(tag, multiple, this.#countingGets(this.#acknowledgement))
     channel.counts.acknowledged += before - this.#unacked.count
     channel.returnCredit()
   }
@@ -98,6 +98,16 @@ export class Settlements {
   #take(tag: number | bigint, multiple: boolean, visit: UnackedVisitor): void {
     if (typeof tag === 'number' && this.#unacked.take(tag, multiple, visit)) return
     throw new AmqpError('channel', ReplyCode.preconditionFailed, `unknown delivery tag ${tag}`)
+  }
+
+  /** Consumers count what is acknowledged to them; what was fetched by basic.get is counted here. */
+  #countingGets(acknowledge: Settlement): Settlement {
+    if (this.#unacked.gotCount === 0) return acknowledge
+    const { gets } = this.#channel
+    return (entry, consumer) => {
+      if (consumer === null) gets.of(entry.queue.name).acknowledged++
+      acknowledge(entry, consumer)
+    }
   }
 
   #traced(how: TracedSettlement, settle: Settlement): Settlement {

@@ -38,6 +38,11 @@ export class Unacked {
     return this.#live - this.#got
   }
 
+  /** And those that went to basic.get. */
+  get gotCount(): number {
+    return this.#got
+  }
+
   /** The lowest tag that is outstanding. */
   get first(): number | undefined {
     return this.#tags[this.#head]

@@ -1,6 +1,7 @@
 // Who is connected, as front ends show it to whoever watches: plain getters, read when somebody asks.
 import type { MessageCounts } from './counts.ts'
 import type { Entry } from './queue/entry.ts'
+import type { Gets } from './gets.ts'
 import type { Passages } from './passages.ts'
 import type { Queue } from './queue/queue.ts'
 import type { FieldTable } from './value.ts'
@@ -55,6 +56,8 @@ export interface ChannelView {
   readonly counts: MessageCounts
   /** What was published, by exchange. */
   readonly publishes: Passages
+  /** What was fetched by basic.get, by queue. */
+  readonly gets: Gets
   readonly activity: 'running' | 'closing'
   readonly confirmMode: boolean
   readonly transactional: boolean

@@ -3,10 +3,15 @@
 /** Exchanges that are told apart by one queue or channel; beyond that the one that was met first is forgotten. */
 const EXCHANGES_MAX = 1000
 
-/** The messages that came by way of one exchange. */
+/** The messages that came by way of one exchange; what follows is only counted for channels. */
 export class Passage {
   readonly exchange: string
   count = 0
+  /** Those that their publisher was told are safe. */
+  confirmed = 0
+  /** Those that reached no queue: mandatory ones, and others. */
+  returned = 0
+  dropped = 0
 
   constructor(exchange: string) {
     this.exchange = exchange
@@ -24,6 +29,11 @@ export class Passages {
     const last = this.#last
     if (last !== null && last.exchange === exchange) last.count++
     else this.#turned(exchange)
+  }
+
+  /** That of the last message. */
+  get last(): Passage | null {
+    return this.#last
   }
 
   /** What came by way of this exchange, if anything did. */

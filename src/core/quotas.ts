@@ -110,10 +110,15 @@ export class Quotas {
     return this.#connectionsByVHost.count(vhost)
   }
 
+  /** Whether there are as many connections as there may be in all. */
+  get full(): boolean {
+    return this.#connections >= this.node.connections
+  }
+
   /** @throws BrokerError not-allowed when there are as many connections as there may be in all */
   checkNode(): void {
     const max = this.node.connections
-    if (this.#connections < max) return
+    if (!this.full) return
     throw new BrokerError('not-allowed', `connection refused: node connection limit (${max}) is reached`)
   }
 

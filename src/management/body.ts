@@ -74,6 +74,12 @@ export function objectsField(body: JsonObject, key: string): readonly JsonObject
   return value
 }
 
+/** Texts in a list. */
+export function textsField(body: JsonObject, key: string): readonly string[] {
+  if (typeof body[key] === 'string') throw badRequest(['not_a_list_of_strings', key])
+  return wordsField(body, key)
+}
+
 /** Texts in a list, or in one text with commas. */
 export function wordsField(body: JsonObject, key: string): readonly string[] {
   const value = body[key] ?? []

@@ -185,13 +185,17 @@ export function targetVHost(call: Call): VHost {
   }
 }
 
+/** The node of the path is this one. Throws 404. */
+export function assertThisNode({ node, params }: Call): void {
+  if (!isThisNode(node, params['node'] ?? '')) throw notFound()
+}
+
 /**
- * What was written for RabbitMQ asks for the node by the name that it would have there: rabbit@ and the host.
- * @throws HttpError 404 for any other name than that and its own
+ * Whether this is the node's name. What was written for RabbitMQ asks for the one that it would have there: rabbit@ and
+ * the host.
  */
-export function assertThisNode({ node: { name }, params }: Call): void {
-  const given = params['node']
-  if (given !== name && given !== `rabbit${name.slice(name.indexOf('@'))}`) throw notFound()
+export function isThisNode({ name }: Pick<Node, 'name'>, given: string): boolean {
+  return given === name || given === `rabbit${name.slice(name.indexOf('@'))}`
 }
 
 /** Runs commands as AMQP would for this user, and comes back when what they changed is on disk. */

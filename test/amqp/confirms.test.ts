@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Confirms } from '../../src/amqp/confirms.ts'
 import { MessageCounts } from '../../src/core/counts.ts'
+import { Passages } from '../../src/core/passages.ts'
 import { Turn } from '../../src/lib/turn.ts'
 import { decodeMethod } from '../support/codec.ts'
 import { turnsRun } from '../support/sockets.ts'
@@ -11,11 +12,13 @@ import { TightOutput } from './wire/support.ts'
 /** The confirms of channel 7, and what was written of them since it was last asked: `ack 3 multiple`, `nack 4`. */
 class Bench {
   readonly out = new TightOutput()
-  readonly confirms = new Confirms(new Turn(), this.out, 7, new MessageCounts())
+  readonly publishes = new Passages()
+  readonly confirms = new Confirms(new Turn(), this.out, 7, new MessageCounts(), this.publishes)
   #read = 0
 
   /** Publishes a message that reaches so many queues, some of which may answer before the publish is through. */
-  publish(reached: number, accepted = 0, refused = 0): number {
+  publish(reached: number, accepted = 0, refused = 0, exchange = ''): number {
+    this.publishes.count(exchange)
     const sequence = this.confirms.begin()
     for (let i = 0; i < accepted; i++) this.confirms.accepted(sequence)
     for (let i = 0; i < refused; i++) this.confirms.refused(sequence)
@@ -177,7 +180,7 @@ describe('publisher confirms in any order', () => {
         for (const { answers } of all) {
           const early = answers.filter(({ turn }) => turn < 0)
           const refused = early.filter((answer) => answer.refused).length
-          bench.publish(answers.length, early.length - refused, refused)
+          bench.publish(answers.length, early.length - refused, refused, exchangeOf(answers))
         }
         for (let turn = 0; turn <= TURNS; turn++) {
           for (const line of await bench.said()) tell(line, told)
@@ -191,11 +194,20 @@ describe('publisher confirms in any order', () => {
           }
         }
         expect(told).toEqual(all.map(({ answers }) => (answers.some(({ refused }) => refused) ? 'nack' : 'ack')))
+        for (const { exchange, confirmed } of bench.publishes) {
+          const acknowledged = all.filter(({ answers }, i) => exchangeOf(answers) === exchange && told[i] === 'ack')
+          expect([exchange, confirmed]).toEqual([exchange, acknowledged.length])
+        }
       }),
       { numRuns: 300 },
     )
   })
 })
+
+/** Publishes go by way of three exchanges, in no order. */
+function exchangeOf(answers: readonly unknown[]): string {
+  return `exchange ${answers.length % 3}`
+}
 
 /** Adds to what is told of each publish what one method says: `ack 3 multiple` is about all up to the third. */
 function tell(line: string, told: string[]): void {

@@ -69,6 +69,7 @@ const BODIES: Readonly<Record<string, readonly [path: string, body: Fields | nul
     { description: 'd', tags: 'a,b', default_queue_type: 'quorum', tracing: false },
   ],
   'POST /api/vhosts/:vhost/deletion/protection': ['vhosts/v/deletion/protection', null],
+  'POST /api/vhosts/:vhost/start/:node': [`vhosts/v/start/rabbit@${hostname()}`, null],
   'POST /api/users/bulk-delete': ['users/bulk-delete', { users: ['many'] }],
   'PUT /api/users/:user': [
     'users/ann',

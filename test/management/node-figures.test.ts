@@ -102,6 +102,50 @@ describe('a queue', () => {
     await client.close()
   })
 
+  it('tells which of its messages survive a restart, wherever they are', async () => {
+    const client = await connect(api.amqp)
+    const channel = await client.createConfirmChannel()
+    for (const [queue, options] of [
+      ['kept', { durable: true }],
+      ['ranked', { durable: true, maxPriority: 5 }],
+      ['quorum', { durable: true, arguments: { 'x-queue-type': 'quorum' } }],
+      ['passing', { durable: false }],
+    ] as const) {
+      await channel.assertQueue(queue, options)
+      for (const [persistent, bytes] of [
+        [true, 10],
+        [false, 100],
+        [true, 1000],
+      ] as const) {
+        channel.sendToQueue(queue, Buffer.alloc(bytes), { persistent, priority: bytes === 10 ? 3 : 0 })
+      }
+    }
+    await channel.waitForConfirms()
+    const persistent = async (queue: string) => {
+      const { body } = await api.get(`/api/queues/%2F/${queue}`)
+      return [body['messages_persistent'], body['message_bytes_persistent']]
+    }
+    expect(await persistent('kept')).toEqual([2, 1010])
+    expect(await persistent('ranked')).toEqual([2, 1010])
+    expect(await persistent('quorum')).toEqual([3, 1110])
+    expect(await persistent('passing')).toEqual([0, 0])
+    const got = await channel.get('kept')
+    expect(await persistent('kept')).toEqual([2, 1010])
+    if (got !== false) channel.ack(got)
+    await channel.checkQueue('kept')
+    expect(await persistent('kept')).toEqual([1, 1000])
+    await channel.purgeQueue('kept')
+    expect(await persistent('kept')).toEqual([0, 0])
+    await client.close()
+  })
+
+  it('of the quorum type has a quorum of one', async () => {
+    await api.put('/api/queues/%2F/alone', { durable: true, arguments: { 'x-queue-type': 'quorum' } })
+    const { body } = await api.get('/api/queues/%2F/alone')
+    const { node: name } = body
+    expect(body).toMatchObject({ leader: name, members: [name], online: [name] })
+  })
+
   it('tells since when nothing has happened in it, and so does a channel', async () => {
     const client = await connect(api.amqp)
     await client.createChannel()

@@ -1,9 +1,10 @@
 // Who publishes where, and who gets what: the lists within queues, exchanges and channels.
-import { connect, type ConfirmChannel } from 'amqplib'
+import { connect, type ChannelModel, type ConfirmChannel } from 'amqplib'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { items, useApi, word, type Body } from '../support/api.ts'
 
 const api = useApi()
+let client: ChannelModel
 let channel: ConfirmChannel
 /** The channel's path in the API. */
 let path: string
@@ -18,7 +19,7 @@ async function publish(exchange: string, key: string, count: number): Promise<vo
 }
 
 beforeAll(async () => {
-  const client = await connect(api.amqp)
+  client = await connect(api.amqp)
   channel = await client.createConfirmChannel()
   await channel.assertQueue('a')
   await channel.assertQueue('b')
@@ -83,6 +84,56 @@ describe('deliveries', () => {
     const stats = { ack: 4, deliver: 13, deliver_get: 13, deliver_no_ack: 0, redeliver: 0, ack_details: { rate: 0 } }
     expect((await got('queues/%2F/b'))['deliveries']).toMatchObject([{ channel_details: { number: 1 }, stats }])
     expect((await got(path))['deliveries']).toMatchObject([{ queue: { name: 'b', vhost: '/' }, stats }])
+  })
+})
+
+describe('what publishers are told', () => {
+  it('is told apart by exchange', async () => {
+    const second = await client.createConfirmChannel()
+    await second.assertQueue('c')
+    for (const [exchange, key] of [
+      ['', 'c'],
+      ['amq.direct', 'nowhere'],
+      ['', 'c'],
+      ['', 'nowhere'],
+      ['amq.direct', 'nowhere'],
+    ] as const) {
+      second.publish(exchange, key, Buffer.from('x'), { mandatory: exchange === 'amq.direct' })
+    }
+    await second.waitForConfirms()
+    const open = items(await got('channels')).find((one) => one['number'] === (2 as unknown as Body))
+    const { publishes } = await got(`channels/${encodeURIComponent(word(open!['name']))}`)
+    const stats = (published: number, returned: number, dropped: number) => ({
+      ...{ publish: published, confirm: published, return_unroutable: returned, drop_unroutable: dropped },
+      confirm_details: { rate: 0 },
+    })
+    expect(publishes).toMatchObject([
+      { exchange: { name: '' }, stats: stats(3, 0, 1) },
+      { exchange: { name: 'amq.direct' }, stats: stats(2, 2, 0) },
+    ])
+    expect((await got('exchanges/%2F/amq.direct'))['incoming']).toMatchObject([{ stats: stats(2, 2, 0) }])
+    await second.close()
+  })
+})
+
+describe('what is fetched', () => {
+  it('is told apart by channel in a queue, and by queue in a channel', async () => {
+    await channel.assertQueue('d')
+    await publish('', 'd', 3)
+    await channel.get('d', { noAck: true })
+    const first = await channel.get('d')
+    if (first !== false) channel.nack(first)
+    const again = await channel.get('d')
+    if (again !== false) channel.ack(again)
+    await channel.get('d', { noAck: true })
+    await channel.get('d')
+    const stats = {
+      ...{ get: 2, get_no_ack: 2, get_empty: 1, deliver: 0, deliver_no_ack: 0, deliver_get: 4, redeliver: 1, ack: 1 },
+      get_details: { rate: 0 },
+    }
+    expect((await got('queues/%2F/d'))['deliveries']).toMatchObject([{ channel_details: { number: 1 }, stats }])
+    const rows = items((await got(path))['deliveries'])
+    expect(rows.find((row) => row['queue']!['name'] === ('d' as unknown as Body))).toMatchObject({ stats })
   })
 })
 

@@ -32,10 +32,19 @@ function findAdmin(): string | null {
   return paths.find((path) => existsSync(path)) ?? null
 }
 
+/** What it is to do beyond routing messages. */
+export interface RabbitMQOptions {
+  /** Whether it counts what happens, twice a second: without that it is faster. */
+  readonly statistics?: boolean
+  readonly plugins?: readonly string[]
+}
+
 /** One that runs. */
 export class RabbitMQ {
   readonly port: number
   readonly managementPort: number
+  /** Where its plugin for Prometheus listens, if that is on. */
+  readonly prometheusPort: number
   readonly #directory: string
   readonly #children: readonly ChildProcess[]
   readonly #killOnExit = (): void => {
@@ -45,16 +54,17 @@ export class RabbitMQ {
   private constructor(ports: readonly number[], directory: string, children: readonly ChildProcess[]) {
     this.port = ports[0]!
     this.managementPort = ports[1]!
+    this.prometheusPort = ports[4]!
     this.#directory = directory
     this.#children = children
     process.on('exit', this.#killOnExit)
   }
 
   /** Starts it, which takes ten seconds and more. It needs nothing of a RabbitMQ that may run on the machine. */
-  static async start(): Promise<RabbitMQ> {
+  static async start(options: RabbitMQOptions = {}): Promise<RabbitMQ> {
     const directory = await mkdtemp(join(DIRECTORIES, 'leveret-rabbitmq-'))
-    const ports = await freePorts(4)
-    const environment = await prepare(directory, ports)
+    const ports = await freePorts(5)
+    const environment = await prepare(directory, ports, options)
     // Erlang would start its port mapper itself, and leave it running.
     const mapper = spawn('epmd', ['-port', String(ports[2])], { stdio: 'ignore', env: environment })
     const server = spawn(SERVER, [], { stdio: ['pipe', 'pipe', 'pipe'], env: environment, cwd: directory })
@@ -88,21 +98,29 @@ export class RabbitMQ {
 }
 
 /** Writes its settings. Returns its environment, in which nothing of ours is but the path. */
-async function prepare(directory: string, ports: readonly number[]): Promise<Record<string, string>> {
-  const [amqp, management, mapper, distribution] = ports
+async function prepare(
+  directory: string,
+  ports: readonly number[],
+  { statistics = false, plugins = [] }: RabbitMQOptions,
+): Promise<Record<string, string>> {
+  const [amqp, management, mapper, distribution, prometheus] = ports
   const settings = [
     `listeners.tcp.1 = 127.0.0.1:${amqp}`,
     'management.tcp.ip = 127.0.0.1',
     `management.tcp.port = ${management}`,
-    'management.rates_mode = none',
-    'management_agent.disable_metrics_collector = true',
+    ...(statistics
+      ? ['management.rates_mode = detailed', 'collect_statistics = fine', 'collect_statistics_interval = 500']
+      : ['management.rates_mode = none', 'management_agent.disable_metrics_collector = true']),
+    ...(plugins.includes('rabbitmq_prometheus')
+      ? ['prometheus.tcp.ip = 127.0.0.1', `prometheus.tcp.port = ${prometheus}`]
+      : []),
     'disk_free_limit.absolute = 1MB',
     'log.file.level = error',
     'log.console = false',
   ]
   await mkdir(join(directory, 'home'))
   await writeFile(join(directory, 'rabbitmq.conf'), settings.join('\n'))
-  await writeFile(join(directory, 'plugins'), '[rabbitmq_management].')
+  await writeFile(join(directory, 'plugins'), `[${['rabbitmq_management', ...plugins].join(',')}].`)
   return {
     PATH: `${process.env['PATH'] ?? ''}:/usr/bin:/bin`,
     HOME: join(directory, 'home'),

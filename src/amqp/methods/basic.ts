@@ -126,6 +126,7 @@ function replySource(channel: Channel, noAck: boolean): Queue {
 function answerGet(channel: Channel, queue: Queue, entry: Entry | undefined, noAck: boolean): void {
   if (entry === undefined) {
     channel.counts.getEmpty++
+    channel.gets.of(queue.name).empty++
     writeBasicGetEmpty(channel.connection.writer, channel.number)
   } else channel.deliverGot(entry, noAck, queue.readyCount)
 }

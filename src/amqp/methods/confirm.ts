@@ -10,7 +10,8 @@ export const confirmMethods: ConfirmMethods = {
   confirmSelect(channel, nowait) {
     const { connection } = channel
     if (channel.transaction !== null) throw refused('cannot switch from tx to confirm mode')
-    channel.confirms ??= new Confirms(connection.context.turn, connection.writer, channel.number, channel.counts)
+    const { number, counts, publishes } = channel
+    channel.confirms ??= new Confirms(connection.context.turn, connection.writer, number, counts, publishes)
     if (!nowait) writeConfirmSelectOk(connection.writer, channel.number)
   },
 

@@ -11,7 +11,7 @@ import {
   consumersOf,
   type OpenConsumer,
 } from '../views/connection.ts'
-import { deliveries, publishesOfChannel } from '../views/passages.ts'
+import { deliveriesOfChannel, publishesOfChannel } from '../views/passages.ts'
 
 const REASON_DEFAULT = 'Closed via management plugin'
 /** What is left of a short string beside the code's name. */
@@ -104,14 +104,20 @@ function oneChannel(call: Call) {
     return {
       ...channelJson(call, open),
       consumer_details: own.map((consumer) => consumerJson(call, consumer)),
-      deliveries: deliveries(call, own, 'channel'),
+      deliveries: deliveriesOfChannel(call, open),
       publishes: publishesOfChannel(call, open),
     }
   }
   throw notFound()
 }
 
+/** RabbitMQ: without statistics there are none to list. Throws 400. */
+function assertStatistics({ query }: Call): void {
+  if (query['disable_stats'] === 'true') throw badRequest('Stats in management UI are disabled on this node')
+}
+
 function consumers(call: Call) {
+  assertStatistics(call)
   const { access } = call.broker
   return new Listing(
     consumersWhere(call, (vhost) => access.sees(call.user, vhost)),
@@ -121,6 +127,7 @@ function consumers(call: Call) {
 }
 
 function consumersInVHost(call: Call) {
+  assertStatistics(call)
   const { name } = vhostOf(call)
   return new Listing(
     consumersWhere(call, (vhost) => vhost === name),

@@ -3,7 +3,7 @@ import { allSections, fileOf, vhostSections, type File } from '../definitions/fi
 import { importDefinitions, type Note } from '../definitions/import.ts'
 import { badRequest, type JsonObject } from '../http-error.ts'
 import { uploaded } from '../multipart.ts'
-import { NO_CONTENT, Reply, TextStream, vhostOf, type Answer, type Call, type Route } from '../route.ts'
+import { NO_CONTENT, Reply, TextStream, targetVHost, type Answer, type Call, type Route } from '../route.ts'
 
 const BODY_TYPES = ['application/json', 'multipart/form-data'] as const
 /** Characters of the header that names what was not honoured. The log has all of it. */
@@ -51,7 +51,7 @@ async function importAll(call: Call) {
 }
 
 async function importVHost(call: Call) {
-  const vhost = vhostOf(call)
+  const vhost = targetVHost(call)
   const { fields, redirect } = definitionsOf(call)
   return answered(call, await importDefinitions(call.broker, fields, vhost, call.slices), redirect)
 }

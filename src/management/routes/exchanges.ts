@@ -54,13 +54,13 @@ function exchangeOf(call: Call): VHostExchange {
   return new VHostExchange(exchange, vhost.name)
 }
 
-function one(call: Call) {
+async function one(call: Call) {
   const found = exchangeOf(call)
   const { exchange } = found
   return {
     ...exchangeJson(call, found),
     incoming: incomingOfExchange(call, exchange, found.vhost),
-    outgoing: outgoingOfExchange(call, exchange, vhostOf(call)),
+    outgoing: await outgoingOfExchange(call, exchange, vhostOf(call)),
   }
 }
 

@@ -1,7 +1,15 @@
 // Health checks: 200 with `ok`, or 503 with what is wrong.
 import type { JsonObject } from '../http-error.ts'
-import { badRequest, notFound } from '../http-error.ts'
-import { Reply, vhostOf, type Call, type CertificateFacts, type ListenerFacts, type Route } from '../route.ts'
+import { badRequest } from '../http-error.ts'
+import {
+  assertThisNode,
+  Reply,
+  vhostOf,
+  type Call,
+  type CertificateFacts,
+  type ListenerFacts,
+  type Route,
+} from '../route.ts'
 
 const CHECKS = '/api/health/checks'
 const OK = { status: 'ok' } as const
@@ -52,7 +60,7 @@ export const healthRoutes: readonly Route[] = [
   },
   { method: 'GET', path: `${CHECKS}/is-in-service`, needs: 'nobody', handle: () => OK },
   { method: 'GET', path: `${CHECKS}/ready-to-serve-clients`, needs: 'nobody', handle: () => OK },
-  { method: 'GET', path: `${CHECKS}/below-node-connection-limit`, needs: 'nobody', handle: () => OK },
+  { method: 'GET', path: `${CHECKS}/below-node-connection-limit`, needs: 'nobody', handle: connectionLimit },
   { method: 'GET', path: `${CHECKS}/reached-target-cluster-size`, needs: 'nobody', handle: () => OK },
   { method: 'GET', path: '/api/healthchecks/node', needs: 'management', handle: alarms },
   { method: 'GET', path: '/api/healthchecks/node/:node', needs: 'management', handle: nodeAlarms },
@@ -73,8 +81,12 @@ function alarms(call: Call) {
 }
 
 function nodeAlarms(call: Call) {
-  if (call.params['node'] !== call.node.name) throw notFound()
+  assertThisNode(call)
   return alarms(call)
+}
+
+function connectionLimit({ broker }: Call) {
+  return broker.quotas.full ? failed('node connection limit is reached', {}) : OK
 }
 
 /** Whether publishes are accepted. It tells strangers no more than that. */

@@ -15,7 +15,7 @@ import {
   type Route,
 } from '../route.ts'
 import { RABBITMQ_VERSION } from '../../lib/version.ts'
-import { memoryJson } from '../views/memory.ts'
+import { memoryJson, memoryWithTotal } from '../views/memory.ts'
 import { nodeJson, overviewJson } from '../views/node.ts'
 import { spanOf } from '../views/stats.ts'
 
@@ -88,8 +88,7 @@ function resetNode(call: Call) {
 
 function memory(call: Call) {
   assertThisNode(call)
-  const { rss, heapTotal } = process.memoryUsage()
-  return { memory: { ...memoryJson(), strategy: 'rss', total: { erlang: heapTotal, rss, allocated: rss } } }
+  return { memory: memoryWithTotal() }
 }
 
 function relativeMemory(call: Call) {
@@ -114,7 +113,7 @@ export function whoami({ user }: Pick<Call, 'user'>) {
 
 function enableFlag(call: Call) {
   if (!FEATURE_FLAGS.some(({ name }) => name === call.params['name'])) {
-    throw badRequest(`Feature flag ${call.params['name'] ?? ''} is not known`)
+    throw badRequest('unsupported')
   }
   return NO_CONTENT
 }

@@ -11,6 +11,7 @@ import { Listing, viewOf, type Columns, type View } from '../listing.ts'
 import {
   CREATED,
   inSession,
+  isThisNode,
   NO_CONTENT,
   TextStream,
   targetVHost,
@@ -20,7 +21,7 @@ import {
   type Route,
 } from '../route.ts'
 import { moveMessages } from '../move.ts'
-import { deliveries, incomingOfQueue } from '../views/passages.ts'
+import { deliveriesOfQueue, incomingOfQueue } from '../views/passages.ts'
 import { consumerJson, consumersOf } from '../views/connection.ts'
 import { messageStatsColumns } from '../views/stats.ts'
 import { bindingJson, bindingTerms, defaultBinding, queueColumns, queueFactColumns } from '../views/topology.ts'
@@ -93,8 +94,7 @@ const DETAILS: ReadonlySet<string> = new Set(['backing_queue_status', 'garbage_c
 /** The view of lists. RabbitMQ: what is null is left out, unless columns are chosen. */
 function listView(call: Call): View<Queue> {
   const view = viewFor(call)
-  const { columns = '', disable_stats: bare } = call.query
-  if (columns !== '' || bare === 'true') return view
+  if ((call.query['columns'] ?? '') !== '') return view
   const listed = Object.entries(view.columns ?? {}).filter(([name]) => !DETAILS.has(name))
   const known = listed.map(([name, read]) => [name, (queue: Queue) => read(queue) ?? undefined] as const)
   return { ...view, row: viewOf(Object.fromEntries(known)).row }
@@ -119,7 +119,7 @@ function one(call: Call) {
   return {
     ...viewOf(queueColumns(call)).row(queue),
     consumer_details: theirs.map((consumer) => consumerJson(call, consumer)),
-    deliveries: deliveries(call, theirs, 'queue'),
+    deliveries: deliveriesOfQueue(call, queue),
     incoming: incomingOfQueue(call, queue),
   }
 }
@@ -135,9 +135,15 @@ async function put(call: Call) {
     autoDelete: booleanField(body, 'auto_delete', false),
     arguments: jsonTable(objectField(body, 'arguments')),
   }
+  assertHere(call, stringField(body, 'node', ''))
   const existed = vhost.queues.has(name)
   await inSession(call, vhost, (session) => session.declareQueue(declaration))
   return existed ? NO_CONTENT : CREATED
+}
+
+/** RabbitMQ: a queue may be declared on another node, if there is one. Throws 400. */
+function assertHere({ node }: Call, wanted: string): void {
+  if (wanted !== '' && !isThisNode(node, wanted)) throw badRequest(`Node ${wanted} could not be contacted`)
 }
 
 async function remove(call: Call) {

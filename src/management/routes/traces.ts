@@ -2,7 +2,7 @@
 import { assertPresent, stringField } from '../body.ts'
 import { badRequest, HttpError, notAuthorised, notFound, type Json, type JsonObject } from '../http-error.ts'
 import { Listing, viewOf } from '../listing.ts'
-import { CREATED, NO_CONTENT, TextStream, targetVHost, vhostOf, type Call, type Route } from '../route.ts'
+import { CREATED, isThisNode, NO_CONTENT, TextStream, targetVHost, vhostOf, type Call, type Route } from '../route.ts'
 import { TRACE_FORMATS } from '../traces/trace-line.ts'
 import type { Trace, TraceTerms } from '../traces/trace.ts'
 import type { TraceLog } from '../traces/trace-log.ts'
@@ -28,7 +28,7 @@ function here(handle: Handler): Handler {
 function onNode(handle: Handler): Handler {
   return (call) => {
     const node = call.params['node'] ?? ''
-    if (node === call.node.name) return handle(call)
+    if (isThisNode(call.node, node)) return handle(call)
     throw badRequest(`Node ${node} could not be contacted: {badrpc,nodedown}`)
   }
 }

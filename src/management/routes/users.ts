@@ -3,7 +3,8 @@ import type { NewPassword } from '../../core/access.ts'
 import { Hashing, hashRabbitPassword } from '../../core/access/password.ts'
 import type { UserDefinition } from '../../core/definitions.ts'
 import { BrokerError } from '../../core/errors.ts'
-import { assertPresent, isObject, objectField, stringField, wordsField } from '../body.ts'
+import type { Queue } from '../../core/queue/queue.ts'
+import { assertPresent, isObject, objectField, stringField, textsField, wordsField } from '../body.ts'
 import { badRequest, notFound, type JsonObject } from '../http-error.ts'
 import { Listing, viewOf } from '../listing.ts'
 import { CREATED, durably, NO_CONTENT, vhostOf, type Call, type Route } from '../route.ts'
@@ -51,7 +52,7 @@ function withoutPermissions(call: Call) {
 async function bulkDelete(call: Call) {
   const body = call.body()
   assertPresent(body, 'users')
-  const names = wordsField(body, 'users')
+  const names = textsField(body, 'users')
   // RabbitMQ refuses at the first that it does not know, and has deleted those before.
   const unknown = names.find((name) => call.broker.access.user(name) === undefined)
   if (unknown !== undefined) throw badRequest(['no_such_user', unknown])
@@ -135,12 +136,15 @@ function permissionsOfUser(call: Call) {
 
 /** The queues that a user made, as far as whoever asks may see them. */
 function queuesOfUser(call: Call) {
+  return new Listing(queuesMadeBy(call, call.params['user'] ?? ''), viewOf(queueColumns(call)), false)
+}
+
+function* queuesMadeBy(call: Call, user: string): Generator<Queue> {
   const { access, vhosts } = call.broker
-  const { user = '' } = call.params
-  const made = [...vhosts.values()]
-    .filter(({ name }) => access.sees(call.user, name))
-    .flatMap(({ queues }) => [...queues.values()].filter((queue) => queue.user === user))
-  return new Listing(made, viewOf(queueColumns(call)), false)
+  for (const { name, queues } of vhosts.values()) {
+    if (!access.sees(call.user, name)) continue
+    for (const queue of queues.values()) if (queue.user === user) yield queue
+  }
 }
 
 function allPermissions(call: Call) {

@@ -4,7 +4,7 @@ import type { VHost } from '../../core/vhost.ts'
 import { booleanField, stringField, wordsField } from '../body.ts'
 import { badRequest, HttpError, type JsonObject } from '../http-error.ts'
 import { Listing } from '../listing.ts'
-import { CREATED, durably, NO_CONTENT, vhostOf, type Call, type Route } from '../route.ts'
+import { CREATED, durably, isThisNode, NO_CONTENT, vhostOf, type Call, type Route } from '../route.ts'
 import { channelJson, channelsOf, connectionJson } from '../views/connection.ts'
 import { vhostJson } from '../views/topology.ts'
 import { permissionJson } from '../views/users.ts'
@@ -37,6 +37,7 @@ export const vhostRoutes: readonly Route[] = [
     needs: 'administrator',
     handle: (call) => protect(call, false),
   },
+  { method: 'POST', path: '/api/vhosts/:vhost/start/:node', needs: 'administrator', handle: startVHost },
 ]
 
 function list(call: Call) {
@@ -92,6 +93,14 @@ async function remove(call: Call) {
 async function protect(call: Call, on: boolean) {
   const vhost = vhostOf(call)
   await durably(call.broker, () => call.broker.updateVHost(vhost, { protected: on }))
+  return NO_CONTENT
+}
+
+/** Every vhost runs. Throws 400 for another node. */
+function startVHost(call: Call) {
+  vhostOf(call)
+  const node = call.params['node'] ?? ''
+  if (!isThisNode(call.node, node)) throw badRequest(`Request to node ${node} failed with nodedown`)
   return NO_CONTENT
 }
 

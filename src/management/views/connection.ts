@@ -3,7 +3,7 @@ import type { ChannelView, ConnectionView, ConsumerView } from '../../core/clien
 import type { JsonObject } from '../http-error.ts'
 import { tableJson } from '../json-table.ts'
 import type { Call } from '../route.ts'
-import { figure, idleSince, messageStats, PROCESS_FIGURES, spanOf, unlessEmpty } from './stats.ts'
+import { figure, idleSince, messageStats, PROCESS_FIGURES, spanOf, unknownFigures, unlessEmpty } from './stats.ts'
 
 /** A channel with the connection that it belongs to. */
 export class OpenChannel {
@@ -62,7 +62,8 @@ export function connectionJson(call: Call, connection: ConnectionView): JsonObje
   const ownName = properties['connection_name']
   const { tls } = connection
   return {
-    ...PROCESS_FIGURES,
+    garbage_collection: PROCESS_FIGURES.garbage_collection,
+    ...unknownFigures(source, 'received', ['reductions']),
     auth_mechanism: connection.mechanism,
     channel_max: connection.channelMax,
     channels: connection.channelCount,

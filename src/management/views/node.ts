@@ -6,7 +6,8 @@ import type { JsonObject } from '../http-error.ts'
 import { clusterName, type Call, type ListenerFacts } from '../route.ts'
 import { churnFigures, UNKNOWN_FIGURES } from '../node-figures.ts'
 import type { Span } from '../rates.ts'
-import { figure, lengths, messageStats, spanOf } from './stats.ts'
+import { binaryJson, memoryWithTotal } from './memory.ts'
+import { figure, lengths, messageStats, spanOf, unknownFigures, type Source } from './stats.ts'
 
 const PRODUCT = 'RabbitMQ'
 
@@ -43,7 +44,7 @@ export function overviewJson(call: Call): JsonObject {
     is_op_policy_updating_enabled: node.operatorPolicyChanges,
     require_definition_json_extension: false,
     default_queue_type: 'classic',
-    message_stats: withDisk(messageStats(source, totals.counts, true)),
+    message_stats: withDisk(source, messageStats(source, totals.counts, true)),
     churn_rates: churnJson(call, spanOf(call.query, 'lengths')),
     queue_totals: lengths(sum, totals.ready, totals.unacked),
     object_totals: objectTotals(call),
@@ -92,9 +93,9 @@ export function nodeJson(call: Call): JsonObject {
     enabled_plugins: ['rabbitmq_management', 'rabbitmq_prometheus'],
     ...versionsJson(),
     erlang_version: '26.2.5',
-    metrics_gc_queue_length: {},
+    metrics_gc_queue_length: NOTHING_TO_COLLECT,
     cluster_links: [],
-    ra_open_file_metrics: {},
+    ra_open_file_metrics: { ra_log_wal: 0, ra_log_segment_writer: 0 },
     name: node.name,
     type: 'disc',
     running: true,
@@ -104,7 +105,21 @@ export function nodeJson(call: Call): JsonObject {
       UNKNOWN_FIGURES.flatMap((name) => [[name, 0] as const, [`${name}_details`, { rate: 0 }] as const]),
     ),
     ...churnJson(call, span),
+    ...(call.query['memory'] === 'true' ? { memory: memoryWithTotal() } : {}),
+    ...(call.query['binary'] === 'true' ? { binary: binaryJson() } : {}),
   }
+}
+
+/** RabbitMQ: statistics of what is gone that are still to be deleted. Here they go with it. */
+const NOTHING_TO_COLLECT = {
+  connection_closed: 0,
+  channel_closed: 0,
+  consumer_deleted: 0,
+  exchange_deleted: 0,
+  queue_deleted: 0,
+  vhost_deleted: 0,
+  node_node_deleted: 0,
+  channel_consumer_deleted: 0,
 }
 
 /** Where the system does not say how many files may be open: what most machines allow. */
@@ -125,10 +140,9 @@ function churnJson({ broker: { churn }, rates }: Call, span: Span | null): JsonO
 }
 
 /** RabbitMQ counts messages that it reads and writes for queues that are not in memory. Here it is batches: none of these. */
-function withDisk(stats: JsonObject): JsonObject {
+function withDisk(source: Source, stats: JsonObject): JsonObject {
   if (Object.keys(stats).length === 0) return stats
-  const none = { rate: 0 }
-  return { ...stats, disk_reads: 0, disk_reads_details: none, disk_writes: 0, disk_writes_details: none }
+  return { ...stats, ...unknownFigures(source, 'published', ['disk_reads', 'disk_writes']) }
 }
 
 function objectTotals(call: Call): JsonObject {

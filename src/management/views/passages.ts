@@ -2,29 +2,55 @@
 // statistics only; here they are always there, and have rates from the second time on that somebody asks.
 import type { ConsumerView } from '../../core/clients.ts'
 import type { Exchange } from '../../core/exchange/exchange.ts'
+import { QueueGets } from '../../core/gets.ts'
 import type { Passage } from '../../core/passages.ts'
 import type { Queue } from '../../core/queue/queue.ts'
 import type { VHost } from '../../core/vhost.ts'
 import type { JsonObject } from '../http-error.ts'
 import type { Kind } from '../rates.ts'
 import type { Call } from '../route.ts'
-import { channelDetails, channelsOf, type OpenChannel, type OpenConsumer } from './connection.ts'
+import { channelDetails, channelsOf, type OpenChannel } from './connection.ts'
 import { figure, figureOfAll, spanOf, type Source } from './stats.ts'
 
+/** Queues that are looked at between two looks at the clock. */
+const QUEUES_AT_ONCE = 64
+
+/** RabbitMQ's names for what is counted of publishes, and where it stands. */
+const PUBLISHES = [
+  ['publish', 'count'],
+  ['confirm', 'confirmed'],
+  ['return_unroutable', 'returned'],
+  ['drop_unroutable', 'dropped'],
+] as const
 const passageKind: Kind<Passage> = {
-  names: ['publish'],
-  read: (passage, into) => into.fill(passage.count),
+  names: PUBLISHES.map(([name]) => name),
+  read: (passage, into) => into.set(PUBLISHES.map(([, kept]) => passage[kept])),
 }
-const consumerKind: Kind<ConsumerView> = {
-  names: ['delivered', 'redelivered', 'acknowledged'],
-  read: ({ delivered, redelivered, acknowledged }, into) => into.set([delivered, redelivered, acknowledged]),
+
+const DELIVERIES = ['ack', 'deliver', 'deliver_get', 'deliver_no_ack', 'get', 'get_empty', 'get_no_ack', 'redeliver']
+/** What deliveries come from: a consumer, or basic.get. */
+type Outlet = ConsumerView | QueueGets
+
+const outletKind: Kind<Outlet> = {
+  names: DELIVERIES,
+  read: (outlet, into) => into.set(deliveriesOf(outlet)),
+}
+
+/** The figures of DELIVERIES, in that order. */
+function deliveriesOf(outlet: Outlet): readonly number[] {
+  if (outlet instanceof QueueGets) {
+    const { got, gotNoAck, empty, redelivered, acknowledged } = outlet
+    return [acknowledged, 0, got + gotNoAck, 0, got, empty, gotNoAck, redelivered]
+  }
+  const { noAck, delivered, redelivered, acknowledged } = outlet
+  return [acknowledged, noAck ? 0 : delivered, delivered, noAck ? delivered : 0, 0, 0, 0, redelivered]
 }
 
 /** A queue's publishes, by exchange. */
 export function incomingOfQueue(call: Call, queue: Queue): readonly JsonObject[] {
   return Array.from(queue.passages, (passage) => ({
     exchange: { name: passage.exchange, vhost: queue.vhost },
-    stats: publishStats(call, passage),
+    stats: publishStats(call, passage, 1),
   }))
 }
 
@@ -47,72 +73,67 @@ export function incomingOfExchange(call: Call, exchange: Exchange, vhost: string
   return rows
 }
 
-/** What was published to an exchange, by the queue that it reached. */
-export function outgoingOfExchange(call: Call, exchange: Exchange, vhost: VHost): readonly JsonObject[] {
+/** What was published to an exchange, by the queue that it reached. There may be many queues: they are looked at in slices. */
+export async function outgoingOfExchange(call: Call, exchange: Exchange, vhost: VHost): Promise<readonly JsonObject[]> {
   const rows: JsonObject[] = []
+  let looked = 0
+  await call.slices.next()
   for (const queue of vhost.queues.values()) {
+    if (++looked % QUEUES_AT_ONCE === 0 && call.slices.over) await call.slices.next()
     const passage = queue.passages.by(exchange.name)
     if (passage === undefined) continue
-    rows.push({ queue: { name: queue.name, vhost: vhost.name }, stats: publishStats(call, passage) })
+    rows.push({ queue: { name: queue.name, vhost: vhost.name }, stats: publishStats(call, passage, 1) })
   }
   return rows
 }
 
-/** Deliveries to the consumers that there are, together for each channel and queue. */
-export function deliveries(
-  call: Call,
-  consumers: Iterable<OpenConsumer>,
-  of: 'queue' | 'channel',
-): readonly JsonObject[] {
-  const groups = new Map<string, OpenConsumer[]>()
-  for (const one of consumers) {
-    const key = JSON.stringify([one.open.name, one.consumer.queue.name])
-    const group = groups.get(key)
-    if (group === undefined) groups.set(key, [one])
-    else group.push(one)
+/** Deliveries from a queue, by the channel that they went to: to the consumers that there are, and by basic.get. */
+export function deliveriesOfQueue(call: Call, queue: Queue): readonly JsonObject[] {
+  const rows: JsonObject[] = []
+  for (const open of channelsOf(call.broker.connections.values())) {
+    if (open.vhost !== queue.vhost) continue
+    const outlets: Outlet[] = [...open.channel.consumerViews].filter((consumer) => consumer.queue === queue)
+    const gets = open.channel.gets.by(queue.name)
+    if (gets !== undefined) outlets.push(gets)
+    if (outlets.length === 0) continue
+    rows.push({ channel_details: channelDetails(call, open), stats: deliveryStats(call, outlets) })
   }
-  return Array.from(groups.values(), (group) => {
-    const { open, consumer } = group[0]!
-    const end =
-      of === 'queue'
-        ? { channel_details: channelDetails(call, open) }
-        : { queue: { name: consumer.queue.name, vhost: consumer.queue.vhost } }
-    return { ...end, stats: deliveryStats(call, group) }
-  })
+  return rows
 }
 
-function publishStats(call: Call, passage: Passage): JsonObject {
+/** Deliveries to a channel, by the queue that they came from. */
+export function deliveriesOfChannel(call: Call, { channel, vhost }: OpenChannel): readonly JsonObject[] {
+  const byQueue = new Map<string, Outlet[]>()
+  const add = (queue: string, outlet: Outlet): void => {
+    const outlets = byQueue.get(queue)
+    if (outlets === undefined) byQueue.set(queue, [outlet])
+    else outlets.push(outlet)
+  }
+  for (const consumer of channel.consumerViews) add(consumer.queue.name, consumer)
+  for (const gets of channel.gets) add(gets.queue, gets)
+  return Array.from(byQueue, ([name, outlets]) => ({
+    queue: { name, vhost },
+    stats: deliveryStats(call, outlets),
+  }))
+}
+
+/** All that is counted of publishes, or the first so many of it. */
+function publishStats(call: Call, passage: Passage, figures: number = PUBLISHES.length): JsonObject {
   call.rates.include(passage, passageKind)
-  return figure(sourceOf(call, passage), 'publish', 'publish', passage.count)
+  const source = sourceOf(call, passage)
+  const stats = PUBLISHES.slice(0, figures).map(([name, kept]) => figure(source, name, name, passage[kept]))
+  return Object.assign({}, ...stats) as JsonObject
 }
 
-function deliveryStats(call: Call, group: readonly OpenConsumer[]): JsonObject {
-  const all = group.map(({ consumer }) => consumer)
-  for (const consumer of all) call.rates.include(consumer, consumerKind)
-  const sum = (name: string, kept: 'delivered' | 'redelivered' | 'acknowledged', these: readonly ConsumerView[]) => {
-    const sources = these.map((consumer) => sourceOf(call, consumer))
-    return figureOfAll(
-      sources,
-      name,
-      [kept],
-      these.reduce((total, consumer) => total + consumer[kept], 0),
-    )
-  }
-  return {
-    ...sum('ack', 'acknowledged', all),
-    ...sum(
-      'deliver',
-      'delivered',
-      all.filter(({ noAck }) => !noAck),
-    ),
-    ...sum(
-      'deliver_no_ack',
-      'delivered',
-      all.filter(({ noAck }) => noAck),
-    ),
-    ...sum('deliver_get', 'delivered', all),
-    ...sum('redeliver', 'redelivered', all),
-  }
+function deliveryStats(call: Call, outlets: readonly Outlet[]): JsonObject {
+  for (const outlet of outlets) call.rates.include(outlet, outletKind)
+  const sources = outlets.map((outlet) => sourceOf(call, outlet))
+  const counts = outlets.map(deliveriesOf)
+  const stats = DELIVERIES.map((name, i) => {
+    const sum = counts.reduce((total, figures) => total + figures[i]!, 0)
+    return figureOfAll(sources, name, [name], sum)
+  })
+  return Object.assign({}, ...stats) as JsonObject
 }
 
 function sourceOf({ rates, query }: Call, object: object): Source {

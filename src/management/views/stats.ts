@@ -18,7 +18,7 @@ export function spanOf(query: Query, prefix: 'lengths' | 'msg_rates' | 'data_rat
   const stepSeconds = Number(query[`${prefix}_incr`])
   if (!Number.isSafeInteger(ageSeconds) || !Number.isSafeInteger(stepSeconds)) return null
   if (ageSeconds < 0 || stepSeconds <= 0 || ageSeconds / stepSeconds > SAMPLES_MAX) {
-    throw badRequest(`Sample range is invalid: ${prefix}_age ${ageSeconds}, ${prefix}_incr ${stepSeconds}`)
+    throw badRequest(`Invalid range parameters: age ${ageSeconds}, incr ${stepSeconds}`)
   }
   return { ageSeconds, stepSeconds }
 }
@@ -140,6 +140,13 @@ export const PROCESS_FIGURES = {
   reductions: 0,
   reductions_details: { rate: 0 },
 } as const
+
+/** Figures of which nothing is known, with as many samples as another figure of the same object has. */
+export function unknownFigures({ object, rates, span }: Source, like: string, names: readonly string[]): Figures {
+  const known = rates.figure(object, like, span)
+  const none = details({ rate: 0, samples: (known?.samples ?? []).map(({ timestamp }) => ({ sample: 0, timestamp })) })
+  return Object.fromEntries(names.flatMap((name) => [[name, 0] as const, [`${name}_details`, none] as const]))
+}
 
 /** Since when nothing has happened to an object, as RabbitMQ writes it; undefined while something does. */
 export function idleSince({ rates }: Pick<Call, 'rates'>, object: object): string | undefined {

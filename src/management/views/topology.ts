@@ -98,8 +98,12 @@ export function queueFactColumns(call: Call): Columns<Queue> {
     durable: (queue) => queue.durable,
     effective_policy_definition: (queue) => governance(queue).definition,
     exclusive: (queue) => queue.owner !== null,
+    // A quorum of one.
+    leader: (queue) => (replicated(queue) ? call.node.name : undefined),
+    members: (queue) => (replicated(queue) ? [call.node.name] : undefined),
     name: (queue) => queue.name,
     node: () => call.node.name,
+    online: (queue) => (replicated(queue) ? [call.node.name] : undefined),
     operator_policy: (queue) => governance(queue).operatorPolicy,
     policy: (queue) => governance(queue).policy,
     state: (queue) => (queue.paused ? 'paused' : 'running'),
@@ -126,6 +130,7 @@ export function queueColumns(call: Call): Columns<Queue> {
     owner_pid_details: (queue) => ownerJson(call, queue),
     exclusive_consumer_tag: (queue) => (queue.exclusivelyConsumed ? (queue.consumers[0]?.tag ?? null) : null),
     message_bytes: bodyBytes,
+    message_bytes_persistent: (queue) => queue.persistent.bodyBytes,
     message_bytes_paged_out: (queue) => bodyBytes(queue) - bodyBytesInMemory(queue),
     message_bytes_ram: bodyBytesInMemory,
     message_bytes_ready: (queue) => queue.readyBytes,
@@ -135,6 +140,7 @@ export function queueColumns(call: Call): Columns<Queue> {
       return Object.keys(stats).length === 0 ? undefined : stats
     },
     messages_paged_out: (queue) => queue.readyCount - queue.residentCount,
+    messages_persistent: (queue) => queue.persistent.count,
     messages_ram: (queue) => queue.residentCount + queue.unackedCount,
     messages_ready_ram: (queue) => queue.residentCount,
     messages_unacknowledged_ram: (queue) => queue.unackedCount,
@@ -151,6 +157,10 @@ export function queueColumns(call: Call): Columns<Queue> {
     single_active_consumer_tag: (queue) => singleActiveTag(queue),
     storage_version: () => 2,
   }
+}
+
+function replicated(queue: Queue): boolean {
+  return queueTypeOf(queue.arguments) === 'quorum'
 }
 
 function bodyBytes(queue: Queue): number {
