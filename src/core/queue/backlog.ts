@@ -33,7 +33,7 @@ export interface BacklogHost {
 /**
  * Ready messages stand in this order, each part before the next:
  *
- *     returned        requeued ones, by position
+ *     returned        requeued ones, by position, and what came from a page that could not be read before
  *     head            in memory
  *     gaps            on disk only: one of the queue's log, one of the log that transient messages are spilled to
  *     tail            in memory, newer than the gaps; empty while there are none
@@ -114,13 +114,32 @@ export class Backlog implements GapOwner, Resident {
   get available(): boolean {
     if (this.#removed > 0) this.#skipRemoved()
     if (this.#headBytes < this.#budget.readAheadBytes && !this.#gapless) this.#read()
-    return this.#returned.length > 0 || this.#head.length > 0
+    return this.#returnedFirst || this.#head.length > 0
   }
 
   /** The next message, if it is in memory. */
   peek(): Entry | undefined {
     if (this.#removed > 0) this.#skipRemoved()
-    return this.#returned.peek() ?? this.#head.peek()
+    return this.#returnedFirst ? this.#returned.peek() : this.#head.peek()
+  }
+
+  /**
+   * Whether a message that came back is the next. Mostly those stand before all others; but between those of a page that
+   * could not be read there may be others, which are not in the same log.
+   */
+  get #returnedFirst(): boolean {
+    const position = this.#returned.peek()?.position
+    if (position === undefined) return false
+    return position >= this.#asideBelow || position < this.#frontier
+  }
+
+  /** The position of the first of those messages that did not come back. */
+  get #frontier(): number {
+    const first = this.#head.peek()
+    if (first !== undefined) return first.position
+    let frontier = this.#tail.peek()?.position ?? Infinity
+    for (const gap of this.#gaps) frontier = Math.min(frontier, gap.frontier, gap.loaded.peek()?.position ?? Infinity)
+    return frontier
   }
 
   /** What the messages that are in memory cost there, about, but for those that were requeued. */
@@ -136,22 +155,16 @@ export class Backlog implements GapOwner, Resident {
   /** The position of the next message, wherever it is; Infinity when there is none. */
   get firstPosition(): number {
     if (this.count === 0) return Infinity
-    const next = this.peek()
-    if (next !== undefined) return next.position
-    let first = this.#tail.peek()?.position ?? Infinity
-    for (const gap of this.#gaps) first = Math.min(first, gap.frontier, gap.loaded.peek()?.position ?? Infinity)
-    return first
+    return this.peek()?.position ?? this.#frontier
   }
 
   /** Takes the next message, if it is in memory. */
   take(): Entry | undefined {
     if (this.#removed > 0) this.#skipRemoved()
-    let entry = this.#returned.pop()
-    if (entry === undefined) {
-      entry = this.#head.shift()
-      if (entry === undefined) return undefined
-      this.#headBytes -= footprint(entry)
-    }
+    const returned = this.#returnedFirst
+    const entry = returned ? this.#returned.pop() : this.#head.shift()
+    if (entry === undefined) return undefined
+    if (!returned) this.#headBytes -= footprint(entry)
     this.#count(entry, -1)
     this.#taken = true
     this.#tell()

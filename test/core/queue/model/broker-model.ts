@@ -90,6 +90,11 @@ export class BrokerModel {
     return this.#delayed.filter(({ settledAt }) => settledAt === NEVER).length
   }
 
+  /** The disk does not give a page, of whichever queue. */
+  readFails(): void {
+    for (const queue of this.queues) queue.readFails()
+  }
+
   /** How many ids the deduplicating exchange remembers; null when that depends on when somebody looks. */
   get rememberedCount(): number | null {
     return this.#once.count

@@ -134,6 +134,7 @@ const commit = fc.constant(
   }),
 )
 const read = fc.constant(new Step('page read', (world) => world.read()))
+const readFails = fc.constant(new Step('page not read', (world) => world.readFails()))
 const wait = fc
   .constantFrom(100, 1000, 10_000)
   .map((milliseconds) => new Step(`wait ${milliseconds} ms`, (world) => world.wait(milliseconds)))
@@ -150,6 +151,7 @@ const WEIGHTS: readonly { readonly weight: number; readonly arbitrary: fc.Arbitr
   { weight: 12, arbitrary: turn },
   { weight: 12, arbitrary: write },
   { weight: 18, arbitrary: read },
+  { weight: 2, arbitrary: readFails },
   { weight: 18, arbitrary: settle },
   { weight: 18, arbitrary: get },
   { weight: 8, arbitrary: consume },

@@ -1,10 +1,11 @@
-// A database whose reads wait until they are let through, beside all that the faulty one can do.
-import { FaultyDatabase } from '../../../support/faulty-database.ts'
+// A database whose reads wait until they are let through, or fail, beside all that the faulty one can do.
+import { diskError, FaultyDatabase } from '../../../support/faulty-database.ts'
 
 export class HeldDatabase extends FaultyDatabase {
   /** Whether reads wait. */
   holdingReads = false
-  readonly #reads: (() => void)[] = []
+  /** Reads that wait; each is told what it fails with, or nothing. */
+  readonly #reads: ((failure?: Error) => void)[] = []
 
   /** Reads that wait. */
   get heldReads(): number {
@@ -12,7 +13,10 @@ export class HeldDatabase extends FaultyDatabase {
   }
 
   override async getMany(keys: Buffer[]): Promise<(Buffer | undefined)[]> {
-    if (this.holdingReads) await new Promise<void>((resolve) => this.#reads.push(resolve))
+    const failure = this.holdingReads
+      ? await new Promise<Error | undefined>((resolve) => this.#reads.push(resolve))
+      : undefined
+    if (failure !== undefined) throw failure
     return super.getMany(keys)
   }
 
@@ -25,6 +29,11 @@ export class HeldDatabase extends FaultyDatabase {
   /** Lets the read that waits longest look at the disk. */
   releaseRead(): void {
     this.#reads.shift()?.()
+  }
+
+  /** The disk does not give what the read that waits longest asks for. */
+  failRead(): void {
+    this.#reads.shift()?.(diskError('IO error: Input/output error'))
   }
 
   releaseReads(): void {

@@ -84,6 +84,8 @@ export class ModelQueue {
   /** Whether a restart has made these guesses the queue's: until it is empty. */
   #sizesDoubtful = false
   #nextPosition = 0
+  /** How many of the ready messages the broker has set aside, as the disk does not give them. */
+  unreadable: () => number = () => 0
 
   constructor(name: string, durable: boolean, rules: ModelRules, declaredAt: Moment) {
     this.name = name
@@ -99,16 +101,19 @@ export class ModelQueue {
     return this.#sizesDoubtful ? null : this.#bytes
   }
 
-  /** Whether the queue may not take another message. */
-  get full(): boolean {
-    return this.rules.overflow !== 'drop-head' && this.ready.length >= this.rules.maxLength
+  /** How many messages could be delivered. */
+  get readable(): number {
+    return this.ready.length - this.unreadable()
   }
 
-  /** Whether the next message has to go, for there are too many. */
-  get surplus(): boolean {
-    const { overflow, maxLength, maxLengthBytes } = this.rules
-    if (overflow !== 'drop-head') return false
-    return this.ready.length > maxLength || (this.#bytes > maxLengthBytes && !this.#sizesDoubtful)
+  /** Something of it cannot be read, for now: how large that is the store can only guess. */
+  readFails(): void {
+    this.#sizesDoubtful = true
+  }
+
+  /** Whether the queue may not take another message. */
+  get full(): boolean {
+    return this.rules.overflow !== 'drop-head' && this.readable >= this.rules.maxLength
   }
 
   /** The message of which another with these traits would be a duplicate now. */
@@ -155,10 +160,13 @@ export class ModelQueue {
     this.entries.splice(this.entries.indexOf(entry), 1)
   }
 
-  /** Hands out what is next, and says how it must look. */
-  deliver(noAck: boolean, now: Moment, untold: boolean): ModelEntry {
-    const entry = this.ready.shift()
-    assert(entry, `${this.name} delivers although nothing is ready`)
+  /** Hands out what is next, which is this message, and says how it must look. `dead`: it is a dead letter. */
+  deliver(id: number, dead: boolean, noAck: boolean, now: Moment, untold: boolean): ModelEntry {
+    const index = this.ready.findIndex((entry) => entry.id === id && (entry.death !== null) === dead)
+    assert(index >= 0, `${this.name} delivers ${id}, which is not ready`)
+    // Only what cannot be read lets others pass.
+    assert(index <= this.unreadable(), `${this.name} delivers ${id} before ${this.ready[0]!.id}`)
+    const [entry] = this.ready.splice(index, 1) as [ModelEntry]
     if (entry.deliveredAt === NEVER) {
       entry.deliveredAt = now
       entry.untold = untold
@@ -270,7 +278,7 @@ export class ModelQueue {
     assert.notEqual(overflow, 'reject-publish', about)
     const tooLong = this.ready.length > maxLength || (this.readyBytes ?? Infinity) > maxLengthBytes
     assert(tooLong, `${about} although it is not too long`)
-    if (overflow === 'drop-head') assert.equal(index, 0, `${about} before another`)
+    if (overflow === 'drop-head') assert(index <= this.unreadable(), `${about} before another`)
     else assert.equal(entry, this.entries.at(-1), `${about} though it had been taken`)
   }
 

@@ -24,7 +24,7 @@ import {
   startBroker,
   type Life,
 } from './life.ts'
-import { assertWhole, bytesLeast, idOf, messageOf, type Traits } from './messages.ts'
+import { assertWhole, bytesLeast, deathOf, idOf, messageOf, type Traits } from './messages.ts'
 import { NEVER, type Moment } from './moment.ts'
 import type { ModelEntry, ModelQueue } from './queue-model.ts'
 import { argumentsOf, deliveryLimitOf, type Deduplication, type ModelRules } from './rules.ts'
@@ -68,7 +68,11 @@ export class World {
   #applied: Moment = 0
   #durable: Moment = 0
   #failing = false
+  /** Until then what could not be read may wait to be asked for again. */
+  #waitsForDiskUntil = 0
   readonly #lost: string[] = []
+  /** What was found to be wrong within a call of the broker, which may keep it from us. */
+  #wrong: Error | null = null
 
   private constructor(rules: ModelRules, window: Deduplication) {
     this.#model = new BrokerModel(this.clock, rules, window)
@@ -146,12 +150,12 @@ export class World {
     const [queue, real] = this.#both(name)
     const entry = real.get(noAck)
     if (entry !== undefined) this.#delivered(entry, queue, noAck, null)
-    else assert(queue.ready.length === 0 || !real.gettable, `${name} gives nothing although it could`)
+    else assert(queue.readable === 0 || !real.gettable || this.#waitsForDisk, `${name} gives nothing although it could`)
   }
 
   consume(name: QueueName, noAck: boolean, prefetch: number): void {
     const [queue, real] = this.#both(name)
-    const consumer = new ModelConsumer(queue, noAck, prefetch, (entry, to) => this.#delivered(entry, queue, noAck, to))
+    const consumer = new ModelConsumer(queue, noAck, prefetch, (entry, to) => this.#consumed(entry, queue, noAck, to))
     consumer.subscription = this.#life.session.consume(real, consumer, false, NO_ARGUMENTS)
     this.#consumers.push(consumer)
     real.serve()
@@ -221,6 +225,15 @@ export class World {
     await promisesCalled()
   }
 
+  /** The disk does not give the page that is being read. */
+  async readFails(): Promise<void> {
+    if (this.#database.heldReads === 0) return
+    this.#model.readFails()
+    this.#waitsForDiskUntil = this.clock.now() + EVERYTHING_DUE_MS
+    this.#database.failRead()
+    await promisesCalled()
+  }
+
   async wait(milliseconds: number): Promise<void> {
     this.clock.advance(milliseconds)
     await promisesCalled()
@@ -261,8 +274,10 @@ export class World {
     this.check()
     for (const name of QUEUES) this.consume(name, true, 0)
     await this.#waitFor(new Promise((resolve) => this.#life.store.whenDurable(() => resolve(undefined))))
-    for (let turns = 0; turns < 1000 && this.#model.queues.some(({ ready }) => ready.length > 0); turns++)
+    for (let turns = 0; turns < 1000 && this.#model.queues.some(({ ready }) => ready.length > 0); turns++) {
+      if (this.#waitsForDisk) this.clock.advance(EVERYTHING_DUE_MS)
       await this.turn()
+    }
     this.check()
     for (const { name, ready } of this.#model.queues)
       assert.deepEqual(
@@ -299,6 +314,7 @@ export class World {
 
   /** Compares everything that can be seen. */
   check(): void {
+    if (this.#wrong !== null) throw this.#wrong
     assert.deepEqual(this.#lost, [])
     this.#model.expectComplete()
     this.#model.expectSafe(this.#durable)
@@ -312,11 +328,7 @@ export class World {
         real.consumerCount,
       ]
       const consumers = this.#consumers.filter((consumer) => consumer.queue === queue).length
-      assert.deepEqual(
-        seen,
-        [queue.ready.length, readyBytes, queue.unacked.size, consumers],
-        `the counts of ${queue.name}`,
-      )
+      assert.deepEqual(seen, [queue.readable, readyBytes, queue.unacked.size, consumers], `the counts of ${queue.name}`)
       const { rememberedCount } = queue
       if (rememberedCount !== null) assert.equal(real.rememberedIds, rememberedCount, `the ids of ${queue.name}`)
     }
@@ -336,20 +348,35 @@ export class World {
 
   /** Nobody who could be served waits, unless for something that has yet to come. */
   #expectService(): void {
-    if (this.#database.held > 0 || this.#database.heldReads > 0 || this.#failing) return
+    if (this.#database.held > 0 || this.#database.heldReads > 0 || this.#failing || this.#waitsForDisk) return
     // Before it hands out what is on disk a queue may have to have that written there.
     let settled = false
     this.#life.store.whenDurable(() => (settled = true))
     if (!settled) return
     for (const consumer of this.#consumers) {
-      const served = !consumer.ready || consumer.queue.ready.length === 0
+      const served = !consumer.ready || consumer.queue.readable === 0
       assert(served, `${consumer.queue.name} has messages and a consumer, and nothing happens`)
     }
   }
 
+  /** A delivery that the broker makes when it likes to. */
+  #consumed(entry: Entry, queue: ModelQueue, noAck: boolean, consumer: ModelConsumer): void {
+    try {
+      this.#delivered(entry, queue, noAck, consumer)
+    } catch (error) {
+      this.#wrong ??= error as Error
+      throw error
+    }
+  }
+
+  get #waitsForDisk(): boolean {
+    return this.clock.now() <= this.#waitsForDiskUntil
+  }
+
   #delivered(entry: Entry, queue: ModelQueue, noAck: boolean, consumer: ModelConsumer | null): void {
-    const expected = queue.deliver(noAck, this.#model.tick(), this.#failing)
-    const { id } = expected
+    const id = idOf(entry.message)
+    const dead = deathOf(entry.message) !== null
+    const expected = queue.deliver(id, dead, noAck, this.#model.tick(), this.#failing)
     assertWhole(entry.message, id, expected.traits, expected.death)
     if (expected.redelivered !== 'maybe') {
       assert.equal(entry.redelivered, expected.redelivered, `whether ${id} in ${queue.name} is redelivered`)
@@ -447,6 +474,7 @@ export class World {
     const state = { done: false }
     const finished = promise.finally(() => (state.done = true))
     while (!state.done) {
+      if (this.#wrong !== null) throw this.#wrong
       await turnsRun()
       this.clock.advance(RETRY_MAX_MS)
     }
@@ -495,6 +523,7 @@ export class World {
   #listen(name: QueueName): void {
     const life = this.#life
     const queue = life.session.vhost.queues.get(name)!
+    this.#model.queue(name).unreadable = () => queue.unreadableCount
     const publish = queue.publish.bind(queue)
     queue.publish = (message, publisher, sequence) => {
       // Those of a broker that was killed do nothing any more.
