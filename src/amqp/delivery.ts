@@ -3,7 +3,7 @@ import type { Message } from '../core/message.ts'
 import type { SocketWriter } from '../net/socket-writer.ts'
 import { writeBasicGetOk, writeBasicReturn } from './wire/generated.ts'
 import { writeBody, writeContentHeader } from './wire/frame-writer.ts'
-import { encodeText } from './wire/text.ts'
+import { writeShortString } from './wire/method-arguments.ts'
 
 /** Bodies from this size on go to the socket by reference; below it a copy into the slab is cheaper. */
 const REFERENCE_BYTES = 16 * 1024
@@ -16,6 +16,9 @@ const FRAME_END = 0xce
 const TYPE_METHOD = 1
 const TYPE_HEADER = 2
 const TYPE_BODY = 3
+
+/** Where exchange and routing key are put together: two short strings. */
+const addressBytes = Buffer.alloc(2 * 256)
 
 /** The content part of one connection's output. Caches what successive deliveries have in common. */
 export class DeliveryWriter {
@@ -138,9 +141,9 @@ export class DeliveryWriter {
   #readdress(message: Message): void {
     this.#exchange = message.exchange
     this.#routingKey = message.routingKey
-    const exchange = encodeText(message.exchange)
-    const routingKey = encodeText(message.routingKey)
-    this.#address = Buffer.concat([Buffer.of(exchange.length), exchange, Buffer.of(routingKey.length), routingKey])
+    // What is too long to be told, such as the key of a dead letter that an argument gave, is cut as everywhere.
+    const keyAt = writeShortString(addressBytes, 0, message.exchange)
+    this.#address = Buffer.from(addressBytes.subarray(0, writeShortString(addressBytes, keyAt, message.routingKey)))
   }
 }
 

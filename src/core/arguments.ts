@@ -6,7 +6,7 @@ import { integer, integerBetween, ofType, positiveDurationMs, type Validator } f
 import { DEDUPLICATING_TYPE, wholeNumber } from './deduplication/rules.ts'
 import { BrokerError } from './errors.ts'
 import type { ExchangeProperties } from './exchange/exchange.ts'
-import { CACHE_SIZE_MAX } from './limits.ts'
+import { CACHE_SIZE_MAX, SHORT_BYTES_MAX } from './limits.ts'
 import type { FieldTable, FieldValue } from './value.ts'
 
 /** What a redeclaration of a queue must repeat. */
@@ -52,7 +52,16 @@ export function queueTypeOf(args: FieldTable): QueueType {
 }
 
 /**
- * Checks the arguments of a new exchange that are not its type's own affair; unknown ones pass.
+ * Checks that front ends can tell a name or a routing key: AMQP has no longer ones, but HTTP and files may.
+ * @throws BrokerError precondition-failed
+ */
+export function assertShort(what: string, text: string): void {
+  if (Buffer.byteLength(text) <= SHORT_BYTES_MAX) return
+  throw new BrokerError('precondition-failed', `${what} has at most ${SHORT_BYTES_MAX} bytes`)
+}
+
+/**
+ * Checks the name of a new exchange, and those of its arguments that are not its type's own affair; unknown ones pass.
  * @throws BrokerError precondition-failed for the first that is wrong.
  */
 export function validateExchangeArguments(
@@ -60,6 +69,7 @@ export function validateExchangeArguments(
   vhost: string,
   { type, arguments: args }: Pick<ExchangeProperties, 'type' | 'arguments'>,
 ): void {
+  assertShort('the name of an exchange', name)
   assertExchangeName('exchange', name, vhost, args, 'alternate-exchange')
   if (type === DEDUPLICATING_TYPE) validateDeduplicatingExchange(args)
   for (const [key, invalid] of exchangeArguments) {
@@ -95,10 +105,11 @@ function validateDeduplicatingExchange(args: FieldTable): void {
 }
 
 /**
- * Checks the arguments of a new queue; unknown ones pass.
+ * Checks the name of a new queue and its arguments; unknown ones pass.
  * @throws BrokerError precondition-failed for the first that is wrong, not-implemented for a stream.
  */
 export function validateQueueArguments(name: string, vhost: string, args: FieldTable): void {
+  assertShort('the name of a queue', name)
   assertExchangeName('queue', name, vhost, args, 'x-dead-letter-exchange')
   // The type comes first, as the others are judged by it.
   for (const argument of queueArguments) {

@@ -85,3 +85,6 @@ export const MEMORY_TIGHT_SHARE = 0.8
 
 /** Messages that a channel may have unacknowledged while memory is tight, whatever its prefetch. */
 export const TIGHT_UNACKED_MAX = 2000
+
+/** The length of names and routing keys: AMQP's short strings (AMQP 0-9-1 §4.2.5.3). */
+export const SHORT_BYTES_MAX = 255

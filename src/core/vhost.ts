@@ -9,6 +9,7 @@ import type {
   VHostDefinition,
 } from './definitions.ts'
 import type { Announcements, Outlet } from './announcements.ts'
+import { assertShort } from './arguments.ts'
 import { MessageCounts, type Churn, type DeathCounts, type DeathReason } from './counts.ts'
 import { BrokerError } from './errors.ts'
 import { Binding, bindingIdentity } from './exchange/binding.ts'
@@ -275,7 +276,10 @@ export class VHost implements QueueContext, Outlet {
     return queue
   }
 
-  /** Adds a binding; the same again changes nothing. Both ends exist. */
+  /**
+   * Adds a binding; the same again changes nothing. Both ends exist.
+   * @throws BrokerError precondition-failed when the exchange cannot route by it
+   */
   bind(
     source: Exchange,
     destination: Queue | Exchange,
@@ -283,6 +287,7 @@ export class VHost implements QueueContext, Outlet {
     args: FieldTable,
     by = INTERNAL_USER,
   ): void {
+    assertShort('a routing key', routingKey)
     const binding = new Binding(source, destination, routingKey, args)
     if (!source.bind(binding)) return
     binding.queue?.bindings.add(binding)

@@ -1,4 +1,5 @@
 // The JSON bodies of requests: read, and asked for fields of a type, with RabbitMQ's words when they are missing or wrong.
+import { SHORT_BYTES_MAX } from '../core/limits.ts'
 import { badRequest, type Json, type JsonObject } from './http-error.ts'
 
 /** Nothing that RabbitMQ's API takes nests deeper; the broker's tables end at this depth too. */
@@ -39,6 +40,13 @@ export function stringField(body: JsonObject, key: string, absent?: string): str
   if (value === undefined) throw badRequest(`[{key_missing,${key}}]`)
   if (typeof value !== 'string') throw badRequest(['not_string', key])
   return value
+}
+
+/** A text that must fit into AMQP's short strings. */
+export function shortField(body: JsonObject, key: string): string {
+  const text = stringField(body, key)
+  if (Buffer.byteLength(text) > SHORT_BYTES_MAX) throw badRequest(['too_long', key])
+  return text
 }
 
 /** true, false, or either as text. */

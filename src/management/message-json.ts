@@ -1,5 +1,6 @@
 // Messages as JSON: properties by RabbitMQ's names, and payloads as text or base64.
 import { isUtf8 } from 'node:buffer'
+import { SHORT_BYTES_MAX } from '../core/limits.ts'
 import type { Message } from '../core/message.ts'
 import type { MessageCodec, MessageProperties } from '../core/ports.ts'
 import { isObject } from './body.ts'
@@ -22,7 +23,6 @@ const TEXTS = {
 
 const OCTETS = { delivery_mode: 'deliveryMode', priority: 'priority' } as const
 const OCTET_MAX = 255
-const TEXT_BYTES_MAX = 255
 
 /** Reads properties. What is null or unknown is left out; a wrong type is 400. */
 export function propertiesOf(json: JsonObject): MessageProperties {
@@ -31,7 +31,7 @@ export function propertiesOf(json: JsonObject): MessageProperties {
     const value = json[key] ?? undefined
     if (value === undefined) continue
     if (typeof value !== 'string') throw badRequest(['not_string', key])
-    if (Buffer.byteLength(value) > TEXT_BYTES_MAX) throw badRequest(['too_long', key])
+    if (Buffer.byteLength(value) > SHORT_BYTES_MAX) throw badRequest(['too_long', key])
     properties[name] = value
   }
   for (const [key, name] of Object.entries(OCTETS)) {

@@ -141,6 +141,44 @@ describe('answers', () => {
   })
 })
 
+const PUBLISH = { properties: {}, payload: '', payload_encoding: 'string' }
+
+describe('names and keys that AMQP could not tell', () => {
+  it.each(['x'.repeat(256), 'é'.repeat(128)])('are refused (%#)', async (long) => {
+    const name = encodeURIComponent(long)
+    for (const path of [`/api/queues/%2F/${name}`, `/api/exchanges/%2F/${name}`, `/api/vhosts/${name}`]) {
+      expect((await api.put(path)).status).toBe(400)
+    }
+    expect((await api.put('/api/queues/%2F/short')).status).toBe(201)
+    const file = { vhosts: [], queues: [{ name: long, vhost: '/' }] }
+    const refused = await Promise.all([
+      api.post('/api/bindings/%2F/e/amq.topic/q/short', { routing_key: long }),
+      api.post('/api/exchanges/%2F/amq.fanout/publish', { ...PUBLISH, routing_key: long }),
+      api.post('/api/queues/%2F/short/move', { exchange: 'amq.fanout', routing_key: long }),
+      api.post('/api/queues/%2F/short/copy', { exchange: 'amq.fanout', routing_key: long, all: true }),
+      api.post('/api/definitions', file),
+    ])
+    expect(refused.map(({ status }) => status)).toEqual([400, 400, 400, 400, 400])
+    expect(refused[1]!.body['reason']).toEqual(['too_long', 'routing_key'])
+    expect((await api.delete('/api/queues/%2F/short')).status).toBe(204)
+  })
+
+  it.each(['x'.repeat(255), 'é'.repeat(127)])('are taken up to there (%#)', async (long) => {
+    const path = `/api/queues/%2F/${encodeURIComponent(long)}`
+    expect((await api.put(path)).status).toBe(201)
+    const bound = await api.post(`/api/bindings/%2F/e/amq.topic/q/${encodeURIComponent(long)}`, { routing_key: long })
+    expect(bound.status).toBe(201)
+    const publish = { ...PUBLISH, routing_key: long }
+    expect((await api.post('/api/exchanges/%2F/amq.topic/publish', publish)).body).toEqual({ routed: true })
+    expect((await api.delete(path)).status).toBe(204)
+  })
+})
+
+it('is no unit of time only because every object has something of that name', async () => {
+  const { status, body } = await api.get('/api/health/checks/certificate-expiration/1/constructor')
+  expect([status, body['reason']]).toEqual([400, expect.stringContaining('Time unit not recognised')])
+})
+
 describe('the name __proto__', () => {
   it('is an argument and a column like any other', async () => {
     const raw = '{"arguments":{"__proto__":{"ears":2},"constructor":{"ears":3}}}'

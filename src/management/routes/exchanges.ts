@@ -1,6 +1,6 @@
 // Exchanges, and publishing to them.
 import type { Session } from '../../core/session.ts'
-import { assertPresent, booleanField, objectField, stringField } from '../body.ts'
+import { assertPresent, booleanField, objectField, shortField, stringField } from '../body.ts'
 import { Confirmation } from '../confirmation.ts'
 import { badRequest, fromChannelError, notFound } from '../http-error.ts'
 import { jsonTable } from '../json-table.ts'
@@ -102,7 +102,7 @@ async function publish(call: Call) {
     throw badRequest(`406 PRECONDITION_FAILED - invalid message: {delivery_mode_unknown,${deliveryMode}}`)
   }
   const payload = payloadOf(body['payload'], stringField(body, 'payload_encoding'))
-  const routingKey = stringField(body, 'routing_key')
+  const routingKey = shortField(body, 'routing_key')
   const publishing = async (session: Session): Promise<boolean> => {
     const message = call.broker.codec.compose(name, routingKey, properties, payload)
     const confirmation = new Confirmation()

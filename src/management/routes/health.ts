@@ -95,15 +95,15 @@ function readiness(call: Call) {
 }
 
 /** Seconds. RabbitMQ's months are a twelfth of its years. */
-const UNITS: { readonly [unit: string]: number } = {
-  days: 86_400,
-  weeks: 7 * 86_400,
-  months: (365 / 12) * 86_400,
-  years: 365 * 86_400,
-}
+const UNITS: ReadonlyMap<string, number> = new Map([
+  ['days', 86_400],
+  ['weeks', 7 * 86_400],
+  ['months', (365 / 12) * 86_400],
+  ['years', 365 * 86_400],
+])
 
 function certificates(call: Call) {
-  const unit = UNITS[(call.params['unit'] ?? '').toLowerCase()]
+  const unit = UNITS.get((call.params['unit'] ?? '').toLowerCase())
   if (unit === undefined) throw badRequest('Time unit not recognised. Supported units: days, weeks, months, years.')
   const within = call.params['within'] ?? ''
   if (!/^\d{1,9}$/.test(within)) throw badRequest('Invalid expiration value.')

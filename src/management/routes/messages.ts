@@ -3,7 +3,7 @@ import { FIRST_PLACE, type Browsed, type Place } from '../../core/queue/browse.t
 import type { Queue } from '../../core/queue/queue.ts'
 import { levelIn } from '../../core/queue/rules.ts'
 import type { Session } from '../../core/session.ts'
-import { assertPresent, stringField } from '../body.ts'
+import { assertPresent, shortField, stringField } from '../body.ts'
 import { Confirmation } from '../confirmation.ts'
 import { badRequest, notFound, type JsonObject } from '../http-error.ts'
 import { objectText } from '../json-text.ts'
@@ -206,7 +206,7 @@ function copy(call: Call) {
   const body = call.body()
   assertPresent(body, 'routing_key')
   const exchange = stringField(body, 'exchange', '')
-  const routingKey = stringField(body, 'routing_key')
+  const routingKey = shortField(body, 'routing_key')
   const { codec } = call.broker
   const selection = selectionOf(body, codec)
   return onQueue(call, async (session, name) => {

@@ -2,7 +2,7 @@
 import type { Session } from '../../core/session.ts'
 import type { Entry } from '../../core/queue/entry.ts'
 import type { Queue } from '../../core/queue/queue.ts'
-import { assertPresent, booleanField, integerField, objectField, stringField } from '../body.ts'
+import { assertPresent, booleanField, integerField, objectField, shortField, stringField } from '../body.ts'
 import { badRequest, fromChannelError, HttpError, notFound, type JsonObject } from '../http-error.ts'
 import { arrayText } from '../json-text.ts'
 import { jsonTable } from '../json-table.ts'
@@ -256,7 +256,7 @@ async function move(call: Call) {
   const { name } = queueOf(call)
   const body = call.body()
   assertPresent(body, 'routing_key')
-  const target = { exchange: stringField(body, 'exchange', ''), routingKey: stringField(body, 'routing_key') }
+  const target = { exchange: stringField(body, 'exchange', ''), routingKey: shortField(body, 'routing_key') }
   const count = body['count'] === undefined ? Infinity : integerField(body, 'count')
   if (target.exchange === '' && target.routingKey === name) throw badRequest('a queue cannot be moved to itself')
   const moved = await inSession(call, vhostOf(call), (session) => moveMessages(call, session, name, target, count))

@@ -1,5 +1,6 @@
 // Virtual hosts.
 import { BrokerError } from '../../core/errors.ts'
+import { SHORT_BYTES_MAX } from '../../core/limits.ts'
 import type { VHost } from '../../core/vhost.ts'
 import { booleanField, stringField, wordsField } from '../body.ts'
 import { badRequest, HttpError, type JsonObject } from '../http-error.ts'
@@ -10,7 +11,6 @@ import { vhostJson } from '../views/topology.ts'
 import { permissionJson } from '../views/users.ts'
 
 const QUEUE_TYPES: ReadonlySet<unknown> = new Set(['classic', 'quorum', 'stream'])
-const NAME_LENGTH_MAX = 255
 
 export const vhostRoutes: readonly Route[] = [
   { method: 'GET', path: '/api/vhosts', needs: 'management', handle: list },
@@ -48,7 +48,9 @@ function list(call: Call) {
 
 async function put(call: Call) {
   const name = call.params['vhost'] ?? ''
-  if (name === '' || name.length > NAME_LENGTH_MAX) throw badRequest('the name of a vhost has 1 to 255 characters')
+  if (name === '' || Buffer.byteLength(name) > SHORT_BYTES_MAX) {
+    throw badRequest(`the name of a vhost has 1 to ${SHORT_BYTES_MAX} bytes`)
+  }
   const changes = metadata(call.body())
   const { broker } = call
   const existing = broker.vhosts.get(name)
