@@ -3,8 +3,12 @@ import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { connect } from 'amqplib'
 import { beforeAll, describe, expect, it, vi } from 'vitest'
+import { Pattern } from '../../src/lib/pattern.ts'
+import { SLICE_MS, Slices } from '../../src/lib/slices.ts'
+import { queuesNamed } from '../../src/management/metrics/objects.ts'
 import { startServer } from '../../src/server.ts'
 import { items, useApi, word } from '../support/api.ts'
+import { ManualPasses } from '../support/manual-passes.ts'
 
 const api = useApi()
 
@@ -325,5 +329,20 @@ describe('/metrics/memory-breakdown', () => {
     expect(series.get('rabbitmq_memory_binary_heap_bytes')).toBeGreaterThan(0)
     expect([...series.keys()].filter((key) => key.startsWith('rabbitmq_memory_'))).toHaveLength(26)
     expect([...series.keys()].some((key) => key.includes('rabbitmq_endpoint="memory-breakdown"'))).toBe(true)
+  })
+})
+
+describe('an expression over the names of queues', () => {
+  it('leaves others their turn after each name, for a slow one takes milliseconds', async () => {
+    const passes = new ManualPasses(SLICE_MS / 2)
+    const queues = Array.from({ length: 100 }, (_, i) => ({ name: `q${i}` }))
+    const finding = queuesNamed(queues, new Pattern('^q.?$'), new Slices(passes))
+    expect(await passes.runAll()).toBeGreaterThanOrEqual(50)
+    expect(await finding).toEqual(queues.slice(0, 10))
+  })
+
+  it('is refused when it is too long', async () => {
+    const path = `/metrics/detailed?family=queue_coarse_metrics&queue=${'a*'.repeat(513)}`
+    expect((await api.get(path)).status).toBe(400)
   })
 })

@@ -2,9 +2,10 @@
 import { Pattern } from '../../lib/pattern.ts'
 import { PatternError } from '../../lib/pattern/parse.ts'
 import { badRequest } from '../http-error.ts'
+import { EXPRESSION_LENGTH_MAX } from '../listing.ts'
 import { TextStream, type Call, type Route } from '../route.ts'
 import { expositionText, type Metric } from './exposition.ts'
-import { clusterFamilies, everyObject, objectFamilies, Scope } from './objects.ts'
+import { clusterFamilies, everyObject, objectFamilies, queuesNamed, Scope } from './objects.ts'
 import { globalMetrics, objectCounts } from './messages.ts'
 import { ownMetrics, ownObjectMetrics } from './own.ts'
 import { churnMetrics, identity, loginMetrics, memoryMetrics, nodeMetrics, openFiles } from './totals.ts'
@@ -70,7 +71,7 @@ function memoryBreakdown(call: Call): TextStream {
 
 /** Only the families that are asked for, of the vhosts and queues that are asked for. */
 async function detailed(call: Call): Promise<TextStream> {
-  const scope = scopeOf(call)
+  const scope = await scopeOf(call)
   const asked = new Set(call.all('family'))
   const node = asked.has('node_coarse_metrics') || asked.has('node_metrics')
   const files = node ? await openFiles() : null
@@ -96,13 +97,20 @@ async function detailed(call: Call): Promise<TextStream> {
 }
 
 /** Throws 400 for an expression that cannot be used. */
-function scopeOf(call: Call): Scope {
-  const vhosts = call.all('vhost')
-  const [expression] = call.all('queue')
+async function scopeOf({ broker, slices, all }: Call): Promise<Scope> {
+  const vhosts = all('vhost')
+  const wanted = vhosts.length === 0 ? null : new Set(vhosts)
+  const everything = new Scope(broker, wanted)
+  const [expression] = all('queue')
+  if (expression === undefined) return everything
+  const queues = everything.vhosts.flatMap((vhost) => [...vhost.queues.values()])
+  return new Scope(broker, wanted, await queuesNamed(queues, patternOf(expression), slices))
+}
+
+function patternOf(expression: string): Pattern {
+  if (expression.length > EXPRESSION_LENGTH_MAX) throw badRequest('the expression is too long')
   try {
-    const pattern = expression === undefined ? null : new Pattern(expression)
-    const named = pattern === null ? null : (name: string): boolean => pattern.test(name)
-    return new Scope(call.broker, vhosts.length === 0 ? null : new Set(vhosts), named)
+    return new Pattern(expression)
   } catch (error) {
     if (error instanceof PatternError) throw badRequest(error.message)
     throw error

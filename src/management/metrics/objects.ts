@@ -4,6 +4,8 @@ import type { Broker } from '../../core/broker.ts'
 import type { ConnectionView, ConsumerView } from '../../core/clients.ts'
 import type { Queue } from '../../core/queue/queue.ts'
 import type { VHost } from '../../core/vhost.ts'
+import type { Pattern } from '../../lib/pattern.ts'
+import type { Slices } from '../../lib/slices.ts'
 import { channelsOf, type OpenChannel } from '../views/connection.ts'
 import { VHostExchange } from '../views/topology.ts'
 import { labelText, type Labels, type Metric, type MetricType, type Series } from './exposition.ts'
@@ -53,10 +55,10 @@ export class Scope {
   constructor(
     { vhosts, connections }: Pick<Broker, 'vhosts' | 'connections'>,
     wanted: ReadonlySet<string> | null = null,
-    named: ((queue: string) => boolean) | null = null,
+    queues: Iterable<Queue> | null = null,
   ) {
     this.vhosts = [...vhosts.values()].filter(({ name }) => wanted === null || wanted.has(name))
-    this.queues = new LabelledObjects(queuesIn(this.vhosts, named), ({ vhost, name }) => ({ vhost, queue: name }))
+    this.queues = new LabelledObjects(queues ?? queuesIn(this.vhosts), ({ vhost, name }) => ({ vhost, queue: name }))
     this.exchanges = new LabelledObjects(exchangesIn(this.vhosts), ({ vhost, name }) => ({ vhost, exchange: name }))
     this.typedExchanges = new LabelledObjects(exchangesIn(this.vhosts), ({ vhost, exchange: { name, type } }) => ({
       vhost,
@@ -191,10 +193,23 @@ function metricsOf<T>(readings: readonly Reading<T>[], objects: (scope: Scope) =
     })
 }
 
-function* queuesIn(vhosts: readonly VHost[], named: ((queue: string) => boolean) | null): Generator<Queue> {
-  for (const { queues } of vhosts) {
-    for (const queue of queues.values()) if (named === null || named(queue.name)) yield queue
+function* queuesIn(vhosts: readonly VHost[]): Generator<Queue> {
+  for (const { queues } of vhosts) yield* queues.values()
+}
+
+/** Those of the queues whose names match. Strangers choose the pattern: in slices, for it may be a slow one. */
+export async function queuesNamed<Q extends { readonly name: string }>(
+  queues: Iterable<Q>,
+  pattern: Pattern,
+  slices: Slices,
+): Promise<readonly Q[]> {
+  const found: Q[] = []
+  await slices.next()
+  for (const queue of queues) {
+    if (pattern.test(queue.name)) found.push(queue)
+    if (slices.over) await slices.next()
   }
+  return found
 }
 
 function* exchangesIn(vhosts: readonly VHost[]): Generator<VHostExchange> {
