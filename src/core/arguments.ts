@@ -187,13 +187,18 @@ export function assertExchangeEquivalent(
   vhost: string,
 ): void {
   const { name } = existing
-  const [askedType, currentType] = [text(received.type), text(existing.type)]
+  const [askedType, currentType] = [text(atom(received.type)), text(atom(existing.type))]
   assertEquivalent('exchange', name, vhost, 'type', askedType, currentType)
   assertSameFlag('exchange', name, vhost, 'durable', received.durable, existing.durable)
   assertSameFlag('exchange', name, vhost, 'auto_delete', received.autoDelete, existing.autoDelete)
   assertSameFlag('exchange', name, vhost, 'internal', received.internal, existing.internal)
   const [asked, current] = [received.arguments.get('alternate-exchange'), existing.arguments.get('alternate-exchange')]
   assertEquivalent('exchange', name, vhost, 'alternate-exchange', asked, current)
+}
+
+/** The name of a type as RabbitMQ writes it, where it is an atom: one that has more than letters in it is quoted. */
+function atom(name: string): string {
+  return /^[a-z]\w*$/.test(name) ? name : `'${name}'`
 }
 
 /**

@@ -12,6 +12,8 @@ export interface Setting {
   readonly timed: boolean
   /** Whether all messages expire by themselves: then queues have no times, and there are no dead letters. */
   readonly expirations: boolean
+  /** Whether the vhost may have limits: then nothing else is wrong with a declaration. */
+  readonly limited: boolean
 }
 
 /** Arguments of a classic queue. */
@@ -30,6 +32,8 @@ export function classicArguments(random: Random, { timed, expirations }: Setting
   }
   if (random.chance(0.15)) args['x-max-priority'] = random.below(5)
   if (random.chance(0.1)) args['x-single-active-consumer'] = random.chance(0.9)
+  if (random.chance(0.03)) args['x-queue-type'] = 'classic'
+  if (random.chance(0.02)) args['x-queue-version'] = 1 + random.below(2)
   if (random.chance(0.04)) args['x-queue-mode'] = random.pick(['default', 'lazy'])
   if (random.chance(0.03)) args['anything'] = random.pick([-1, 1.5, 'text', true, [1, 'two'], { a: 1 }, 5n])
   return args

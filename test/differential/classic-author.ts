@@ -5,11 +5,19 @@ import type { Random } from '../support/random.ts'
 import { alteredArguments, classicArguments, KEYS, type Setting } from './arguments.ts'
 import { mistake } from './mistakes.ts'
 import { EXCHANGES, QUEUES } from './names.ts'
+import { operation } from './operations.ts'
 import { policyStep } from './policies.ts'
 import type { Place, Step } from './program.ts'
 import { SHORT_MS } from './times.ts'
 
 const EXCHANGE_TYPES = ['direct', 'fanout', 'topic', 'headers']
+/** The exchange that is of one of these types in some programs. */
+const SPECIAL = 'x2'
+/** Those that choose among destinations have one: no two brokers choose alike. */
+const CHOOSING_TYPES = ['x-consistent-hash', 'x-random', 'x-modulus-hash']
+const SPECIAL_TYPES = ['x-recent-history', 'x-recent-history', ...CHOOSING_TYPES]
+/** The methods that may go without an answer. */
+const NOWAIT = /^(queue|exchange)\.(declare|delete|purge|bind|unbind)$/
 const PATTERNS = ['#', '*', 'a.*', 'a.#', '*.b', '#.c', 'a.#.c', '*.*', '#.b.#', ...KEYS]
 const HEADERS: readonly Value[] = [1, 2, 'one', true, 1.5, 1n, 'two']
 
@@ -21,6 +29,8 @@ export class ClassicAuthor {
   readonly #limitsChannels: boolean
   /** Whether operators take part. */
   readonly #policies: boolean
+  /** The type of the special exchange, if there is one. */
+  readonly #special: string | null
   readonly #steps: Step[] = []
   readonly #declared = new Map<string, FieldsInput>()
   #bodies = 0
@@ -28,9 +38,10 @@ export class ClassicAuthor {
 
   constructor(random: Random, timed: boolean) {
     this.#random = random
-    this.#setting = { timed, expirations: timed && random.chance(0.4) }
+    this.#setting = { timed, expirations: timed && random.chance(0.4), limited: random.chance(0.15) }
     this.#limitsChannels = random.chance(0.4)
     this.#policies = random.chance(0.4)
+    this.#special = random.chance(0.15) ? random.pick(SPECIAL_TYPES) : null
   }
 
   steps(): readonly Step[] {
@@ -73,7 +84,7 @@ export class ClassicAuthor {
       [4, () => this.#declareQueue(random.pick(QUEUES))],
       [2, () => this.#call(this.#place(), 'queue.declare', { queue: random.pick(QUEUES), passive: true })],
       [2, () => this.#deleteQueue()],
-      [2, () => this.#call(this.#place(), 'queue.purge', { queue: random.pick(QUEUES) })],
+      [2, () => this.#call(this.#place(), 'queue.purge', { queue: this.#queueName() })],
       [5, () => this.#bind()],
       [2, () => this.#unbind()],
       [2, () => this.#declareExchange(random.pick(EXCHANGES))],
@@ -84,8 +95,12 @@ export class ClassicAuthor {
       [4, () => this.#call(this.#place(), random.pick(['tx.commit', 'tx.commit', 'tx.rollback']))],
       [1, () => this.#mode(this.#place())],
       [2, () => this.#close()],
-      [3, () => this.#mistake()],
+      [this.#setting.limited ? 0 : 3, () => this.#mistake()],
       [this.#policies && !this.#setting.timed ? 8 : 0, () => this.#operate()],
+      [
+        this.#policies && !this.#setting.timed ? 8 : 0,
+        () => this.#steps.push(operation(random, this.#setting, () => this.#body())),
+      ],
     ]
     let weight = random.below(choices.reduce((sum, [share]) => sum + share, 0))
     for (const [share, choice] of choices) {
@@ -104,7 +119,13 @@ export class ClassicAuthor {
   }
 
   #call(at: Place, method: string, fields: FieldsInput = {}): void {
-    this.#steps.push({ do: 'call', at, method, fields })
+    const nowait = NOWAIT.test(method) && fields['passive'] !== true && this.#random.chance(0.04)
+    this.#steps.push({ do: 'call', at, method, fields: nowait ? { ...fields, nowait } : fields })
+  }
+
+  /** A queue by its name; now and then the one that the channel has declared last. */
+  #queueName(): string {
+    return this.#random.chance(0.04) ? '' : this.#random.pick(QUEUES)
   }
 
   #publish(): void {
@@ -128,6 +149,10 @@ export class ClassicAuthor {
     if (random.chance(0.3)) properties['priority'] = random.below(12)
     if (random.chance(0.1)) properties['correlation-id'] = `id-${random.below(9)}`
     if (random.chance(0.05)) properties['user-id'] = 'guest'
+    if (random.chance(0.05)) properties['content-type'] = 'text/plain'
+    if (random.chance(0.05)) properties['message-id'] = `m-${random.below(9)}`
+    if (random.chance(0.05)) properties['reply-to'] = random.pick(QUEUES)
+    if (random.chance(0.05)) properties['timestamp'] = 1_700_000_000n
     if (this.#setting.expirations) properties['expiration'] = String(SHORT_MS)
     else if (random.chance(0.05)) properties['expiration'] = '60000'
     const headers = this.#headers()
@@ -147,7 +172,7 @@ export class ClassicAuthor {
   }
 
   #get(): void {
-    this.#call(this.#place(), 'basic.get', { queue: this.#random.pick(QUEUES), 'no-ack': this.#random.chance(0.3) })
+    this.#call(this.#place(), 'basic.get', { queue: this.#queueName(), 'no-ack': this.#random.chance(0.3) })
   }
 
   #consume(): void {
@@ -155,7 +180,7 @@ export class ClassicAuthor {
     const args: Record<string, Value> = {}
     if (random.chance(0.2)) args['x-priority'] = random.below(5) - 2
     this.#call(this.#place(), 'basic.consume', {
-      queue: random.pick(QUEUES),
+      queue: this.#queueName(),
       'consumer-tag': `c${this.#consumers++}`,
       'no-ack': !this.#limitsChannels && random.chance(0.4),
       exclusive: random.chance(0.07),
@@ -182,7 +207,7 @@ export class ClassicAuthor {
     const fields =
       before === undefined || random.chance(0.2)
         ? this.#queue(queue)
-        : random.chance(0.6)
+        : this.#setting.limited || random.chance(0.6)
           ? before
           : this.#altered(before)
     this.#declared.set(queue, fields)
@@ -214,7 +239,7 @@ export class ClassicAuthor {
 
   #deleteQueue(): void {
     const random = this.#random
-    const fields = { queue: random.pick(QUEUES), 'if-unused': random.chance(0.3), 'if-empty': random.chance(0.3) }
+    const fields = { queue: this.#queueName(), 'if-unused': random.chance(0.3), 'if-empty': random.chance(0.3) }
     this.#call(this.#place(), 'queue.delete', fields)
   }
 
@@ -222,9 +247,12 @@ export class ClassicAuthor {
     const random = this.#random
     const args: Record<string, Value> = {}
     if (random.chance(0.2)) args['alternate-exchange'] = random.pick([...EXCHANGES, 'amq.fanout'])
+    const type = exchange === SPECIAL ? this.#special : null
+    if (type === 'x-recent-history' && random.chance(0.5)) args['x-recent-history-length'] = 1 + random.below(3)
+    if (type === 'x-consistent-hash' && random.chance(0.3)) args['hash-header'] = 'h'
     this.#call(this.#place(), 'exchange.declare', {
       exchange,
-      type: random.pick(EXCHANGE_TYPES),
+      type: type ?? random.pick(EXCHANGE_TYPES),
       durable: random.chance(0.3),
       'auto-delete': random.chance(0.1),
       internal: random.chance(0.05),
@@ -256,10 +284,11 @@ export class ClassicAuthor {
   #queueBinding(): FieldsInput {
     const random = this.#random
     const exchange = random.pick([...EXCHANGES, ...EXCHANGES, 'amq.topic', 'amq.fanout', 'amq.match'])
+    const chooses = exchange === SPECIAL && CHOOSING_TYPES.includes(this.#special ?? '')
     return {
-      queue: random.pick(QUEUES),
+      queue: chooses ? QUEUES[0]! : random.pick(QUEUES),
       exchange,
-      'routing-key': random.pick(PATTERNS),
+      'routing-key': chooses ? random.pick(['1', '2', '1', 'a']) : random.pick(PATTERNS),
       arguments: this.#bindingArguments(exchange === 'amq.match' ? 1 : 0.2),
     }
   }
@@ -268,7 +297,7 @@ export class ClassicAuthor {
     const random = this.#random
     return {
       destination: random.pick(EXCHANGES),
-      source: random.pick([...EXCHANGES, 'amq.topic', 'amq.fanout']),
+      source: random.pick([...(this.#special === null ? EXCHANGES : ['x0', 'x1']), 'amq.topic', 'amq.fanout']),
       'routing-key': random.pick(PATTERNS),
       arguments: this.#bindingArguments(0.1),
     }

@@ -7,7 +7,10 @@
 // - A durable queue that is exclusive counts as transient (RabbitMQ 4), also when it is declared again.
 // - Quorum queues and the arguments that are theirs in RabbitMQ work on every queue, with the defaults of RabbitMQ 4.
 // - How what comes back to a quorum queue is ordered and counted, and how it is limited: see quorum-author.ts.
-// - The sentences in which the HTTP API refuses a pattern, a word for what a policy applies to, or null.
+// - A policy that limits a queue and tells it to refuse what is too much: RabbitMQ limits it first, and drops messages.
+// - The sentences in which the HTTP API refuses a pattern, a word for what a policy applies to, or null, and what it says
+//   of a queue or an exchange that is not there, internal or locked.
+// - A declaration that is wrong where there are queues enough: RabbitMQ 3.10 finds the limit first.
 import type { Properties } from '../support/codec.ts'
 import { Tagged, type Table, type Value } from '../support/field-values.ts'
 
@@ -32,6 +35,13 @@ export function withoutDifferences(properties: Properties): Properties {
   return others
 }
 
+/** A refusal of the HTTP API of which no more is compared: what is not there, not allowed, or locked. */
+export function withoutDetails(status: number, body: string): string | null {
+  if (status === 404 || body.includes('"404 NOT_FOUND')) return 'not found'
+  if (status === 401 || body.includes('"403 ACCESS_REFUSED')) return 'refused'
+  return body.includes('cannot obtain exclusive access to locked queue') ? 'locked' : null
+}
+
 /** A refusal of the HTTP API, which RabbitMQ writes for a web page at some places. */
 export function withoutMarkup(body: string): string {
   return body.replaceAll('&lt;', '<').replaceAll('&gt;', '>')
@@ -52,6 +62,11 @@ export function withoutTypes(section: string, object: Table): Table {
   const { type: _type, arguments: args, ...rest } = object
   const { 'x-queue-type': type, ...others } = args as Table
   return { ...rest, arguments: type === 'quorum' ? (args as Table) : others }
+}
+
+/** Whether an object of a definitions file says that a vhost has no limits, which is said by nothing here. */
+export function limitsNothing({ component, value }: Table): boolean {
+  return component === 'vhost-limits' && Object.keys(value as object).length === 0
 }
 
 /** No two brokers bury at the same second. */

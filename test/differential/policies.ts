@@ -2,7 +2,7 @@
 import type { Value } from '../support/field-values.ts'
 import type { Random } from '../support/random.ts'
 import { ODD_VALUES, KEYS, type Setting } from './arguments.ts'
-import { EXCHANGES, POLICIES, QUEUES } from './names.ts'
+import { EXCHANGES, LIMITS, POLICIES, QUEUES } from './names.ts'
 import type { OperatorStep } from './program.ts'
 import { SHORT_MS } from './times.ts'
 
@@ -30,6 +30,7 @@ const ODD_KEYS = [
 
 /** Sets a policy, or deletes one. */
 export function policyStep(random: Random, setting: Setting): OperatorStep {
+  if (setting.limited && random.chance(0.3)) return limitStep(random)
   const [kind, name] = random.pick(POLICIES)
   if (random.chance(0.25)) return { do: 'operate', method: 'DELETE', kind, name }
   if (random.chance(0.04)) return { do: 'operate', method: 'PUT', kind, name, body: random.pick(ODD_POLICIES) }
@@ -51,9 +52,20 @@ export function policyStep(random: Random, setting: Setting): OperatorStep {
   return { do: 'operate', method: 'PUT', kind, name, body }
 }
 
+/** Limits the vhost. No limit keeps the clients out that look at the queues. */
+function limitStep(random: Random): OperatorStep {
+  const name = random.pick(LIMITS)
+  if (random.chance(0.3)) return { do: 'operate', method: 'DELETE', kind: 'vhost-limits', name }
+  const value = name === 'max-queues' ? random.pick([0, 1, 2, 3, -1, 'many']) : random.pick([50, -1, 1.5])
+  return { do: 'operate', method: 'PUT', kind: 'vhost-limits', name, body: { value } }
+}
+
 function definitionOf(random: Random, setting: Setting): { readonly [key: string]: Value } {
   const definition: Record<string, Value> = { ...limits(random, setting) }
-  if (random.chance(0.2)) definition['overflow'] = random.pick(['drop-head', 'reject-publish', 'reject-publish-dlx'])
+  // RabbitMQ puts a length in force before the overflow that comes with it, and drops what is then too much.
+  const limited = 'max-length' in definition || 'max-length-bytes' in definition
+  if (!limited && random.chance(0.3))
+    definition['overflow'] = random.pick(['drop-head', 'reject-publish', 'reject-publish-dlx'])
   if (!setting.expirations && random.chance(0.3)) {
     definition['dead-letter-exchange'] = random.pick(['', '', ...EXCHANGES])
   }

@@ -34,11 +34,11 @@ export type ClientStep =
   /** Closes the channel, or the connection, as a client does. */
   | { readonly do: 'close'; readonly at: Place; readonly what: 'channel' | 'connection' }
 
-/** A policy set or deleted over the HTTP API. */
+/** A change over the HTTP API: `name` is below the vhost. */
 export interface OperatorStep {
   readonly do: 'operate'
-  readonly method: 'PUT' | 'DELETE'
-  readonly kind: 'policies' | 'operator-policies'
+  readonly method: 'PUT' | 'DELETE' | 'POST'
+  readonly kind: 'policies' | 'operator-policies' | 'vhost-limits' | 'queues' | 'exchanges' | 'bindings'
   readonly name: string
   readonly body?: { readonly [key: string]: Value }
 }

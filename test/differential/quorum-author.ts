@@ -47,7 +47,7 @@ export class QuorumAuthor {
 
   constructor(random: Random, timed: boolean) {
     this.#random = random
-    this.#setting = { timed, expirations: false }
+    this.#setting = { timed, expirations: false, limited: false }
     this.#kind = random.pick(['returning', 'returning', 'limited', 'many'])
   }
 

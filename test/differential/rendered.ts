@@ -2,7 +2,7 @@
 import type { Fields, Properties } from '../support/codec.ts'
 import { Tagged, type Table, type Value } from '../support/field-values.ts'
 import type { Arrived } from '../support/raw-client.ts'
-import { withoutDifferences, withoutMarkup, withoutTypes } from './differences.ts'
+import { limitsNothing, withoutDetails, withoutDifferences, withoutMarkup, withoutTypes } from './differences.ts'
 import type { Step } from './program.ts'
 
 /** A step as it stands in a program. */
@@ -14,14 +14,19 @@ export function renderedStep(step: Step): string {
 
 /** An answer of the HTTP API to a change. */
 export function renderedAnswer(status: number, body: string): string {
-  return `${status} ${withoutMarkup(body)}`
+  const refusal = withoutDetails(status, body)
+  if (refusal !== null) return refusal
+  if (!body.startsWith('[') && !body.startsWith('{')) return `${status} ${withoutMarkup(body)}`
+  // No two brokers bury at the same second.
+  return `${status} ${withoutMarkup(json(JSON.parse(body) as object)).replaceAll(/"time":\d+/g, '"time":"T"')}`
 }
 
 /** What a definitions file says of a vhost, line by line. */
 export function renderedDefinitions(body: string): string[] {
   const file = JSON.parse(body) as { readonly [section: string]: readonly Table[] | undefined }
   return ['queues', 'exchanges', 'bindings', 'policies', 'parameters'].flatMap((section) => {
-    const lines = (file[section] ?? []).map((object) => json(withoutTypes(section, object)))
+    const objects = (file[section] ?? []).filter((object) => !limitsNothing(object))
+    const lines = objects.map((object) => json(withoutTypes(section, object)))
     return lines.toSorted().map((line) => `${section} ${line}`)
   })
 }

@@ -3,11 +3,9 @@
 // --lanes says how many run at a time, --shrink makes what differs smaller. Prints how far it is after every portion, each difference as it is found, and at
 // the end how many programs differ and their seeds. Ends with 1 when there are any.
 import { parseArgs } from 'node:util'
-import { startServer } from '../../src/server.ts'
-import { RabbitMQ, rabbitmqInstalled } from '../support/rabbitmq.ts'
-import { compare, described, type Pair } from './comparison.ts'
-import { Peer } from './peer.ts'
-import { Runner } from './runner.ts'
+import { rabbitmqInstalled } from '../support/rabbitmq.ts'
+import { Brokers } from './brokers.ts'
+import { compare, described } from './comparison.ts'
 
 const PORTION = 500
 
@@ -25,23 +23,20 @@ const end = first + Number(values.programs)
 const say = (line: string): void => void process.stdout.write(`${line}\n`)
 
 if (!rabbitmqInstalled) throw new Error('rabbitmq-server is not installed')
-const rabbitmq = await RabbitMQ.start()
-const leveret = await startServer({ host: '127.0.0.1', managementHost: '127.0.0.1', managementPort: 0 })
-const pairs: Pair[] = []
+const brokers = await Brokers.start(Number(values.lanes))
 const differing: number[] = []
 try {
-  for (let lane = 0; lane < Number(values.lanes); lane++) {
-    const expected = await Peer.add(rabbitmq.port, rabbitmq.managementPort, `lane-${lane}.0`)
-    const actual = await Peer.add(leveret.ports.amqp, leveret.ports.management!, `lane-${lane}.0`)
-    pairs.push([new Runner(expected), new Runner(actual)])
-  }
   const started = performance.now()
   for (let from = first; from < end; from += PORTION) {
     const count = Math.min(PORTION, end - from)
-    await compare({ first: from, count, differencesMax: Infinity, shrink: values.shrink }, pairs, (difference) => {
-      differing.push(difference.program.seed)
-      say(`${described(difference)}\n`)
-    })
+    await compare(
+      { first: from, count, differencesMax: Infinity, shrink: values.shrink },
+      brokers.pairs,
+      (difference) => {
+        differing.push(difference.program.seed)
+        say(`${described(difference)}\n`)
+      },
+    )
     const seconds = (performance.now() - started) / 1000
     const done = from + count - first
     const rate = (done / seconds).toFixed(1)
@@ -50,8 +45,6 @@ try {
   const seeds = differing.toSorted((a, b) => a - b).join(' ')
   say(`of ${end - first} programs from seed ${first} on, ${differing.length} differ: ${seeds || 'none'}`)
 } finally {
-  for (const runner of pairs.flat()) await runner.close()
-  await leveret.close()
-  await rabbitmq.stop()
+  await brokers.stop()
 }
 process.exitCode = differing.length > 0 ? 1 : 0

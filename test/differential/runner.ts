@@ -2,7 +2,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { Barrier } from './barrier.ts'
 import { Client } from './client.ts'
-import { EXCHANGES, NEVER, POLICIES, QUEUES } from './names.ts'
+import { EXCHANGES, LIMITS, NEVER, POLICIES, QUEUES } from './names.ts'
 import type { Peer } from './peer.ts'
 import type { Program, Step } from './program.ts'
 import { renderedAnswer, renderedContent, renderedDefinitions, renderedStep } from './rendered.ts'
@@ -48,7 +48,11 @@ export class Runner {
       this.#auditor = new Client(this.#peer)
       this.#clients = clientsOf(this.#peer)
     }
-    return run.lines.map((line) => line.replaceAll(vhost, 'vhost'))
+    return run.lines.map((line) => {
+      const compared = line.replaceAll(vhost, 'vhost')
+      // RabbitMQ counts who has got a message of a quorum queue as a consumer, until it is settled.
+      return program.quorum ? compared.replace(/"consumer-count":\d+,/, '') : compared
+    })
   }
 
   async close(): Promise<void> {
@@ -88,6 +92,7 @@ class Run {
     this.lines.push(`${index}: ${renderedStep(step)}`)
     if (step.do === 'operate') {
       const path = `${step.kind}/${this.#peer.vhost}/${step.name}`
+      this.#declared = step.kind === 'queues' && step.method === 'PUT' ? step.name : null
       const { status, body } = await this.#peer.call(step.method, path, step.body)
       this.lines.push(`  ${renderedAnswer(status, body)}`)
     } else {
@@ -140,6 +145,7 @@ class Run {
       ['channel.close', {}],
     ])
     if (!this.#program.steps.some((step) => step.do === 'operate')) return
+    for (const limit of LIMITS) await this.#peer.call('DELETE', `vhost-limits/${this.#peer.vhost}/${limit}`)
     for (const [kind, name] of POLICIES) await this.#peer.call('DELETE', `${kind}/${this.#peer.vhost}/${name}`)
   }
 

@@ -139,6 +139,12 @@ describe('exchange.declare of what is there already', () => {
   it.each<[string, FieldsInput, FieldsInput, string]>([
     ['type', {}, { type: 'topic' }, "'type' for exchange 'x' in vhost '/': received 'topic' but current is 'direct'"],
     [
+      'type of a plugin',
+      {},
+      { type: 'x-recent-history' },
+      "'type' for exchange 'x' in vhost '/': received ''x-recent-history'' but current is 'direct'",
+    ],
+    [
       'durable',
       {},
       { durable: true },
