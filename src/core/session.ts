@@ -297,7 +297,7 @@ export class Session implements QueueOwner {
     return queue
   }
 
-  /** queue.delete. Returns how many messages were ready; 0 for a queue that does not exist. */
+  /** queue.delete. Returns how many messages were ready, or could not be read; 0 for a queue that does not exist. */
   deleteQueue(rawName: string, ifUnused: boolean, ifEmpty: boolean): number {
     const name = cleaned(rawName)
     this.#check('queue', name, 'configure')
@@ -311,7 +311,7 @@ export class Session implements QueueOwner {
           `${ifUnused ? 'if-unused' : 'if-empty'} flag set are not supported by quorum queues`,
       )
     }
-    if (ifEmpty && queue.readyCount > 0) {
+    if (ifEmpty && !queue.empty) {
       throw new BrokerError('precondition-failed', `queue '${name}' in vhost '${this.vhost.name}' not empty`)
     }
     if (ifUnused && queue.consumerCount > 0) {

@@ -241,10 +241,10 @@ export class VHost implements QueueContext, Outlet {
     return queue
   }
 
-  /** Deletes a queue with its messages and bindings. Returns how many messages were ready. */
+  /** Deletes a queue with its messages and bindings. Returns how many messages were ready, or could not be read. */
   deleteQueue(queue: Queue, by = INTERNAL_USER): number {
     if (queue.deleted) return 0
-    const count = queue.readyCount
+    const count = queue.readyCount + queue.unreadableCount
     this.queues.delete(queue.name)
     if (queue.durable) this.#context.remove(queueDefinition(queue))
     for (const binding of [...queue.bindings]) {

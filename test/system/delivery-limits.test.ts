@@ -157,6 +157,15 @@ describe('x-delayed-retry', () => {
     await broker.advance(1000)
     await channel.expectDeliver({ redelivered: true }, 'one')
   })
+
+  itOnlyHere(NEWER, 'does not make a queue empty whose messages wait', async () => {
+    const channel = await declared({ 'x-delayed-retry-min': 1000, 'x-queue-type': 'classic' })
+    channel.publish({ 'routing-key': 'q' }, 'm')
+    await turnDown(channel, 'reject')
+    expect(await ready(channel, 'q')).toBe(0)
+    channel.send('queue.delete', { queue: 'q', 'if-empty': true })
+    await channel.expectChannelClose(406, "PRECONDITION_FAILED - queue 'q' in vhost '/' not empty", 'queue.delete')
+  })
 })
 
 describe('a quorum queue', () => {

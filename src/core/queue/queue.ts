@@ -405,6 +405,11 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
     return this.#backlog.unreadableCount
   }
 
+  /** Whether it has no message but those that are out with somebody: none is ready, waits for its time or for the disk. */
+  get empty(): boolean {
+    return this.readyCount + this.delayedCount + this.dyingCount + this.unreadableCount === 0
+  }
+
   /** The position of the oldest ready message; Infinity when none is ready. */
   get firstPosition(): number {
     return this.#backlog.firstPosition

@@ -185,14 +185,17 @@ export class World {
     assert.equal(this.#life.session.purgeQueue(name), purged)
   }
 
-  /** Deletes a queue, with what is ready in it, and declares one of the same name. */
+  /** Deletes a queue, with what is ready in it, and declares one of the same name. It is not taken for empty before. */
   replace(name: QueueName): void {
     const [queue] = this.#both(name)
     const ready = queue.ready.length
+    const { session } = this.#life
+    if (ready > 0 && queue.rules.type === 'classic')
+      assert.throws(() => session.deleteQueue(name, false, true), /not empty/)
     queue.deletedAt = this.#model.tick()
     queue.ready = []
     this.#consumers = this.#consumers.filter((consumer) => consumer.queue !== queue)
-    assert.equal(this.#life.session.deleteQueue(name, false, false), ready)
+    assert.equal(session.deleteQueue(name, false, false), ready)
     this.#declare(name)
   }
 
