@@ -28,7 +28,10 @@ const TABLE: Readonly<Record<string, Part>> = {
     parts: ['listeners.ts', 'amqp', 'amqp/wire', 'net', 'core', 'store', 'management', 'lib'],
     packages: [/^node:/],
   },
-  'main.ts': { parts: ['server.ts', 'config', 'ctl', 'lib'], packages: [/^node:/, 'yargs', 'pino', 'pino-pretty'] },
+  'exit.ts': { parts: [], packages: [] },
+  'start.ts': { parts: ['server.ts', 'config', 'lib', 'exit.ts'], packages: [/^node:/, 'pino', 'pino-pretty'] },
+  'command-line.ts': { parts: ['start.ts', 'config', 'ctl', 'lib'], packages: [/^node:/, 'yargs'] },
+  'main.ts': { parts: ['start.ts', 'command-line.ts', 'config', 'exit.ts'], packages: [/^node:/] },
 }
 
 /** One import: the file that it stands in, and what it names. */

@@ -1,0 +1,150 @@
+// `leveret start`: the broker as a program of its own, with its log, its ready line and its signals.
+import type { BaseLogger } from 'pino'
+import type { Config } from './config/config.ts'
+import { effectiveDocument } from './config/document.ts'
+import type { Values } from './config/schema.ts'
+import { tlsSettings } from './config/tls.ts'
+import { Exit, fail } from './exit.ts'
+import { systemClock } from './lib/clock.ts'
+import { collectGarbage } from './lib/garbage.ts'
+import { boundHeapGrowth } from './lib/heap-growth.ts'
+import { VERSION } from './lib/version.ts'
+import type { Server, ServerOptions } from './server.ts'
+
+/** A log that may hold lines back, and must be flushed before the process exits. */
+interface ProcessLog {
+  readonly logger: BaseLogger
+  flush(): void
+}
+
+/** A close that takes longer is cut off: whoever sent the signal follows it with SIGKILL at some time. */
+const CLOSE_MS_MAX = 4500
+/** What the log may hold back while standard error takes nothing; beyond that lines are dropped. */
+const LOG_BYTES_MAX = 1024 * 1024
+
+/** Starts the broker, says so, and stops it when the process is told to. */
+export async function start(config: Config): Promise<void> {
+  const [log, { startServer, StartError }] = await Promise.all([openLog(config.values), import('./server.ts')])
+  process.on('uncaughtException', (error) => crash(log, error))
+  let server: Server
+  try {
+    server = await startServer({
+      ...serverOptions(config.values),
+      logger: log.logger,
+      logThreshold: log.logger,
+      configuration: () => effectiveDocument(config),
+    })
+  } catch (error) {
+    if (!(error instanceof StartError)) throw error
+    log.flush()
+    fail(error.message, Exit.failed)
+  }
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => void stop(server, log, signal))
+  if (config.sources['default-user'] !== 'default' && config.sources['default-pass'] === 'default') {
+    log.logger.warn({ setting: 'default-pass' }, 'a default user was named, but has the password that everybody knows')
+  }
+  if (config.ignored.length > 0)
+    log.logger.warn({ keys: config.ignored }, 'settings of RabbitMQ that mean nothing here')
+  announce(server, log)
+  // What starting took; an idle broker would keep it for hours.
+  collectGarbage()
+  boundHeapGrowth(systemClock)
+}
+
+function serverOptions(values: Values): ServerOptions {
+  return {
+    dataDir: values['data-dir'],
+    port: values.port,
+    ...(values['management-port'] === null ? {} : { managementPort: values['management-port'] }),
+    ...(values['prometheus-port'] === null ? {} : { prometheusPort: values['prometheus-port'] }),
+    ...tlsSettings(values),
+    ...(values['management-host'] === null ? {} : { managementHost: values['management-host'] }),
+    ...(values['prometheus-host'] === null ? {} : { prometheusHost: values['prometheus-host'] }),
+    metricsPerObject: values['prometheus-per-object'],
+    defaultUser: values['default-user'],
+    defaultPassword: values['default-pass'],
+    defaultVhost: values['default-vhost'],
+    defaultPermissions: {
+      configure: values['default-permissions-configure'],
+      write: values['default-permissions-write'],
+      read: values['default-permissions-read'],
+    },
+    ...(values['cluster-name'] === null ? {} : { clusterName: values['cluster-name'] }),
+    ...(values['load-definitions'] === null ? {} : { loadDefinitions: values['load-definitions'] }),
+    loopbackUsers: values['loopback-users'],
+    limits: {
+      connections: values['connection-max'] || Infinity,
+      channels: values['channel-max-per-node'] || Infinity,
+      queues: values['queue-max'] || Infinity,
+      exchanges: values['exchange-max'] || Infinity,
+      consumers: values['consumer-max-per-channel'] || Infinity,
+    },
+    frameMax: values['frame-max'],
+    channelMax: values['channel-max'],
+    heartbeatSeconds: values.heartbeat,
+    memoryLimit: values['memory-limit'],
+    diskFreeLimitBytes: values['disk-free-limit'],
+    messageBytesMax: values['max-message-size'],
+    consumerTimeoutMs: values['consumer-timeout'],
+    consumerTimeoutResponse: values['consumer-timeout-response'],
+    handshakeTimeoutMs: values['handshake-timeout'],
+    managementBodyBytesMax: values['management-max-body-size'],
+    crossOrigins: {
+      origins: values['management-cors-allow-origins'],
+      maxAgeSeconds: values['management-cors-max-age'],
+    },
+    ...(values['management-path-prefix'] === null ? {} : { managementPathPrefix: values['management-path-prefix'] }),
+    operatorPolicyChanges: values['operator-policy-changes'] === 'allowed',
+    ...(values.host === null ? {} : { host: values.host }),
+  }
+}
+
+/** Prints the one line that scripts wait for: `leveret VERSION ready: PROTOCOL PORT[, PROTOCOL PORT]...`. */
+function announce(server: Server, log: ProcessLog): void {
+  const opened = Object.entries(server.ports).filter(([, port]) => port !== 0)
+  const ports = opened.map(([protocol, port]) => `${protocol} ${port}`)
+  process.stdout.on('error', (error) => log.logger.warn({ err: error }, 'nobody reads standard output'))
+  process.stdout.write(`leveret ${VERSION} ready: ${ports.join(', ')}\n`)
+}
+
+async function stop(server: Server, log: ProcessLog, signal: string): Promise<void> {
+  log.logger.info({ signal }, 'told to stop')
+  const overdue = setTimeout(() => {
+    log.logger.error({ milliseconds: CLOSE_MS_MAX }, 'closing took too long and was cut off')
+    exit(log, Exit.failed)
+  }, CLOSE_MS_MAX)
+  let code: number = Exit.done
+  try {
+    await server.close()
+  } catch (error) {
+    // The disk, most likely. What was confirmed is on it.
+    log.logger.error({ err: error }, 'closing failed')
+    code = Exit.failed
+  }
+  clearTimeout(overdue)
+  exit(log, code)
+}
+
+/** A mistake of ours: say where, and go. What was confirmed is on disk. */
+function crash(log: ProcessLog, error: unknown): void {
+  log.logger.fatal({ err: error }, 'the broker made a mistake and cannot go on')
+  exit(log, Exit.failed)
+}
+
+async function openLog(values: Values): Promise<ProcessLog> {
+  const { pino } = await import('pino')
+  const level = values['log-level']
+  const format = values['log-format']
+  const destination = pino.destination({ dest: 2, sync: false, maxLength: LOG_BYTES_MAX })
+  if (format === 'json' || (format === 'auto' && !process.stderr.isTTY)) {
+    return { logger: pino({ level }, destination), flush: () => destination.flushSync() }
+  }
+  const { default: pretty } = await import('pino-pretty')
+  const stream = pretty({ destination: 2, sync: true, colorize: process.stderr.isTTY, ignore: 'pid,hostname' })
+  return { logger: pino({ level }, stream), flush: () => undefined }
+}
+
+function exit(log: ProcessLog, code: number): never {
+  log.flush()
+  process.exit(code)
+}
