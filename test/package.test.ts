@@ -7,7 +7,16 @@ import { expect, it } from 'vitest'
 import { temporaryDirectory } from './support/store.ts'
 
 const ROOT = join(import.meta.dirname, '..')
-const SOURCES = ['package.json', 'tsconfig.json', 'tsconfig.build.json', 'src', 'README.md', 'CHANGELOG.md', 'LICENSE']
+const SOURCES = [
+  'package.json',
+  'tsconfig.json',
+  'tsconfig.build.json',
+  'build.ts',
+  'src',
+  'README.md',
+  'CHANGELOG.md',
+  'LICENSE',
+]
 
 interface Packed {
   readonly files: readonly { readonly path: string }[]
