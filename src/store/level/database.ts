@@ -6,7 +6,7 @@ import type { Journals } from './level-files.ts'
 import { hasRoom, keepDamaged, orphanedFile, readJournals, syncDirectory, undoCreation } from './level-files.ts'
 import { checkTables, type TableFaults } from './table-check.ts'
 import type { LevelTuning } from './tuning.ts'
-import { CHAINED_AVERAGE_BYTES_MAX, CHAINED_BYTES_MAX, LEVEL_TUNING } from './tuning.ts'
+import { CHAINED_AVERAGE_BYTES_MAX, CHAINED_BYTES_MAX, ITERATED_BYTES, LEVEL_TUNING } from './tuning.ts'
 
 /** One change of a batch. */
 export type Operation =
@@ -43,9 +43,16 @@ export interface Database {
 /** Makes the database of a directory. */
 export type DatabaseFactory = (location: string) => Database
 
-/** LevelDB. `damaged` is told what had to be left out of the last batches when it was opened. */
-export function levelDatabase(tuning: LevelTuning = {}, damaged: (damage: Error) => void = ignore): DatabaseFactory {
-  return (location) => new LevelDatabase(location, tuning, damaged)
+/**
+ * LevelDB. `damaged` is told what had to be left out of the last batches when it was opened; `opening` is called when it
+ * begins to open, on a thread of its own.
+ */
+export function levelDatabase(
+  tuning: LevelTuning = {},
+  damaged: (damage: Error) => void = ignore,
+  opening: () => void = ignore,
+): DatabaseFactory {
+  return (location) => new LevelDatabase(location, tuning, damaged, opening)
 }
 
 function ignore(): void {}
@@ -56,12 +63,14 @@ class LevelDatabase implements Database {
   readonly #location: string
   readonly #tuning: LevelTuning
   readonly #damaged: (damage: Error) => void
+  readonly #opening: () => void
   #opened: Level<Buffer, Buffer> | null = null
 
-  constructor(location: string, tuning: LevelTuning, damaged: (damage: Error) => void) {
+  constructor(location: string, tuning: LevelTuning, damaged: (damage: Error) => void, opening: () => void) {
     this.#location = location
     this.#tuning = tuning
     this.#damaged = damaged
+    this.#opening = opening
   }
 
   /** It opens itself as soon as there is one: not before the files were looked at. */
@@ -94,7 +103,9 @@ class LevelDatabase implements Database {
 
   async #openLevel(journals: Journals): Promise<void> {
     try {
-      await this.#level.open()
+      const opened = this.#level.open()
+      this.#opening()
+      await opened
     } catch (error) {
       const cause = (error as Error).cause as { readonly code?: string } | undefined
       if (cause?.code !== 'LEVEL_CORRUPTION' || !(await undoCreation(this.#location, journals))) throw error
@@ -134,7 +145,7 @@ class LevelDatabase implements Database {
   }
 
   iterator(range: KeyRange): RecordIterator {
-    return this.#level.iterator(range)
+    return this.#level.iterator({ ...range, highWaterMarkBytes: ITERATED_BYTES })
   }
 
   hasRoom(bytes: number): Promise<boolean> {

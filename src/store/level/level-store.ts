@@ -34,6 +34,8 @@ export interface LevelStoreOptions {
   readonly monitor: StoreMonitor
   readonly clock?: Clock
   readonly tuning?: LevelTuning
+  /** Called when LevelDB begins to open, which takes a while and nothing of the main thread. */
+  readonly opening?: (() => void) | undefined
   /** Makes the database that lies under the store; LevelDB if not given. */
   readonly database?: DatabaseFactory
 }
@@ -97,7 +99,10 @@ export class LevelStore implements Store {
     const { location, turn, monitor, clock = systemClock } = options
     if (options.database === undefined) await prepareDirectory(location)
     const damaged = (damage: Error) => monitor.damageFound?.(damage)
-    const database = await openDatabase(location, options.database ?? levelDatabase(options.tuning, damaged))
+    const database = await openDatabase(
+      location,
+      options.database ?? levelDatabase(options.tuning, damaged, options.opening),
+    )
     let recovered: Recovered
     try {
       if (!(await checkFormat(database, location))) {

@@ -23,7 +23,7 @@ import {
 /** The version of the format that this broker writes. Older ones are read; newer ones are refused. */
 export const FORMAT = 1
 
-const READ_AT_ONCE = 1000
+const READ_AT_ONCE = 2000
 
 /** Pages of one log that were being deleted when the broker ended. */
 export interface UnfinishedErasure {

@@ -23,6 +23,9 @@ const ALWAYS_BYTES_MAX = 16 * 1024 * 1024
 /** A run that ended sooner than this may have ended because of its tables. */
 const SHORT_RUN_MS = 60_000
 
+/** So much of LevelDB's log has a few of its lines. */
+const LINES_BYTES = 4096
+
 /** What was found in tables, in a few words each. */
 export interface TableFaults {
   /** LevelDB would not bear it. */
@@ -38,9 +41,9 @@ export interface TableFaults {
 export async function checkTables(location: string): Promise<TableFaults> {
   const damaged: string[] = []
   const names = (await readdir(location)).filter((name) => TABLE.test(name))
-  let bytes = 0
-  for (const name of names) bytes += (await unlessGone(stat(join(location, name))))?.size ?? 0
-  if (bytes > ALWAYS_BYTES_MAX && !(await endedInMerges(location))) return { broken: null, damaged }
+  if ((await exceed(ALWAYS_BYTES_MAX, location, names)) && !(await endedInMerges(location))) {
+    return { broken: null, damaged }
+  }
   for (const name of names) {
     const table = await unlessGone(readFile(join(location, name)))
     try {
@@ -51,6 +54,16 @@ export async function checkTables(location: string): Promise<TableFaults> {
     }
   }
   return { broken: null, damaged }
+}
+
+/** Whether files have more bytes than this. A large database has thousands of them, of which few need to be asked. */
+async function exceed(bytesMax: number, location: string, names: readonly string[]): Promise<boolean> {
+  let bytes = 0
+  for (const name of names) {
+    bytes += (await unlessGone(stat(join(location, name))))?.size ?? 0
+    if (bytes > bytesMax) return true
+  }
+  return false
 }
 
 /** What is read of a file; null when it has gone, because another broker is at work here. */
@@ -68,12 +81,19 @@ async function endedInMerges(location: string): Promise<boolean> {
   for (const name of ['LOG', 'LOG.old']) {
     const text = (await unlessGone(readFile(join(location, name), 'latin1'))) ?? ''
     if (text.lastIndexOf(' Compacting ') <= text.lastIndexOf(' compacted to: ')) return false
-    const times = Array.from(text.matchAll(/^(\d+)\/(\d+)\/(\d+)-(\S+)/gm), ([, year, month, day, time]) =>
-      Date.parse(`${year}-${month}-${day}T${time}`),
-    )
-    if (name === 'LOG' && times.at(-1)! - times[0]! > SHORT_RUN_MS) return false
+    // A long run writes tens of thousands of lines.
+    const [began] = timesIn(text.slice(0, LINES_BYTES))
+    const ended = timesIn(text.slice(-LINES_BYTES)).at(-1)
+    if (name === 'LOG' && ended! - began! > SHORT_RUN_MS) return false
   }
   return true
+}
+
+/** The times in lines of LevelDB's log, in milliseconds since 1970. */
+function timesIn(text: string): number[] {
+  return Array.from(text.matchAll(/^(\d{4})\/(\d+)\/(\d+)-(\S+)/gm), ([, year, month, day, time]) =>
+    Date.parse(`${year}-${month}-${day}T${time}`),
+  )
 }
 
 /** Throws DamagedRecordError when LevelDB would not bear this table. Returns what it would not notice. */

@@ -84,6 +84,9 @@ export interface LevelTuning {
 export const CHAINED_BYTES_MAX = 256 * 1024
 export const CHAINED_AVERAGE_BYTES_MAX = 1024
 
+/** What an iterator may read ahead in one go: some two thousand index records. LevelDB's binding would read 16 KiB. */
+export const ITERATED_BYTES = 64 * 1024
+
 /**
  * Table files are memory-mapped, so those that are open show as resident memory: few and small ones. Larger write
  * buffers (and with them larger files in level 0) made writing no faster, and more of it resident.
