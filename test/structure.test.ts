@@ -24,8 +24,9 @@ const TABLE: Readonly<Record<string, Part>> = {
   store: { parts: ['core', 'lib'], packages: [/^node:/, 'level', 'abstract-level'] },
   config: { parts: ['lib'], packages: [/^node:/, 'yaml'] },
   'listeners.ts': { parts: ['amqp', 'net', 'management', 'lib'], packages: [/^node:/] },
-  'server.ts': {
-    parts: ['listeners.ts', 'amqp', 'amqp/wire', 'net', 'core', 'store', 'management', 'lib'],
+  'server.ts': { parts: ['running-server.ts', 'listeners.ts', 'core', 'store', 'management', 'lib'], packages: [] },
+  'running-server.ts': {
+    parts: ['server.ts', 'listeners.ts', 'amqp', 'amqp/wire', 'net', 'core', 'management', 'lib'],
     packages: [/^node:/],
   },
   'exit.ts': { parts: [], packages: [] },
