@@ -1,4 +1,5 @@
 // Programs run on two brokers side by side, and what differs between them, made small.
+import { racesItself } from './differences.ts'
 import { programOf, type Program } from './program.ts'
 import type { Runner } from './runner.ts'
 
@@ -17,6 +18,8 @@ export interface Difference {
   readonly program: Program
   readonly expected: readonly string[]
   readonly actual: readonly string[]
+  /** Whether they are meant to; see differences.ts. */
+  readonly meant: boolean
 }
 
 /** Runs the programs of these seeds, several at a time: one for each pair. Tells of each that differs, shrunk. */
@@ -37,8 +40,8 @@ export async function compare(
       while (next < seeds.first + seeds.count && found < seeds.differencesMax) {
         const difference = await differenceOf(programOf(next++), pair)
         if (difference === null) continue
-        found++
-        tell(seeds.shrink ? await shrunk(difference, pair) : difference)
+        if (!difference.meant) found++
+        tell(seeds.shrink && !difference.meant ? await shrunk(difference, pair) : difference)
       }
     }),
   )
@@ -61,7 +64,7 @@ export async function differenceOf(program: Program, [one, other]: Pair): Promis
     const [expected, actual] = await Promise.all([one.transcriptOf(program), other.transcriptOf(program)])
     seen.add(expected.join('\n'))
     if (seen.has(actual.join('\n'))) return null
-    difference = { program, expected, actual }
+    difference = { program, expected, actual, meant: racesItself(expected) }
   }
   return difference
 }
@@ -78,7 +81,7 @@ async function shrunk(difference: Difference, pair: Pair): Promise<Difference> {
     for (let at = first; at >= 0 && at < smallest.program.steps.length && tries < SHRINKS_MAX; tries++) {
       const steps = smallest.program.steps.toSpliced(at, length)
       const smaller = await differenceOf({ ...smallest.program, steps }, pair)
-      if (smaller === null) at += length
+      if (smaller === null || smaller.meant) at += length
       else smallest = smaller
     }
   }

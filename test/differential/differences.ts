@@ -14,6 +14,23 @@
 import type { Properties } from '../support/codec.ts'
 import { Tagged, type Table, type Value } from '../support/field-values.ts'
 
+const CONTENT = /basic\.(?:get-ok|deliver) .* (m\d+)\.*$/
+const DROPPED = /"reason":"(?:maxlen|expired)"/
+
+/**
+ * Whether some message was seen both as itself and as what a queue dropped of it. It was published to several queues, of
+ * which one gave its copy to another at once: which of the two comes first there RabbitMQ leaves to chance and to its
+ * processes, of which the queue that drops comes last. Here a dead letter is there before anything else happens.
+ */
+export function racesItself(transcript: readonly string[]): boolean {
+  const contents = transcript.flatMap((line) => {
+    const body = CONTENT.exec(line)?.[1]
+    return body === undefined ? [] : [{ body, dropped: DROPPED.test(line) }]
+  })
+  const dropped = new Set(contents.filter((content) => content.dropped).map(({ body }) => body))
+  return contents.some((content) => !content.dropped && dropped.has(content.body))
+}
+
 /** The properties of a message without what may differ. */
 export function withoutDifferences(properties: Properties): Properties {
   const headers = properties['headers'] as Table | undefined

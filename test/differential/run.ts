@@ -25,6 +25,7 @@ const say = (line: string): void => void process.stdout.write(`${line}\n`)
 if (!rabbitmqInstalled) throw new Error('rabbitmq-server is not installed')
 const brokers = await Brokers.start(Number(values.lanes))
 const differing: number[] = []
+const meant: number[] = []
 try {
   const started = performance.now()
   for (let from = first; from < end; from += PORTION) {
@@ -42,8 +43,9 @@ try {
     const rate = (done / seconds).toFixed(1)
     say(`${done} programs in ${seconds.toFixed(0)} s, ${rate} a second; ${differing.length} differ`)
   }
-  const seeds = differing.toSorted((a, b) => a - b).join(' ')
-  say(`of ${end - first} programs from seed ${first} on, ${differing.length} differ: ${seeds || 'none'}`)
+  const seeds = (those: readonly number[]): string => those.toSorted((a, b) => a - b).join(' ') || 'none'
+  say(`of ${end - first} programs from seed ${first} on, ${differing.length} differ: ${seeds(differing)}`)
+  say(`${meant.length} more are meant to, by what they do: ${seeds(meant)}`)
 } finally {
   await brokers.stop()
 }

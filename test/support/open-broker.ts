@@ -68,8 +68,12 @@ export class OpenBroker {
   }
 
   /** Adds a user with these rights in the vhost `/`. */
-  async user(name: string, rights: { configure?: string; write?: string; read?: string } = {}): Promise<void> {
-    await this.broker.access.putUser(name, { password: name }, [])
+  async user(
+    name: string,
+    rights: { configure?: string; write?: string; read?: string } = {},
+    tags: readonly string[] = [],
+  ): Promise<void> {
+    await this.broker.access.putUser(name, { password: name }, tags)
     const { configure = '.*', write = '.*', read = '.*' } = rights
     this.broker.access.putPermission(name, '/', { configure, write, read })
   }

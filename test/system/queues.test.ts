@@ -220,6 +220,11 @@ describe('queue.declare with arguments that cannot be', () => {
     [{ 'x-max-length': -5 }, `invalid arg 'x-max-length' ${ofQ}: {value_negative,-5}`],
     [{ 'x-overflow': 'drop-tail' }, `invalid arg 'x-overflow' ${ofQ}: invalid_overflow`],
     [{ 'x-overflow': 3 }, `invalid arg 'x-overflow' ${ofQ}: {unacceptable_type,signedint}`],
+    [{ 'x-max-age': '7D' }, `invalid arg 'x-max-age' ${ofQ} of queue type rabbit_classic_queue`],
+    [
+      { 'x-queue-type': 'quorum', 'x-initial-cluster-size': 1 },
+      `invalid arg 'x-initial-cluster-size' ${ofQ} of queue type rabbit_quorum_queue`,
+    ],
     [{ 'x-max-priority': 256 }, `invalid arg 'x-max-priority' ${ofQ}: {max_value_exceeded,256}`],
     [
       { 'x-single-active-consumer': 'yes' },

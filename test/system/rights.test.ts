@@ -202,6 +202,20 @@ describe.each(PASSIVE.map((operation) => [operation.method, operation] as const)
   })
 })
 
+describe('the user-id of a message', () => {
+  it('may be that of another user for an impersonator, and for nobody else', async () => {
+    await furnish(open)
+    const refused = "PRECONDITION_FAILED - user_id property set to 'bea' but authenticated user was 'ann'"
+    const channel = await channelOf({})
+    channel.publish({ 'routing-key': 'q' }, 'forged', { 'user-id': 'bea' })
+    await channel.expectChannelClose(406, refused, 'basic.publish')
+    await open.user('ann', {}, ['impersonator'])
+    const trusted = await open.channel({ user: 'ann', password: 'ann' })
+    trusted.publish({ 'routing-key': 'q' }, 'in her name', { 'user-id': 'bea' })
+    expect((await trusted.get('q', true)).properties).toEqual({ 'user-id': 'bea' })
+  })
+})
+
 describe('without any right', () => {
   it.each(FREE)('%s %j may be sent', async (method, fields) => {
     const channel = await channelOf({ configure: '', write: '', read: '' })

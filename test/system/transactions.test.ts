@@ -143,6 +143,17 @@ describe('tx.commit', () => {
   })
 })
 
+describe('a transaction of which a queue refuses something', () => {
+  it('fails in part: what others have taken stays', async () => {
+    const channel = await transactional()
+    await channel.queue('full', { arguments: { 'x-max-length': 1, 'x-overflow': 'reject-publish' } })
+    for (const key of ['full', 'full', 'q']) channel.publish({ 'routing-key': key }, 'm')
+    channel.send('tx.commit')
+    await channel.expectChannelClose(406, 'PRECONDITION_FAILED - partial tx completion', 'tx.commit')
+    expect([await readyIn('full'), await readyIn('q')]).toEqual([1, 1])
+  })
+})
+
 describe('tx.rollback', () => {
   it('forgets what was published', async () => {
     const channel = await transactional()
