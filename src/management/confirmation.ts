@@ -34,6 +34,6 @@ export class Confirmation implements Publisher {
         }
       })
     }
-    if (this.#refused > 0) throw badRequest('Unable to publish message. Check queue limits.')
+    if (this.#refused > 0) throw badRequest('rejected Unable to publish message. Check queue limits.')
   }
 }

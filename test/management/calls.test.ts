@@ -214,6 +214,16 @@ describe('the HTTP API', () => {
     )
   })
 
+  it('tells what a queue refuses', async () => {
+    const path = '/api/exchanges/t8/amq.default/publish'
+    const full = { durable: true, arguments: { 'x-max-length': 0, 'x-overflow': 'reject-publish' } }
+    await api.put('/api/queues/t8/full', full)
+    const message = { properties: {}, routing_key: 'full', payload: 'm', payload_encoding: 'string' }
+    const reason = 'rejected Unable to publish message. Check queue limits.'
+    expect(await api.post(path, message)).toMatchObject({ status: 400, body: { error: 'bad_request', reason } })
+    await api.delete('/api/queues/t8/full')
+  })
+
   it('gets messages and puts them back, or takes them', async () => {
     const path = '/api/queues/t8/q/get'
     const peek = await api.post(path, { count: 5, ackmode: 'ack_requeue_true', encoding: 'auto', truncate: 2 })
