@@ -84,6 +84,8 @@ export class ModelQueue {
   /** Whether a restart has made these guesses the queue's: until it is empty. */
   #sizesDoubtful = false
   #nextPosition = 0
+  /** Whether some may have been passed by others, which the disk takes for their deliveries. */
+  #passed = false
   /** How many of the ready messages the broker has set aside, as the disk does not give them. */
   unreadable: () => number = () => 0
 
@@ -109,6 +111,7 @@ export class ModelQueue {
   /** Something of it cannot be read, for now: how large that is the store can only guess. */
   readFails(): void {
     this.#sizesDoubtful = true
+    this.#passed = true
   }
 
   /** Whether the queue may not take another message. */
@@ -249,11 +252,12 @@ export class ModelQueue {
       entry.letter = null
       // A delivery is known after a crash, however short before it was; only not if the disk could not be told.
       if (entry.deliveredAt !== NEVER && (!entry.untold || clean)) entry.redelivered = true
-      else if (!clean) entry.redelivered = 'maybe'
+      else if (!clean || this.#passed) entry.redelivered = 'maybe'
       entry.deliveredAt = NEVER
       entry.untold = false
       entry.attempts = attemptsKnown(entry, known)
     }
+    this.#passed = false
     this.#sizesDoubtful ||= this.#sizesGuessed
     this.#remembered.restart(known)
   }

@@ -267,6 +267,7 @@ export class World {
 
   /** Lets everything through, consumes everything, and looks whether anything is left anywhere. */
   async finish(): Promise<void> {
+    if (this.#waitsForDiskUntil > 0) this.#waitsForDiskUntil = Infinity
     this.#endClients()
     this.#letThrough(true)
     for (let turns = 0; this.#unfinished !== ''; turns++) {
