@@ -17,14 +17,16 @@ const eventLoop: Passes = {
 }
 
 /**
- * Hands out slices in turn, one a pass. Whoever has long work to do awaits `next` before it and, between two small steps
- * of it, whenever the slice is `over`.
+ * Hands out slices in turn, one a pass. Whoever has long work to do awaits `begin` before it and, between two small steps
+ * of it, `next` whenever the slice is `over`.
  */
 export class Slices {
   readonly #passes: Passes
   readonly #waiting = new Fifo<() => void>()
   #endsAt = 0
   #scheduled = false
+  /** Whether a slice began in this pass, or the one before, for somebody who had not waited. */
+  #begun = false
 
   constructor(passes: Passes = eventLoop) {
     this.#passes = passes
@@ -33,6 +35,18 @@ export class Slices {
   /** Whether the slice that was handed out last has lasted long enough. */
   get over(): boolean {
     return this.#passes.now() >= this.#endsAt
+  }
+
+  /**
+   * Resolves at the start of a slice: at once if nobody has one and nobody waits, so that what is short waits for no pass
+   * of the event loop; otherwise as `next` does.
+   */
+  async begin(): Promise<void> {
+    if (this.#begun || this.#scheduled || this.#waiting.length > 0) return this.next()
+    this.#begun = true
+    this.#endsAt = this.#passes.now() + SLICE_MS
+    // Whoever comes in the same pass waits, and in the one after it gives way to whoever has waited.
+    this.#passes.next(() => this.#passes.next(() => (this.#begun = false)))
   }
 
   /** Resolves at the start of a slice, in a later pass of the event loop. */

@@ -14,7 +14,7 @@ export async function* arrayText<T>(
 ): AsyncGenerator<string> {
   let text = '['
   let rows = 0
-  await slices.next()
+  await slices.begin()
   for (const item of items) {
     text += `${rows === 0 ? '' : ','}${JSON.stringify(show(item))}`
     if (++rows % rowsAtOnce !== 0 || !slices.over) continue

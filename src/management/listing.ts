@@ -1,5 +1,5 @@
 // Lists: filtered, sorted, paged and cut to columns, in slices, so that a long one does not hold up the broker.
-import { Pattern } from '../lib/pattern.ts'
+import { Pattern, QUERY_STEPS } from '../lib/pattern.ts'
 import { PatternError } from '../lib/pattern/parse.ts'
 import type { Slices } from '../lib/slices.ts'
 import { isObject } from './body.ts'
@@ -57,10 +57,13 @@ export class Listing<T> implements Listed {
   readonly view: View<T>
   /** Whether `page` means something here; elsewhere it is ignored (RabbitMQ). */
   readonly paged: boolean
+  /** The same items by vhost and name, where that order is known. */
+  readonly ordered: readonly T[] | null
 
   /** Items are gone through when the answer is made, in slices. */
-  constructor(items: Iterable<T>, view: View<T> | View<T>['row'], paged: boolean) {
+  constructor(items: Iterable<T>, view: View<T> | View<T>['row'], paged: boolean, ordered: readonly T[] | null = null) {
     this.items = items
+    this.ordered = ordered
     this.view = typeof view === 'function' ? { row: view } : view
     this.paged = paged
   }
@@ -75,7 +78,7 @@ async function answerListing<T>(listing: Listing<T>, query: Query, slices: Slice
   const { view, paged } = listing
   const paging = paged && query['page'] !== undefined ? pagingOf(query) : null
   const show = shown(view, columnsOf(query))
-  await slices.next()
+  await slices.begin()
   const { items, total } = await gathered(listing, paging?.matches ?? null, slices)
   const last = paging === null ? items.length : paging.page * paging.size
   if (paging !== null && last - paging.size > items.length) {
@@ -83,11 +86,11 @@ async function answerListing<T>(listing: Listing<T>, query: Query, slices: Slice
     const reason = `Page out of range, page: ${page} page size: ${size}, len: ${items.length}`
     throw new HttpError(400, 'page_out_of_range', reason)
   }
-  const ordered = await firstInOrder(items, orderOf(view, query), last, slices)
+  const ordered = await orderedAs(query, listing, items, last, slices)
   if (paging === null) return { rows: arrayText(ordered, show, slices) }
   const { page, size } = paging
   const rows: JsonObject[] = []
-  for (const item of ordered.slice(last - size)) {
+  for (const item of ordered.slice(last - size, last)) {
     rows.push(show(item))
     if (rows.length % ROWS_AT_ONCE === 0 && slices.over) await slices.next()
   }
@@ -102,6 +105,18 @@ async function answerListing<T>(listing: Listing<T>, query: Query, slices: Slice
       total_count: total,
     },
   }
+}
+
+/** The first so many of the items that were gathered. */
+async function orderedAs<T>(
+  query: Query,
+  { view, ordered }: Listing<T>,
+  items: readonly T[],
+  count: number,
+  slices: Slices,
+): Promise<readonly T[]> {
+  if (ordered === null || (query['sort'] ?? '') !== '') return firstInOrder(items, orderOf(view, query), count, slices)
+  return query['sort_reverse'] === 'true' ? items.toReversed() : items
 }
 
 /** Cuts one object to the columns that the query names. */
@@ -142,24 +157,34 @@ function nameFilter(wanted: string, expression: boolean): ((name: string) => boo
     return (name) => name.toLowerCase().includes(lower)
   }
   if (wanted.length > EXPRESSION_LENGTH_MAX) throw badRequest('Pagination parameters are invalid')
+  const pattern = unlessPatternFails(
+    () => new Pattern(wanted.startsWith('(?i)') ? wanted : `(?i)${wanted}`, QUERY_STEPS),
+  )
+  return (name) => unlessPatternFails(() => pattern.test(name))
+}
+
+/** Throws 400 for an expression that cannot be used, or takes too long. */
+function unlessPatternFails<R>(work: () => R): R {
   try {
-    const pattern = new Pattern(wanted.startsWith('(?i)') ? wanted : `(?i)${wanted}`)
-    return (name) => pattern.test(name)
+    return work()
   } catch (error) {
-    if (error instanceof PatternError) throw badRequest('Pagination parameters are invalid')
+    if (error instanceof PatternError) {
+      throw new HttpError(400, 'bad_request', 'Pagination parameters are invalid', { cause: error })
+    }
     throw error
   }
 }
 
 /** The items whose names match, and how many there are with the others. */
 async function gathered<T>(
-  { items, view }: Listing<T>,
+  { items, view, ordered }: Listing<T>,
   matches: ((name: string) => boolean) | null,
   slices: Slices,
 ): Promise<{ readonly items: readonly T[]; readonly total: number }> {
+  if (ordered !== null && matches === null) return { items: ordered, total: ordered.length }
   const kept: T[] = []
   let total = 0
-  for (const item of items) {
+  for (const item of ordered ?? items) {
     if (matches === null || matches(nameOf(item) ?? nameOf(view.row(item)) ?? '')) kept.push(item)
     // An expression that somebody has made for it takes milliseconds for a name.
     if ((++total % ITEMS_AT_ONCE === 0 || matches !== null) && slices.over) await slices.next()

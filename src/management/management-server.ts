@@ -5,6 +5,7 @@ import { Slices } from '../lib/slices.ts'
 import type { Served } from './application.ts'
 import { Authentication } from './authentication.ts'
 import { LoopDelay } from './metrics/loop-delay.ts'
+import { QueueOrder } from './queue-order.ts'
 import { Rates } from './rates.ts'
 import { Reception, type Place } from './reception.ts'
 import type { Management, Node } from './route.ts'
@@ -33,6 +34,7 @@ export class ManagementServer {
       node,
       rates: this.#rates,
       ages: this.#rates.ages,
+      queueOrder: new QueueOrder(broker, slices),
       loopDelay: this.#loopDelay,
       traces: this.#traces,
       authentication: new Authentication(broker.access, clock),

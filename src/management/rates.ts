@@ -75,12 +75,47 @@ const connectionKind: Kind<ConnectionView> = {
   },
 }
 
+/** Where messages are, and how large: sums over queues. */
+class BacklogTotals {
+  readyBytes = 0
+  unackedBytes = 0
+  residentBytes = 0
+  /** Ready messages in memory. */
+  resident = 0
+  persistent = 0
+  persistentBytes = 0
+  /** Queues of which a consumer would take more. */
+  capacity = 0
+
+  addQueue(queue: Queue): void {
+    const { count, bodyBytes } = queue.persistent
+    this.readyBytes += queue.readyBytes
+    this.unackedBytes += queue.unackedBytes
+    this.residentBytes += queue.residentBytes
+    this.resident += queue.residentCount
+    this.persistent += count
+    this.persistentBytes += bodyBytes
+    if (queue.readyCount === 0 && queue.consumerCount > 0) this.capacity++
+  }
+
+  add(other: BacklogTotals): void {
+    this.readyBytes += other.readyBytes
+    this.unackedBytes += other.unackedBytes
+    this.residentBytes += other.residentBytes
+    this.resident += other.resident
+    this.persistent += other.persistent
+    this.persistentBytes += other.persistentBytes
+    this.capacity += other.capacity
+  }
+}
+
 /** What the sums of a vhost, or of all of them, are at one time. */
 export class Totals {
   readonly counts = new MessageCounts()
   /** The counts of queues, by their type; of those that are gone, too. */
   readonly byType = new Map<string, MessageCounts>()
   delayed = 0
+  readonly backlog = new BacklogTotals()
   /** How long the oldest of the messages has waited, in milliseconds. */
   oldestMs = 0
   ready = 0
@@ -92,6 +127,7 @@ export class Totals {
     this.counts.add(other.counts)
     for (const [type, counts] of other.byType) this.ofType(type).add(counts)
     this.delayed += other.delayed
+    this.backlog.add(other.backlog)
     this.oldestMs = Math.max(this.oldestMs, other.oldestMs)
     this.ready += other.ready
     this.unacked += other.unacked
@@ -441,6 +477,7 @@ function addQueue(sum: Totals, queue: Queue): void {
   sum.counts.published = published
   sum.ofType(queue.rules.type).add(queue.counts)
   sum.delayed += queue.delayedCount
+  sum.backlog.addQueue(queue)
   sum.ready += queue.readyCount
   sum.unacked += queue.unackedCount
 }

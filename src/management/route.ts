@@ -12,6 +12,7 @@ import type { Authentication } from './authentication.ts'
 import type { Listed } from './listing.ts'
 import type { Ages } from './ages.ts'
 import type { LoopDelay } from './metrics/loop-delay.ts'
+import type { QueueOrder } from './queue-order.ts'
 import type { History } from './rates.ts'
 import type { Traces } from './traces/traces.ts'
 import { fromBrokerError, HttpError, notAuthorised, notFound, type Json, type JsonObject } from './http-error.ts'
@@ -69,6 +70,7 @@ export interface Management {
   readonly node: Node
   readonly authentication: Pick<Authentication, 'login' | 'user'>
   readonly ages: Ages
+  readonly queueOrder: QueueOrder
   readonly traces: Traces
   /** How late the event loop is. */
   readonly loopDelay: LoopDelay

@@ -55,9 +55,17 @@ const LONG = [
   '/metrics/detailed?family=queue_coarse_metrics&family=queue_metrics&queue=7',
 ] as const
 const METRICS = '/metrics'
-/** What a dashboard and a scraper ask for, again and again. */
-const POLL = [METRICS, '/metrics/per-object', '/api/overview', PAGE, '/api/nodes'] as const
+/** Does nothing: what every request takes on this machine, with whoever asks and whoever else is at work there. */
+const NOTHING = '/livez'
+/**
+ * What dashboards ask for, again and again: an open page of queues, and Prometheus for the dashboard RabbitMQ-Overview.
+ * Neither asks for series of each object; who scrapes these pays for them, and is measured apart.
+ */
+const POLL = [METRICS, '/api/overview', '/api/nodes', '/api/vhosts', PAGE] as const
+const SCRAPE = ['/metrics/per-object'] as const
 const POLL_EVERY_MS = 5000
+/** RabbitMQ's advice for series of each object. */
+const SCRAPE_EVERY_MS = 60_000
 const PAGE_REQUESTS = 200
 const LONG_REQUESTS = 10
 /** No path is asked for longer than that, in milliseconds. */
@@ -179,7 +187,7 @@ async function idle(): Promise<void> {
     const [first] = await helper.ask(broker.managementPort, '/api/overview', 1)
     say('the first request takes', ms(first!))
     await sayDelay('the first request', broker)
-    for (const path of POLL) await helper.ask(broker.managementPort, path, 20)
+    for (const path of [...POLL, ...SCRAPE]) await helper.ask(broker.managementPort, path, 20)
     await pause(2000)
     say('resident memory after a hundred requests', mib(broker.resident), '110 MiB')
     helper.end()
@@ -213,13 +221,19 @@ async function populate(broker: BrokerProcess, queues: number, connections: numb
 async function paths(broker: BrokerProcess, helper: Helper, wanted: readonly string[]): Promise<void> {
   for (const path of wanted) {
     const page = (PAGES as readonly string[]).includes(path)
-    const short = page || path === METRICS
+    const short = page || path === METRICS || path === NOTHING
     const before = broker.threadMs
     await broker.loopDelay()
     const times = await helper.ask(broker.managementPort, path, short ? PAGE_REQUESTS : LONG_REQUESTS)
     const { max, held } = await broker.loopDelay()
     const each = (broker.threadMs - before) / times.length
-    const bound = page ? '50 ms (p99), 20 ms' : path === METRICS ? '100 ms (p99), 20 ms' : '20 ms (loop)'
+    const bound = page
+      ? '50 ms (p99), 20 ms'
+      : path === METRICS
+        ? '100 ms (p99), 20 ms'
+        : path === NOTHING
+          ? ''
+          : '20 ms (loop)'
     const figures = [quantile(times, 0.5), quantile(times, 0.99), max, held, each].map((value) => value.toFixed(1))
     say(path, figures.join(', '), bound)
   }
@@ -250,18 +264,25 @@ async function flow(broker: BrokerProcess, helper: Helper, wanted: readonly stri
 
 /** What a dashboard costs that polls every five seconds: as time of the thread, and as messages. */
 async function cost(broker: BrokerProcess, helper: Helper, rounds: number): Promise<void> {
-  title(`${POLL.join(' ')} every ${POLL_EVERY_MS / 1000} seconds`)
-  const poll = async (): Promise<void> => {
-    for (const path of POLL) await helper.ask(broker.managementPort, path, 1)
+  title('what dashboards cost (nothing else to do)')
+  const poll = async (asked: readonly string[] = POLL): Promise<void> => {
+    for (const path of asked) await helper.ask(broker.managementPort, path, 1)
   }
-  const polls: number[] = []
-  for (let i = 0; i < 10; i++) {
-    const before = broker.threadMs
-    await poll()
-    polls.push(broker.threadMs - before)
+  for (const [polled, everyMs, bound] of [
+    [POLL, POLL_EVERY_MS, '3 %'],
+    [SCRAPE, SCRAPE_EVERY_MS, ''],
+  ] as const) {
+    const polls: number[] = []
+    for (let i = 0; i < 10; i++) {
+      const before = broker.threadMs
+      await poll(polled)
+      polls.push(broker.threadMs - before)
+    }
+    const share = `${ms(median(polls))}, ${((median(polls) / everyMs) * 100).toFixed(1)} %`
+    say(polled.join(' '), '')
+    say(`  time of the thread for each, and share of ${everyMs / 1000} seconds`, share, bound)
   }
-  const share = `${ms(median(polls))}, ${((median(polls) / POLL_EVERY_MS) * 100).toFixed(1)} %`
-  say('time of the thread for each poll, and share of five seconds (nothing else to do)', share, '3 %')
+  title(`${POLL.join(' ')} every ${POLL_EVERY_MS / 1000} seconds, while messages flow`)
   const load = new Helper()
   await load.tell({ kind: 'load', port: broker.port })
   await pause(2000)
@@ -298,7 +319,7 @@ async function main(): Promise<void> {
     },
   })
   const names = positionals.length > 0 ? positionals : ['idle', 'quiet', 'flow', 'cost']
-  const wanted = values.path ?? [...PAGES, METRICS, ...LONG]
+  const wanted = values.path ?? [NOTHING, ...PAGES, METRICS, ...LONG]
   if (names.includes('idle')) await idle()
   if (names.every((name) => name === 'idle')) return
   const flags = values.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${values.profile}`]

@@ -95,6 +95,16 @@ describe('Pattern', () => {
     }
   })
 
+  it('gives up when one text, or all of them, take more steps than they may', () => {
+    const text = 'a'.repeat(255)
+    const slow = (steps: { readonly once: number; readonly all: number }) => new Pattern('^(a|aa)+$', steps)
+    expect(() => slow({ once: 100, all: Infinity }).test(`${text}!`)).toThrow('it takes too many steps')
+    const pattern = slow({ once: 100_000, all: 100_000 })
+    expect(pattern.test(text)).toBe(true)
+    expect(() => Array.from({ length: 100 }, () => pattern.test(text))).toThrow('it takes too many steps')
+    expect(slow({ once: 100, all: 100 }).test('aa')).toBe(true)
+  })
+
   it('agrees with the engine of JavaScript on patterns made at random', () => {
     const atom = fc.constantFrom('a', 'b', '.', '[ab]', '[^a]', '\\w', '\\b', '^', '$', '')
     const pattern = fc.letrec<{ tree: string }>((tie) => ({

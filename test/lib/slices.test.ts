@@ -1,4 +1,5 @@
 // Long work takes turns with everything else, however much of it goes on at a time.
+import { setImmediate as settled } from 'node:timers/promises'
 import { expect, it } from 'vitest'
 import { SLICE_MS, Slices } from '../../src/lib/slices.ts'
 import { ManualPasses } from '../support/manual-passes.ts'
@@ -34,6 +35,24 @@ it('goes to one work in each pass, in turn', async () => {
   await passes.runAll()
   await both
   expect([...new Set(done)]).toEqual(['a1', 'b2', 'a3', 'b4'])
+})
+
+it('is there at once for who comes when nobody has one, and for one of those who come together', async () => {
+  const passes = new ManualPasses()
+  const slices = new Slices(passes)
+  const done: string[] = []
+  const short = async (name: string): Promise<void> => {
+    await slices.begin()
+    done.push(`${name}${passes.count}`)
+  }
+  const all = ['a', 'b', 'c'].map(short)
+  await settled()
+  expect(done).toEqual(['a0'])
+  await passes.runAll()
+  await Promise.all(all)
+  expect(done).toEqual(['a0', 'b1', 'c2'])
+  await short('d')
+  expect(done).toHaveLength(4)
 })
 
 it('is asked for by nobody when there is nothing to do', async () => {

@@ -91,6 +91,30 @@ describe('a list', () => {
     expect(await page({ name: '-0000[1-5]$', use_regex: 'true' })).toMatchObject({ filtered_count: 5, item_count: 3 })
   })
 
+  it('is not put in order again where its order is known', async () => {
+    const known = hares.toSorted(byVHost)
+    const items: Iterable<Hare> = {
+      [Symbol.iterator]: () => {
+        throw new Error('the items were gone through')
+      },
+    }
+    const listing = new Listing<Hare>(items, view, true, known)
+    const names = async (query: Readonly<Record<string, string>>): Promise<readonly unknown[]> => {
+      const shown = (await page(query, listing))['items'] as readonly { name: unknown }[]
+      return shown.map(({ name }) => name)
+    }
+    const expected = known.map(({ name }) => name)
+    expect(await names({ page: '2500' })).toEqual(expected.slice(7497, 7500))
+    expect(await names({ sort_reverse: 'true' })).toEqual(expected.toReversed().slice(0, 3))
+    expect(await names({ name: '7', page: '2' })).toEqual(expected.filter((name) => name.includes('7')).slice(3, 6))
+  })
+
+  it('refuses an expression that takes too long', async () => {
+    const slow = new Listing([{ name: 'x'.repeat(255), vhost: '/', weight: 1 }], view, true)
+    const asked = page({ name: `(${'(x?){50}'.repeat(20)}y)*z`, use_regex: 'true' }, slow)
+    await expect(asked).rejects.toMatchObject({ status: 400, reason: 'Pagination parameters are invalid' })
+  })
+
   it('makes no whole row where a column is enough', async () => {
     const row = (): never => {
       throw new Error('a whole row was made')

@@ -546,6 +546,27 @@ const NUMBERS = [
   'head_message_timestamp',
 ]
 
+const FAMILIES = [
+  ...['queue_coarse_metrics', 'queue_metrics', 'queue_consumer_count', 'channel_metrics', 'channel_exchange_metrics'],
+  ...['channel_queue_metrics', 'connection_coarse_metrics', 'connection_metrics', 'connection_churn_metrics'],
+  ...['node_coarse_metrics', 'node_metrics', 'node_persister_metrics', 'ra_metrics', 'auth_attempt_metrics'],
+]
+const SCRAPES = [
+  '/metrics',
+  '/metrics/per-object',
+  `/metrics/detailed?${FAMILIES.map((family) => `family=${family}`).join('&')}`,
+]
+
+/** Where metrics are meant to differ. */
+const METRICS_APART: readonly (readonly [name: RegExp, why: string])[] = [
+  [/^erlang_|^process_|^telemetry_/, "Erlang's machine"],
+  [/_(build|identity)_info$/, 'more labels, as since 4.0'],
+  [/_auth_attempts_detailed_/, 'by source: the HTTP API tells that'],
+  [/_raft_/, 'a queue of this type came too late for some of these'],
+  [/_queue_head_message_timestamp$/, 'the HTTP API tells that'],
+  [/^rabbitmq_(detailed_)?queue_messages_published_total$/, 'by queue only, as since 4.0'],
+]
+
 interface Names {
   readonly node: string
   readonly connection: string
@@ -627,5 +648,36 @@ describe.skipIf(!rabbitmqInstalled)('beside a running RabbitMQ', { timeout: 240_
       const shown = ({ status, body: answer }: Answer) => [call, status, status < 300 ? '' : answer]
       expect(shown(here)).toEqual(shown(there))
     }
+  })
+
+  /** Names of metrics with their types, and the labels that each has. */
+  async function metrics(port: number, path: string): Promise<ReadonlyMap<string, string>> {
+    const text = await (await fetch(`http://127.0.0.1:${port}${path}`)).text()
+    const found = new Map<string, string>()
+    for (const [, name, type] of text.matchAll(/^# TYPE (\w+) (\w+)$/gm)) found.set(name!, type!)
+    for (const [, name, labels] of text.matchAll(/^(\w+)(?:\{(.*)\})? /gm)) {
+      const known = found.get(name!)
+      if (known === undefined || known.includes(' ')) continue
+      found.set(
+        name!,
+        [
+          known,
+          ...Array.from((labels ?? '').matchAll(/(\w+)="/g), ([, label]) => label!).toSorted((a, b) =>
+            a < b ? -1 : 1,
+          ),
+        ].join(' '),
+      )
+    }
+    return found
+  }
+
+  it.each(SCRAPES)('has every metric of GET %s', async (path) => {
+    const there = await metrics(rabbit.prometheusPort, path)
+    const here = await metrics(api.server.ports.prometheus!, path)
+    const differing = [...there].filter(([name, facts]) => {
+      const meant = METRICS_APART.some(([one]) => one.test(name))
+      return !meant && here.get(name) !== facts.replace('untyped', 'gauge')
+    })
+    expect(differing.map(([name, facts]) => [name, facts, here.get(name)])).toEqual([])
   })
 })

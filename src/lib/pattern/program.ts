@@ -4,6 +4,12 @@ import { PatternError, type Assertion, type CharacterSet, type Node } from './pa
 /** How many states a pattern may take; counted repetitions multiply them. */
 const STATES_MAX = 4096
 
+/** The steps that a pattern may take: for one text, and for all that are tried. */
+export interface PatternSteps {
+  readonly once: number
+  readonly all: number
+}
+
 /** One state. `next` and `other` are the indexes of states that it leads to. */
 type State =
   | { readonly kind: 'accept' }
@@ -38,6 +44,11 @@ export class Program {
   readonly #segments: readonly Segment[]
   readonly #start: number
   readonly #ignoreCase: boolean
+  /** The steps that one text may take, and that all which are still to come may take. */
+  readonly #once: number
+  #left: number
+  /** The steps that this text may still take. */
+  #stepsLeft = 0
   /** By state: whether the rest of the text is accepted from there, at this place and at the one behind it. */
   #here: Uint8Array
   #behind: Uint8Array
@@ -46,7 +57,9 @@ export class Program {
   #lower = 0
   #upper = 0
 
-  constructor(tree: Node, ignoreCase: boolean) {
+  constructor(tree: Node, ignoreCase: boolean, steps: PatternSteps) {
+    this.#once = steps.once
+    this.#left = steps.all
     const compiler = new Compiler()
     this.#start = compiler.segment(tree)
     this.#states = compiler.states
@@ -56,8 +69,12 @@ export class Program {
     this.#behind = new Uint8Array(this.#states.length)
   }
 
-  /** Whether some part of the text matches. */
+  /**
+   * Whether some part of the text matches.
+   * @throws PatternError when that takes too many steps
+   */
   found(text: string): boolean {
+    this.#stepsLeft = Math.min(this.#once, this.#left)
     this.#behind.fill(0)
     for (let place = text.length; place >= 0; place--) {
       this.#here.fill(0)
@@ -74,6 +91,10 @@ export class Program {
   #settle(segment: Segment, text: string, place: number): void {
     for (let changed = true; changed;) {
       changed = false
+      const steps = segment.to - segment.from
+      this.#left -= steps
+      this.#stepsLeft -= steps
+      if (this.#stepsLeft < 0) throw new PatternError('it takes too many steps')
       for (let i = segment.from; i < segment.to; i++) {
         if (this.#here[i] === 1 || !this.#accepts(this.#states[i]!, text, place)) continue
         this.#here[i] = 1

@@ -49,6 +49,25 @@ export function histogram(
   return { name, type: 'histogram', help, series }
 }
 
+/** Writes metrics of which there are few: none that each object has. */
+export function expositionOf(metrics: Iterable<Metric>, prefix: string): string {
+  let text = ''
+  for (const metric of metrics) {
+    const full = prefix + metric.name
+    text += head(full, metric)
+    for (const series of metric.series) text += line(full, series)
+  }
+  return text
+}
+
+function head(full: string, { type, help }: Metric): string {
+  return `# TYPE ${full} ${type}\n# HELP ${full} ${help}\n`
+}
+
+function line(full: string, { labels = '', value, suffix = '' }: Series): string {
+  return `${full}${suffix}${typeof labels === 'string' ? labels : labelText(labels)} ${numberText(value)}\n`
+}
+
 /** Writes metrics in pieces, and in slices: between two of them others get their turn. */
 export async function* expositionText(
   metrics: Iterable<Metric>,
@@ -57,12 +76,12 @@ export async function* expositionText(
 ): AsyncGenerator<string> {
   let text = ''
   let lines = 0
-  await slices.next()
-  for (const { name, type, help, series } of metrics) {
-    const full = prefix + name
-    text += `# TYPE ${full} ${type}\n# HELP ${full} ${help}\n`
-    for (const { labels = '', value, suffix = '' } of series) {
-      text += `${full}${suffix}${typeof labels === 'string' ? labels : labelText(labels)} ${numberText(value)}\n`
+  await slices.begin()
+  for (const metric of metrics) {
+    const full = prefix + metric.name
+    text += head(full, metric)
+    for (const series of metric.series) {
+      text += line(full, series)
       if (++lines % LINES_AT_ONCE !== 0) continue
       const { over } = slices
       if (!over && text.length < PIECE_LENGTH) continue

@@ -1,5 +1,7 @@
 // What there is, and what happened to messages: over all queues, as last sampled, with RabbitMQ's names.
 import { DEATH_REASONS, MessageCounts, type DeathReason } from '../../core/counts.ts'
+import type { ConnectionView } from '../../core/clients.ts'
+import type { Totals } from '../rates.ts'
 import type { Management } from '../route.ts'
 import { channelsOf } from '../views/connection.ts'
 import { histogram, single, type Labels, type Metric, type MetricType } from './exposition.ts'
@@ -33,39 +35,105 @@ const OUTGOING: readonly Counted[] = [
   ['acknowledged', 'acknowledged by consumers', ({ acknowledged }) => acknowledged],
 ]
 
-/** How many connections, channels, consumers and queues there are, and messages in these. */
+type Summed = readonly [name: string, help: string, value: number]
+
+/** How many connections, channels, consumers and queues there are, and messages in these: counted now, or last sampled. */
 export function* objectCounts({ broker, rates }: Management): Generator<Metric> {
-  const { counts, ready, unacked, received, sent } = rates.totals()
-  let [channels, consumers, publishers, queues, bytes] = [0, 0, 0, 0, 0]
-  for (const { channel } of channelsOf(broker.connections.values())) {
-    channels++
-    consumers += channel.consumerCount
-    if (channel.counts.published > 0) publishers++
+  const { counts, received, sent } = rates.totals()
+  const channels = channelSums(broker.connections.values())
+  const queues = [...broker.vhosts.values()].reduce((sum, vhost) => sum + vhost.queues.size, 0)
+  yield* gauges([
+    ['connections', 'Connections currently open', broker.connections.size],
+    ['channels', 'Channels currently open', channels.count],
+    ['consumers', 'Consumers currently connected', channels.consumers],
+    ['queues', 'Queues available', queues],
+    ['connection_channels', 'Channels on connections', channels.count],
+    ['connection_pending_packets', 'Writes that wait: not counted', 0],
+    ['channel_consumers', 'Consumers on channels', channels.consumers],
+    ['channel_messages_unacked', 'Delivered but not yet acknowledged messages', channels.unacked],
+    ['channel_messages_unconfirmed', 'Published but not yet confirmed messages', channels.unconfirmed],
+    ['channel_messages_uncommitted', 'Messages in transactions: not counted', 0],
+    ['channel_acks_uncommitted', 'Acknowledgements in transactions: not counted', 0],
+    ['consumer_prefetch', 'Limit of unacknowledged messages for each consumer', channels.consumerPrefetch],
+    ['channel_prefetch', 'Total limit of unacknowledged messages for all consumers', channels.prefetch],
+  ])
+  yield* counters([
+    ['connection_incoming_bytes_total', 'Bytes received on open connections', received],
+    ['connection_outgoing_bytes_total', 'Bytes sent on open connections', sent],
+    ['connection_incoming_packets_total', 'Reads of open connections: not counted', 0],
+    ['connection_outgoing_packets_total', 'Writes of open connections: not counted', 0],
+    ['connection_process_reductions_total', 'Work of connections: not counted', 0],
+    ['channel_process_reductions_total', 'Work of channels: not counted', 0],
+    ['channel_messages_published_total', 'Messages published', counts.published],
+    ['channel_messages_confirmed_total', 'Messages confirmed', counts.confirmed],
+    ['channel_messages_unroutable_returned_total', 'Mandatory messages that were returned', counts.returned],
+    ['channel_messages_unroutable_dropped_total', 'Other messages that reached no queue', counts.dropped],
+    ['channel_get_ack_total', 'Messages fetched with manual acknowledgement', counts.got],
+    ['channel_get_total', 'Messages fetched without acknowledgement', counts.gotNoAck],
+    ['channel_get_empty_total', 'Times basic.get found no message', counts.getEmpty],
+    ['channel_messages_delivered_ack_total', 'Delivered to be acknowledged', counts.delivered],
+    ['channel_messages_delivered_total', 'Delivered without acknowledgement', counts.deliveredNoAck],
+    ['channel_messages_redelivered_total', 'Redelivered to consumers', counts.redelivered],
+    ['channel_messages_acked_total', 'Acknowledged by consumers', counts.acknowledged],
+  ])
+  yield* queueSums(rates.totals(), channels.consumers)
+  yield single('global_publishers', 'gauge', 'Current number of publishers', channels.publishers, PROTOCOL)
+  yield single('global_consumers', 'gauge', 'Current number of consumers', channels.consumers, PROTOCOL)
+}
+
+/** What there is in all queues. */
+function* queueSums({ counts, ready, unacked, backlog }: Totals, consumers: number): Generator<Metric> {
+  const { readyBytes, unackedBytes, residentBytes, resident, persistent, persistentBytes, capacity } = backlog
+  const bytes = readyBytes + unackedBytes
+  const bytesInMemory = Math.min(residentBytes, bytes)
+  yield* gauges([
+    ['queue_messages_ready', 'Messages ready to be delivered to consumers', ready],
+    ['queue_messages_unacked', 'Messages delivered to consumers but not yet acknowledged', unacked],
+    ['queue_messages', 'Sum of ready and unacknowledged messages', ready + unacked],
+    ['queue_messages_ready_bytes', 'Size in bytes of ready messages', readyBytes],
+    ['queue_messages_unacked_bytes', 'Size in bytes of unacknowledged messages', unackedBytes],
+    ['queue_messages_bytes', 'Size in bytes of ready and unacknowledged messages', bytes],
+    ['queue_messages_ready_ram', 'Ready messages in memory', resident],
+    ['queue_messages_unacked_ram', 'Unacknowledged messages in memory', unacked],
+    ['queue_messages_ram', 'Messages in memory', resident + unacked],
+    ['queue_messages_ram_bytes', 'Size in bytes of messages in memory', bytesInMemory],
+    ['queue_messages_paged_out', 'Messages that are on disk only', ready - resident],
+    ['queue_messages_paged_out_bytes', 'Size in bytes of messages that are on disk only', bytes - bytesInMemory],
+    ['queue_messages_persistent', 'Messages that survive a restart', persistent],
+    ['queue_messages_persistent_bytes', 'Size in bytes of messages that survive a restart', persistentBytes],
+    ['queue_process_memory_bytes', 'Memory that messages take', residentBytes],
+    ['queue_consumers', 'Consumers on a queue', consumers],
+    ['queue_consumer_capacity', 'Queues of which consumers would take more', capacity],
+    ['queue_consumer_utilisation', 'The same', capacity],
+  ])
+  yield* counters([
+    ['queue_messages_published_total', 'Total number of messages published to queues', counts.routed],
+    ['queue_process_reductions_total', 'Work of queues: not counted', 0],
+    ['queue_disk_reads_total', 'Messages read from disk: not counted', 0],
+    ['queue_disk_writes_total', 'Messages written to disk: not counted', 0],
+  ])
+}
+
+function* gauges(all: readonly Summed[]): Generator<Metric> {
+  for (const [name, help, value] of all) yield single(name, 'gauge', help, value)
+}
+
+function* counters(all: readonly Summed[]): Generator<Metric> {
+  for (const [name, help, value] of all) yield single(name, 'counter', help, value)
+}
+
+function channelSums(connections: Iterable<ConnectionView>) {
+  const sums = { count: 0, consumers: 0, publishers: 0, unacked: 0, unconfirmed: 0, consumerPrefetch: 0, prefetch: 0 }
+  for (const { channel } of channelsOf(connections)) {
+    sums.count++
+    sums.consumers += channel.consumerCount
+    if (channel.counts.published > 0) sums.publishers++
+    sums.unacked += channel.unackedCount
+    sums.unconfirmed += channel.unconfirmedCount
+    sums.consumerPrefetch += channel.consumerPrefetch
+    sums.prefetch += channel.globalPrefetch
   }
-  for (const vhost of broker.vhosts.values()) {
-    queues += vhost.queues.size
-    for (const queue of vhost.queues.values()) bytes += queue.readyBytes + queue.unackedBytes
-  }
-  const gauge = (name: string, help: string, value: number): Metric => single(name, 'gauge', help, value)
-  yield gauge('connections', 'Connections currently open', broker.connections.size)
-  yield gauge('channels', 'Channels currently open', channels)
-  yield gauge('consumers', 'Consumers currently connected', consumers)
-  yield gauge('queues', 'Queues available', queues)
-  yield gauge('queue_messages_ready', 'Messages ready to be delivered to consumers', ready)
-  yield gauge('queue_messages_unacked', 'Messages delivered to consumers but not yet acknowledged', unacked)
-  yield gauge('queue_messages', 'Sum of ready and unacknowledged messages', ready + unacked)
-  yield gauge('queue_messages_bytes', 'Size in bytes of ready and unacknowledged messages', bytes)
-  yield gauge('queue_consumers', 'Consumers on a queue', consumers)
-  yield single(
-    'queue_messages_published_total',
-    'counter',
-    'Total number of messages published to queues',
-    counts.routed,
-  )
-  yield single('connection_incoming_bytes_total', 'counter', 'Bytes received on open connections', received)
-  yield single('connection_outgoing_bytes_total', 'counter', 'Bytes sent on open connections', sent)
-  yield single('global_publishers', 'gauge', 'Current number of publishers', publishers, PROTOCOL)
-  yield single('global_consumers', 'gauge', 'Current number of consumers', consumers, PROTOCOL)
+  return sums
 }
 
 /** What happened to messages since the start. */

@@ -1,14 +1,14 @@
 // The endpoints that Prometheus scrapes.
-import { Pattern } from '../../lib/pattern.ts'
+import { Pattern, QUERY_STEPS } from '../../lib/pattern.ts'
 import { PatternError } from '../../lib/pattern/parse.ts'
 import { badRequest } from '../http-error.ts'
 import { EXPRESSION_LENGTH_MAX } from '../listing.ts'
 import { TextStream, type Call, type Route } from '../route.ts'
-import { expositionText, type Metric } from './exposition.ts'
+import { expositionOf, expositionText, type Metric } from './exposition.ts'
 import { clusterFamilies, everyObject, objectFamilies, queuesNamed, Scope } from './objects.ts'
 import { globalMetrics, objectCounts } from './messages.ts'
 import { ownMetrics, ownObjectMetrics } from './own.ts'
-import { churnMetrics, identity, loginMetrics, memoryMetrics, nodeMetrics, openFiles } from './totals.ts'
+import { churnMetrics, identity, loginMetrics, memoryMetrics, nodeFamilies, nodeMetrics } from './totals.ts'
 
 const TYPE = 'text/plain; version=0.0.4; charset=utf-8'
 const PREFIX = 'rabbitmq_'
@@ -25,32 +25,28 @@ export function metricsRoutes(needs: 'monitoring' | 'nobody'): readonly Route[] 
 }
 
 /** RabbitMQ: sums, or a series for each object where that is set. */
-function plain(call: Call): Promise<TextStream> {
+function plain(call: Call): TextStream {
   return call.node.metricsPerObject ? perObject(call) : aggregated(call)
 }
 
-async function aggregated(call: Call): Promise<TextStream> {
-  const files = await openFiles()
+/** What is counted for each object was summed up with the last sample: this is written at once. */
+function aggregated(call: Call): TextStream {
   const metrics = joined(
     identity(call, 'aggregated'),
-    nodeMetrics(call, files),
+    nodeMetrics(call),
     churnMetrics(call),
     loginMetrics(call),
     objectCounts(call),
     globalMetrics(call),
   )
-  return new TextStream(
-    TYPE,
-    together(expositionText(metrics, PREFIX, call.slices), expositionText(ownMetrics(call), OWN_PREFIX, call.slices)),
-  )
+  return new TextStream(TYPE, expositionOf(metrics, PREFIX) + expositionOf(ownMetrics(call), OWN_PREFIX))
 }
 
-async function perObject(call: Call): Promise<TextStream> {
-  const files = await openFiles()
+function perObject(call: Call): TextStream {
   const scope = new Scope(call.broker)
   const metrics = joined(
     identity(call, 'per-object'),
-    nodeMetrics(call, files),
+    nodeMetrics(call),
     churnMetrics(call),
     loginMetrics(call),
     // A name is given to series of objects, or to their sum.
@@ -66,15 +62,14 @@ async function perObject(call: Call): Promise<TextStream> {
 
 function memoryBreakdown(call: Call): TextStream {
   const metrics = joined(memoryMetrics(), identity(call, 'memory-breakdown'))
-  return new TextStream(TYPE, expositionText(metrics, PREFIX, call.slices))
+  return new TextStream(TYPE, expositionOf(metrics, PREFIX))
 }
 
 /** Only the families that are asked for, of the vhosts and queues that are asked for. */
 async function detailed(call: Call): Promise<TextStream> {
   const scope = await scopeOf(call)
   const asked = new Set(call.all('family'))
-  const node = asked.has('node_coarse_metrics') || asked.has('node_metrics')
-  const files = node ? await openFiles() : null
+  const node = [...nodeFamilies].filter(([name]) => asked.has(name)).map(([, family]) => family(call))
   const object = [...objectFamilies].filter(([name]) => asked.has(name)).map(([, family]) => family(scope))
   const cluster = [...clusterFamilies].filter(([name]) => asked.has(name)).map(([, family]) => family(scope))
   return new TextStream(
@@ -84,7 +79,7 @@ async function detailed(call: Call): Promise<TextStream> {
         joined(
           ...(asked.has('connection_churn_metrics') ? [churnMetrics(call)] : []),
           ...(asked.has('auth_attempt_metrics') ? [loginMetrics(call)] : []),
-          ...(files === null ? [] : [nodeMetrics(call, files)]),
+          ...node,
           once(joined(...object)),
         ),
         `${PREFIX}detailed_`,
@@ -96,21 +91,18 @@ async function detailed(call: Call): Promise<TextStream> {
   )
 }
 
-/** Throws 400 for an expression that cannot be used. */
-async function scopeOf({ broker, slices, all }: Call): Promise<Scope> {
-  const vhosts = all('vhost')
+/** Throws 400 for an expression that cannot be used, or takes too long. */
+async function scopeOf(call: Call): Promise<Scope> {
+  const { broker, slices } = call
+  const vhosts = call.all('vhost')
   const wanted = vhosts.length === 0 ? null : new Set(vhosts)
   const everything = new Scope(broker, wanted)
-  const [expression] = all('queue')
+  const [expression] = call.all('queue')
   if (expression === undefined) return everything
-  const queues = everything.vhosts.flatMap((vhost) => [...vhost.queues.values()])
-  return new Scope(broker, wanted, await queuesNamed(queues, patternOf(expression), slices))
-}
-
-function patternOf(expression: string): Pattern {
   if (expression.length > EXPRESSION_LENGTH_MAX) throw badRequest('the expression is too long')
+  const queues = everything.vhosts.flatMap((vhost) => [...vhost.queues.values()])
   try {
-    return new Pattern(expression)
+    return new Scope(broker, wanted, await queuesNamed(queues, new Pattern(expression, QUERY_STEPS), slices))
   } catch (error) {
     if (error instanceof PatternError) throw badRequest(error.message)
     throw error

@@ -2,6 +2,8 @@
 import { queueTypeOf } from '../../core/arguments.ts'
 import type { Broker } from '../../core/broker.ts'
 import type { ConnectionView, ConsumerView } from '../../core/clients.ts'
+import type { QueueGets } from '../../core/gets.ts'
+import type { Passage } from '../../core/passages.ts'
 import type { Queue } from '../../core/queue/queue.ts'
 import type { VHost } from '../../core/vhost.ts'
 import type { Pattern } from '../../lib/pattern.ts'
@@ -45,6 +47,8 @@ class LabelledObjects<T> {
 /** The objects that one scrape tells of, those that it is asked for. */
 export class Scope {
   readonly queues: LabelledObjects<Queue>
+  /** Those of them that delivered something since the start (RabbitMQ: of others there are no series of deliveries). */
+  readonly deliveringQueues: LabelledObjects<Queue>
   readonly exchanges: LabelledObjects<VHostExchange>
   /** The same, with their types beside their names. */
   readonly typedExchanges: LabelledObjects<VHostExchange>
@@ -55,10 +59,12 @@ export class Scope {
   constructor(
     { vhosts, connections }: Pick<Broker, 'vhosts' | 'connections'>,
     wanted: ReadonlySet<string> | null = null,
-    queues: Iterable<Queue> | null = null,
+    queues: readonly Queue[] | null = null,
   ) {
     this.vhosts = [...vhosts.values()].filter(({ name }) => wanted === null || wanted.has(name))
-    this.queues = new LabelledObjects(queues ?? queuesIn(this.vhosts), ({ vhost, name }) => ({ vhost, queue: name }))
+    const queueLabels = ({ vhost, name }: Queue): Labels => ({ vhost, queue: name })
+    this.queues = new LabelledObjects(queues ?? queuesIn(this.vhosts), queueLabels)
+    this.deliveringQueues = new LabelledObjects(delivering(queues ?? queuesIn(this.vhosts)), queueLabels)
     this.exchanges = new LabelledObjects(exchangesIn(this.vhosts), ({ vhost, name }) => ({ vhost, exchange: name }))
     this.typedExchanges = new LabelledObjects(exchangesIn(this.vhosts), ({ vhost, exchange: { name, type } }) => ({
       vhost,
@@ -70,8 +76,8 @@ export class Scope {
   }
 }
 
-/** One metric that each object of a kind has. */
-type Reading<T> = readonly [name: string, type: MetricType, help: string, read: (object: T) => number]
+/** One metric that each object of a kind has; those for which it is null are left out. */
+type Reading<T> = readonly [name: string, type: MetricType, help: string, read: (object: T) => number | null]
 
 const queueCoarse: readonly Reading<Queue>[] = [
   ['queue_messages_ready', 'gauge', 'Messages ready to be delivered to consumers', (queue) => queue.readyCount],
@@ -87,6 +93,35 @@ const queueDetails: readonly Reading<Queue>[] = [
   ['queue_messages_unacked_bytes', 'gauge', 'Size in bytes of unacknowledged messages', (queue) => queue.unackedBytes],
   ['queue_process_memory_bytes', 'gauge', 'Memory that its messages take', (queue) => queue.residentBytes],
   ['queue_messages_published_total', 'counter', 'Total number of messages published', ({ counts }) => counts.published],
+  ['queue_consumer_capacity', 'gauge', 'Whether consumers could take more at once', capacityOf],
+  ['queue_consumer_utilisation', 'gauge', 'The same', capacityOf],
+  ['queue_process_reductions_total', 'counter', 'Work of a queue: not counted', () => 0],
+  ['queue_messages_ram', 'gauge', 'Messages in memory', (queue) => queue.residentCount + queue.unackedCount],
+  ['queue_messages_ram_bytes', 'gauge', 'Size in bytes of messages in memory', bytesInMemoryOf],
+  ['queue_messages_ready_ram', 'gauge', 'Ready messages in memory', (queue) => queue.residentCount],
+  ['queue_messages_unacked_ram', 'gauge', 'Unacknowledged messages in memory', (queue) => queue.unackedCount],
+  ['queue_messages_persistent', 'gauge', 'Messages that survive a restart', (queue) => queue.persistent.count],
+  ['queue_messages_persistent_bytes', 'gauge', 'Their size in bytes', (queue) => queue.persistent.bodyBytes],
+  ['queue_messages_paged_out', 'gauge', 'Messages that are on disk only', (one) => one.readyCount - one.residentCount],
+  [
+    'queue_messages_paged_out_bytes',
+    'gauge',
+    'Their size in bytes',
+    (queue) => bytesOf(queue) - bytesInMemoryOf(queue),
+  ],
+  ['queue_disk_reads_total', 'counter', 'Messages read from disk: not counted', () => 0],
+  ['queue_disk_writes_total', 'counter', 'Messages written to disk: not counted', () => 0],
+]
+const raftIndex = (queue: Queue): number | null =>
+  queueTypeOf(queue.arguments) === 'quorum' ? queue.nextPosition : null
+/** A quorum of one: what it has taken, it has agreed on. */
+const raft: readonly Reading<Queue>[] = [
+  ['raft_term_total', 'counter', 'Current term', (queue) => (raftIndex(queue) === null ? null : 1)],
+  ['raft_log_snapshot_index', 'gauge', 'Index of the snapshot', (queue) => (raftIndex(queue) === null ? null : 0)],
+  ['raft_log_last_applied_index', 'gauge', 'Messages that were taken', raftIndex],
+  ['raft_log_commit_index', 'gauge', 'Messages that were agreed on', raftIndex],
+  ['raft_log_last_written_index', 'gauge', 'Messages that were written', raftIndex],
+  ['raft_entry_commit_latency_seconds', 'gauge', 'Not counted', (queue) => (raftIndex(queue) === null ? null : 0)],
 ]
 const queueDeliveries: readonly Reading<Queue>[] = [
   ['queue_get_ack_total', 'counter', 'Messages fetched with manual acknowledgement', ({ counts }) => counts.got],
@@ -116,6 +151,10 @@ const connectionCoarse: readonly Reading<ConnectionView>[] = [
 ]
 const connectionDetails: readonly Reading<ConnectionView>[] = [
   ['connection_channels', 'gauge', 'Channels on a connection', (connection) => connection.channelCount],
+  ['connection_incoming_packets_total', 'counter', 'Reads of a connection: not counted', () => 0],
+  ['connection_outgoing_packets_total', 'counter', 'Writes of a connection: not counted', () => 0],
+  ['connection_pending_packets', 'gauge', 'Writes that wait: not counted', () => 0],
+  ['connection_process_reductions_total', 'counter', 'Work of a connection: not counted', () => 0],
 ]
 const channelReadings: readonly Reading<OpenChannel>[] = [
   ['channel_consumers', 'gauge', 'Consumers on a channel', ({ channel }) => channel.consumerCount],
@@ -126,9 +165,11 @@ const channelReadings: readonly Reading<OpenChannel>[] = [
     'Published but not yet confirmed',
     ({ channel }) => channel.unconfirmedCount,
   ],
+  ['channel_messages_uncommitted', 'gauge', 'Messages in a transaction: not counted', () => 0],
+  ['channel_acks_uncommitted', 'gauge', 'Acknowledgements in a transaction: not counted', () => 0],
+  ['consumer_prefetch', 'gauge', 'Prefetch of each consumer', ({ channel }) => channel.consumerPrefetch],
   ['channel_prefetch', 'gauge', 'Prefetch of all consumers together', ({ channel }) => channel.globalPrefetch],
-  ['channel_messages_confirmed_total', 'counter', 'Messages confirmed', ({ channel }) => channel.counts.confirmed],
-  ['channel_messages_acked_total', 'counter', 'Messages acknowledged', ({ channel }) => channel.counts.acknowledged],
+  ['channel_process_reductions_total', 'counter', 'Work of a channel: not counted', () => 0],
 ]
 
 const queuesOf = ({ queues }: Scope): LabelledObjects<Queue> => queues
@@ -142,7 +183,7 @@ export const objectFamilies: ReadonlyMap<string, Family> = new Map<string, Famil
   ['queue_coarse_metrics', metricsOf(queueCoarse, queuesOf)],
   ['queue_consumer_count', metricsOf(queueConsumers, queuesOf)],
   ['queue_metrics', metricsOf([...queueConsumers, ...queueDetails], queuesOf)],
-  ['queue_delivery_metrics', metricsOf(queueDeliveries, queuesOf)],
+  ['queue_delivery_metrics', metricsOf(queueDeliveries, ({ deliveringQueues }) => deliveringQueues)],
   ['queue_exchange_metrics', queueExchanges],
   ['exchange_metrics', metricsOf(exchangeReadings, exchangesOf)],
   ['connection_coarse_metrics', metricsOf(connectionCoarse, ({ connections }) => connections)],
@@ -150,6 +191,7 @@ export const objectFamilies: ReadonlyMap<string, Family> = new Map<string, Famil
   ['channel_metrics', metricsOf(channelReadings, ({ channels }) => channels)],
   ['channel_exchange_metrics', channelExchanges],
   ['channel_queue_metrics', channelQueues],
+  ['ra_metrics', metricsOf(raft, queuesOf)],
 ])
 
 /** What holds of the whole cluster, with a prefix of its own. */
@@ -176,6 +218,18 @@ export function* everyObject(scope: Scope): Generator<Metric> {
   }
 }
 
+function* delivering(queues: Iterable<Queue>): Generator<Queue> {
+  for (const queue of queues) if (queue.deliveredTotal > 0 || queue.counts.getEmpty > 0) yield queue
+}
+
+function capacityOf(queue: Queue): number {
+  return queue.readyCount === 0 && queue.consumerCount > 0 ? 1 : 0
+}
+
+function bytesInMemoryOf(queue: Queue): number {
+  return Math.min(queue.residentBytes, bytesOf(queue))
+}
+
 function bytesOf(queue: Queue): number {
   return queue.readyBytes + queue.unackedBytes
 }
@@ -186,7 +240,10 @@ function metricsOf<T>(readings: readonly Reading<T>[], objects: (scope: Scope) =
     readings.map(([name, type, help, read]) => {
       const series = {
         *[Symbol.iterator](): Generator<Series> {
-          for (const { object, labels } of objects(scope)) yield { labels, value: read(object) }
+          for (const { object, labels } of objects(scope)) {
+            const value = read(object)
+            if (value !== null) yield { labels, value }
+          }
         },
       }
       return { name, type, help, series }
@@ -237,49 +294,71 @@ function* queueExchanges({ queues }: Scope): Generator<Metric> {
   }
 }
 
+type Counted<T> = readonly [name: string, help: string, read: (object: T) => number]
+
+const channelExchangeReadings: readonly Counted<Passage>[] = [
+  ['channel_messages_published_total', 'Messages published to an exchange on a channel', ({ count }) => count],
+  ['channel_messages_confirmed_total', 'The same that were confirmed', ({ confirmed }) => confirmed],
+  ['channel_messages_unroutable_returned_total', 'The same that were returned', ({ returned }) => returned],
+  ['channel_messages_unroutable_dropped_total', 'The same that reached no queue', ({ dropped }) => dropped],
+]
+
 /** Publishes by channel and exchange. */
 function* channelExchanges({ channels }: Scope): Generator<Metric> {
-  yield {
-    name: 'channel_messages_published_total',
-    type: 'counter',
-    help: 'Messages published to an exchange on a channel',
-    series: {
+  for (const [name, help, read] of channelExchangeReadings) {
+    const series = {
       *[Symbol.iterator](): Generator<Series> {
         for (const { object } of channels) {
-          for (const { exchange, count } of object.channel.publishes) {
-            yield { labels: { channel: object.name, vhost: object.vhost, exchange }, value: count }
+          for (const passage of object.channel.publishes) {
+            const { exchange } = passage
+            yield { labels: { channel: object.name, vhost: object.vhost, exchange }, value: read(passage) }
           }
         }
       },
-    },
+    }
+    yield { name, type: 'counter', help, series }
   }
 }
 
-/** What the consumers of one channel and queue got together. */
+/** What the consumers of one channel and queue got together, and what was fetched there. */
 class ChannelQueue {
   deliveredAck = 0
   delivered = 0
   redelivered = 0
   acknowledged = 0
+  got = 0
+  gotNoAck = 0
+  empty = 0
 
-  add({ noAck, delivered, redelivered, acknowledged }: ConsumerView): void {
+  addConsumer({ noAck, delivered, redelivered, acknowledged }: ConsumerView): void {
     if (noAck) this.delivered += delivered
     else this.deliveredAck += delivered
     this.redelivered += redelivered
     this.acknowledged += acknowledged
   }
+
+  addGets({ got, gotNoAck, empty, redelivered, acknowledged }: QueueGets): void {
+    this.got += got
+    this.gotNoAck += gotNoAck
+    this.empty += empty
+    this.redelivered += redelivered
+    this.acknowledged += acknowledged
+  }
 }
 
-const channelQueueReadings: readonly Reading<ChannelQueue>[] = [
-  ['channel_messages_delivered_ack_total', 'counter', 'Delivered to be acknowledged', (one) => one.deliveredAck],
-  ['channel_messages_delivered_total', 'counter', 'Delivered without acknowledgement', (one) => one.delivered],
-  ['channel_messages_redelivered_total', 'counter', 'Redelivered to consumers', (one) => one.redelivered],
-  ['channel_messages_acked_total', 'counter', 'Acknowledged by consumers', (one) => one.acknowledged],
+const channelQueueReadings: readonly Counted<ChannelQueue>[] = [
+  ['channel_messages_delivered_ack_total', 'Delivered to be acknowledged', (one) => one.deliveredAck],
+  ['channel_messages_delivered_total', 'Delivered without acknowledgement', (one) => one.delivered],
+  ['channel_messages_redelivered_total', 'Redelivered to consumers', (one) => one.redelivered],
+  ['channel_messages_acked_total', 'Acknowledged by consumers', (one) => one.acknowledged],
+  ['channel_get_ack_total', 'Fetched to be acknowledged', (one) => one.got],
+  ['channel_get_total', 'Fetched without acknowledgement', (one) => one.gotNoAck],
+  ['channel_get_empty_total', 'Times basic.get found no message', (one) => one.empty],
 ]
 
-/** Deliveries by channel and queue, to the consumers that there are. */
+/** Deliveries by channel and queue: to the consumers that there are, and by basic.get. */
 function* channelQueues({ channels }: Scope): Generator<Metric> {
-  for (const [name, type, help, read] of channelQueueReadings) {
+  for (const [name, help, read] of channelQueueReadings) {
     const series = {
       *[Symbol.iterator](): Generator<Series> {
         for (const { object } of channels) {
@@ -289,17 +368,19 @@ function* channelQueues({ channels }: Scope): Generator<Metric> {
         }
       },
     }
-    yield { name, type, help, series }
+    yield { name, type: 'counter', help, series }
   }
 }
 
 function sumsByQueue({ channel }: OpenChannel): ReadonlyMap<string, ChannelQueue> {
   const sums = new Map<string, ChannelQueue>()
-  for (const consumer of channel.consumerViews) {
-    const sum = sums.get(consumer.queue.name) ?? new ChannelQueue()
-    sum.add(consumer)
-    sums.set(consumer.queue.name, sum)
+  const of = (queue: string): ChannelQueue => {
+    const sum = sums.get(queue) ?? new ChannelQueue()
+    sums.set(queue, sum)
+    return sum
   }
+  for (const consumer of channel.consumerViews) of(consumer.queue.name).addConsumer(consumer)
+  for (const gets of channel.gets) of(gets.queue).addGets(gets)
   return sums
 }
 

@@ -27,13 +27,17 @@ export function* ownMetrics({ broker, rates, loopDelay }: Management): Generator
 /** The same for single queues and exchanges. */
 export function* ownObjectMetrics({ ages, clock }: Management, scope: Scope): Generator<Metric> {
   const now = clock.now()
+  /** A queue for which there is nothing to tell is left out: they are many. */
   const ofQueues = (name: string, help: string, read: (queue: Queue) => number): Metric => ({
     name,
     type: 'gauge',
     help,
     series: {
       *[Symbol.iterator](): Generator<Series> {
-        for (const { object, labels } of scope.queues) yield { labels, value: read(object) }
+        for (const { object, labels } of scope.queues) {
+          const value = read(object)
+          if (value !== 0) yield { labels, value }
+        }
       },
     },
   })

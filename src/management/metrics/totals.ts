@@ -44,24 +44,98 @@ export function* identity(management: Management, endpoint: string): Generator<M
   })
 }
 
-/** The node itself: memory, disk, files, alarms. */
-export function* nodeMetrics({ broker, clock, node }: Management, files: OpenFiles): Generator<Metric> {
-  const { usedBytes, freeDiskBytes, limits } = broker.resources
-  const gauge = (name: string, help: string, value: number): Metric => single(name, 'gauge', help, value)
-  yield gauge('erlang_uptime_seconds', 'Node uptime', (clock.now() - node.startedAt) / 1000)
-  yield gauge('process_resident_memory_bytes', 'Memory used in bytes', usedBytes)
-  yield gauge('resident_memory_limit_bytes', 'Memory high watermark in bytes', limits.memoryBytes)
-  yield gauge('disk_space_available_bytes', 'Disk space available in bytes', freeDiskBytes ?? 0)
-  yield gauge('disk_space_available_limit_bytes', 'Free disk space low watermark in bytes', limits.diskFreeBytes)
-  yield gauge('process_open_fds', 'Open file descriptors', files.open)
-  yield gauge('process_max_fds', 'Open file descriptors limit', files.most)
-  yield gauge('alarms_memory_used_watermark', 'is 1 if the memory alarm is in effect', raised('memory'))
-  yield gauge('alarms_free_disk_space_watermark', 'is 1 if the disk alarm is in effect', raised('disk'))
-  yield gauge('alarms_file_descriptor_limit', 'is 1 if file descriptor limit alarm is in effect', 0)
+type Figure = readonly [name: string, help: string, value: number]
 
-  function raised(alarm: 'memory' | 'disk'): number {
-    return broker.alarms.causes(alarm).size > 0 ? 1 : 0
-  }
+/** The node's use of what is limited. */
+function* nodeCoarse({ broker, rates }: Management): Generator<Metric> {
+  const { usedBytes, freeDiskBytes } = broker.resources
+  const { files, levels, counters } = rates.node
+  yield* gauges([
+    ['process_open_fds', 'Open file descriptors', files.open],
+    ['process_open_tcp_sockets', 'Open TCP sockets', levels.sockets_used],
+    ['process_resident_memory_bytes', 'Memory used in bytes', usedBytes],
+    ['disk_space_available_bytes', 'Disk space available in bytes', freeDiskBytes ?? 0],
+    ['erlang_processes_used', 'Processes used: one', levels.proc_used],
+  ])
+  yield* counted([
+    ['erlang_gc_runs_total', 'Number of garbage collector runs: not counted', 0],
+    ['erlang_gc_reclaimed_bytes_total', 'Bytes that were reclaimed by garbage collection: not counted', 0],
+    ['erlang_scheduler_context_switches_total', 'Context switches of the process', counters.context_switches],
+  ])
+}
+
+/** The limits of the node, and how long it has been up. */
+function* nodeLimits({ broker, clock, node, rates }: Management): Generator<Metric> {
+  const { limits } = broker.resources
+  const { files } = rates.node
+  yield* gauges([
+    ['erlang_uptime_seconds', 'Node uptime', (clock.now() - node.startedAt) / 1000],
+    ['process_max_fds', 'Open file descriptors limit', files.most],
+    ['process_max_tcp_sockets', 'Open TCP sockets limit', files.most],
+    ['resident_memory_limit_bytes', 'Memory high watermark in bytes', limits.memoryBytes],
+    ['disk_space_available_limit_bytes', 'Free disk space low watermark in bytes', limits.diskFreeBytes],
+    ['erlang_processes_limit', 'Processes limit', 1],
+    ['erlang_scheduler_run_queue', 'Work that waits for a processor: not counted', 0],
+    ['erlang_net_ticktime_seconds', 'Time between two ticks of nodes: there is one node', 60],
+  ])
+}
+
+/** What was read and written. */
+function* nodePersister({ rates }: Management): Generator<Metric> {
+  const { counters } = rates.node
+  yield* counted([
+    ['io_read_ops_total', 'Blocks that the system read', counters.io_read_count],
+    ['io_read_bytes_total', 'Bytes that the system read', counters.io_read_bytes],
+    ['io_write_ops_total', 'Blocks that the system wrote', counters.io_write_count],
+    ['io_write_bytes_total', 'Bytes that the system wrote', counters.io_write_bytes],
+    ['io_sync_ops_total', 'Synced batches', counters.io_sync_count],
+    ['io_seek_ops_total', 'Seeks: not counted', 0],
+    ['io_reopen_ops_total', 'Files that were opened again: none', 0],
+    ['schema_db_ram_tx_total', 'Transactions in memory: none', 0],
+    ['schema_db_disk_tx_total', 'Transactions on disk: none', 0],
+    ['msg_store_read_total', 'Messages that were read from the store: not counted', 0],
+    ['msg_store_write_total', 'Operations that were written to the store', counters.msg_store_write_count],
+    ['queue_index_read_ops_total', 'Reads of an index: none', 0],
+    ['queue_index_write_ops_total', 'Writes of an index: none', 0],
+    ['io_read_time_seconds_total', 'Time of reads: not counted', 0],
+    ['io_write_time_seconds_total', 'Time of writes: not counted', 0],
+    [
+      'io_sync_time_seconds_total',
+      'Time of synced batches',
+      (counters.io_sync_avg_time * counters.io_sync_count) / 1000,
+    ],
+    ['io_seek_time_seconds_total', 'Time of seeks: not counted', 0],
+  ])
+}
+
+function* alarmMetrics({ broker }: Management): Generator<Metric> {
+  const raised = (alarm: 'memory' | 'disk'): number => (broker.alarms.causes(alarm).size > 0 ? 1 : 0)
+  yield* gauges([
+    ['alarms_memory_used_watermark', 'is 1 if the memory alarm is in effect', raised('memory')],
+    ['alarms_free_disk_space_watermark', 'is 1 if the disk alarm is in effect', raised('disk')],
+    ['alarms_file_descriptor_limit', 'is 1 if file descriptor limit alarm is in effect', 0],
+  ])
+}
+
+/** The families of the node, by the names that `family` takes. */
+export const nodeFamilies: ReadonlyMap<string, (management: Management) => Iterable<Metric>> = new Map([
+  ['node_coarse_metrics', nodeCoarse],
+  ['node_metrics', nodeLimits],
+  ['node_persister_metrics', nodePersister],
+])
+
+/** The node itself: memory, disk, files, alarms. As last sampled, as far as the system has to be asked. */
+export function* nodeMetrics(management: Management): Generator<Metric> {
+  for (const family of nodeFamilies.values()) yield* family(management)
+  yield* alarmMetrics(management)
+}
+
+function* gauges(all: readonly Figure[]): Generator<Metric> {
+  for (const [name, help, value] of all) yield single(name, 'gauge', help, value)
+}
+
+function* counted(all: readonly Figure[]): Generator<Metric> {
+  for (const [name, help, value] of all) yield single(name, 'counter', help, value)
 }
 
 /** RabbitMQ's names for the parts of the memory, and what they are called in the node's breakdown. */

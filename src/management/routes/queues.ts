@@ -2,6 +2,7 @@
 import type { Session } from '../../core/session.ts'
 import type { Entry } from '../../core/queue/entry.ts'
 import type { Queue } from '../../core/queue/queue.ts'
+import type { VHost } from '../../core/vhost.ts'
 import { assertPresent, booleanField, integerField, objectField, shortField, stringField } from '../body.ts'
 import { badRequest, fromChannelError, HttpError, notFound, type JsonObject } from '../http-error.ts'
 import { arrayText } from '../json-text.ts'
@@ -59,19 +60,29 @@ export const queueRoutes: readonly Route[] = [
 ]
 
 function list(call: Call) {
-  return new Listing(seenQueues(call), listView(call), true)
+  return listOf(call, seenVHosts(call), listView(call))
 }
 
 function listInDetail(call: Call) {
-  return new Listing(seenQueues(call), viewFor(call), true)
-}
-
-function* seenQueues({ broker: { access, vhosts }, user }: Call): Generator<Queue> {
-  for (const vhost of vhosts.values()) if (access.sees(user, vhost.name)) yield* vhost.queues.values()
+  return listOf(call, seenVHosts(call), viewFor(call))
 }
 
 function listInVHost(call: Call) {
-  return new Listing(vhostOf(call).queues.values(), listView(call), true)
+  return listOf(call, [vhostOf(call)], listView(call))
+}
+
+function seenVHosts({ broker: { access, vhosts }, user }: Call): readonly VHost[] {
+  return [...vhosts.values()].filter(({ name }) => access.sees(user, name))
+}
+
+async function listOf(call: Call, vhosts: readonly VHost[], view: View<Queue>) {
+  const sorted = (call.query['sort'] ?? '') !== ''
+  const ordered = sorted ? null : await call.queueOrder.of(vhosts)
+  return new Listing(queuesIn(vhosts), view, true, ordered)
+}
+
+function* queuesIn(vhosts: readonly VHost[]): Generator<Queue> {
+  for (const { queues } of vhosts) yield* queues.values()
 }
 
 /** The columns that the query asks for by leaving statistics out, or not. */

@@ -77,7 +77,7 @@ export function incomingOfExchange(call: Call, exchange: Exchange, vhost: string
 export async function outgoingOfExchange(call: Call, exchange: Exchange, vhost: VHost): Promise<readonly JsonObject[]> {
   const rows: JsonObject[] = []
   let looked = 0
-  await call.slices.next()
+  await call.slices.begin()
   for (const queue of vhost.queues.values()) {
     if (++looked % QUEUES_AT_ONCE === 0 && call.slices.over) await call.slices.next()
     const passage = queue.passages.by(exchange.name)
