@@ -115,9 +115,11 @@ export class Handshake {
   }
 
   async #verify(claim: Claim): Promise<User | null> {
-    const { access } = this.connection.context.broker
-    const source = { protocol: 'amqp091', address: this.connection.peer.address } as const
-    if (!claim.proved) return access.authenticate(claim.user, claim.password, this.connection.peerIsLoopback, source)
+    const { connection } = this
+    const { access } = connection.context.broker
+    const gone = (): boolean => connection.state !== 'authenticating'
+    const source = { protocol: 'amqp091', address: connection.peer.address, gone } as const
+    if (!claim.proved) return access.authenticate(claim.user, claim.password, connection.peerIsLoopback, source)
     const account = access.user(claim.user)
     access.attempts.count(source, claim.user, account !== undefined)
     return account === undefined ? null : { name: account.name, tags: account.tags }

@@ -64,6 +64,12 @@ const LOOPBACK_USERS: readonly string[] = ['guest']
 /** At most this many hashes at once: they share libuv's four threads with the store, which must not wait for logins. */
 const HASHES_AT_ONCE = 2
 
+/** A password that is being verified, and those who wait for that: a thousand connections of one client cost one. */
+interface Verification {
+  readonly correct: Promise<boolean>
+  readonly sources: (LoginSource | null)[]
+}
+
 /** A permission with its patterns ready for use. */
 interface Grant {
   readonly definition: PermissionDefinition
@@ -94,8 +100,7 @@ export class Access {
   readonly #topicGrants = new Map<string, TopicGrant>()
   readonly #recent: RecentLogins<UserDefinition>
   readonly #hashing = new Semaphore(HASHES_AT_ONCE)
-  /** Verifications under way, so that a thousand connections of one client cost one. */
-  readonly #verifying = new Map<string, Promise<boolean>>()
+  readonly #verifying = new Map<string, Verification>()
   #version = 0
 
   constructor(options: AccessOptions) {
@@ -142,7 +147,8 @@ export class Access {
 
   /**
    * The user, if the password is theirs and they may come from there; null otherwise, whatever the reason, which only
-   * the log learns. With a `source` the attempt is counted.
+   * the log learns. With a `source` the attempt is counted, and waits for those from other addresses no longer than its
+   * turn: strangers who try passwords keep nobody else out.
    */
   async authenticate(
     name: string,
@@ -150,7 +156,7 @@ export class Access {
     peerIsLoopback: boolean,
     source: LoginSource | null = null,
   ): Promise<User | null> {
-    const refusal = await this.#refusal(name, password, peerIsLoopback)
+    const refusal = await this.#refusal(name, password, peerIsLoopback, source)
     if (source !== null) this.attempts.count(source, name, refusal === null)
     if (refusal === null) {
       const account = this.#users.get(name)
@@ -316,34 +322,47 @@ export class Access {
   }
 
   /** Why this login is refused; null when it is not. */
-  async #refusal(name: string, password: Password, peerIsLoopback: boolean): Promise<string | null> {
+  async #refusal(
+    name: string,
+    password: Password,
+    peerIsLoopback: boolean,
+    source: LoginSource | null,
+  ): Promise<string | null> {
     if (password.length === 0) return 'the password is empty'
     if (!peerIsLoopback && this.#loopbackUsers.has(name)) return 'the user may log in from this machine only'
     const account = this.#users.get(name)
     const digest = this.#recent.digest(name, password)
     if (account && this.#recent.has(digest, account)) return null
     const credential = account && account.passwordHash !== '' ? account : null
-    const correct = await this.#verify(digest, credential, password)
+    const correct = await this.#verify(digest, credential, password, source)
     // Whoever was changed while the hash was computed is asked about again: the answer was about somebody else.
-    if (this.#users.get(name) !== account) return this.#refusal(name, password, peerIsLoopback)
+    if (this.#users.get(name) !== account) return this.#refusal(name, password, peerIsLoopback, source)
     if (!account) return 'there is no such user'
     if (!credential) return 'the user has no password'
-    if (!correct) return 'the password is wrong'
+    if (!correct) return source?.gone?.() === true ? 'the client has gone' : 'the password is wrong'
     this.#recent.remember(digest, account)
     return null
   }
 
-  /** Verifies against a credential, or goes to the same trouble when there is none: the time taken must not tell. */
-  async #verify(digest: string, credential: UserDefinition | null, password: Password): Promise<boolean> {
+  /** Verifies against a credential, unless all who wait for it have gone before it is their turn. */
+  async #verify(
+    digest: string,
+    credential: UserDefinition | null,
+    password: Password,
+    source: LoginSource | null,
+  ): Promise<boolean> {
     const key = `${credential?.hashing ?? ''} ${credential?.passwordHash ?? ''} ${digest}`
-    let verification = this.#verifying.get(key)
-    if (!verification) {
-      verification = this.#hashing
-        .run(() => verifyPassword(credential ?? DECOY, password))
-        .finally(() => this.#verifying.delete(key))
-      this.#verifying.set(key, verification)
+    const underWay = this.#verifying.get(key)
+    if (underWay !== undefined) {
+      underWay.sources.push(source)
+      return underWay.correct
     }
-    return (await verification) && credential !== null
+    const sources = [source]
+    const verifying = async (): Promise<boolean> =>
+      sources.some((one) => one?.gone?.() !== true) && matches(credential, password)
+    const correct = this.#hashing.run(verifying, source?.address).finally(() => this.#verifying.delete(key))
+    this.#verifying.set(key, { correct, sources })
+    return correct
   }
 
   async #credential(password: NewPassword): Promise<Credential> {
@@ -378,6 +397,13 @@ export class Access {
     if (grants) grants.set(definition.vhost, grant)
     else this.#grants.set(definition.user, new Map([[definition.vhost, grant]]))
   }
+}
+
+/** Whether the password is that of the credential. It takes as long to find out that it is not, or that there is none. */
+async function matches(credential: Credential | null, password: Password): Promise<boolean> {
+  if (credential !== null && (await verifyPassword(credential, password))) return true
+  if (credential?.hashing !== DECOY.hashing) await verifyPassword(DECOY, password)
+  return false
 }
 
 function topicKey(user: string, vhost: string, exchange: string): string {

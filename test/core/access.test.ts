@@ -86,6 +86,47 @@ describe('logging in', () => {
     expect(hashes).toHaveBeenCalledTimes(2)
   })
 
+  it('goes to no trouble for those who have gone, unless somebody else waits for the same', async () => {
+    const { access } = await broker()
+    const here = { protocol: 'amqp091', address: '192.0.2.1', gone: () => false } as const
+    const gone = { ...here, gone: () => true }
+    // Two at a time: the others wait.
+    const busy = ['a', 'b'].map((name) => access.authenticate(name, 'wrong', true, here))
+    const left = access.authenticate('guest', 'guest', true, gone)
+    const [shared, alone] = [gone, here].map((source) => access.authenticate('ann', 'carrot', true, source))
+    expect(await left).toBeNull()
+    expect([await shared, await alone]).toEqual([
+      { name: 'ann', tags: [] },
+      { name: 'ann', tags: [] },
+    ])
+    await Promise.all(busy)
+    expect(hashes).toHaveBeenCalledTimes(3)
+    expect(await access.authenticate('guest', 'guest', true, here)).not.toBeNull()
+  })
+
+  it('lets nobody wait for more than a turn of those at another address', async () => {
+    const { access } = await broker()
+    const answered: string[] = []
+    const login = async (name: string, password: string, address: string): Promise<void> => {
+      await access.authenticate(name, password, true, { protocol: 'amqp091', address })
+      answered.push(name)
+    }
+    const guesses = Array.from({ length: 12 }, (_, i) => login(`guess${i}`, 'wrong', '192.0.2.1'))
+    await Promise.all([...guesses, login('ann', 'carrot', '192.0.2.2')])
+    expect(answered.indexOf('ann')).toBeLessThanOrEqual(4)
+  })
+
+  it('takes as long for a wrong password where the hash is a quick one', async () => {
+    const { access } = await broker()
+    const [salt, hash] = [Buffer.alloc(4), crypto.createHash('sha256').update(Buffer.alloc(4)).update('hay').digest()]
+    const passwordHash = Buffer.concat([salt, hash]).toString('base64')
+    await access.putUser('old', { passwordHash, hashing: Hashing.sha256 }, [])
+    expect(await access.authenticate('old', 'straw', true)).toBeNull()
+    expect(hashes).toHaveBeenCalledTimes(1)
+    expect(await access.authenticate('old', 'hay', true)).not.toBeNull()
+    expect(hashes).toHaveBeenCalledTimes(1)
+  })
+
   it('forgets a login when the user is changed or deleted', async () => {
     const { access } = await broker()
     await access.authenticate('ann', 'carrot', true)

@@ -25,6 +25,16 @@ describe('Semaphore', () => {
     await expect(Promise.all(works)).resolves.toEqual([0, 1, 2, 3])
   })
 
+  it('lets lines take turns, however long one of them is', async () => {
+    const semaphore = new Semaphore(1)
+    const started: string[] = []
+    const works = ['a1', 'a2', 'a3', 'b1', 'b2', 'c1'].map((name) =>
+      semaphore.run(() => Promise.resolve(started.push(name)), name[0]),
+    )
+    await Promise.all(works)
+    expect(started).toEqual(['a1', 'a2', 'b1', 'c1', 'a3', 'b2'])
+  })
+
   it('lets the next one in after a failure', async () => {
     const semaphore = new Semaphore(1)
     const failed = semaphore.run(() => Promise.reject(new Error('no')))

@@ -5,6 +5,8 @@ export interface LoginSource {
   readonly protocol: 'amqp091' | 'http'
   /** The address of the peer. */
   readonly address: string
+  /** Whether whoever asked has gone meanwhile, so that nobody needs the answer. */
+  gone?(): boolean
 }
 
 /** Attempts of one kind. */
