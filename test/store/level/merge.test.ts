@@ -19,7 +19,7 @@ async function settle(): Promise<void> {
   for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve))
 }
 
-it('reads all of a page whose merged value is on its way to the disk (issue-003)', async () => {
+it('reads all of a page whose merged value is on its way to the disk', async () => {
   const disk = new Disk()
   const database = new FaultyDatabase(disk)
   const options = { location: 'nowhere', turn: new Turn(), clock: new ManualClock(), monitor }

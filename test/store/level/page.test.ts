@@ -4,7 +4,7 @@ import { Page } from '../../../src/store/level/page.ts'
 import { decodeIndexRecord, encodeIndexRecord } from '../../../src/store/level/records.ts'
 
 describe('a page', () => {
-  it('never counts fewer bytes than none, so that its index record can be read (issue-003)', () => {
+  it('never counts fewer bytes than none, so that its index record can be read', () => {
     const page = new Page(0)
     for (const [position, bodyBytes] of [90, 10, 10, 90].entries()) page.add(position, bodyBytes)
     // Nobody knows how large these two were: they count as the average.
