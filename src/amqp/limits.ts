@@ -32,3 +32,9 @@ export const RECLAIMED_TAGS_MAX = 10_000
 
 /** Connections that are taken down in one turn when many leave at once: about two milliseconds. */
 export const CONNECTIONS_LEAVING_AT_ONCE = 50
+
+/**
+ * Routing keys of one message beside its own. Each is routed by itself, through all bindings of an exchange at the worst,
+ * and everybody else waits: ten thousand keys took a second for a thousand bindings.
+ */
+export const COPIES_MAX = 1000

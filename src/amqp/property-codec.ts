@@ -4,6 +4,7 @@ import { Message } from '../core/message.ts'
 import type { MessageCodec, MessageProperties } from '../core/ports.ts'
 import { parseExpiration } from './content-assembly.ts'
 import { NO_ARGUMENTS, type FieldTable } from '../core/value.ts'
+import { takeCopies } from './publish-properties.ts'
 import { readTable } from './wire/field-table.ts'
 import { decodeProperties, encodeProperties, PropertyScan, type BasicProperties } from './wire/properties.ts'
 import { WireError } from './wire/wire-error.ts'
@@ -43,6 +44,8 @@ export const amqpPropertyCodec: MessageCodec = {
   properties(message: Message): MessageProperties {
     return decodeProperties(message.properties, message.propertiesStart, message.propertiesEnd)
   },
+
+  takeCopies,
 
   compose(exchange: string, routingKey: string, properties: MessageProperties, body: Buffer): Message {
     const bytes = encoded(properties)

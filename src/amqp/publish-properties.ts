@@ -3,6 +3,7 @@ import { BrokerError } from '../core/errors.ts'
 import { REPLY_TO } from '../core/reply-to.ts'
 import type { Message } from '../core/message.ts'
 import type { FieldTable } from '../core/value.ts'
+import { COPIES_MAX } from './limits.ts'
 import { decodeProperties, encodeProperties, type BasicProperties } from './wire/properties.ts'
 
 const LETTER_B = 0x42
@@ -30,7 +31,7 @@ export function mayHaveCopies(bytes: Buffer, start: number, end: number): boolea
 /**
  * The further routing keys of a message (RabbitMQ: sender-selected distribution). Ensures: nobody who gets the message
  * reads in it who else did, by BCC; the message keeps those keys beside its headers.
- * @throws BrokerError precondition-failed when a header is no array
+ * @throws BrokerError precondition-failed when a header is no array, or there are too many keys
  */
 export function takeCopies(message: Message): readonly string[] {
   const properties = decodeProperties(message.properties, message.propertiesStart, message.propertiesEnd)
@@ -38,6 +39,9 @@ export function takeCopies(message: Message): readonly string[] {
   if (headers === undefined) return []
   const told = keysIn(headers, 'CC')
   const blind = keysIn(headers, 'BCC')
+  if (told.length + blind.length > COPIES_MAX) {
+    throw new BrokerError('precondition-failed', `a message has at most ${COPIES_MAX} routing keys in CC and BCC`)
+  }
   if (!headers.has('BCC')) return told
   const visible = new Map(headers)
   visible.delete('BCC')

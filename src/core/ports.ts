@@ -290,6 +290,12 @@ export interface MessageCodec extends PropertyCodec {
   /** All of the properties. */
   properties(message: Message): MessageProperties
   /**
+   * The routing keys beside its own that a message asks for (RabbitMQ: CC and BCC). Nobody who gets it reads in it those
+   * that are blind from then on.
+   * @throws BrokerError precondition-failed when it cannot be told what it asks for
+   */
+  takeCopies(message: Message): readonly string[]
+  /**
    * Makes a message that owns its bytes.
    * @throws BrokerError precondition-failed when a property cannot be encoded
    */

@@ -288,6 +288,23 @@ describe('the HTTP API', () => {
     expect((await api.get('/api/queues/t8?page=1&name=nothing')).body).toMatchObject({ page_count: 0, items: [] })
   })
 
+  it('publishes by the further routing keys of a message, of which BCC is told to nobody', async () => {
+    for (const name of ['cc', 'bcc']) await api.put(`/api/queues/%2F/${name}`)
+    const message = { routing_key: 'none', payload: 'm', payload_encoding: 'string' }
+    const publish = (headers: object) =>
+      api.post('/api/exchanges/%2F/amq.default/publish', { ...message, properties: { headers } })
+    expect((await publish({ CC: ['cc'], BCC: ['bcc'] })).body).toEqual({ routed: true })
+    for (const name of ['cc', 'bcc']) {
+      const got = { ackmode: 'ack_requeue_false', count: 2, encoding: 'auto' }
+      const { body } = await api.post(`/api/queues/%2F/${name}/get`, got)
+      expect(body).toMatchObject([{ payload: 'm', properties: { headers: { CC: ['cc'] } } }])
+      expect(body[0]!['properties']!['headers']).not.toHaveProperty('BCC')
+      await api.delete(`/api/queues/%2F/${name}`)
+    }
+    const refused = await publish({ BCC: 'bcc' })
+    expect([refused.status, refused.body['reason']]).toEqual([400, expect.stringContaining('406 PRECONDITION_FAILED')])
+  })
+
   it('cuts to columns', async () => {
     const { body } = await api.get('/api/queues?columns=name,message_stats.publish_details.rate')
     expect(body[0]).toEqual({ name: 'a0' })

@@ -1,5 +1,6 @@
 // Sender-selected distribution: the headers CC and BCC.
 import { describe, expect, it } from 'vitest'
+import { COPIES_MAX } from '../../src/amqp/limits.ts'
 import { useBroker } from '../support/broker.ts'
 import type { RawChannel } from '../support/raw-client.ts'
 
@@ -62,6 +63,16 @@ describe('CC and BCC', () => {
     await channel.bind('a', 'back', 'copy')
     channel.publish({ exchange: 'front', 'routing-key': 'main' }, 'm', { headers: { CC: ['copy'] } })
     await channel.get('a', true)
+  })
+
+  it('name no more keys than everybody else can wait for', async () => {
+    const channel = await withQueues('a')
+    const keys = (count: number): string[] => Array.from({ length: count }, (_, i) => `k${i}`)
+    channel.publish({ 'routing-key': 'a' }, 'm', { headers: { CC: keys(COPIES_MAX - 1), BCC: ['b'] } })
+    expect((await channel.get('a', true)).body.toString()).toBe('m')
+    channel.publish({ 'routing-key': 'a' }, 'm', { headers: { CC: keys(COPIES_MAX), BCC: ['b'] } })
+    const text = 'PRECONDITION_FAILED - a message has at most 1000 routing keys in CC and BCC'
+    await channel.expectChannelClose(406, text, 'basic.publish')
   })
 
   it.each(['CC', 'BCC'])('must be an array: %s', async (name) => {

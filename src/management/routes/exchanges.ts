@@ -104,9 +104,12 @@ async function publish(call: Call) {
   const payload = payloadOf(body['payload'], stringField(body, 'payload_encoding'))
   const routingKey = shortField(body, 'routing_key')
   const publishing = async (session: Session): Promise<boolean> => {
-    const message = call.broker.codec.compose(name, routingKey, properties, payload)
+    const { codec } = call.broker
+    const message = codec.compose(name, routingKey, properties, payload)
+    session.publishableExchange(name)
+    const copies = codec.takeCopies(message)
     const confirmation = new Confirmation()
-    const reached = session.publish(message, confirmation, 0)
+    const reached = session.publishCopies(message, copies, confirmation, 0)
     await confirmation.of(reached, call.clock)
     return reached > 0
   }
