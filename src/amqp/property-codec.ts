@@ -69,9 +69,12 @@ function readable(properties: Buffer): boolean {
   }
 }
 
+/** Throws BrokerError for what cannot be encoded, or could not be read again. */
 function encoded(properties: MessageProperties): Buffer {
   try {
-    return encodeProperties(properties)
+    const bytes = encodeProperties(properties)
+    if (properties.headers === undefined || readable(bytes)) return bytes
+    throw new BrokerError('precondition-failed', 'the headers hold more than a table may')
   } catch (error) {
     if (!(error instanceof RangeError)) throw error
     throw new BrokerError('precondition-failed', 'a property is out of range', { cause: error })

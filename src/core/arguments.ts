@@ -55,8 +55,8 @@ export function queueTypeOf(args: FieldTable): QueueType {
  * Checks that front ends can tell a name or a routing key: AMQP has no longer ones, but HTTP and files may.
  * @throws BrokerError precondition-failed
  */
-export function assertShort(what: string, text: string): void {
-  if (Buffer.byteLength(text) <= SHORT_BYTES_MAX) return
+export function assertShort(what: string, name: string): void {
+  if (Buffer.byteLength(name) <= SHORT_BYTES_MAX) return
   throw new BrokerError('precondition-failed', `${what} has at most ${SHORT_BYTES_MAX} bytes`)
 }
 

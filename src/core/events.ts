@@ -2,7 +2,9 @@
 import type { Clock } from '../lib/clock.ts'
 import type { Logger, LogLine } from '../lib/log.ts'
 import type { Announcements, Outlet } from './announcements.ts'
+import { BrokerError } from './errors.ts'
 import type { Exchange } from './exchange/exchange.ts'
+import type { Message } from './message.ts'
 import type { MessageCodec, MessageProperties } from './ports.ts'
 import type { FieldTable, FieldValue } from './value.ts'
 
@@ -86,8 +88,19 @@ export class Events {
   }
 
   #publish(outlet: EventOutlet, exchange: string, key: string, properties: MessageProperties, body: string): void {
-    const { announcements, codec } = this.#context
-    announcements.add(outlet, codec.compose(exchange, key, properties, Buffer.from(body)))
+    this.#context.announcements.add(outlet, this.#composed(exchange, key, properties, Buffer.from(body)))
+  }
+
+  /** What a client said of itself may nest as deep as it may: deeper it cannot, and is left out. */
+  #composed(exchange: string, key: string, properties: MessageProperties, body: Buffer): Message {
+    const { codec } = this.#context
+    try {
+      return codec.compose(exchange, key, properties, body)
+    } catch (error) {
+      if (!(error instanceof BrokerError)) throw error
+      const headers = new Map([...(properties.headers ?? [])].filter(([, { type }]) => type !== 'table'))
+      return codec.compose(exchange, key, { ...properties, headers }, body)
+    }
   }
 }
 

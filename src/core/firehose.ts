@@ -1,7 +1,8 @@
 // The firehose: what is published, delivered and settled in a vhost, told to the exchange amq.rabbitmq.trace.
+import { BrokerError } from './errors.ts'
 import type { Message } from './message.ts'
 import type { MessageCodec, MessageProperties } from './ports.ts'
-import type { FieldTable, FieldValue } from './value.ts'
+import { NO_ARGUMENTS, type FieldTable, type FieldValue } from './value.ts'
 
 export const TRACE_EXCHANGE = 'amq.rabbitmq.trace'
 
@@ -32,6 +33,9 @@ interface FirehoseContext {
   /** Publishes a message of the broker's own, when what is being done now is done. */
   announce(message: Message): void
 }
+
+/** Names of queues, and routing keys, that are told of one message: tables have their limits. */
+const TEXTS_MAX = 10_000
 
 /** Names of properties as RabbitMQ gives them, and as what they are told. */
 const PROPERTIES: readonly (readonly [property: keyof MessageProperties, name: string])[] = [
@@ -126,10 +130,21 @@ export class Firehose {
     headers.set('user', text(user))
   }
 
-  #tell(key: string, headers: FieldTable, content: Message | null): void {
-    const context = this.#context
+  #tell(key: string, headers: Map<string, FieldValue>, content: Message | null): void {
     const body = content === null ? NO_BODY : Buffer.from(content.body.subarray(content.bodyStart, content.bodyEnd))
-    context.announce(context.codec.compose(TRACE_EXCHANGE, key, { headers }, body))
+    this.#context.announce(this.#composed(key, headers, body))
+  }
+
+  /** Headers that are as large, or as deep, as they may be are more than that among these: then they are left out. */
+  #composed(key: string, headers: Map<string, FieldValue>, body: Buffer): Message {
+    const { codec } = this.#context
+    try {
+      return codec.compose(TRACE_EXCHANGE, key, { headers }, body)
+    } catch (error) {
+      if (!(error instanceof BrokerError)) throw error
+      headers.set('properties', { type: 'table', value: NO_ARGUMENTS })
+      return codec.compose(TRACE_EXCHANGE, key, { headers }, body)
+    }
   }
 }
 
@@ -159,5 +174,5 @@ function text(value: string): FieldValue {
 }
 
 function texts(values: readonly string[]): FieldValue {
-  return { type: 'array', value: values.map(text) }
+  return { type: 'array', value: values.slice(0, TEXTS_MAX).map(text) }
 }

@@ -159,7 +159,7 @@ describe('names and keys that AMQP could not tell', () => {
       api.post('/api/definitions', file),
     ])
     expect(refused.map(({ status }) => status)).toEqual([400, 400, 400, 400, 400])
-    expect(refused[1]!.body['reason']).toEqual(['too_long', 'routing_key'])
+    expect(refused[1].body['reason']).toEqual(['too_long', 'routing_key'])
     expect((await api.delete('/api/queues/%2F/short')).status).toBe(204)
   })
 

@@ -1,5 +1,7 @@
 // What the broker tells of itself: amq.rabbitmq.event and amq.rabbitmq.log.
 import { describe, expect, it } from 'vitest'
+import { TABLE_DEPTH_MAX } from '../../src/amqp/wire/field-table.ts'
+import type { Table } from '../support/field-values.ts'
 import { useOpenBroker } from '../support/open-broker.ts'
 import type { RawChannel } from '../support/raw-client.ts'
 
@@ -46,6 +48,16 @@ describe('amq.rabbitmq.event', () => {
     await expectEvent(told, 'channel.closed', { number: 1n })
     await channel.client.close()
     await expectEvent(told, 'connection.closed', { user: 'guest', vhost: '/' })
+  })
+
+  it('tells of a connection without what its client says of itself, where that nests too deep for it', async () => {
+    const told = await listener('amq.rabbitmq.event', 'connection.created')
+    let deep: Table = {}
+    for (let depth = 1; depth < TABLE_DEPTH_MAX; depth++) deep = { deep }
+    await open.connect({ clientProperties: deep })
+    const { properties } = await told.expectDeliver({ 'routing-key': 'connection.created' })
+    expect(properties['headers']).toMatchObject({ user: 'guest', vhost: '/' })
+    expect(properties['headers']).not.toHaveProperty('client_properties')
   })
 
   it('tells of consumers that come and go', async () => {

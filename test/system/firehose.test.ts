@@ -1,5 +1,7 @@
 // The firehose: what happens in a vhost, told to amq.rabbitmq.trace.
 import { beforeEach, describe, expect, it } from 'vitest'
+import { TABLE_DEPTH_MAX, TABLE_VALUES_MAX } from '../../src/amqp/wire/field-table.ts'
+import type { Table } from '../support/field-values.ts'
 import { useOpenBroker } from '../support/open-broker.ts'
 import type { Delivered, RawChannel } from '../support/raw-client.ts'
 
@@ -16,6 +18,11 @@ beforeEach(async () => {
 
 function on(tracing = true): void {
   open.broker.updateVHost(open.broker.vhosts.get('/')!, { tracing })
+}
+
+/** A table of so many tables within each other. */
+function nested(depth: number): Table {
+  return depth === 0 ? {} : { n: nested(depth - 1) }
 }
 
 /** The next message of the trace, under this key. */
@@ -96,6 +103,24 @@ describe('a vhost that is traced', () => {
     expect(letter.body.toString()).toBe('body')
     expect(letter.properties['headers']).toMatchObject({ reason: 'rejected', dead_letter_exchange: 'amq.fanout' })
     await next('reject.q')
+  })
+
+  it.each([
+    ['deep', nested(TABLE_DEPTH_MAX - 1)],
+    ['many', { w: new Array<null>(TABLE_VALUES_MAX - 1).fill(null) }],
+  ])('tells of messages whose headers are as %s as they may be, without them', async (_how, headers) => {
+    const channel = await open.channel()
+    await channel.queue('dead', { exclusive: true })
+    const buried = { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': 'dead' }
+    await channel.queue('q', { exclusive: true, arguments: buried })
+    channel.publish({ 'routing-key': 'q' }, 'body', { headers })
+    const { tag } = await channel.get('q')
+    channel.send('basic.reject', { 'delivery-tag': tag, requeue: false })
+    for (const key of ['publish.', 'deliver.q', 'dead_letter.q', 'reject.q']) {
+      const { properties } = await next(key)
+      expect(properties['headers']).toMatchObject({ exchange_name: '', routing_keys: ['q'], properties: {} })
+    }
+    expect((await channel.get('dead', true)).body.toString()).toBe('body')
   })
 
   it('tells nothing any more when tracing is switched off', async () => {
