@@ -191,6 +191,16 @@ describe('returning dead letters', () => {
     await channel.checkQueue('work')
   })
 
+  it('counts anew where the mark is one that no return has made', async () => {
+    const headers = { 'x-returned-count': { '!': 'long', value: 2n ** 63n - 1n } }
+    channel.publish('x', 'key', Buffer.from('c3'), { headers })
+    await channel.waitForConfirms()
+    channel.nack(await got(channel, 'work'), false, false)
+    await channel.checkQueue('work')
+    expect((await api.post(`${Q}/messages/return`, { positions: [2] })).body['returned']).toBe(1)
+    expect((await got(channel, 'work')).properties.headers).toMatchObject({ 'x-returned-count': 1 })
+  })
+
   it('gives them back to the queue that they came from, marked, as they first came', async () => {
     await publish('q', 'no dead letter')
     const { body } = await api.post(`${Q}/messages/return`, { all: true })

@@ -9,6 +9,8 @@ import type { Queue } from './queue.ts'
 const RETURNED_FROM = 'x-returned-from'
 const RETURNED_TIME = 'x-returned-time'
 const RETURNED_COUNT = 'x-returned-count'
+/** More often nothing has come back. */
+const RETURNED_MAX = 2n ** 32n
 
 /** What returning needs to know. */
 export interface ReturnContext {
@@ -51,10 +53,12 @@ function returned(
   { codec, now }: ReturnContext,
 ): Message {
   const marked = new Map(headers)
-  const count = headers.get(RETURNED_COUNT)
+  const mark = headers.get(RETURNED_COUNT)
+  // Whoever published the message may have put anything there.
+  const before = mark?.type === 'long' && mark.value > 0n && mark.value < RETURNED_MAX ? mark.value : 0n
   marked.set(RETURNED_FROM, { type: 'longstr', value: from.name })
   marked.set(RETURNED_TIME, { type: 'timestamp', value: BigInt(Math.floor(now / 1000)) })
-  marked.set(RETURNED_COUNT, { type: 'long', value: (count?.type === 'long' ? count.value : 0n) + 1n })
+  marked.set(RETURNED_COUNT, { type: 'long', value: before + 1n })
   const properties = codec.rewritten(message, marked, true)
   const keys = death.get('routing-keys')
   const key = keys?.type === 'array' ? textOf(keys.value[0]) : null
