@@ -253,9 +253,17 @@ export class Committer implements TurnTask {
    */
   async #retryWithRoom(error: Error): Promise<void> {
     this.#retryTimer = null
-    const room = (await this.#database.hasRoom?.(this.#batch!.bytes)) ?? true
-    if (room || this.closing) await this.#retry()
+    if ((await this.#hasRoom()) || this.closing) await this.#retry()
     else this.#failed(error)
+  }
+
+  async #hasRoom(): Promise<boolean> {
+    try {
+      return (await this.#database.hasRoom?.(this.#batch!.bytes)) ?? true
+    } catch {
+      // The disk does not tell, or a file has gone just now: opening the database finds out, and says why not.
+      return true
+    }
   }
 
   /**

@@ -10,9 +10,11 @@ import { NotingPublisher, appendAll, durable, entryOf, positionsOf, range, readA
 class FillingDatabase extends FaultyDatabase {
   readonly asked: number[] = []
   room = 0
+  failure: Error | null = null
 
   hasRoom(bytes: number): Promise<boolean> {
     this.asked.push(bytes)
+    if (this.failure !== null) return Promise.reject(this.failure)
     return Promise.resolve(bytes <= this.room)
   }
 }
@@ -40,6 +42,16 @@ async function settle(): Promise<void> {
 }
 
 describe('a store without room', () => {
+  it('opens its database again where the disk does not tell how much there is', async () => {
+    const { log, database, clock, publisher } = await fullStore()
+    database.failure = Object.assign(new Error('no such file or directory, stat 000003.log'), { code: 'ENOENT' })
+    clock.advance(5_000)
+    await settle()
+    expect(database.calls).toMatchObject({ open: 2, close: 1 })
+    expect(publisher.acceptances).toEqual([3])
+    expect(positionsOf(await readAll(log))).toEqual([0, 1, 2, 5_000])
+  })
+
   it('leaves its database open and can be read, until there is room for the batch', async () => {
     const { log, database, clock, publisher } = await fullStore()
     for (let tries = 0; tries < 5; tries++) {
