@@ -227,8 +227,10 @@ function logOf(recovered: Recovered, id: number): RecoveredLog {
  * never.
  */
 async function rebuildPage(database: Database, recovered: Recovered, id: number, first: number): Promise<void> {
-  const following = logOf(recovered, id).pages.find((page) => page.first > first)
-  const end = positionKey(Kind.fragment, id, following?.first ?? POSITION_MAX)
+  // It ends where the next one begins, also if that is being deleted.
+  const deleted = (recovered.erasures.get(id) ?? []).map(({ pages }) => pages)
+  const nexts = [logOf(recovered, id).pages, ...deleted].map((pages) => pages.find((page) => page.first > first)?.first)
+  const end = positionKey(Kind.fragment, id, Math.min(...nexts.map((next) => next ?? POSITION_MAX)))
   const page = new Page(first)
   const values: Buffer[] = []
   for await (const found of records(database, { gte: positionKey(Kind.fragment, id, first), lt: end })) {

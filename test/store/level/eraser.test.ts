@@ -6,7 +6,7 @@ import { Kind } from '../../../src/store/level/keys.ts'
 import { LevelStore } from '../../../src/store/level/level-store.ts'
 import { Disk, FaultyDatabase } from '../../support/faulty-database.ts'
 import { turnsRun } from '../../support/sockets.ts'
-import { appendAll, durable, range } from '../../support/store.ts'
+import { appendAll, durable, positionsOf, range, readAll } from '../../support/store.ts'
 
 vi.mock('../../../src/store/level/tuning.ts', async (original) => ({
   ...(await original<object>()),
@@ -95,4 +95,16 @@ describe('pages that are deleted in slices', () => {
       database.abandon()
     },
   )
+
+  it('stay deleted when the index record of the page before them is damaged', async () => {
+    const disk = new Disk()
+    await erase(disk, 1, (log) => log.discard(2, 40))
+    expect(disk.keys(Kind.erasure)).toHaveLength(1)
+    expect(disk.keys(Kind.index).length).toBeGreaterThan(1)
+    disk.damage(disk.keys(Kind.index)[0]!, 7)
+    const { store } = await open(disk)
+    expect(positionsOf(await readAll(store.log(1)))).toEqual([0, 1])
+    for (let done = 0; done < MANY; done++) await turnsRun()
+    expect(disk.keys(Kind.fragment)).toHaveLength(1)
+  })
 })
