@@ -1,5 +1,5 @@
 // Arguments of declarations and subscriptions: what is valid, and what a redeclaration may not change.
-import { queueArguments, type QueueType } from './arguments/queue-arguments.ts'
+import { comparedArguments, queueArguments, type QueueType } from './arguments/queue-arguments.ts'
 import { resource, renderValue } from './arguments/render.ts'
 import { sameValue } from './arguments/same-value.ts'
 import { integer, integerBetween, ofType, positiveDurationMs, type Validator } from './arguments/validators.ts'
@@ -167,9 +167,7 @@ export function assertQueueEquivalent(existing: DeclaredQueue, received: QueueDe
   const { name } = existing
   assertSameFlag('queue', name, vhost, 'durable', received.durable, existing.durable)
   assertSameFlag('queue', name, vhost, 'auto_delete', received.autoDelete, existing.autoDelete)
-  const type = queueTypeOf(existing.arguments)
-  for (const { key, types } of queueArguments) {
-    if (!types.includes(type)) continue
+  for (const key of comparedArguments(queueTypeOf(existing.arguments))) {
     const absent = key === 'x-queue-type' ? CLASSIC : undefined
     const [asked, current] = [received.arguments.get(key) ?? absent, existing.arguments.get(key) ?? absent]
     assertEquivalent('queue', name, vhost, key, asked, current)

@@ -249,6 +249,16 @@ describe('queue.declare with arguments that cannot be', () => {
 describe('a quorum queue', () => {
   const quorum = { 'x-queue-type': 'quorum' }
 
+  it('is compared by its own order of arguments', async () => {
+    const channel = await broker.channel()
+    await channel.queue('q', { durable: true, arguments: { ...quorum, 'x-delivery-limit': 2 } })
+    const other = { ...quorum, 'x-delivery-limit': 3, 'x-message-ttl': 60_000 }
+    channel.send('queue.declare', { queue: 'q', durable: true, arguments: other })
+    const text =
+      "PRECONDITION_FAILED - inequivalent arg 'x-delivery-limit' for queue 'q' in vhost '/': received '3' but current is '2'"
+    await channel.expectChannelClose(406, text, 'queue.declare')
+  })
+
   it.each<[string, FieldsInput]>([
     ['auto-delete', { durable: true, 'auto-delete': true }],
     ['exclusive-owner', { durable: true, exclusive: true }],

@@ -57,7 +57,7 @@ function argument(key: string, types: readonly QueueType[], invalid: Validator):
   return { key, types, invalid }
 }
 
-/** All known arguments, in the order in which they are checked and compared. Any other is kept and ignored. */
+/** All known arguments, in the order in which they are checked. Any other is kept and ignored. */
 export const queueArguments: readonly QueueArgument[] = [
   argument('x-expires', BOTH, positiveDurationMs),
   argument('x-message-ttl', BOTH, durationMs),
@@ -95,3 +95,37 @@ export const queueArguments: readonly QueueArgument[] = [
   argument('x-stream-max-segment-size-bytes', STREAM, integerBetween(0)),
   argument('x-stream-filter-size-bytes', STREAM, integerBetween(0)),
 ]
+
+/** The arguments of quorum queues that RabbitMQ compares first when such a queue is declared again, in this order. */
+const QUORUM_COMPARED: readonly string[] = [
+  'x-dead-letter-exchange',
+  'x-dead-letter-routing-key',
+  'x-dead-letter-strategy',
+  'x-expires',
+  'x-max-length',
+  'x-max-length-bytes',
+  'x-max-in-memory-length',
+  'x-max-in-memory-bytes',
+  'x-overflow',
+  'x-single-active-consumer',
+  'x-queue-type',
+  'x-quorum-initial-group-size',
+  'x-delivery-limit',
+  'x-message-ttl',
+  'x-queue-leader-locator',
+]
+
+const compared: { readonly [type in QueueType]: readonly string[] } = {
+  classic: keysOf('classic'),
+  quorum: [...new Set([...QUORUM_COMPARED, ...keysOf('quorum')])],
+  stream: keysOf('stream'),
+}
+
+/** The arguments that a queue of this type must be declared with again, in the order in which they are compared. */
+export function comparedArguments(type: QueueType): readonly string[] {
+  return compared[type]
+}
+
+function keysOf(type: QueueType): readonly string[] {
+  return queueArguments.filter(({ types }) => types.includes(type)).map(({ key }) => key)
+}
