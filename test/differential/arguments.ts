@@ -55,9 +55,12 @@ export function quorumArguments(random: Random, { timed }: Setting, deliveryLimi
   return args
 }
 
+/** What RabbitMQ 3.10 checks in another way, or programs rely on. */
+const UNALTERED: ReadonlySet<string> = new Set(['x-queue-type', 'x-delivery-limit', 'x-queue-mode', 'x-queue-version'])
+
 /** The same arguments but for one: added, left out, with another value, or with the same value of another type. */
 export function alteredArguments(random: Random, args: Table, fresh: Table): Table {
-  const keys = Object.keys(args).filter((key) => !['x-queue-type', 'x-delivery-limit'].includes(key))
+  const keys = Object.keys(args).filter((key) => !UNALTERED.has(key))
   if (keys.length === 0 || random.chance(0.25)) return { ...args, ...fresh }
   const key = random.pick(keys)
   const { [key]: value, ...others } = args

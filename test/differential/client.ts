@@ -9,10 +9,8 @@ import { renderedMethod } from './rendered.ts'
 const TIMEOUT_MS = 30_000
 const CHANGING_NO_QUEUE: ReadonlySet<string> = new Set([
   'confirm.select',
-  'exchange.bind',
   'exchange.declare',
   'exchange.unbind',
-  'queue.bind',
   'queue.unbind',
   'tx.rollback',
   'tx.select',

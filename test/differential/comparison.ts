@@ -1,5 +1,5 @@
 // Programs run on two brokers side by side, and what differs between them, made small.
-import { racesItself } from './differences.ts'
+import { partsByDrop } from './differences.ts'
 import { programOf, type Program } from './program.ts'
 import type { Runner } from './runner.ts'
 
@@ -64,7 +64,7 @@ export async function differenceOf(program: Program, [one, other]: Pair): Promis
     const [expected, actual] = await Promise.all([one.transcriptOf(program), other.transcriptOf(program)])
     seen.add(expected.join('\n'))
     if (seen.has(actual.join('\n'))) return null
-    difference = { program, expected, actual, meant: racesItself(expected) }
+    difference = { program, expected, actual, meant: partsByDrop(expected, actual) }
   }
   return difference
 }

@@ -30,7 +30,7 @@ export function mistake(random: Random, at: Place, body: () => string, queues = 
   const mistakes: readonly (() => Step)[] = [
     () => call('basic.get', { queue: NEVER }),
     () => call('basic.get', { queue: '' }),
-    () => call('basic.consume', { queue: NEVER }),
+    () => call('basic.consume', { queue: NEVER, 'consumer-tag': 'never' }),
     () => call('basic.consume', { queue, 'consumer-tag': 'odd', arguments: { 'x-priority': odd } }),
     () => call('queue.declare', { queue: 'amq.mine' }),
     () => call('queue.declare', { queue: '', passive: true }),

@@ -37,9 +37,13 @@ export function policyStep(random: Random, setting: Setting): OperatorStep {
   if (random.chance(0.06)) {
     const key = random.pick(ODD_KEYS)
     // RabbitMQ 3.12: operators may set the overflow.
-    const definition = {
-      [kind === 'policies' || key !== 'overflow' ? key : 'expires']: random.pick(ODD_VALUES.filter(inJson)),
-    }
+    const named = kind === 'policies' || key !== 'overflow' ? key : 'expires'
+    // Times that may be would pass.
+    const timed = named === 'expires' || named === 'message-ttl'
+    const values = ODD_VALUES.filter(
+      (value) => inJson(value) && !(timed && Number.isInteger(value) && Number(value) >= 0),
+    )
+    const definition = { [named]: random.pick(values) }
     return { do: 'operate', method: 'PUT', kind, name, body: { pattern: '^q', definition } }
   }
   const operator = kind === 'operator-policies'

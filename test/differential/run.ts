@@ -22,6 +22,11 @@ const end = first + Number(values.programs)
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`)
 
+// RabbitMQ goes when the process does, which a signal alone does not tell it.
+for (const [signal, status] of [['SIGINT', 130] as const, ['SIGTERM', 143] as const]) {
+  process.once(signal, () => process.exit(status))
+}
+
 if (!rabbitmqInstalled) throw new Error('rabbitmq-server is not installed')
 const brokers = await Brokers.start(Number(values.lanes))
 const differing: number[] = []
