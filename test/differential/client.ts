@@ -200,7 +200,8 @@ export class Client {
     for (;;) {
       const arrived = await this.#next(book.channel.number)
       if (arrived === null || arrived.method === 'channel.close-ok') break
-      book.enter(arrived)
+      // RabbitMQ takes the consumers of a channel away one after the other: the last may get what the first gives back.
+      if (arrived.method !== 'basic.deliver') book.enter(arrived)
     }
     this.#forget(book)
   }

@@ -8,6 +8,7 @@
 // - Quorum queues and the arguments that are theirs in RabbitMQ work on every queue, with the defaults of RabbitMQ 4.
 // - How what comes back to a quorum queue is ordered and counted, and how it is limited: see quorum-author.ts.
 // - A policy that limits a queue and tells it to refuse what is too much: RabbitMQ limits it first, and drops messages.
+// - What a channel is still delivered while it closes: here nothing.
 // - The sentences in which the HTTP API refuses a pattern, a word for what a policy applies to, or null, and what it says
 //   of a queue or an exchange that is not there, internal or locked.
 // - A declaration that is wrong where there are queues enough: RabbitMQ 3.10 finds the limit first.
