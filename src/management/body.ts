@@ -3,7 +3,7 @@ import { SHORT_BYTES_MAX } from '../core/limits.ts'
 import { badRequest, type Json, type JsonObject } from './http-error.ts'
 
 /** Nothing that RabbitMQ's API takes nests deeper; the broker's tables end at this depth too. */
-const DEPTH_MAX = 32
+export const DEPTH_MAX = 32
 
 /** Reads a body. An empty one stands for an empty object. Throws 400 for what is no JSON object. */
 export function parseObject(bytes: Buffer): JsonObject {
@@ -98,7 +98,8 @@ export function wordsField(body: JsonObject, key: string): readonly string[] {
   return (words as readonly string[]).map((word) => word.trim()).filter((word) => word !== '')
 }
 
-function deeperThan(value: Json | undefined, depth: number): boolean {
+/** Whether a value nests deeper than that. */
+export function deeperThan(value: Json | undefined, depth: number): boolean {
   if (typeof value !== 'object' || value === null) return false
   if (depth === 0) return true
   return Object.values(value as JsonObject).some((inner) => deeperThan(inner, depth - 1))

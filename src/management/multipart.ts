@@ -1,23 +1,17 @@
 // A form with a file, as browsers send it (RFC 7578): the little of it that uploading definitions needs.
-import { parseObject, isObject } from './body.ts'
-import { badRequest, type JsonObject } from './http-error.ts'
+import { badRequest } from './http-error.ts'
 
 const HEADERS_END = '\r\n\r\n'
 
-/** The JSON object in the part `file`, and what is to be shown afterwards. Throws 400. */
-export function uploaded(
-  type: string,
-  body: Buffer,
-): { readonly fields: JsonObject; readonly redirect: string | undefined } {
+/** The part `file`, and what is to be shown afterwards. Throws 400. */
+export function uploaded(type: string, body: Buffer): { readonly file: Buffer; readonly redirect: string | undefined } {
   const boundary = /boundary=(?:"([^"]+)"|([^;]+))/.exec(type)
   const marker = boundary?.[1] ?? boundary?.[2]
   if (marker === undefined) throw badRequest('the form has no boundary')
   const parts = partsOf(body, `--${marker}`)
   const file = parts.get('file')
   if (file === undefined) throw badRequest('[{key_missing,file}]')
-  const fields = parseObject(file)
-  if (!isObject(fields)) throw badRequest('not_json')
-  return { fields, redirect: parts.get('redirect')?.toString('utf8') }
+  return { file, redirect: parts.get('redirect')?.toString('utf8') }
 }
 
 function partsOf(body: Buffer, marker: string): ReadonlyMap<string, Buffer> {

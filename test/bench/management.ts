@@ -265,8 +265,8 @@ async function flow(broker: BrokerProcess, helper: Helper, wanted: readonly stri
 /** What a dashboard costs that polls every five seconds: as time of the thread, and as messages. */
 async function cost(broker: BrokerProcess, helper: Helper, rounds: number): Promise<void> {
   title('what dashboards cost (nothing else to do)')
-  const poll = async (asked: readonly string[] = POLL): Promise<void> => {
-    for (const path of asked) await helper.ask(broker.managementPort, path, 1)
+  const poll = async (these: readonly string[] = POLL): Promise<void> => {
+    for (const path of these) await helper.ask(broker.managementPort, path, 1)
   }
   for (const [polled, everyMs, bound] of [
     [POLL, POLL_EVERY_MS, '3 %'],

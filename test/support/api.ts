@@ -102,14 +102,17 @@ export class Api {
       path,
       headers: { ...(user === '' ? {} : { authorization: `Basic ${credentials}` }), ...headers },
     })
-    request.end(raw ?? (body === undefined ? undefined : JSON.stringify(body)))
+    const sent = raw ?? (body === undefined ? undefined : JSON.stringify(body))
+    // Node would not say of a DELETE how long its body is, which would then be taken for the next request.
+    if (sent !== undefined) request.setHeader('content-length', Buffer.byteLength(sent))
+    request.end(sent)
     const [response] = (await once(request, 'response')) as [IncomingMessage]
     const received = await text(response)
     const json = response.headers['content-type']?.startsWith('application/json') ?? false
     return {
       status: response.statusCode ?? 0,
       headers: new Headers(response.headers as Record<string, string>),
-      body: (json ? JSON.parse(received) : received) as Body,
+      body: (json && received !== '' ? JSON.parse(received) : received) as Body,
     }
   }
 }

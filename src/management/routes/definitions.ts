@@ -3,6 +3,7 @@ import { allSections, fileOf, vhostSections, type File } from '../definitions/fi
 import { importDefinitions, type Note } from '../definitions/import.ts'
 import { badRequest, type JsonObject } from '../http-error.ts'
 import { uploaded } from '../multipart.ts'
+import { parseLargeObject } from '../large-body.ts'
 import { NO_CONTENT, Reply, TextStream, targetVHost, type Answer, type Call, type Route } from '../route.ts'
 
 const BODY_TYPES = ['application/json', 'multipart/form-data'] as const
@@ -46,21 +47,24 @@ function known(header: string | string[] | undefined, etag: string): boolean {
 }
 
 async function importAll(call: Call) {
-  const { fields, redirect } = definitionsOf(call)
+  const { fields, redirect } = await definitionsOf(call)
   return answered(call, await importDefinitions(call.broker, fields, null, call.slices), redirect)
 }
 
 async function importVHost(call: Call) {
   const vhost = targetVHost(call)
-  const { fields, redirect } = definitionsOf(call)
+  const { fields, redirect } = await definitionsOf(call)
   return answered(call, await importDefinitions(call.broker, fields, vhost, call.slices), redirect)
 }
 
 /** The file: the body itself, or a part of a form. */
-function definitionsOf(call: Call): { readonly fields: JsonObject; readonly redirect: string | undefined } {
+async function definitionsOf(
+  call: Call,
+): Promise<{ readonly fields: JsonObject; readonly redirect: string | undefined }> {
+  const { slices, bytes } = call
   const type = call.headers['content-type']
-  if (typeof type === 'string' && type.startsWith('multipart/form-data')) return uploaded(type, call.bytes)
-  return { fields: call.body(), redirect: undefined }
+  const form = typeof type === 'string' && type.startsWith('multipart/form-data') ? uploaded(type, bytes) : null
+  return { fields: await parseLargeObject(form?.file ?? bytes, slices), redirect: form?.redirect }
 }
 
 /**
