@@ -39,6 +39,10 @@ try {
       { first: from, count, differencesMax: Infinity, shrink: values.shrink },
       brokers.pairs,
       (difference) => {
+        if (difference.meant) {
+          meant.push(difference.program.seed)
+          return
+        }
         differing.push(difference.program.seed)
         say(`${described(difference)}\n`)
       },
