@@ -3,7 +3,7 @@ FROM node:20-slim AS build
 WORKDIR /opt/leveret
 COPY package.json package-lock.json ./
 RUN npm ci --no-audit --no-fund
-COPY tsconfig.json tsconfig.build.json build.ts ./
+COPY tsconfig.json tsconfig.build.json rolldown.config.ts ./
 COPY src src
 RUN npm run build && npm prune --omit=dev --no-audit --no-fund
 

@@ -11,7 +11,7 @@ const SOURCES = [
   'package.json',
   'tsconfig.json',
   'tsconfig.build.json',
-  'build.ts',
+  'rolldown.config.ts',
   'src',
   'README.md',
   'CHANGELOG.md',

@@ -2,11 +2,11 @@
 // by one at each start. They are the sources' own text without the types, each under its name; the program and
 // `import 'leveret'` share them. Packages stay where npm put them.
 import { isAbsolute } from 'node:path'
-import { build } from 'rolldown'
+import { defineConfig } from 'rolldown'
 
-await build({
+export default defineConfig({
   input: ['./src/main.ts', './src/server.ts'],
   platform: 'node',
   external: (id) => !id.startsWith('.') && !isAbsolute(id),
-  output: { dir: 'dist', format: 'esm', sourcemap: true, chunkFileNames: 'chunks/[name]-[hash].js' },
+  output: { dir: 'dist', cleanDir: true, format: 'esm', sourcemap: true, chunkFileNames: 'chunks/[name]-[hash].js' },
 })
