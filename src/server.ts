@@ -86,7 +86,7 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
   const turn = new Turn()
   const troubles = new StoreTroubles(logger)
   // The database is opened beside the main thread, which has much to load until then.
-  const load = (): Promise<typeof import('./running-server.ts')> => import('./running-server.ts')
+  const load = async () => import('./running-server.ts')
   const { store, definitions } = await openStore(options, turn, clock, troubles, () => void load())
   try {
     const { runServer } = await load()
