@@ -301,7 +301,7 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
   /** Delivers what waits, for as long as a consumer is ready and the messages are in memory. */
   serve(): void {
     const backlog = this.#backlog
-    while (backlog.count > 0 && !this.deleted) {
+    while (backlog.count > 0 && !this.#stopped) {
       if (!backlog.available) return
       if (this.#headGoes()) continue
       if (this.consumerCount === 0 || !this.#gate.open) return

@@ -385,3 +385,22 @@ describe('a page that is being read when the broker stops', () => {
     expect([again.queue('q').readyCount, again.queue('dead').readyCount]).toEqual([0, 1])
   })
 })
+
+describe('a consumer that waits for the disk to know of its delivery when the broker stops', () => {
+  it('has nothing given up any more: its end would be in no batch', async () => {
+    const core = await DurableCore.start()
+    core.declare('dead')
+    core.declare('q', table({ 'x-message-ttl': signedint(1000), ...BURIED }))
+    core.session.publish(publishedTo('', 'q', 'm', true), null, 0)
+    await core.written()
+    core.database.holding = true
+    core.consume(core.queue('q'))
+    await turnsRun()
+    expect(core.database.held).toBe(1)
+    core.broker.stop()
+    core.clock.advance(1000)
+    core.database.release()
+    await turnsRun()
+    expect([core.queue('q').readyCount, core.queue('dead').readyCount]).toEqual([1, 0])
+  })
+})
