@@ -7,7 +7,7 @@ import type { Slices } from '../lib/slices.ts'
 import { isObject, parseObject } from './body.ts'
 import { compressed } from './compression.ts'
 import { badRequest, fromBrokerError, HttpError, notAuthorised, notFound, type JsonObject } from './http-error.ts'
-import { corsHeaders, preflightHeaders } from './cors.ts'
+import { assertMayChange, corsHeaders, preflightHeaders } from './cors.ts'
 import { cutToColumns, Listing } from './listing.ts'
 import { Reply, Text, TextStream, type Answer, type Management, type Route } from './route.ts'
 import { loadFastify } from './load-fastify.ts'
@@ -104,7 +104,10 @@ class Application {
       bodyLimit: Math.max(...Array.from(routes.values(), (route) => this.#bodyBytesMax(route))),
       onRequest: async (request, reply) => {
         const route = routeOf(request)
-        if (route !== undefined) return this.#authorise(request, route)
+        if (route !== undefined) {
+          if (route.method !== 'GET') assertMayChange(crossOrigins, request.headers)
+          return this.#authorise(request, route)
+        }
         // Anybody may ask for these: they are answered before a body is read.
         reply.header('allow', allow)
         if (request.method !== 'OPTIONS') return reply.code(405).send()

@@ -65,6 +65,55 @@ describe('pages of other origins', () => {
   })
 })
 
+describe('a form of a page', () => {
+  const FORM = { 'content-type': 'application/x-www-form-urlencoded' }
+  const refusal = { error: 'forbidden', reason: 'Pages of this origin may not change anything here' }
+
+  afterEach(() => api.stop())
+
+  /** What a POST is answered that a page of this origin sends, from where the browser says, and whether it did anything. */
+  async function posted(site: string, origin?: string): Promise<readonly unknown[]> {
+    await api.put('/api/queues/%2F/filled', { durable: true })
+    const path = '/api/exchanges/%2F/amq.default/publish'
+    const message = { properties: {}, routing_key: 'filled', payload: '', payload_encoding: 'string' }
+    const headers = { ...FORM, 'sec-fetch-site': site, ...(origin === undefined ? {} : { origin }) }
+    const { status, body } = await api.post(path, message, { headers })
+    return [status, body]
+  }
+
+  it.each([
+    ['cross-site', 'https://evil.example'],
+    ['same-site', 'https://evil.example'],
+    ['cross-site', 'null'],
+    ['cross-site', undefined],
+  ])('that the browser calls %s, of the origin %s, changes nothing', async (site, origin) => {
+    await serve({ crossOrigins: { origins: [PAGE], maxAgeSeconds: 77 } })
+    expect(await posted(site, origin)).toEqual([403, refusal])
+    const headers = { 'sec-fetch-site': site, ...(origin === undefined ? {} : { origin }) }
+    expect((await api.delete('/api/queues/%2F/filled', { headers })).status).toBe(403)
+    expect((await api.put('/api/queues/%2F/other', {}, { headers })).status).toBe(403)
+    expect((await api.get('/api/queues/%2F/other')).status).toBe(404)
+    expect((await api.get('/api/queues/%2F/filled', { headers })).status).toBe(200)
+    const { body } = await api.get('/api/queues/%2F/filled/messages')
+    expect(body['messages']).toEqual([])
+  })
+
+  it.each([
+    ['cross-site', PAGE],
+    ['same-site', PAGE],
+    ['same-origin', 'https://broker.example'],
+    ['none', undefined],
+  ])('that the browser calls %s, of the origin %s, is taken', async (site, origin) => {
+    await serve({ crossOrigins: { origins: [PAGE], maxAgeSeconds: 77 } })
+    expect(await posted(site, origin)).toEqual([200, { routed: true }])
+  })
+
+  it('is taken from every page with *', async () => {
+    await serve({ crossOrigins: { origins: ['*'], maxAgeSeconds: 0 } })
+    expect(await posted('cross-site', 'https://evil.example')).toEqual([200, { routed: true }])
+  })
+})
+
 describe('without allowed origins', () => {
   const plain = useApi()
 
