@@ -16,14 +16,16 @@ export class BrokerCounts {
 
   constructor(text: string) {
     for (const line of text.split('\n')) {
-      const found = /^leveret_(queue|exchange)_messages_(\w+)\{vhost="\/",\w+="([^"]+)"\} (\d+)$/.exec(line)
+      const found = /^(?:leveret|rabbitmq)_(queue|exchange)_messages_(\w+)\{vhost="\/",\w+="([^"]+)"\} (\d+)$/.exec(line)
       if (found !== null) this.#figures.set(`${found[1]} ${found[3]} ${found[2]}`, Number(found[4]))
     }
   }
 
   queue(name: string): QueueCounts {
-    const read = (what: string): number => this.#read(`queue ${name} ${what}`)
-    return { unacked: read('unacked'), delayed: read('delayed'), unreadable: read('unreadable') }
+    const unacked = this.#read(`queue ${name} unacked`)
+    // Of a queue that has none of these nothing is said.
+    const read = (what: string): number => this.#figures.get(`queue ${name} ${what}`) ?? 0
+    return { unacked, delayed: read('delayed'), unreadable: read('unreadable') }
   }
 
   /** Messages that wait for their time before an exchange. */
