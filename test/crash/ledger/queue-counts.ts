@@ -16,7 +16,9 @@ export class BrokerCounts {
 
   constructor(text: string) {
     for (const line of text.split('\n')) {
-      const found = /^(?:leveret|rabbitmq)_(queue|exchange)_messages_(\w+)\{vhost="\/",\w+="([^"]+)"\} (\d+)$/.exec(line)
+      const found = /^(?:leveret|rabbitmq)_(queue|exchange)_messages_(\w+)\{vhost="\/",\w+="([^"]+)"\} (\d+)$/.exec(
+        line,
+      )
       if (found !== null) this.#figures.set(`${found[1]} ${found[3]} ${found[2]}`, Number(found[4]))
     }
   }
