@@ -20,9 +20,13 @@ export interface AmqpTlsOptions extends TlsSettings {
   readonly login?: CertificateLogin | undefined
 }
 
-/** TLS for the HTTP API and for metrics, each on its address. Ports: 0 picks a free one, absent: none. */
+/**
+ * TLS for the HTTP API and for metrics. Addresses: absent, those without TLS. Ports: 0 picks a free one, absent: none.
+ */
 export interface HttpTlsOptions extends TlsSettings {
+  readonly managementHost?: string | undefined
   readonly managementPort?: number | undefined
+  readonly prometheusHost?: string | undefined
   readonly prometheusPort?: number | undefined
 }
 
@@ -162,15 +166,19 @@ export class Listeners {
   }
 
   async #startHttps(management: ManagementServer, files: TlsFiles, options: HttpTlsOptions): Promise<void> {
-    const { managementHost: host } = this.#options
     const { managementPort, prometheusPort } = options
     if (managementPort !== undefined) {
+      const host = options.managementHost ?? this.#options.managementHost
       const place = { protocol: 'https', host, port: managementPort }
       const port = await this.#listenTls(place, files, (socket) => management.accept(socket))
       this.#ports = { ...this.#ports, 'management-tls': port }
     }
     if (prometheusPort !== undefined) {
-      const place = { protocol: 'https/prometheus', host: this.#scrapeHost, port: prometheusPort }
+      const place = {
+        protocol: 'https/prometheus',
+        host: options.prometheusHost ?? this.#scrapeHost,
+        port: prometheusPort,
+      }
       const port = await this.#listenTls(place, files, (socket) => management.acceptScrape(socket))
       this.#ports = { ...this.#ports, 'prometheus-tls': port }
     }

@@ -111,6 +111,7 @@ async function serve(options: ServerOptions, context: AmqpContext, logger: Logge
     pathPrefix: options.managementPathPrefix ?? '',
     bodyBytesMax: options.managementBodyBytesMax ?? MANAGEMENT_BODY_BYTES_MAX_DEFAULT,
     crossOrigins: options.crossOrigins ?? { origins: [], maxAgeSeconds: 0 },
+    prometheusPath: options.prometheusPath ?? '/metrics',
     metricsPerObject: options.metricsPerObject ?? false,
     logThreshold: options.logThreshold ?? null,
     configuration: options.configuration ?? (() => ''),

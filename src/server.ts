@@ -26,6 +26,8 @@ export interface ServerOptions extends ListenerOptions {
   readonly managementBodyBytesMax?: number | undefined
   /** Web pages of which origins may use the HTTP API. Absent: none. */
   readonly crossOrigins?: CrossOrigins | undefined
+  /** Where metrics lie on the port that Prometheus scrapes. */
+  readonly prometheusPath?: string | undefined
   /** Whether /metrics has a series for each object. Absent: it has their sums. */
   readonly metricsPerObject?: boolean | undefined
   /** The settings that hold, for whoever asks the HTTP API: text, without passwords. */

@@ -62,6 +62,7 @@ function serverOptions(values: Values): ServerOptions {
     ...tlsSettings(values),
     ...(values['management-host'] === null ? {} : { managementHost: values['management-host'] }),
     ...(values['prometheus-host'] === null ? {} : { prometheusHost: values['prometheus-host'] }),
+    prometheusPath: values['prometheus-path'],
     metricsPerObject: values['prometheus-per-object'],
     defaultUser: values['default-user'],
     defaultPassword: values['default-pass'],

@@ -9,6 +9,7 @@ import {
   names,
   port,
   text,
+  urlPath,
   wholeNumber,
   type Setting,
 } from './setting.ts'
@@ -50,6 +51,11 @@ const SETTINGS = {
     takes: 'an IP address or a host name',
     default: null,
     defaultWords: 'that of the HTTP API',
+  }),
+  'prometheus-path': urlPath({
+    purpose:
+      'Path at which Prometheus scrapes on that port; /per-object and the others follow below it. RabbitMQ: prometheus.path.',
+    default: '/metrics',
   }),
   'prometheus-per-object': flag({
     purpose:
@@ -319,6 +325,18 @@ const SETTINGS = {
     purpose:
       'Port that Prometheus scrapes over TLS, if there is a certificate. With 0 the system picks a free one, which the ready line names. RabbitMQ: prometheus.ssl.port.',
     default: 15_691,
+  }),
+  'management-tls-host': text({
+    purpose: 'Address of the HTTP API over TLS. RabbitMQ: management.ssl.ip.',
+    takes: 'an IP address or a host name',
+    default: null,
+    defaultWords: 'that without TLS',
+  }),
+  'prometheus-tls-host': text({
+    purpose: 'Address of what Prometheus scrapes over TLS. RabbitMQ: prometheus.ssl.ip.',
+    takes: 'an IP address or a host name',
+    default: null,
+    defaultWords: 'that without TLS',
   }),
   'management-tls-certfile': text({
     purpose: 'Certificate for the HTTP API and for Prometheus. RabbitMQ: management.ssl.certfile.',

@@ -71,6 +71,19 @@ export function text<T extends string | null>(about: About<T>): Setting<T | stri
   }
 }
 
+/** A path of URLs, of parts that need no encoding. */
+export function urlPath(about: About<string>): Setting<string> {
+  const takes = 'a path such as /metrics, of letters, digits and -._~'
+  return {
+    ...about,
+    takes,
+    read(raw) {
+      if (typeof raw === 'string' && /^(\/[\w.~-]+)*\/?$/.test(raw) && raw !== '') return raw
+      throw new ValueError(`must be ${takes}`)
+    },
+  }
+}
+
 /** A whole number within bounds, written in decimal digits. */
 export function wholeNumber(about: About<number> & { readonly least: number; readonly most: number }): Setting<number> {
   const { least, most, ...rest } = about

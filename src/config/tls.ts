@@ -23,7 +23,9 @@ interface AmqpTls extends Tls {
 }
 
 interface HttpTls extends Tls {
+  readonly managementHost?: string
   readonly managementPort?: number
+  readonly prometheusHost?: string
   readonly prometheusPort?: number
 }
 
@@ -57,13 +59,16 @@ export function tlsSettings(values: Values): TlsSettings {
   if (values.port === null && (amqp === null || port === null)) {
     throw new ConfigError('port is none, and AMQP over TLS is not set up either: no client could connect')
   }
-  const ports = {
+  const [managementHost, prometheusHost] = [values['management-tls-host'], values['prometheus-tls-host']]
+  const places = {
+    ...(managementHost === null ? {} : { managementHost }),
+    ...(prometheusHost === null ? {} : { prometheusHost }),
     ...(managementPort === null ? {} : { managementPort }),
     ...(prometheusPort === null ? {} : { prometheusPort }),
   }
   return {
     ...(amqp === null || port === null ? {} : { tls: { ...amqp, port, login } }),
-    ...(http === null ? {} : { managementTls: { ...http, ...ports } }),
+    ...(http === null ? {} : { managementTls: { ...http, ...places } }),
   }
 }
 

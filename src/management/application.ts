@@ -48,9 +48,11 @@ export type Served = 'api' | 'scrapes'
 
 /** Makes an application, which listens nowhere, in slices. */
 export async function application(management: Management, served: Served): Promise<FastifyInstance> {
-  const { slices } = management
+  const { slices, node } = management
   const routes =
-    served === 'api' ? [...(await loadRoutes(slices)), ...metricsRoutes('monitoring')] : metricsRoutes('nobody')
+    served === 'api'
+      ? [...(await loadRoutes(slices)), ...metricsRoutes('monitoring')]
+      : metricsRoutes('nobody', node.prometheusPath)
   return new Application(management, served).serving(routes)
 }
 

@@ -52,6 +52,8 @@ export interface Node {
   readonly crossOrigins: CrossOrigins
   /** Whether operator policies may be changed over HTTP. */
   readonly operatorPolicyChanges: boolean
+  /** Where metrics lie on the port of their own (RabbitMQ: prometheus.path). */
+  readonly prometheusPath: string
   /** Whether /metrics has a series for each object (RabbitMQ: prometheus.return_per_object_metrics). */
   readonly metricsPerObject: boolean
   /** What the log leaves out; null where that cannot be changed. */

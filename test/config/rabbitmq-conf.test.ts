@@ -94,6 +94,15 @@ describe('rabbitmq.conf', () => {
     ['management.cors.allow_origins = none', { 'management-cors-allow-origins': [] }],
     ['management.cors.max_age = 60', { 'management-cors-max-age': 60 }],
     ['prometheus.tcp.ip = 127.0.0.1', { 'prometheus-host': '127.0.0.1', 'management-host': null }],
+    ['prometheus.path = /scrape/rabbit', { 'prometheus-path': '/scrape/rabbit' }],
+    [
+      'prometheus.ssl.port = 15691\nprometheus.ssl.ip = 127.0.0.2',
+      { 'prometheus-tls-host': '127.0.0.2', 'prometheus-host': null, 'prometheus-port': null },
+    ],
+    [
+      'management.ssl.port = 15671\nmanagement.ssl.ip = 127.0.0.3',
+      { 'management-tls-host': '127.0.0.3', 'management-host': null },
+    ],
     ['prometheus.return_per_object_metrics = true', { 'prometheus-per-object': true }],
     ['management.path_prefix = /rabbit', { 'management-path-prefix': '/rabbit' }],
     ['management.http.max_body_size = 2000000', { 'management-max-body-size': 2_000_000 }],

@@ -31,6 +31,14 @@ describe('the settings about TLS', () => {
     expect([managementTls?.managementPort, managementTls?.prometheusPort]).toEqual([0, undefined])
   })
 
+  it('may give HTTP addresses of its own', async () => {
+    const hosts = { 'management-tls-host': '127.0.0.2', 'prometheus-tls-host': '127.0.0.3' }
+    expect((await settings({ ...own, ...hosts })).managementTls).toMatchObject({
+      managementHost: '127.0.0.2',
+      prometheusHost: '127.0.0.3',
+    })
+  })
+
   it('may give HTTP a certificate of its own', async () => {
     const http = { 'management-tls-certfile': 'http.pem', 'management-tls-keyfile': 'http.key' }
     expect(await settings(http)).toMatchObject({ managementTls: { certificateFile: 'http.pem', keyFile: 'http.key' } })

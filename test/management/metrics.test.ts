@@ -264,6 +264,34 @@ describe('/metrics/per-object', () => {
   })
 })
 
+describe('the path of metrics', () => {
+  it.each([
+    ['/scrape/rabbit', '/scrape/rabbit', '/metrics'],
+    ['/scrape/', '/scrape', '/metrics/detailed'],
+    ['/', '', '/metrics'],
+  ])('may be %s on their own port', async (prometheusPath, below, gone) => {
+    const server = await startServer({
+      host: '127.0.0.1',
+      managementHost: '127.0.0.1',
+      managementPort: 0,
+      prometheusPort: 0,
+      prometheusPath,
+    })
+    try {
+      const status = async (path: string): Promise<number> =>
+        (await fetch(`http://127.0.0.1:${server.ports.prometheus}${path}`)).status
+      for (const path of ['', '/', '/per-object', '/detailed?family=vhost_status', '/memory-breakdown']) {
+        expect(await status(`${below}${path}`), path).toBe(200)
+      }
+      expect(await status(gone)).toBe(404)
+      // Where it is for those who log in, it stays.
+      expect((await fetch(`http://127.0.0.1:${server.ports.management}/metrics`)).status).toBe(401)
+    } finally {
+      await server.close()
+    }
+  })
+})
+
 describe('/metrics/detailed', () => {
   it('has the families, vhosts and queues that are asked for, and nothing else', async () => {
     const families = 'family=queue_coarse_metrics&family=queue_consumer_count&family=vhost_status'

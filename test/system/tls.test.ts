@@ -353,6 +353,29 @@ describe('HTTP over TLS', () => {
     expect(await request(server, 'GET', '/metrics', undefined, 'prometheus-tls')).toContain('rabbitmq_connections')
   })
 
+  it('may have addresses of its own', async () => {
+    const server = await serve({
+      managementHost: '127.0.0.1',
+      managementPort: 0,
+      prometheusPort: 0,
+      managementTls: {
+        ...files,
+        managementHost: 'localhost',
+        managementPort: 0,
+        prometheusHost: '127.0.0.2',
+        prometheusPort: 0,
+      },
+    })
+    const overview = (await api(server, 'GET', '/api/overview')) as Record<string, unknown>
+    const listeners = overview['listeners'] as { protocol: string; ip_address: string }[]
+    expect(Object.fromEntries(listeners.map((listener) => [listener.protocol, listener.ip_address]))).toMatchObject({
+      http: '127.0.0.1',
+      'http/prometheus': '127.0.0.1',
+      https: 'localhost',
+      'https/prometheus': '127.0.0.2',
+    })
+  })
+
   it('may be all there is', async () => {
     const server = await serve({
       port: null,

@@ -15,12 +15,13 @@ const PREFIX = 'rabbitmq_'
 const OWN_PREFIX = 'leveret_'
 
 /** The routes, for those with this tag; on a port of their own they are for everybody, as RabbitMQ's. */
-export function metricsRoutes(needs: 'monitoring' | 'nobody'): readonly Route[] {
+export function metricsRoutes(needs: 'monitoring' | 'nobody', path = '/metrics'): readonly Route[] {
+  const below = path.replace(/\/$/, '')
   return [
-    { method: 'GET', path: '/metrics', needs, handle: plain },
-    { method: 'GET', path: '/metrics/per-object', needs, handle: perObject },
-    { method: 'GET', path: '/metrics/detailed', needs, handle: detailed },
-    { method: 'GET', path: '/metrics/memory-breakdown', needs, handle: memoryBreakdown },
+    { method: 'GET', path: below === '' ? '/' : below, needs, handle: plain },
+    { method: 'GET', path: `${below}/per-object`, needs, handle: perObject },
+    { method: 'GET', path: `${below}/detailed`, needs, handle: detailed },
+    { method: 'GET', path: `${below}/memory-breakdown`, needs, handle: memoryBreakdown },
   ]
 }
 
