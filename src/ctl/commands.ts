@@ -6,6 +6,7 @@ import { messageCommands } from './commands/messages.ts'
 import { nodeCommands } from './commands/node.ts'
 import { objectCommands } from './commands/objects.ts'
 import { policyCommands } from './commands/policies.ts'
+import { reportCommands } from './commands/report.ts'
 import { stateCommands } from './commands/state.ts'
 import { userCommands } from './commands/users.ts'
 import { vhostCommands } from './commands/vhosts.ts'
@@ -14,6 +15,7 @@ import { vhostCommands } from './commands/vhosts.ts'
 export const commands: Commands = {
   ...stateCommands,
   ...diagnosticCommands,
+  ...reportCommands,
   ...nodeCommands,
   ...userCommands,
   ...vhostCommands,

@@ -48,12 +48,13 @@ function plainText(value: unknown): string {
   return typeof value === 'string' ? value : value === undefined ? '' : JSON.stringify(value)
 }
 
-/** Names come from strangers: what would move the cursor is shown as an escape. */
 function cellText(value: unknown): string {
-  return plainText(value).replaceAll(
-    /\p{Cc}/gu,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  )
+  return visibleText(plainText(value))
+}
+
+/** Names come from strangers: what would move the cursor is shown as an escape. */
+export function visibleText(text: string): string {
+  return text.replaceAll(/\p{Cc}/gu, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
 
 function csvCell(text: string): string {

@@ -2,6 +2,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createSecureContext } from 'node:tls'
 import { describe, expect, it } from 'vitest'
 import { runCtl } from '../../src/ctl/ctl.ts'
 import { Progress } from '../../src/ctl/progress.ts'
@@ -175,6 +176,36 @@ describe('leveret ctl', () => {
     await said('enable_feature_flag', 'all')
     expect((await ctl('enable_feature_flag', 'none')).code).toBe(65)
     expect(await said('list_deprecated_features')).toMatch(/^name +deprecation_phase\n$/)
+  })
+
+  it('lists cipher suites by names that a setting takes', async () => {
+    const { code, out } = await run({ command: 'cipher_suites', heading: false, options: { all: true } })
+    const suites = out.trimEnd().split('\n')
+    expect(code).toBe(0)
+    expect(suites).toContain('ECDHE-RSA-AES256-GCM-SHA384')
+    expect(() => createSecureContext({ ciphers: suites.join(':') })).not.toThrow()
+  })
+
+  it('reports everything in one text, and what may not be told as such', async () => {
+    await ctl('add_vhost', 'a\nb')
+    await api.put('/api/permissions/a%0Ab/guest', { configure: '.*', write: '.*', read: '.*' })
+    await api.put('/api/queues/a%0Ab/reported', { durable: true })
+    const { code, out } = await ctl('report')
+    expect(code).toBe(0)
+    const headings = out.match(/^# .*$/gm)
+    expect(headings).toContain('# status')
+    expect(headings).toContain('# environment')
+    expect(headings).toContain('# list_queues of vhost /')
+    expect(out).toMatch(/^# list_queues of vhost a\\u000ab\nname +messages\nreported +0\n/m)
+    expect(out).toMatch(/^# listeners\nprotocol +ip_address +port\namqp /m)
+    expect(out).not.toContain('cannot be told')
+    await api.put('/api/users/watcher', { password: 'watcher', tags: 'monitoring' })
+    const watched = await run({ command: 'report', user: 'watcher', password: 'watcher' })
+    expect(watched.code).toBe(0)
+    expect(watched.out).toMatch(/^# list_permissions of vhost \/\ncannot be told: .+$/m)
+    expect(watched.out).toContain('# list_policies of vhost /')
+    expect((await run({ command: 'report', password: 'wrong' })).code).not.toBe(0)
+    await ctl('delete_vhost', 'a\nb')
   })
 
   it('changes the running node', async () => {

@@ -1,6 +1,7 @@
 // What rabbitmq-diagnostics asks, as far as it means something here.
 import { once } from 'node:events'
 import { connect } from 'node:net'
+import { getCiphers } from 'node:tls'
 import { CtlError, CtlExit, type ApiClient, type Row } from '../client.ts'
 import { command, list, silent, textOption, type Commands, type Context } from '../command.ts'
 
@@ -67,6 +68,11 @@ export const diagnosticCommands: Commands = {
   environment: command('', 'The settings that hold, and where each comes from', 0, async ({ api }) => {
     return String(await api.call('GET', ['config', 'effective']))
   }),
+  // The broker is the same program, and has them from the same OpenSSL.
+  cipher_suites: command('[--all]', "List the cipher suites that TLS knows here, by OpenSSL's names", 0, async () => ({
+    columns: ['suite'],
+    rows: getCiphers().map((suite) => ({ suite: suite.toUpperCase() })),
+  })),
   server_version: command('', 'The version of RabbitMQ that clients are told', 0, async ({ api }) => {
     return String((await overviewOf(api))['rabbitmq_version'])
   }),
