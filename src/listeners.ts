@@ -68,18 +68,25 @@ interface Place {
   readonly port: number
 }
 
+/** What listens somewhere, as it is shown; the HTTP server sees to its own ports. */
+interface Opened {
+  readonly facts: ListenerFacts
+  readonly listener: Listener | TlsListener | null
+}
+
 /** What management is told of the node, but for the listeners. */
-type NodeFacts = Omit<Node, 'listeners'>
+type NodeFacts = Omit<Node, 'listeners' | 'suspendListeners' | 'resumeListeners'>
 
 /** The open ports of one broker. */
 export class Listeners {
   readonly #options: ListenerOptions
   readonly #context: AmqpContext
-  readonly #facts: ListenerFacts[] = []
-  readonly #open: (Listener | TlsListener)[] = []
+  readonly #open: Opened[] = []
   readonly #watches: Timer[] = []
   #management: ManagementServer | null = null
   #ports: Ports = { amqp: 0 }
+  /** The resumption that goes on; it never rejects. */
+  #resumption: Promise<void> = Promise.resolve()
 
   private constructor(options: ListenerOptions, context: AmqpContext) {
     this.#options = options
@@ -108,7 +115,35 @@ export class Listeners {
   /** Takes no more connections. */
   stop(): void {
     for (const watch of this.#watches) watch.cancel()
-    for (const listener of this.#open.splice(0)) listener.stop()
+    for (const { listener } of this.#open.splice(0)) listener?.stop()
+  }
+
+  /** Accepts no AMQP connections until `resume`; those that are open go on. */
+  async suspend(): Promise<void> {
+    await this.#resumption
+    for (const listener of this.#amqpListeners()) listener.server.suspend()
+  }
+
+  /**
+   * Accepts AMQP connections again, on the ports of before.
+   * @throws StartError when one of the ports cannot be used; it stays suspended
+   */
+  async resume(): Promise<void> {
+    const resumed = this.#resumption.then(() => this.#resume())
+    this.#resumption = resumed.catch(() => undefined)
+    return resumed
+  }
+
+  async #resume(): Promise<void> {
+    for (const { server } of this.#amqpListeners()) {
+      await listening(this.#options.host, server.port, () => server.resume())
+    }
+  }
+
+  #amqpListeners(): readonly (Listener | TlsListener)[] {
+    return this.#open.flatMap(({ facts, listener }) =>
+      listener !== null && facts.protocol.startsWith('amqp') ? [listener] : [],
+    )
   }
 
   /** Also ends the requests to the HTTP API. */
@@ -146,12 +181,12 @@ export class Listeners {
     const { managementHost: host, managementPort, prometheusPort, managementTls } = this.#options
     if (managementPort === undefined && prometheusPort === undefined && managementTls === undefined) return
     const { broker } = this.#context
-    const management = new ManagementServer(broker, { ...node, listeners: this.#facts })
+    const management = new ManagementServer(broker, this.#nodeOf(node))
     this.#management = management
     if (managementPort !== undefined) {
       await listening(host, managementPort, () => management.listen({ host, port: managementPort }))
       const port = management.port ?? 0
-      this.#opened({ protocol: 'http', host, port }, null)
+      this.#opened({ protocol: 'http', host, port })
       this.#ports = { ...this.#ports, management: port }
       broker.logger.info({ port }, 'the HTTP API is served')
     }
@@ -159,10 +194,22 @@ export class Listeners {
       const place = { host: this.#scrapeHost, port: prometheusPort }
       await listening(place.host, place.port, () => management.listenForScrapes(place))
       const prometheus = management.scrapePort ?? 0
-      this.#opened({ ...place, protocol: 'http/prometheus', port: prometheus }, null)
+      this.#opened({ ...place, protocol: 'http/prometheus', port: prometheus })
       this.#ports = { ...this.#ports, prometheus }
     }
     if (files !== null && managementTls !== undefined) await this.#startHttps(management, files, managementTls)
+  }
+
+  #nodeOf(facts: NodeFacts): Node {
+    const open = this.#open
+    return {
+      ...facts,
+      get listeners() {
+        return open.filter(({ listener }) => listener?.server.suspended !== true).map((one) => one.facts)
+      },
+      suspendListeners: () => this.suspend(),
+      resumeListeners: () => this.resume(),
+    }
   }
 
   async #startHttps(management: ManagementServer, files: TlsFiles, options: HttpTlsOptions): Promise<void> {
@@ -189,8 +236,7 @@ export class Listeners {
     const { host, port } = place
     const accept = (socket: Socket): void => void new Connection(socket, this.#context)
     const listener = await listening(host, port, () => Listener.listen({ host, port }, accept, this.#failed))
-    this.#open.push(listener)
-    this.#opened({ ...place, port: listener.port }, null)
+    this.#opened({ ...place, port: listener.port }, listener)
     return listener.port
   }
 
@@ -209,15 +255,18 @@ export class Listeners {
     const listener = await listening(host, port, () =>
       TlsListener.listen({ host, port, files, handshakeTimeoutMs }, events),
     )
-    this.#open.push(listener)
-    this.#opened({ ...place, port: listener.port }, files)
+    this.#opened({ ...place, port: listener.port }, listener)
     logger.info({ protocol, port: listener.port }, 'accepting connections over TLS')
     return listener.port
   }
 
-  #opened({ protocol, host, port }: Place, files: TlsFiles | null): void {
-    const facts = { protocol, address: host ?? '::', port, tls: files !== null }
-    this.#facts.push(files === null ? facts : { ...facts, certificates: () => files.certificates })
+  #opened({ protocol, host, port }: Place, listener: Listener | TlsListener | null = null): void {
+    const place = { protocol, address: host ?? '::', port }
+    const facts =
+      listener instanceof TlsListener
+        ? { ...place, tls: true, certificates: () => listener.files.certificates }
+        : { ...place, tls: false }
+    this.#open.push({ facts, listener })
   }
 
   readonly #failed = (error: Error): void => {
@@ -242,7 +291,7 @@ export class Listeners {
     const { clock, logger } = this.#context.broker
     const { certificateFile } = files.settings
     const tlsRenewed = (): void => {
-      for (const listener of this.#open)
+      for (const { listener } of this.#open)
         if (listener instanceof TlsListener && listener.files === files) listener.renew()
       logger.info({ file: certificateFile }, 'changed certificates are in use')
       this.#warnOfExpired(files)

@@ -58,6 +58,10 @@ export interface Node {
   readonly metricsPerObject: boolean
   /** What the log leaves out; null where that cannot be changed. */
   readonly logThreshold: LogThreshold | null
+  /** Accepts no AMQP connections until they are resumed; those that are open go on. */
+  suspendListeners(): Promise<void>
+  /** Accepts them again. Rejects with a StartError when a port cannot be used any more. */
+  resumeListeners(): Promise<void>
   /** The settings that hold, one a line; without passwords. */
   configuration(): string
 }

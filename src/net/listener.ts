@@ -1,20 +1,13 @@
 // Listens for TCP connections.
-import { createServer, type Server as NetServer, type Socket } from 'node:net'
-
-/** Where to listen. */
-export interface ListenOptions {
-  /** An address; absent: every interface, IPv6 and IPv4. */
-  readonly host?: string | undefined
-  /** 0 picks a free one. */
-  readonly port: number
-}
+import { createServer, type Socket } from 'node:net'
+import { ListeningServer, type ListenOptions } from './listening-server.ts'
 
 /** A listening socket. It hands over connections and knows nothing of what is spoken on them. */
 export class Listener {
-  readonly #server: NetServer
+  readonly server: ListeningServer
 
-  private constructor(server: NetServer) {
-    this.#server = server
+  private constructor(server: ListeningServer) {
+    this.server = server
   }
 
   /**
@@ -27,45 +20,17 @@ export class Listener {
     accept: (socket: Socket) => void,
     failed: (error: Error) => void,
   ): Promise<Listener> {
-    const server = createServer({ noDelay: true, allowHalfOpen: true }, accept)
-    await bind(server, options)
-    server.on('error', failed)
+    const server = new ListeningServer(createServer({ noDelay: true, allowHalfOpen: true }, accept), options, failed)
+    await server.open()
     return new Listener(server)
   }
 
   get port(): number {
-    const address = this.#server.address()
-    return typeof address === 'object' && address !== null ? address.port : 0
+    return this.server.port
   }
 
   /** Stops accepting. Connections that are open stay. */
   stop(): void {
-    this.#server.close()
+    this.server.stop()
   }
-}
-
-/** Starts a server of Node's. Rejects with Node's system error. */
-export async function bind(server: NetServer, { host, port }: ListenOptions): Promise<void> {
-  if (host !== undefined) {
-    await listening(server, host, port)
-    return
-  }
-  try {
-    await listening(server, '::', port)
-  } catch (error) {
-    // A machine without IPv6 has only the one family to listen on.
-    const { code } = error as NodeJS.ErrnoException
-    if (code !== 'EAFNOSUPPORT' && code !== 'EADDRNOTAVAIL') throw error
-    await listening(server, '0.0.0.0', port)
-  }
-}
-
-function listening(server: NetServer, host: string, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject)
-    server.listen({ host, port, backlog: 4096, ipv6Only: false }, () => {
-      server.off('error', reject)
-      resolve()
-    })
-  })
 }

@@ -1,4 +1,6 @@
 // What operators change of a running node over HTTP, until it stops.
+import { once } from 'node:events'
+import { connect, createServer, type Socket } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startServer, type Server } from '../../src/server.ts'
 
@@ -68,6 +70,52 @@ describe('the level of the log', () => {
       expect((await call('PUT', `nodes/${node}/log-level`, { level })).status).toBe(400)
     }
     expect(logThreshold.level).toBe('debug')
+  })
+})
+
+describe('the listeners for AMQP', () => {
+  const change = async (what: string): Promise<Response> => call('PUT', `nodes/${node}/listeners/${what}`)
+  const checked = async (): Promise<number> =>
+    (await call('GET', `health/checks/port-listener/${server.ports.amqp}`)).status
+  const connected = async (): Promise<Socket> => {
+    const socket = connect(server.ports.amqp, '127.0.0.1')
+    await once(socket, 'connect')
+    return socket
+  }
+
+  it('are suspended and resumed on their port, while open connections go on', async () => {
+    const early = await connected()
+    for (let i = 0; i < 2; i++) {
+      expect((await change('suspend')).status).toBe(204)
+      await expect(connected()).rejects.toMatchObject({ code: 'ECONNREFUSED' })
+      expect(await checked()).toBe(503)
+    }
+    early.write('AMQP\0\0\x09\x01')
+    const [start] = (await once(early, 'data')) as [Buffer]
+    expect(start.toString('latin1')).toContain('PLAIN')
+    for (let i = 0; i < 2; i++) expect((await change('resume')).status).toBe(204)
+    expect(await checked()).toBe(200)
+    const late = await connected()
+    for (const socket of [early, late]) socket.destroy()
+    expect((await call('PUT', 'nodes/other@host/listeners/suspend')).status).toBe(404)
+  })
+
+  it('stay suspended when another process has the port', async () => {
+    await change('suspend')
+    const squatter = createServer().listen(server.ports.amqp, '127.0.0.1')
+    await once(squatter, 'listening')
+    const refused = await change('resume')
+    expect([refused.status, await refused.json()]).toEqual([
+      503,
+      { error: 'not_listening', reason: expect.stringContaining('in use by another process') as string },
+    ])
+    expect(await checked()).toBe(503)
+    squatter.close()
+    await once(squatter, 'close')
+    const answers = await Promise.all(['resume', 'resume', 'suspend', 'resume'].map((what) => change(what)))
+    expect(answers.map(({ status }) => status)).toEqual([204, 204, 204, 204])
+    expect((await change('resume')).status).toBe(204)
+    ;(await connected()).destroy()
   })
 })
 

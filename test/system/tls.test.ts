@@ -100,6 +100,21 @@ describe('a listener with a certificate', () => {
     await client.close()
   })
 
+  it('is suspended and resumed, while a connection goes on', async () => {
+    const server = await serve({ tls: files, managementHost: '127.0.0.1', managementPort: 0 })
+    const { node } = (await api(server, 'GET', '/api/overview')) as { readonly node: string }
+    const path = `/api/nodes/${encodeURIComponent(node)}/listeners`
+    const early = await dial(server)
+    await early.handshake()
+    await api(server, 'PUT', `${path}/suspend`)
+    await expect(once(connect(server.ports.amqps!, '127.0.0.1'), 'connect')).rejects.toMatchObject({
+      code: 'ECONNREFUSED',
+    })
+    await early.openChannel()
+    await api(server, 'PUT', `${path}/resume`)
+    await (await dial(server)).handshake()
+  })
+
   it.each(['TLSv1.2', 'TLSv1.3'] as const)('speaks %s', async (version) => {
     const server = await serve({ tls: files })
     const client = await dial(server, { ...trusting(), minVersion: version, maxVersion: version })

@@ -27,9 +27,17 @@ export const nodeCommands: Commands = {
       return limit(api, { disk_free_absolute: bytes(rest.length === 0 ? unit : undefined) })
     },
   ),
+  suspend_listeners: command('', 'Accept no AMQP connections; those that are open go on', 0, ({ api }) =>
+    listeners(api, 'suspend'),
+  ),
+  resume_listeners: command('', 'Accept AMQP connections again', 0, ({ api }) => listeners(api, 'resume')),
   force_gc: command('', 'Collect garbage; everything else waits for it', 0, async ({ api }) => {
     await silent(api.call('POST', ['nodes', await nodeOf(api), 'collect-garbage'], {}))
   }),
+}
+
+async function listeners(api: Context['api'], what: 'suspend' | 'resume'): Promise<void> {
+  await silent(api.call('PUT', ['nodes', await nodeOf(api), 'listeners', what], {}))
 }
 
 async function limit(api: Context['api'], limits: Readonly<Record<string, number>>): Promise<void> {

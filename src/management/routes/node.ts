@@ -3,8 +3,9 @@ import type { ResourceLimits } from '../../core/resources.ts'
 import { collectGarbage } from '../../lib/garbage.ts'
 import { LOG_LEVELS, levelNamed } from '../../lib/log.ts'
 import { memoryBytes } from '../../lib/machine.ts'
+import { StartError } from '../../lib/start-error.ts'
 import { assertPresent, stringField } from '../body.ts'
-import { badRequest, type JsonObject } from '../http-error.ts'
+import { badRequest, HttpError, type JsonObject } from '../http-error.ts'
 import { assertThisNode, NO_CONTENT, type Call, type Route } from '../route.ts'
 
 const NODE = '/api/nodes/:node'
@@ -12,6 +13,8 @@ const NODE = '/api/nodes/:node'
 export const nodeRoutes: readonly Route[] = [
   { method: 'PUT', path: `${NODE}/limits`, needs: 'administrator', handle: limit },
   { method: 'PUT', path: `${NODE}/log-level`, needs: 'administrator', handle: setLogLevel },
+  { method: 'PUT', path: `${NODE}/listeners/suspend`, needs: 'administrator', handle: suspendListeners },
+  { method: 'PUT', path: `${NODE}/listeners/resume`, needs: 'administrator', handle: resumeListeners },
   { method: 'POST', path: `${NODE}/collect-garbage`, needs: 'administrator', handle: collect },
 ]
 
@@ -47,6 +50,27 @@ function setLogLevel(call: Call) {
     'the level of the log was changed until the broker stops',
   )
   logThreshold.level = level
+  return NO_CONTENT
+}
+
+/** Accepts no AMQP connections any more; those that are open go on, and so does this API. */
+async function suspendListeners(call: Call) {
+  assertThisNode(call)
+  call.broker.logger.warn({ user: call.user.name }, 'AMQP connections are not accepted until the listeners are resumed')
+  await call.node.suspendListeners()
+  return NO_CONTENT
+}
+
+/** Accepts AMQP connections again. Throws 503 when another process has the port meanwhile. */
+async function resumeListeners(call: Call) {
+  assertThisNode(call)
+  try {
+    await call.node.resumeListeners()
+  } catch (error) {
+    if (!(error instanceof StartError)) throw error
+    throw new HttpError(503, 'not_listening', error.message, { cause: error })
+  }
+  call.broker.logger.warn({ user: call.user.name }, 'AMQP connections are accepted again')
   return NO_CONTENT
 }
 

@@ -1,6 +1,6 @@
 // Listens for connections over TLS, and hands them over once they are safe.
 import { createServer, type Server, type TLSSocket } from 'node:tls'
-import { bind, type ListenOptions } from '../listener.ts'
+import { ListeningServer, type ListenOptions } from '../listening-server.ts'
 import type { TlsFiles } from './tls-files.ts'
 
 /** How TLS is spoken. */
@@ -24,6 +24,7 @@ const NO_CERTIFICATE = 'the client gave no certificate'
 
 /** A listening socket. It knows nothing of what is spoken below TLS. */
 export class TlsListener {
+  readonly server: ListeningServer
   readonly #server: Server
   readonly #options: TlsListenOptions
   readonly #events: TlsListenerEvents
@@ -48,13 +49,13 @@ export class TlsListener {
       events.refused(error.message, socket.remoteAddress ?? '')
       socket.destroy()
     })
+    this.server = new ListeningServer(this.#server, options, (error) => events.failed(error))
   }
 
   /** Starts to listen. Rejects with Node's system error. */
   static async listen(options: TlsListenOptions, events: TlsListenerEvents): Promise<TlsListener> {
     const listener = new TlsListener(options, events)
-    await bind(listener.#server, options)
-    listener.#server.on('error', (error) => events.failed(error))
+    await listener.server.open()
     return listener
   }
 
@@ -63,8 +64,7 @@ export class TlsListener {
   }
 
   get port(): number {
-    const address = this.#server.address()
-    return typeof address === 'object' && address !== null ? address.port : 0
+    return this.server.port
   }
 
   /** The files were read again: new connections use what is in them. Sessions of before cannot be resumed. */
@@ -74,7 +74,7 @@ export class TlsListener {
 
   /** Stops accepting. Connections that are open stay. */
   stop(): void {
-    this.#server.close()
+    this.server.stop()
   }
 
   #secured(socket: TLSSocket): void {
