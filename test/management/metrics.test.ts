@@ -293,6 +293,25 @@ describe('the path of metrics', () => {
 })
 
 describe('/metrics/detailed', () => {
+  it('tells those who log in who tried to log in, from where', async () => {
+    const path = '/metrics/detailed?family=auth_attempt_detailed_metrics'
+    const user = 'an "odd"\nname'
+    for (const password of ['wrong', 'worse']) {
+      const authorization = `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`
+      await api.get('/api/whoami', { user: '', headers: { authorization } })
+    }
+    const authorization = `Basic ${Buffer.from('guest:guest').toString('base64')}`
+    const response = await fetch(`http://127.0.0.1:${api.port}${path}`, { headers: { authorization } })
+    const series = seriesOf(await response.text())
+    const labels = String.raw`{remote_address="127.0.0.1",username="an \"odd\"\nname",protocol="http"}`
+    const values = ['', '_succeeded', '_failed'].map((name) =>
+      series.get(`rabbitmq_detailed_auth_attempts_detailed${name}_total${labels}`),
+    )
+    expect(values).toEqual([2, 0, 2])
+    // Who scrapes without a login learns no names.
+    expect([...(await scrape(path)).keys()].filter((name) => name.includes('auth'))).toEqual([])
+  })
+
   it('has the families, vhosts and queues that are asked for, and nothing else', async () => {
     const families = 'family=queue_coarse_metrics&family=queue_consumer_count&family=vhost_status'
     const names = (map: Map<string, number>): Set<string> =>

@@ -561,7 +561,7 @@ const SCRAPES = [
 const METRICS_APART: readonly (readonly [name: RegExp, why: string])[] = [
   [/^erlang_|^process_|^telemetry_/, "Erlang's machine"],
   [/_(build|identity)_info$/, 'more labels, as since 4.0'],
-  [/_auth_attempts_detailed_/, 'by source: the HTTP API tells that'],
+  [/_auth_attempts_detailed_/, 'by source: told to those who log in'],
   [/_raft_/, 'a queue of this type came too late for some of these'],
   [/_queue_head_message_timestamp$/, 'the HTTP API tells that'],
   [/^rabbitmq_(detailed_)?queue_messages_published_total$/, 'by queue only, as since 4.0'],

@@ -8,7 +8,15 @@ import { expositionOf, expositionText, type Metric } from './exposition.ts'
 import { clusterFamilies, everyObject, objectFamilies, queuesNamed, Scope } from './objects.ts'
 import { globalMetrics, objectCounts } from './messages.ts'
 import { ownMetrics, ownObjectMetrics } from './own.ts'
-import { churnMetrics, identity, loginMetrics, memoryMetrics, nodeFamilies, nodeMetrics } from './totals.ts'
+import {
+  churnMetrics,
+  identity,
+  loginMetrics,
+  loginSourceMetrics,
+  memoryMetrics,
+  nodeFamilies,
+  nodeMetrics,
+} from './totals.ts'
 
 const TYPE = 'text/plain; version=0.0.4; charset=utf-8'
 const PREFIX = 'rabbitmq_'
@@ -20,7 +28,7 @@ export function metricsRoutes(needs: 'monitoring' | 'nobody', path = '/metrics')
   return [
     { method: 'GET', path: below === '' ? '/' : below, needs, handle: plain },
     { method: 'GET', path: `${below}/per-object`, needs, handle: perObject },
-    { method: 'GET', path: `${below}/detailed`, needs, handle: detailed },
+    { method: 'GET', path: `${below}/detailed`, needs, handle: (call) => detailed(call, needs !== 'nobody') },
     { method: 'GET', path: `${below}/memory-breakdown`, needs, handle: memoryBreakdown },
   ]
 }
@@ -66,8 +74,11 @@ function memoryBreakdown(call: Call): TextStream {
   return new TextStream(TYPE, expositionOf(metrics, PREFIX))
 }
 
-/** Only the families that are asked for, of the vhosts and queues that are asked for. */
-async function detailed(call: Call): Promise<TextStream> {
+/**
+ * Only the families that are asked for, of the vhosts and queues that are asked for. Names that somebody gave at a login
+ * are for those who log in themselves: RabbitMQ has none unless it is told to.
+ */
+async function detailed(call: Call, known: boolean): Promise<TextStream> {
   const scope = await scopeOf(call)
   const asked = new Set(call.all('family'))
   const node = [...nodeFamilies].filter(([name]) => asked.has(name)).map(([, family]) => family(call))
@@ -80,6 +91,7 @@ async function detailed(call: Call): Promise<TextStream> {
         joined(
           ...(asked.has('connection_churn_metrics') ? [churnMetrics(call)] : []),
           ...(asked.has('auth_attempt_metrics') ? [loginMetrics(call)] : []),
+          ...(known && asked.has('auth_attempt_detailed_metrics') ? [loginSourceMetrics(call)] : []),
           ...node,
           once(joined(...object)),
         ),

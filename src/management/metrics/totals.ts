@@ -187,6 +187,24 @@ export function* churnMetrics({ broker: { churn } }: Management): Generator<Metr
   yield counter('queues_deleted_total', 'Total number of queues deleted', churn.queuesDeleted)
 }
 
+/** Who tried to log in, from where. There are as many sources as are told apart, whatever strangers do. */
+export function* loginSourceMetrics({ broker }: Management): Generator<Metric> {
+  const sources = Array.from(broker.access.attempts.sources, ({ address, user, protocol, counts }) => {
+    // RabbitMQ: what is empty is no label.
+    const labels = Object.entries({ remote_address: address, username: user, protocol })
+    return { labels: Object.fromEntries(labels.filter(([, value]) => value !== '')), counts }
+  })
+  const counter = (name: string, help: string, read: (counts: AttemptCounts) => number): Metric => ({
+    name: `auth_attempts_detailed${name}_total`,
+    type: 'counter',
+    help: `${help}, by where they came from`,
+    series: sources.map(({ labels, counts }) => ({ labels, value: read(counts) })),
+  })
+  yield counter('', 'Attempts to log in', ({ succeeded, failed }) => succeeded + failed)
+  yield counter('_succeeded', 'Attempts to log in that succeeded', ({ succeeded }) => succeeded)
+  yield counter('_failed', 'Attempts to log in that failed', ({ failed }) => failed)
+}
+
 /** Who tried to log in, by protocol. */
 export function* loginMetrics({ broker }: Management): Generator<Metric> {
   const { attempts } = broker.access
