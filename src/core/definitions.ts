@@ -46,6 +46,8 @@ export interface ExchangeDefinition {
   readonly autoDelete: boolean
   readonly internal: boolean
   readonly arguments: FieldTable
+  /** Who declared it; absent where that is not known. */
+  readonly user?: string
   /** The id of its delay log in the store, if messages wait before it. */
   readonly delays?: number
   /** The id of the log of what it gives to new bindings, if it does. */

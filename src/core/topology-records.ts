@@ -19,6 +19,7 @@ export function exchangeDefinition(vhost: string, exchange: Exchange): ExchangeD
     autoDelete,
     internal,
     arguments: args,
+    ...(exchange.user === null ? {} : { user: exchange.user }),
     ...(exchange.delaying === null ? {} : { delays: exchange.delaying.id }),
     ...(ids === null ? {} : { ids: ids.id }),
     ...(history === null ? {} : { history: history.id }),

@@ -206,6 +206,7 @@ export class VHost implements QueueContext, Outlet {
   /** Adds an exchange that does not exist yet. */
   addExchange(name: string, properties: ExchangeProperties, by = INTERNAL_USER): Exchange {
     const exchange = this.#addExchange(name, properties)
+    exchange.user = by
     if (exchange.durable) this.#context.save(exchangeDefinition(this.name, exchange))
     this.#context.topologyChanged()
     this.#tell('exchange.created', by, () => exchangeFacts(exchange))
@@ -471,6 +472,7 @@ export class VHost implements QueueContext, Outlet {
 
   #restoreExchange(definition: ExchangeDefinition): void {
     const exchange = this.#addExchange(definition.name, { ...definition, durable: true }, definition)
+    exchange.user = definition.user ?? null
     const history = exchange instanceof RecentHistoryExchange ? exchange.log?.id : undefined
     // It was stored by a broker that kept none.
     if (history !== definition.history) this.#context.save(exchangeDefinition(this.name, exchange))

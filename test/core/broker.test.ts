@@ -2,6 +2,7 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { amqpPropertyCodec } from '../../src/amqp/property-codec.ts'
 import { Broker } from '../../src/core/broker.ts'
+import { NO_ARGUMENTS } from '../../src/core/value.ts'
 import { ManualClock } from '../../src/lib/clock.ts'
 import { silentLogger } from '../../src/lib/log.ts'
 import { Turn } from '../../src/lib/turn.ts'
@@ -69,4 +70,14 @@ it('knows that definitions are on their way to disk: nobody is told before that 
   core.database.release()
   await turnsRun()
   expect(core.broker.definitionsWaiting).toBe(false)
+})
+
+it('knows after a restart who declared an exchange', async () => {
+  const core = await DurableCore.start()
+  const exchange = { name: 'x', type: 'fanout', durable: true, autoDelete: false, internal: false }
+  core.session.declareExchange({ ...exchange, arguments: NO_ARGUMENTS })
+  const { user } = core.session.vhost.exchange('x')
+  await core.written()
+  const { vhost } = (await core.afterPowerCut()).session
+  expect([user, vhost.exchange('x').user, vhost.exchange('amq.direct').user]).toEqual(['tester', 'tester', null])
 })

@@ -76,6 +76,15 @@ describe('what belongs to a user', () => {
     expect(names).toEqual(['mine'])
     expect((await api.get('/api/users/nobody/queues')).body).toEqual([])
   })
+
+  it('are the exchanges that name them', async () => {
+    await api.put('/api/exchanges/%2F/mine', { type: 'topic' })
+    const makers = items((await api.get('/api/exchanges/%2F')).body).map(
+      ({ name, user_who_performed_action: maker }) => [name, maker],
+    )
+    expect(makers).toContainEqual(['mine', 'guest'])
+    expect(makers).toContainEqual(['amq.topic', 'rmq-internal'])
+  })
 })
 
 describe('what is asked of a whole cluster', () => {

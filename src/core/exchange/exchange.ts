@@ -27,6 +27,8 @@ export abstract class Exchange {
   readonly autoDelete: boolean
   readonly internal: boolean
   readonly arguments: FieldTable
+  /** Kept by the vhost: who declared it; null where nobody did, or that is not known. */
+  user: string | null = null
   /** The bindings that this exchange routes by, by identity. */
   readonly sourceBindings = new Map<string, Binding>()
   /** The bindings that lead here from other exchanges. */

@@ -1,5 +1,6 @@
 // Vhosts, exchanges, queues and bindings as RabbitMQ shows them.
 import { queueTypeOf } from '../../core/arguments.ts'
+import { INTERNAL_USER } from '../../core/events.ts'
 import type { Binding } from '../../core/exchange/binding.ts'
 import type { Exchange } from '../../core/exchange/exchange.ts'
 import type { Governance } from '../../core/policies.ts'
@@ -82,7 +83,7 @@ export function exchangeJson(call: Call, { exchange, vhost }: VHostExchange): Js
     ...(policy === null ? {} : { policy }),
     ...(operatorPolicy === null ? {} : { operator_policy: operatorPolicy }),
     type: exchange.type,
-    user_who_performed_action: 'rmq-internal',
+    user_who_performed_action: exchange.user ?? INTERNAL_USER,
     vhost,
   }
 }
