@@ -154,7 +154,7 @@ const NAMES: Readonly<Record<string, Translation>> = {
 
 function translate(name: string, value: string): ReturnType<Translation> {
   // RabbitMQ: listeners have any name, and one for all is what this broker has.
-  const listener = /^listeners\.tcp\.[^.]+$/.test(name) ? 'listeners.tcp.default' : name
+  const listener = name.replace(/^(listeners\.(?:tcp|ssl))\.[^.]+$/, '$1.default')
   return Object.hasOwn(NAMES, listener) ? NAMES[listener]!(value, name) : null
 }
 

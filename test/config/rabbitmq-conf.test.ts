@@ -80,6 +80,7 @@ describe('rabbitmq.conf', () => {
       { 'tls-port': 5673, 'tls-verify': 'verify_peer', 'tls-fail-if-no-peer-cert': true },
     ],
     ['listeners.tcp = none\nlisteners.ssl.default = 5671', { port: null, 'tls-port': 5671 }],
+    ['listeners.ssl.1 = 5672\nlisteners.tcp = none', { port: null, 'tls-port': 5672 }],
     ['listeners.ssl = none', { port: 5672, 'tls-port': null }],
     [
       'management.ssl.port = 15671',
