@@ -8,7 +8,7 @@ import type { Message } from '../core/message.ts'
 import { Gets } from '../core/gets.ts'
 import { Passages } from '../core/passages.ts'
 import type { Queue } from '../core/queue/queue.ts'
-import type { Publisher } from '../core/ports.ts'
+import type { Consumer, Publisher } from '../core/ports.ts'
 import type { Delivered, Destinations, Session } from '../core/session.ts'
 import { TIGHT_UNACKED_MAX } from '../core/limits.ts'
 import { endTurns } from '../lib/end-turns.ts'
@@ -288,9 +288,9 @@ export class Channel implements ChannelView, TransactionHost {
     if (this.transaction !== null) this.rollback(this.transaction)
     // Back first: the end of the last consumer may delete its queue.
     const queues = this.settlements.end()
-    // The next single active consumer gets what is left.
-    for (const queue of queues) queue.shorten()
     const consumers = [...this.consumers.values()]
+    // The next single active consumer gets what is left. A queue that goes with its last consumer drops nothing before.
+    for (const queue of queues) if (!goesWith(queue, consumers)) queue.shorten()
     this.consumers.clear()
     this.timeouts.stop()
     for (const consumer of consumers) consumer.stop()
@@ -390,4 +390,9 @@ export class Channel implements ChannelView, TransactionHost {
       return { ...facts(), vhost: vhost.name, user_who_performed_action: user.name }
     })
   }
+}
+
+/** Whether a queue is deleted once these consumers end. */
+function goesWith({ autoDelete, consumers }: Queue, ending: readonly Consumer[]): boolean {
+  return autoDelete && consumers.length > 0 && consumers.every((consumer) => ending.includes(consumer))
 }

@@ -150,6 +150,21 @@ describe('drop-head', () => {
     await next.expectNothing()
   })
 
+  it('drops nothing before a queue goes with its last consumer', async () => {
+    const channel = await broker.channel()
+    await channel.queue('dead')
+    const args = { 'x-max-length': 1, 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': 'dead' }
+    await channel.queue('q', { 'auto-delete': true, arguments: args })
+    const consumer = await broker.channel()
+    await consumer.consume('q')
+    for (const body of ['first', 'second']) {
+      channel.publish({ 'routing-key': 'q' }, body)
+      await consumer.expectDeliver({}, body)
+    }
+    await consumer.close()
+    await channel.call('queue.declare', { queue: 'dead', passive: true }, { 'message-count': 0 })
+  })
+
   it('of a quorum queue drops only what no consumer takes when it comes back', async () => {
     const channel = await broker.channel()
     await channel.queue('q', { durable: true, arguments: { 'x-queue-type': 'quorum', 'x-max-length': 1 } })
