@@ -9,6 +9,23 @@ import type { Settlement, Transaction } from './transaction.ts'
 import type { Unacked, UnackedVisitor } from './unacked.ts'
 import { ReplyCode } from './wire/generated.ts'
 
+/** What a consumer gives back to its queue at once; without one it was fetched by basic.get. */
+interface Return {
+  readonly queue: Queue
+  readonly consumer: ChannelConsumer | null
+  readonly entries: Entry[]
+}
+
+/** RabbitMQ: queue by queue, and what each consumer had by itself, by their names; what was fetched first. */
+function inOrder(a: Return, b: Return): number {
+  const byName = compare(a.queue.name, b.queue.name)
+  return byName === 0 ? compare(a.consumer?.tag ?? '', b.consumer?.tag ?? '') : byName
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0
+}
+
 /** Settles what is out with one channel. */
 export class Settlements {
   readonly #channel: Channel
@@ -79,16 +96,27 @@ export class Settlements {
   }
 
   #requeue(tag: number | bigint, multiple: boolean, failed: boolean): void {
-    const queues = new Set<Queue>()
+    const returns: Return[] = []
     this.#take(tag, multiple, (entry, consumer) => {
-      requeueEntry(entry, consumer, failed)
-      queues.add(entry.queue)
-      this.#trace('requeue', entry)
+      const last = returns.find(({ queue, consumer: other }) => queue === entry.queue && other === consumer)
+      if (last === undefined) returns.push({ queue: entry.queue, consumer, entries: [entry] })
+      else last.entries.push(entry)
     })
-    // RabbitMQ: a quorum queue delivers what has come back before it drops what is too much, a classic one after that.
-    for (const queue of queues) if (queue.rules.type === 'classic') queue.takenBack()
+    if (returns.length > 1) returns.sort(inOrder)
+    for (const { queue, consumer, entries } of returns) {
+      for (const entry of entries) {
+        requeueEntry(entry, consumer, failed)
+        this.#trace('requeue', entry)
+      }
+      // RabbitMQ: a quorum queue delivers what has come back before it drops what is too much, a classic one after that.
+      if (queue.rules.type !== 'classic') continue
+      queue.takenBack()
+      this.#channel.returnCredit()
+    }
     this.#channel.returnCredit()
-    for (const queue of queues) if (queue.rules.type === 'quorum') queue.takenBack()
+    for (const queue of new Set(returns.map((each) => each.queue))) {
+      if (queue.rules.type === 'quorum') queue.takenBack()
+    }
   }
 
   #settleLater(transaction: Transaction, tag: number | bigint, multiple: boolean, settlement: Settlement): void {

@@ -30,6 +30,14 @@ function program(steps: readonly Step[]): Program {
 
 /** By what they show. */
 export const KNOWN_PROGRAMS: { readonly [shown: string]: Program } = {
+  'what several consumers of a channel had goes back consumer by consumer': program([
+    call(ONE, 'queue.declare', { queue: 'q0', arguments: { 'x-max-length': 3 } }),
+    call(ONE, 'basic.consume', { queue: 'q0', 'consumer-tag': 'c0' }),
+    call(ONE, 'basic.consume', { queue: 'q0', 'consumer-tag': 'c1' }),
+    publish(OTHER, 'q0', ['m0', 'm1', 'm2']),
+    publish(OTHER, 'q0', ['m3', 'm4']),
+    call(ONE, 'basic.recover', { requeue: true }),
+  ]),
   'a single active consumer gets what another client publishes': program([
     call(ONE, 'queue.declare', { queue: 'q0', arguments: { 'x-single-active-consumer': true } }),
     call(ONE, 'basic.consume', { queue: 'q0', 'consumer-tag': 'c0', 'no-ack': true }),

@@ -347,6 +347,20 @@ describe('basic.recover', () => {
     await channel.expectChannelClose(406, unknownTag(1), 'basic.ack')
   })
 
+  it('gives back what each consumer had by itself, and delivers in between', async () => {
+    const channel = await broker.channel()
+    await channel.queue('q', { arguments: { 'x-max-length': 1 } })
+    for (const consumer of ['a', 'b']) await channel.consume('q', { 'consumer-tag': consumer })
+    for (const body of ['1', '2']) {
+      channel.publish({ 'routing-key': 'q' }, body)
+      await channel.expectDeliver({ redelivered: false }, body)
+    }
+    // Both at once would be more than the queue may hold.
+    channel.send('basic.recover-async', { requeue: true })
+    await channel.expectDeliver({ redelivered: true }, '1')
+    await channel.expectDeliver({ redelivered: true }, '2')
+  })
+
   it('is fine when there is nothing to recover', async () => {
     const channel = await broker.channel()
     await channel.call('basic.recover', { requeue: true })
