@@ -114,6 +114,7 @@ async function serve(options: ServerOptions, context: AmqpContext, logger: Logge
     prometheusPath: options.prometheusPath ?? '/metrics',
     metricsPerObject: options.metricsPerObject ?? false,
     logThreshold: options.logThreshold ?? null,
+    endProgram: options.endProgram ?? null,
     configuration: options.configuration ?? (() => ''),
   }
   const listeners = await Listeners.open(options, context, node)

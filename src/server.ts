@@ -66,6 +66,8 @@ export interface ServerOptions extends ListenerOptions {
   readonly logger?: Logger | undefined
   /** What the log leaves out, for operators to change. Absent: it cannot be changed. */
   readonly logThreshold?: LogThreshold | undefined
+  /** Ends the program, for an administrator who asks for it over HTTP. Absent: nobody can but who started the broker. */
+  readonly endProgram?: (() => void) | undefined
   readonly clock?: Clock | undefined
 }
 

@@ -29,11 +29,17 @@ export async function start(config: Config): Promise<void> {
   const [log, { startServer, StartError }] = await Promise.all([openLog(config.values), import('./server.ts')])
   process.on('uncaughtException', (error) => crash(log, error))
   let server: Server
+  let told = false
+  const stopOnce = (by: string): void => {
+    if (!told) void stop(server, log, by)
+    told = true
+  }
   try {
     server = await startServer({
       ...serverOptions(config.values),
       logger: log.logger,
       logThreshold: log.logger,
+      endProgram: () => stopOnce('HTTP'),
       configuration: () => effectiveDocument(config),
     })
   } catch (error) {
@@ -41,7 +47,7 @@ export async function start(config: Config): Promise<void> {
     log.flush()
     fail(error.message, Exit.failed)
   }
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => void stop(server, log, signal))
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, stopOnce)
   if (config.sources['default-user'] !== 'default' && config.sources['default-pass'] === 'default') {
     log.logger.warn({ setting: 'default-pass' }, 'a default user was named, but has the password that everybody knows')
   }
@@ -110,8 +116,9 @@ function announce(server: Server, log: ProcessLog): void {
   process.stdout.write(`leveret ${VERSION} ready: ${ports.join(', ')}\n`)
 }
 
-async function stop(server: Server, log: ProcessLog, signal: string): Promise<void> {
-  log.logger.info({ signal }, 'told to stop')
+/** Stops in order. `by` is a signal, or how else somebody asked for it. */
+async function stop(server: Server, log: ProcessLog, by: string): Promise<void> {
+  log.logger.info({ by }, 'told to stop')
   const overdue = setTimeout(() => {
     log.logger.error({ milliseconds: CLOSE_MS_MAX }, 'closing took too long and was cut off')
     exit(log, Exit.failed)

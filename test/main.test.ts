@@ -144,6 +144,19 @@ describe('leveret start', () => {
     await closed
   })
 
+  it('stops in order when an administrator asks for it over HTTP', async () => {
+    const program = start()
+    const [, management] = /management (\d+)/.exec(await program.firstLine())!
+    const api = `http://127.0.0.1:${management}/api`
+    const headers = { authorization: `Basic ${Buffer.from('guest:guest').toString('base64')}` }
+    const { node } = (await (await fetch(`${api}/overview`, { headers })).json()) as { node: string }
+    const answer = await fetch(`${api}/nodes/${node}/stop`, { method: 'PUT', headers })
+    expect(answer.status).toBe(204)
+    const { code, errors } = await program.outcome()
+    expect(code).toBe(0)
+    expect(errors).toContain('told to stop')
+  })
+
   it('listens on every interface when no host is named', async () => {
     expect(await greeting(await startEverywhere().port(), '127.0.0.1')).toBe('\x01')
   })

@@ -58,6 +58,8 @@ export interface Node {
   readonly metricsPerObject: boolean
   /** What the log leaves out; null where that cannot be changed. */
   readonly logThreshold: LogThreshold | null
+  /** Ends the program; null where only who started it may. */
+  readonly endProgram: (() => void) | null
   /** Accepts no AMQP connections until they are resumed; those that are open go on. */
   suspendListeners(): Promise<void>
   /** Accepts them again. Rejects with a StartError when a port cannot be used any more. */

@@ -223,6 +223,8 @@ describe('leveret ctl', () => {
     expect((await ctl('set_vm_memory_high_watermark', 'absolute')).code).toBe(64)
     expect((await ctl('set_disk_free_limit', '2GB', '3GB')).code).toBe(64)
     expect((await ctl('force_gc')).code).toBe(0)
+    const embedded = 'leveret: This broker is part of a program that has to end it itself\n'
+    for (const word of ['stop', 'shutdown']) expect(await ctl(word)).toMatchObject({ code: 65, err: embedded })
     expect((await ctl('suspend_listeners')).code).toBe(0)
     expect((await ctl('check_protocol_listener', 'amqp')).code).toBe(69)
     expect((await ctl('resume_listeners')).code).toBe(0)

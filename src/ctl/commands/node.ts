@@ -27,6 +27,8 @@ export const nodeCommands: Commands = {
       return limit(api, { disk_free_absolute: bytes(rest.length === 0 ? unit : undefined) })
     },
   ),
+  stop: command('', 'Stop the broker in order', 0, ({ api }) => stop(api)),
+  shutdown: command('', 'The same', 0, ({ api }) => stop(api)),
   suspend_listeners: command('', 'Accept no AMQP connections; those that are open go on', 0, ({ api }) =>
     listeners(api, 'suspend'),
   ),
@@ -34,6 +36,10 @@ export const nodeCommands: Commands = {
   force_gc: command('', 'Collect garbage; everything else waits for it', 0, async ({ api }) => {
     await silent(api.call('POST', ['nodes', await nodeOf(api), 'collect-garbage'], {}))
   }),
+}
+
+async function stop(api: Context['api']): Promise<void> {
+  await silent(api.call('PUT', ['nodes', await nodeOf(api), 'stop'], {}))
 }
 
 async function listeners(api: Context['api'], what: 'suspend' | 'resume'): Promise<void> {

@@ -13,10 +13,14 @@ const NODE = '/api/nodes/:node'
 export const nodeRoutes: readonly Route[] = [
   { method: 'PUT', path: `${NODE}/limits`, needs: 'administrator', handle: limit },
   { method: 'PUT', path: `${NODE}/log-level`, needs: 'administrator', handle: setLogLevel },
+  { method: 'PUT', path: `${NODE}/stop`, needs: 'administrator', handle: stop },
   { method: 'PUT', path: `${NODE}/listeners/suspend`, needs: 'administrator', handle: suspendListeners },
   { method: 'PUT', path: `${NODE}/listeners/resume`, needs: 'administrator', handle: resumeListeners },
   { method: 'POST', path: `${NODE}/collect-garbage`, needs: 'administrator', handle: collect },
 ]
+
+/** How long a broker that was told to stop goes on, so that the answer gets to who told it. */
+const ANSWERED_MS = 100
 
 /** How many times the memory of the machine has to be free on the disk, at the most. */
 const DISK_SHARE_MAX = 1000
@@ -50,6 +54,16 @@ function setLogLevel(call: Call) {
     'the level of the log was changed until the broker stops',
   )
   logThreshold.level = level
+  return NO_CONTENT
+}
+
+/** Ends the program in order, as a signal does. The answer leaves before. */
+function stop(call: Call) {
+  assertThisNode(call)
+  const { endProgram } = call.node
+  if (endProgram === null) throw badRequest('This broker is part of a program that has to end it itself')
+  call.broker.logger.warn({ user: call.user.name }, 'the broker is stopped over HTTP')
+  call.clock.after(ANSWERED_MS, endProgram)
   return NO_CONTENT
 }
 
