@@ -113,6 +113,10 @@ const BODIES: Readonly<Record<string, readonly [path: string, body: Fields | nul
   // These brokers have no log: `node.test.ts` has what is wrong with its levels.
   'PUT /api/nodes/:node/log-level': [`${NODE}/log-level`, null],
   'POST /api/nodes/:node/collect-garbage': [`${NODE}/collect-garbage`, null],
+  'PUT /api/nodes/:node/listeners/suspend': [`${NODE}/listeners/suspend`, null],
+  'PUT /api/nodes/:node/listeners/resume': [`${NODE}/listeners/resume`, null],
+  // Nothing but its test may end these brokers.
+  'PUT /api/nodes/:node/stop': [`${NODE}/stop`, null],
   // The last, for it may block publishers.
   'PUT /api/nodes/:node/limits': [`${NODE}/limits`, { memory_absolute: 1e12, disk_free_relative: 0 }],
 }
