@@ -2,6 +2,7 @@
 import yargs, { type Argv } from 'yargs'
 import { loadConfig, type Config } from './config/config.ts'
 import { defaultWords, effectiveDocument, helpLine } from './config/document.ts'
+import { FLAGS } from './config/plain-flags.ts'
 import { KEYS } from './config/schema.ts'
 import { ConfigError } from './config/setting.ts'
 import { nearest } from './lib/nearest.ts'
@@ -73,9 +74,9 @@ function completions(
   return [...further(words, current)]
 }
 
-/** The same, of which the help says nothing. */
+/** The options of `leveret start`, of which the help says nothing. */
 function hiddenSettingOptions(command: Argv): Argv {
-  for (const key of ['config', 'rabbitmq-conf', ...KEYS]) command.option(key, { type: 'string', hidden: true })
+  for (const flag of FLAGS) command.option(flag, { type: 'string', hidden: true })
   return command
 }
 

@@ -28,20 +28,21 @@ const LOG_BYTES_MAX = 1024 * 1024
 export async function start(config: Config): Promise<void> {
   const [log, { startServer, StartError }] = await Promise.all([openLog(config.values), import('./server.ts')])
   process.on('uncaughtException', (error) => crash(log, error))
-  let server: Server
   let told = false
   const stopOnce = (by: string): void => {
-    if (!told) void stop(server, log, by)
+    if (!told) void starting.then((started) => stop(started, log, by))
     told = true
   }
+  const starting = startServer({
+    ...serverOptions(config.values),
+    logger: log.logger,
+    logThreshold: log.logger,
+    endProgram: () => stopOnce('HTTP'),
+    configuration: () => effectiveDocument(config),
+  })
+  let server: Server
   try {
-    server = await startServer({
-      ...serverOptions(config.values),
-      logger: log.logger,
-      logThreshold: log.logger,
-      endProgram: () => stopOnce('HTTP'),
-      configuration: () => effectiveDocument(config),
-    })
+    server = await starting
   } catch (error) {
     if (!(error instanceof StartError)) throw error
     log.flush()

@@ -96,27 +96,29 @@ export class Settlements {
   }
 
   #requeue(tag: number | bigint, multiple: boolean, failed: boolean): void {
-    const returns: Return[] = []
+    const byHolder = new Map<ChannelConsumer | Queue, Return>()
     this.#take(tag, multiple, (entry, consumer) => {
-      const last = returns.find(({ queue, consumer: other }) => queue === entry.queue && other === consumer)
-      if (last === undefined) returns.push({ queue: entry.queue, consumer, entries: [entry] })
-      else last.entries.push(entry)
+      const { queue } = entry
+      const holder = consumer ?? queue
+      const known = byHolder.get(holder)
+      if (known === undefined) byHolder.set(holder, { queue, consumer, entries: [entry] })
+      else known.entries.push(entry)
     })
-    if (returns.length > 1) returns.sort(inOrder)
-    for (const { queue, consumer, entries } of returns) {
+    // RabbitMQ: a quorum queue delivers what has come back before it drops what is too much, a classic one after that.
+    const delivering = new Set<Queue>()
+    for (const { queue, consumer, entries } of [...byHolder.values()].toSorted(inOrder)) {
       for (const entry of entries) {
         requeueEntry(entry, consumer, failed)
         this.#trace('requeue', entry)
       }
-      // RabbitMQ: a quorum queue delivers what has come back before it drops what is too much, a classic one after that.
-      if (queue.rules.type !== 'classic') continue
-      queue.takenBack()
-      this.#channel.returnCredit()
+      if (queue.rules.type === 'quorum') delivering.add(queue)
+      else {
+        queue.takenBack()
+        this.#channel.returnCredit()
+      }
     }
-    this.#channel.returnCredit()
-    for (const queue of new Set(returns.map((each) => each.queue))) {
-      if (queue.rules.type === 'quorum') queue.takenBack()
-    }
+    if (delivering.size > 0) this.#channel.returnCredit()
+    for (const queue of delivering) queue.takenBack()
   }
 
   #settleLater(transaction: Transaction, tag: number | bigint, multiple: boolean, settlement: Settlement): void {

@@ -3,9 +3,10 @@
 import { parseArgs } from 'node:util'
 import { KEYS } from './schema.ts'
 
-const OPTIONS = Object.fromEntries(
-  ['config', 'rabbitmq-conf', ...KEYS].map((key) => [key, { type: 'string' as const }]),
-)
+/** The flags of `leveret start`: the files with settings, and every setting. */
+export const FLAGS: readonly string[] = ['config', 'rabbitmq-conf', ...KEYS]
+
+const OPTIONS = Object.fromEntries(FLAGS.map((flag) => [flag, { type: 'string' as const }]))
 
 /** A value in quotes of its own is not taken as it is. */
 const QUOTE = /["']/

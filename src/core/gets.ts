@@ -1,4 +1,5 @@
 // What a channel fetched by basic.get, by queue.
+import { forgetOldest } from '../lib/forget-oldest.ts'
 
 /** Queues that are told apart by one channel; beyond that the one that was met first is forgotten. */
 const QUEUES_MAX = 1000
@@ -29,12 +30,7 @@ export class Gets {
     if (known !== undefined) return known
     const gets = new QueueGets(queue)
     this.#byQueue.set(queue, gets)
-    if (this.#byQueue.size > QUEUES_MAX) {
-      for (const first of this.#byQueue.keys()) {
-        this.#byQueue.delete(first)
-        break
-      }
-    }
+    if (this.#byQueue.size > QUEUES_MAX) forgetOldest(this.#byQueue)
     return gets
   }
 

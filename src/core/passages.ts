@@ -1,4 +1,5 @@
 // How many messages came by way of each exchange: to one queue, or from one channel.
+import { forgetOldest } from '../lib/forget-oldest.ts'
 
 /** Exchanges that are told apart by one queue or channel; beyond that the one that was met first is forgotten. */
 const EXCHANGES_MAX = 1000
@@ -55,10 +56,6 @@ export class Passages {
     if (known !== undefined || last === null) return
     const all = (this.#all ??= new Map([[last.exchange, last]]))
     all.set(exchange, passage)
-    if (all.size <= EXCHANGES_MAX) return
-    for (const first of all.keys()) {
-      all.delete(first)
-      break
-    }
+    if (all.size > EXCHANGES_MAX) forgetOldest(all)
   }
 }

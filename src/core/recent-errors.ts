@@ -1,4 +1,5 @@
 // The last errors that closed channels and connections, by user: what a client's developer asks for first.
+import { forgetOldest } from '../lib/forget-oldest.ts'
 
 /** One channel or connection that was closed for a reason. */
 export interface ErrorReport {
@@ -35,11 +36,7 @@ export class RecentErrors {
     reports.push(report)
     this.#byUser.delete(user)
     this.#byUser.set(user, reports)
-    if (this.#byUser.size <= USERS_MAX) return
-    for (const quietest of this.#byUser.keys()) {
-      this.#byUser.delete(quietest)
-      break
-    }
+    if (this.#byUser.size > USERS_MAX) forgetOldest(this.#byUser)
   }
 
   /** The reports about a user, the latest first; with null those from before a login. */

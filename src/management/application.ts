@@ -218,6 +218,7 @@ async function send(
 ) {
   if (answer instanceof Reply) {
     reply.code(answer.status).headers(answer.headers)
+    if (answer.sent !== null) reply.raw.once('close', answer.sent)
     return answer.body === undefined ? reply.send() : sendJson(reply, answer.body)
   }
   if (answer instanceof Text) return reply.type('text/plain').send(answer.text)

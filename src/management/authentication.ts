@@ -1,6 +1,7 @@
 // Who is asking: HTTP Basic, with few wrong passwords for one user from one address.
 import type { Access, User } from '../core/access.ts'
 import type { Clock } from '../lib/clock.ts'
+import { forgetOldest } from '../lib/forget-oldest.ts'
 import { isLoopback } from '../lib/loopback.ts'
 import { HttpError, notAuthorised } from './http-error.ts'
 
@@ -41,11 +42,7 @@ class Failures {
       return
     }
     this.#recent.set(key, { count: 1, until: this.#clock.now() + FAILURES_MS })
-    if (this.#recent.size <= REMEMBERED_MAX) return
-    for (const oldest of this.#recent.keys()) {
-      this.#recent.delete(oldest)
-      break
-    }
+    if (this.#recent.size > REMEMBERED_MAX) forgetOldest(this.#recent)
   }
 }
 

@@ -9,6 +9,7 @@ import type { VHost } from '../core/vhost.ts'
 import type { Clock, Timer } from '../lib/clock.ts'
 import type { Slices } from '../lib/slices.ts'
 import { churnKind, NodeFigures, nodeKind } from './node-figures.ts'
+import { consumerCapacity } from './queue-figures.ts'
 
 /** RabbitMQ's collect_statistics_interval, in milliseconds. */
 const SAMPLE_MS = 5000
@@ -95,7 +96,7 @@ class BacklogTotals {
     this.resident += queue.residentCount
     this.persistent += count
     this.persistentBytes += bodyBytes
-    if (queue.readyCount === 0 && queue.consumerCount > 0) this.capacity++
+    this.capacity += consumerCapacity(queue)
   }
 
   add(other: BacklogTotals): void {

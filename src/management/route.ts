@@ -111,11 +111,19 @@ export class Reply {
   readonly status: number
   readonly body: Json | undefined
   readonly headers: Readonly<Record<string, string>>
+  /** Called when the system has taken all of it, or there is nobody to take it any more. */
+  readonly sent: (() => void) | null
 
-  constructor(status: number, body?: Json, headers: Readonly<Record<string, string>> = {}) {
+  constructor(
+    status: number,
+    body?: Json,
+    headers: Readonly<Record<string, string>> = {},
+    sent: (() => void) | null = null,
+  ) {
     this.status = status
     this.body = body
     this.headers = headers
+    this.sent = sent
   }
 }
 

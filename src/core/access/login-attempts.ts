@@ -1,4 +1,5 @@
 // How often somebody tried to log in, by protocol and by where they came from.
+import { forgetOldest } from '../../lib/forget-oldest.ts'
 
 /** Where a login comes from. */
 export interface LoginSource {
@@ -72,12 +73,7 @@ export class LoginAttempts {
     if (known !== undefined) return known.counts
     const counts = new AttemptCounts()
     this.#sources.set(key, { protocol, address, user, counts })
-    if (this.#sources.size > SOURCES_MAX) {
-      for (const oldest of this.#sources.keys()) {
-        this.#sources.delete(oldest)
-        break
-      }
-    }
+    if (this.#sources.size > SOURCES_MAX) forgetOldest(this.#sources)
     return counts
   }
 }

@@ -1,6 +1,7 @@
 // Logins that succeeded a moment ago, so that a client that reconnects is not hashed again.
 import { createHmac, randomBytes } from 'node:crypto'
 import type { Clock } from '../../lib/clock.ts'
+import { forgetOldest } from '../../lib/forget-oldest.ts'
 import type { Password } from './password.ts'
 
 /** How long a login is remembered: a storm of reconnects is over by then, and little is kept for little time. */
@@ -38,10 +39,6 @@ export class RecentLogins<Account extends object> {
     // Deleted first, so that the map's order stays that of age.
     this.#logins.delete(digest)
     this.#logins.set(digest, { account, until: this.#clock.now() + REMEMBERED_MS })
-    if (this.#logins.size <= REMEMBERED_MAX) return
-    for (const oldest of this.#logins.keys()) {
-      this.#logins.delete(oldest)
-      break
-    }
+    if (this.#logins.size > REMEMBERED_MAX) forgetOldest(this.#logins)
   }
 }

@@ -1,12 +1,12 @@
 // Commands that change the running node, until it stops.
 import { byteSize } from '../../lib/byte-size.ts'
-import { CtlError, CtlExit } from '../client.ts'
-import { command, silent, type Commands, type Context } from '../command.ts'
+import { CtlError, CtlExit, type ApiClient } from '../client.ts'
+import { command, silent, type Commands } from '../command.ts'
 import { nodeOf } from './diagnostics.ts'
 
 export const nodeCommands: Commands = {
   set_log_level: command('LEVEL', 'Change the least level that is logged', [1, 1], async ({ api, words: [level] }) => {
-    await silent(api.call('PUT', ['nodes', await nodeOf(api), 'log-level'], { level }))
+    await change(api, 'PUT', ['log-level'], { level })
   }),
   set_vm_memory_high_watermark: command(
     'FRACTION | absolute SIZE',
@@ -14,7 +14,12 @@ export const nodeCommands: Commands = {
     [1, 2],
     ({ api, words }) => {
       const [unit = '', size] = words
-      return limit(api, unit === 'absolute' ? { memory_absolute: bytes(size) } : { memory_relative: fraction(words) })
+      return change(
+        api,
+        'PUT',
+        ['limits'],
+        unit === 'absolute' ? { memory_absolute: bytes(size) } : { memory_relative: fraction(words) },
+      )
     },
   ),
   set_disk_free_limit: command(
@@ -23,31 +28,26 @@ export const nodeCommands: Commands = {
     [1, 2],
     ({ api, words }) => {
       const [unit = '', ...rest] = words
-      if (unit === 'mem_relative') return limit(api, { disk_free_relative: fraction(rest) })
-      return limit(api, { disk_free_absolute: bytes(rest.length === 0 ? unit : undefined) })
+      if (unit === 'mem_relative') return change(api, 'PUT', ['limits'], { disk_free_relative: fraction(rest) })
+      return change(api, 'PUT', ['limits'], { disk_free_absolute: bytes(rest.length === 0 ? unit : undefined) })
     },
   ),
-  stop: command('', 'Stop the broker in order', 0, ({ api }) => stop(api)),
-  shutdown: command('', 'The same', 0, ({ api }) => stop(api)),
+  stop: command('', 'Stop the broker in order', 0, ({ api }) => change(api, 'PUT', ['stop'])),
+  shutdown: command('', 'The same', 0, ({ api }) => change(api, 'PUT', ['stop'])),
   suspend_listeners: command('', 'Accept no AMQP connections; those that are open go on', 0, ({ api }) =>
-    listeners(api, 'suspend'),
+    change(api, 'PUT', ['listeners', 'suspend']),
   ),
-  resume_listeners: command('', 'Accept AMQP connections again', 0, ({ api }) => listeners(api, 'resume')),
-  force_gc: command('', 'Collect garbage; everything else waits for it', 0, async ({ api }) => {
-    await silent(api.call('POST', ['nodes', await nodeOf(api), 'collect-garbage'], {}))
-  }),
+  resume_listeners: command('', 'Accept AMQP connections again', 0, ({ api }) =>
+    change(api, 'PUT', ['listeners', 'resume']),
+  ),
+  force_gc: command('', 'Collect garbage; everything else waits for it', 0, ({ api }) =>
+    change(api, 'POST', ['collect-garbage']),
+  ),
 }
 
-async function stop(api: Context['api']): Promise<void> {
-  await silent(api.call('PUT', ['nodes', await nodeOf(api), 'stop'], {}))
-}
-
-async function listeners(api: Context['api'], what: 'suspend' | 'resume'): Promise<void> {
-  await silent(api.call('PUT', ['nodes', await nodeOf(api), 'listeners', what], {}))
-}
-
-async function limit(api: Context['api'], limits: Readonly<Record<string, number>>): Promise<void> {
-  await silent(api.call('PUT', ['nodes', await nodeOf(api), 'limits'], limits))
+/** Changes the node by one of its endpoints. */
+async function change(api: ApiClient, method: 'PUT' | 'POST', path: readonly string[], body = {}): Promise<void> {
+  await silent(api.call(method, ['nodes', await nodeOf(api), ...path], body))
 }
 
 /** The only one of the words, as a number. Throws CtlError. */

@@ -32,6 +32,19 @@ export function single(name: string, type: MetricType, help: string, value: numb
   return { name, type, help, series: [{ labels, value }] }
 }
 
+/** One value and what it is. */
+export type Figure = readonly [name: string, help: string, value: number]
+
+/** Metrics of one value each, that go up and down. */
+export function* gaugesOf(all: readonly Figure[]): Generator<Metric> {
+  for (const [name, help, value] of all) yield single(name, 'gauge', help, value)
+}
+
+/** The same, that only go up. */
+export function* countersOf(all: readonly Figure[]): Generator<Metric> {
+  for (const [name, help, value] of all) yield single(name, 'counter', help, value)
+}
+
 /** A histogram. The texts of its bounds are their numbers unless others are given. */
 export function histogram(
   name: string,

@@ -4,7 +4,7 @@ import type { ConnectionView } from '../../core/clients.ts'
 import type { Totals } from '../rates.ts'
 import type { Management } from '../route.ts'
 import { channelsOf } from '../views/connection.ts'
-import { histogram, single, type Labels, type Metric, type MetricType } from './exposition.ts'
+import { countersOf, gaugesOf, histogram, single, type Labels, type Metric, type MetricType } from './exposition.ts'
 
 const PROTOCOL = { protocol: 'amqp091' } as const
 
@@ -35,14 +35,12 @@ const OUTGOING: readonly Counted[] = [
   ['acknowledged', 'acknowledged by consumers', ({ acknowledged }) => acknowledged],
 ]
 
-type Summed = readonly [name: string, help: string, value: number]
-
 /** How many connections, channels, consumers and queues there are, and messages in these: counted now, or last sampled. */
 export function* objectCounts({ broker, rates }: Management): Generator<Metric> {
   const { counts, received, sent } = rates.totals()
   const channels = channelSums(broker.connections.values())
   const queues = [...broker.vhosts.values()].reduce((sum, vhost) => sum + vhost.queues.size, 0)
-  yield* gauges([
+  yield* gaugesOf([
     ['connections', 'Connections currently open', broker.connections.size],
     ['channels', 'Channels currently open', channels.count],
     ['consumers', 'Consumers currently connected', channels.consumers],
@@ -57,7 +55,7 @@ export function* objectCounts({ broker, rates }: Management): Generator<Metric> 
     ['consumer_prefetch', 'Limit of unacknowledged messages for each consumer', channels.consumerPrefetch],
     ['channel_prefetch', 'Total limit of unacknowledged messages for all consumers', channels.prefetch],
   ])
-  yield* counters([
+  yield* countersOf([
     ['connection_incoming_bytes_total', 'Bytes received on open connections', received],
     ['connection_outgoing_bytes_total', 'Bytes sent on open connections', sent],
     ['connection_incoming_packets_total', 'Reads of open connections: not counted', 0],
@@ -86,7 +84,7 @@ function* queueSums({ counts, ready, unacked, backlog }: Totals, consumers: numb
   const { readyBytes, unackedBytes, residentBytes, resident, persistent, persistentBytes, capacity } = backlog
   const bytes = readyBytes + unackedBytes
   const bytesInMemory = Math.min(residentBytes, bytes)
-  yield* gauges([
+  yield* gaugesOf([
     ['queue_messages_ready', 'Messages ready to be delivered to consumers', ready],
     ['queue_messages_unacked', 'Messages delivered to consumers but not yet acknowledged', unacked],
     ['queue_messages', 'Sum of ready and unacknowledged messages', ready + unacked],
@@ -106,20 +104,12 @@ function* queueSums({ counts, ready, unacked, backlog }: Totals, consumers: numb
     ['queue_consumer_capacity', 'Queues of which consumers would take more', capacity],
     ['queue_consumer_utilisation', 'The same', capacity],
   ])
-  yield* counters([
+  yield* countersOf([
     ['queue_messages_published_total', 'Total number of messages published to queues', counts.routed],
     ['queue_process_reductions_total', 'Work of queues: not counted', 0],
     ['queue_disk_reads_total', 'Messages read from disk: not counted', 0],
     ['queue_disk_writes_total', 'Messages written to disk: not counted', 0],
   ])
-}
-
-function* gauges(all: readonly Summed[]): Generator<Metric> {
-  for (const [name, help, value] of all) yield single(name, 'gauge', help, value)
-}
-
-function* counters(all: readonly Summed[]): Generator<Metric> {
-  for (const [name, help, value] of all) yield single(name, 'counter', help, value)
 }
 
 function channelSums(connections: Iterable<ConnectionView>) {

@@ -3,6 +3,7 @@ import { Pattern, QUERY_STEPS } from '../../lib/pattern.ts'
 import { PatternError } from '../../lib/pattern/parse.ts'
 import { badRequest } from '../http-error.ts'
 import { EXPRESSION_LENGTH_MAX } from '../listing.ts'
+import { queuesIn } from '../queue-figures.ts'
 import { TextStream, type Call, type Route } from '../route.ts'
 import { expositionOf, expositionText, type Metric } from './exposition.ts'
 import { clusterFamilies, everyObject, objectFamilies, queuesNamed, Scope } from './objects.ts'
@@ -113,7 +114,7 @@ async function scopeOf(call: Call): Promise<Scope> {
   const [expression] = call.all('queue')
   if (expression === undefined) return everything
   if (expression.length > EXPRESSION_LENGTH_MAX) throw badRequest('the expression is too long')
-  const queues = everything.vhosts.flatMap((vhost) => [...vhost.queues.values()])
+  const queues = queuesIn(everything.vhosts)
   try {
     return new Scope(broker, wanted, await queuesNamed(queues, new Pattern(expression, QUERY_STEPS), slices))
   } catch (error) {

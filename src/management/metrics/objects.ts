@@ -8,6 +8,7 @@ import type { Queue } from '../../core/queue/queue.ts'
 import type { VHost } from '../../core/vhost.ts'
 import type { Pattern } from '../../lib/pattern.ts'
 import type { Slices } from '../../lib/slices.ts'
+import { bodyBytes, bodyBytesInMemory, consumerCapacity, isQuorum, queuesIn } from '../queue-figures.ts'
 import { channelsOf, type OpenChannel } from '../views/connection.ts'
 import { VHostExchange } from '../views/topology.ts'
 import { labelText, type Labels, type Metric, type MetricType, type Series } from './exposition.ts'
@@ -88,16 +89,16 @@ const queueConsumers: readonly Reading<Queue>[] = [
   ['queue_consumers', 'gauge', 'Consumers on a queue', (queue) => queue.consumerCount],
 ]
 const queueDetails: readonly Reading<Queue>[] = [
-  ['queue_messages_bytes', 'gauge', 'Size in bytes of ready and unacknowledged messages', bytesOf],
+  ['queue_messages_bytes', 'gauge', 'Size in bytes of ready and unacknowledged messages', bodyBytes],
   ['queue_messages_ready_bytes', 'gauge', 'Size in bytes of ready messages', (queue) => queue.readyBytes],
   ['queue_messages_unacked_bytes', 'gauge', 'Size in bytes of unacknowledged messages', (queue) => queue.unackedBytes],
   ['queue_process_memory_bytes', 'gauge', 'Memory that its messages take', (queue) => queue.residentBytes],
   ['queue_messages_published_total', 'counter', 'Total number of messages published', ({ counts }) => counts.published],
-  ['queue_consumer_capacity', 'gauge', 'Whether consumers could take more at once', capacityOf],
-  ['queue_consumer_utilisation', 'gauge', 'The same', capacityOf],
+  ['queue_consumer_capacity', 'gauge', 'Whether consumers could take more at once', consumerCapacity],
+  ['queue_consumer_utilisation', 'gauge', 'The same', consumerCapacity],
   ['queue_process_reductions_total', 'counter', 'Work of a queue: not counted', () => 0],
   ['queue_messages_ram', 'gauge', 'Messages in memory', (queue) => queue.residentCount + queue.unackedCount],
-  ['queue_messages_ram_bytes', 'gauge', 'Size in bytes of messages in memory', bytesInMemoryOf],
+  ['queue_messages_ram_bytes', 'gauge', 'Size in bytes of messages in memory', bodyBytesInMemory],
   ['queue_messages_ready_ram', 'gauge', 'Ready messages in memory', (queue) => queue.residentCount],
   ['queue_messages_unacked_ram', 'gauge', 'Unacknowledged messages in memory', (queue) => queue.unackedCount],
   ['queue_messages_persistent', 'gauge', 'Messages that survive a restart', (queue) => queue.persistent.count],
@@ -107,13 +108,12 @@ const queueDetails: readonly Reading<Queue>[] = [
     'queue_messages_paged_out_bytes',
     'gauge',
     'Their size in bytes',
-    (queue) => bytesOf(queue) - bytesInMemoryOf(queue),
+    (queue) => bodyBytes(queue) - bodyBytesInMemory(queue),
   ],
   ['queue_disk_reads_total', 'counter', 'Messages read from disk: not counted', () => 0],
   ['queue_disk_writes_total', 'counter', 'Messages written to disk: not counted', () => 0],
 ]
-const raftIndex = (queue: Queue): number | null =>
-  queueTypeOf(queue.arguments) === 'quorum' ? queue.nextPosition : null
+const raftIndex = (queue: Queue): number | null => (isQuorum(queue) ? queue.nextPosition : null)
 /** A quorum of one: what it has taken, it has agreed on. */
 const raft: readonly Reading<Queue>[] = [
   ['raft_term_total', 'counter', 'Current term', (queue) => (raftIndex(queue) === null ? null : 1)],
@@ -222,19 +222,6 @@ function* delivering(queues: Iterable<Queue>): Generator<Queue> {
   for (const queue of queues) if (queue.deliveredTotal > 0 || queue.counts.getEmpty > 0) yield queue
 }
 
-function capacityOf(queue: Queue): number {
-  return queue.readyCount === 0 && queue.consumerCount > 0 ? 1 : 0
-}
-
-function bytesInMemoryOf(queue: Queue): number {
-  return Math.min(queue.residentBytes, bytesOf(queue))
-}
-
-function bytesOf(queue: Queue): number {
-  return queue.readyBytes + queue.unackedBytes
-}
-
-/** Objects are gone through once for each metric; of the text, nothing is kept while it is written. */
 function metricsOf<T>(readings: readonly Reading<T>[], objects: (scope: Scope) => LabelledObjects<T>): Family {
   return (scope) =>
     readings.map(([name, type, help, read]) => {
@@ -248,10 +235,6 @@ function metricsOf<T>(readings: readonly Reading<T>[], objects: (scope: Scope) =
       }
       return { name, type, help, series }
     })
-}
-
-function* queuesIn(vhosts: readonly VHost[]): Generator<Queue> {
-  for (const { queues } of vhosts) yield* queues.values()
 }
 
 /** Those of the queues whose names match. Strangers choose the pattern: in slices, for it may be a slow one. */

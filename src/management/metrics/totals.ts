@@ -4,7 +4,7 @@ import type { AttemptCounts } from '../../core/access/login-attempts.ts'
 import { RABBITMQ_VERSION } from '../../lib/version.ts'
 import { clusterName, type Management } from '../route.ts'
 import { memoryJson } from '../views/memory.ts'
-import { single, type Metric } from './exposition.ts'
+import { countersOf, gaugesOf, single, type Metric } from './exposition.ts'
 
 /** What is known of open files; -1 where the system does not say. */
 export interface OpenFiles {
@@ -44,20 +44,18 @@ export function* identity(management: Management, endpoint: string): Generator<M
   })
 }
 
-type Figure = readonly [name: string, help: string, value: number]
-
 /** The node's use of what is limited. */
 function* nodeCoarse({ broker, rates }: Management): Generator<Metric> {
   const { usedBytes, freeDiskBytes } = broker.resources
   const { files, levels, counters } = rates.node
-  yield* gauges([
+  yield* gaugesOf([
     ['process_open_fds', 'Open file descriptors', files.open],
     ['process_open_tcp_sockets', 'Open TCP sockets', levels.sockets_used],
     ['process_resident_memory_bytes', 'Memory used in bytes', usedBytes],
     ['disk_space_available_bytes', 'Disk space available in bytes', freeDiskBytes ?? 0],
     ['erlang_processes_used', 'Processes used: one', levels.proc_used],
   ])
-  yield* counted([
+  yield* countersOf([
     ['erlang_gc_runs_total', 'Number of garbage collector runs: not counted', 0],
     ['erlang_gc_reclaimed_bytes_total', 'Bytes that were reclaimed by garbage collection: not counted', 0],
     ['erlang_scheduler_context_switches_total', 'Context switches of the process', counters.context_switches],
@@ -68,7 +66,7 @@ function* nodeCoarse({ broker, rates }: Management): Generator<Metric> {
 function* nodeLimits({ broker, clock, node, rates }: Management): Generator<Metric> {
   const { limits } = broker.resources
   const { files } = rates.node
-  yield* gauges([
+  yield* gaugesOf([
     ['erlang_uptime_seconds', 'Node uptime', (clock.now() - node.startedAt) / 1000],
     ['process_max_fds', 'Open file descriptors limit', files.most],
     ['process_max_tcp_sockets', 'Open TCP sockets limit', files.most],
@@ -83,7 +81,7 @@ function* nodeLimits({ broker, clock, node, rates }: Management): Generator<Metr
 /** What was read and written. */
 function* nodePersister({ rates }: Management): Generator<Metric> {
   const { counters } = rates.node
-  yield* counted([
+  yield* countersOf([
     ['io_read_ops_total', 'Blocks that the system read', counters.io_read_count],
     ['io_read_bytes_total', 'Bytes that the system read', counters.io_read_bytes],
     ['io_write_ops_total', 'Blocks that the system wrote', counters.io_write_count],
@@ -110,7 +108,7 @@ function* nodePersister({ rates }: Management): Generator<Metric> {
 
 function* alarmMetrics({ broker }: Management): Generator<Metric> {
   const raised = (alarm: 'memory' | 'disk'): number => (broker.alarms.causes(alarm).size > 0 ? 1 : 0)
-  yield* gauges([
+  yield* gaugesOf([
     ['alarms_memory_used_watermark', 'is 1 if the memory alarm is in effect', raised('memory')],
     ['alarms_free_disk_space_watermark', 'is 1 if the disk alarm is in effect', raised('disk')],
     ['alarms_file_descriptor_limit', 'is 1 if file descriptor limit alarm is in effect', 0],
@@ -128,14 +126,6 @@ export const nodeFamilies: ReadonlyMap<string, (management: Management) => Itera
 export function* nodeMetrics(management: Management): Generator<Metric> {
   for (const family of nodeFamilies.values()) yield* family(management)
   yield* alarmMetrics(management)
-}
-
-function* gauges(all: readonly Figure[]): Generator<Metric> {
-  for (const [name, help, value] of all) yield single(name, 'gauge', help, value)
-}
-
-function* counted(all: readonly Figure[]): Generator<Metric> {
-  for (const [name, help, value] of all) yield single(name, 'counter', help, value)
 }
 
 /** RabbitMQ's names for the parts of the memory, and what they are called in the node's breakdown. */

@@ -6,7 +6,7 @@ import { memoryBytes } from '../../lib/machine.ts'
 import { StartError } from '../../lib/start-error.ts'
 import { assertPresent, stringField } from '../body.ts'
 import { badRequest, HttpError, type JsonObject } from '../http-error.ts'
-import { assertThisNode, NO_CONTENT, type Call, type Route } from '../route.ts'
+import { assertThisNode, NO_CONTENT, Reply, type Call, type Route } from '../route.ts'
 
 const NODE = '/api/nodes/:node'
 
@@ -18,9 +18,6 @@ export const nodeRoutes: readonly Route[] = [
   { method: 'PUT', path: `${NODE}/listeners/resume`, needs: 'administrator', handle: resumeListeners },
   { method: 'POST', path: `${NODE}/collect-garbage`, needs: 'administrator', handle: collect },
 ]
-
-/** How long a broker that was told to stop goes on, so that the answer gets to who told it. */
-const ANSWERED_MS = 100
 
 /** How many times the memory of the machine has to be free on the disk, at the most. */
 const DISK_SHARE_MAX = 1000
@@ -57,14 +54,13 @@ function setLogLevel(call: Call) {
   return NO_CONTENT
 }
 
-/** Ends the program in order, as a signal does. The answer leaves before. */
+/** Ends the program in order, as a signal does, once the answer has left. */
 function stop(call: Call) {
   assertThisNode(call)
   const { endProgram } = call.node
   if (endProgram === null) throw badRequest('This broker is part of a program that has to end it itself')
   call.broker.logger.warn({ user: call.user.name }, 'the broker is stopped over HTTP')
-  call.clock.after(ANSWERED_MS, endProgram)
-  return NO_CONTENT
+  return new Reply(204, undefined, {}, endProgram)
 }
 
 /** Accepts no AMQP connections any more; those that are open go on, and so does this API. */

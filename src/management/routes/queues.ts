@@ -22,6 +22,7 @@ import {
   type Route,
 } from '../route.ts'
 import { moveMessages } from '../move.ts'
+import { queuesIn } from '../queue-figures.ts'
 import { deliveriesOfQueue, incomingOfQueue } from '../views/passages.ts'
 import { consumerJson, consumersOf } from '../views/connection.ts'
 import { messageStatsColumns } from '../views/stats.ts'
@@ -79,10 +80,6 @@ async function listOf(call: Call, vhosts: readonly VHost[], view: View<Queue>) {
   const sorted = (call.query['sort'] ?? '') !== ''
   const ordered = sorted ? null : await call.queueOrder.of(vhosts)
   return new Listing(queuesIn(vhosts), view, true, ordered)
-}
-
-function* queuesIn(vhosts: readonly VHost[]): Generator<Queue> {
-  for (const { queues } of vhosts) yield* queues.values()
 }
 
 /** The columns that the query asks for by leaving statistics out, or not. */

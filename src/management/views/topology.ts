@@ -11,6 +11,7 @@ import type { JsonObject } from '../http-error.ts'
 import { tableJson } from '../json-table.ts'
 import type { Columns } from '../listing.ts'
 import { propertiesKey } from '../properties-key.ts'
+import { bodyBytes, bodyBytesInMemory, consumerCapacity, isQuorum } from '../queue-figures.ts'
 import type { Call } from '../route.ts'
 import {
   figure,
@@ -100,11 +101,11 @@ export function queueFactColumns(call: Call): Columns<Queue> {
     effective_policy_definition: (queue) => governance(queue).definition,
     exclusive: (queue) => queue.owner !== null,
     // A quorum of one.
-    leader: (queue) => (replicated(queue) ? call.node.name : undefined),
-    members: (queue) => (replicated(queue) ? [call.node.name] : undefined),
+    leader: (queue) => (isQuorum(queue) ? call.node.name : undefined),
+    members: (queue) => (isQuorum(queue) ? [call.node.name] : undefined),
     name: (queue) => queue.name,
     node: () => call.node.name,
-    online: (queue) => (replicated(queue) ? [call.node.name] : undefined),
+    online: (queue) => (isQuorum(queue) ? [call.node.name] : undefined),
     operator_policy: (queue) => governance(queue).operatorPolicy,
     policy: (queue) => governance(queue).policy,
     state: (queue) => (queue.paused ? 'paused' : 'running'),
@@ -117,11 +118,10 @@ export function queueFactColumns(call: Call): Columns<Queue> {
 export function queueColumns(call: Call): Columns<Queue> {
   const { rates } = call
   const messages = spanOf(call.query, 'msg_rates')
-  const capacity = (queue: Queue): number => (queue.readyCount === 0 && queue.consumerCount > 0 ? 1 : 0)
   return {
     ...queueFactColumns(call),
-    consumer_capacity: capacity,
-    consumer_utilisation: capacity,
+    consumer_capacity: consumerCapacity,
+    consumer_utilisation: consumerCapacity,
     consumers: (queue) => queue.consumerCount,
     backing_queue_status: (queue) => backingJson(call, queue),
     garbage_collection: () => PROCESS_FIGURES.garbage_collection,
@@ -158,18 +158,6 @@ export function queueColumns(call: Call): Columns<Queue> {
     single_active_consumer_tag: (queue) => singleActiveTag(queue),
     storage_version: () => 2,
   }
-}
-
-function replicated(queue: Queue): boolean {
-  return queueTypeOf(queue.arguments) === 'quorum'
-}
-
-function bodyBytes(queue: Queue): number {
-  return queue.readyBytes + queue.unackedBytes
-}
-
-function bodyBytesInMemory(queue: Queue): number {
-  return Math.min(queue.residentBytes, bodyBytes(queue))
 }
 
 /** Seconds since 1970, of the next message: null when it has none, and while it is on disk only. */
