@@ -124,6 +124,7 @@ export class Channel implements ChannelView, TransactionHost {
       counts.delivered++
       consumer.outstanding++
       this.#unacked.add(tag, entry, consumer)
+      if (this.globalPrefetch > 0) this.#endTurn(consumer)
     }
     const { deliveries } = this.connection
     const message = entry.presented
@@ -182,12 +183,18 @@ export class Channel implements ChannelView, TransactionHost {
   resumeConsumers(): void {
     let served = 0
     let exhausted = !this.takes(false)
-    for (const consumer of this.consumers.values()) {
+    for (const consumer of [...this.consumers.values()]) {
       if (!exhausted) served++
       consumer.resume()
       exhausted ||= !this.takes(false)
     }
-    if (exhausted) endTurns(this.consumers, served)
+    if (exhausted && this.globalPrefetch === 0) endTurns(this.consumers, served)
+  }
+
+  /** RabbitMQ: those who wait for the prefetch that they share stand in line, and whoever got something comes last. */
+  #endTurn(consumer: ChannelConsumer): void {
+    if (this.consumers.size === 1 || !this.consumers.delete(consumer.tag)) return
+    this.consumers.set(consumer.tag, consumer)
   }
 
   /** A consumer is there, or gone. */

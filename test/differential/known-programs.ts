@@ -30,6 +30,15 @@ function program(steps: readonly Step[]): Program {
 
 /** By what they show. */
 export const KNOWN_PROGRAMS: { readonly [shown: string]: Program } = {
+  'who used up the prefetch of the channel comes last': program([
+    call(ONE, 'queue.declare', { queue: 'q0' }),
+    call(ONE, 'basic.qos', { 'prefetch-count': 1, global: true }),
+    call(ONE, 'basic.consume', { queue: 'q0', 'consumer-tag': 'c0' }),
+    call(ONE, 'basic.consume', { queue: 'q0', 'consumer-tag': 'c1' }),
+    publish(OTHER, 'q0', ['m0', 'm1', 'm2']),
+    { do: 'settle', at: ONE, method: 'basic.ack', nth: 0, multiple: false, requeue: false },
+    { do: 'settle', at: ONE, method: 'basic.ack', nth: 0, multiple: false, requeue: false },
+  ]),
   'what several consumers of a channel had goes back consumer by consumer': program([
     call(ONE, 'queue.declare', { queue: 'q0', arguments: { 'x-max-length': 3 } }),
     call(ONE, 'basic.consume', { queue: 'q0', 'consumer-tag': 'c0' }),

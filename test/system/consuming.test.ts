@@ -484,6 +484,16 @@ describe('the prefetch of a channel', () => {
     for (const name of names) expect(tags.filter((tag) => tag === `of ${name}`).length).toBeGreaterThanOrEqual(2)
   })
 
+  it('comes back to the consumer that got nothing when another had used it up', async () => {
+    const channel = await withMessages()
+    await channel.call('basic.qos', { 'prefetch-count': 1, ...whole })
+    for (const tag of ['a', 'b']) await channel.consume('q', { 'consumer-tag': tag })
+    for (const body of ['1', '2']) channel.publish({ 'routing-key': 'q' }, body)
+    await channel.expectDeliver({ 'consumer-tag': 'a' }, '1')
+    channel.send('basic.ack', { 'delivery-tag': 1 })
+    await channel.expectDeliver({ 'consumer-tag': 'b' }, '2')
+  })
+
   it.each(['at once', 'by transaction'])('does not count what was got, acknowledged %s', async (how) => {
     const channel = await withMessages(...numbers(5))
     if (how === 'by transaction') await channel.call('tx.select')
