@@ -12,6 +12,16 @@ export const QUEUE_RESIDENT_BYTES = 2 * 1024 * 1024
 /** What a queue keeps in memory of transient messages before it writes the newer of them to disk. */
 export const QUEUE_TRANSIENT_BYTES = 32 * 1024 * 1024
 
+/**
+ * What a queue that has too many of them writes in one go, and by how much it grows before it writes more. So it has
+ * caught up once it has grown by a third of them, and holds nobody up for more than a few milliseconds.
+ */
+export const QUEUE_SPILL_BYTES = 512 * 1024
+export const QUEUE_SPILL_GROWTH_BYTES = 128 * 1024
+
+/** What a queue drops from memory in one go of what is on disk: some milliseconds where messages are small. */
+export const QUEUE_PAGE_OUT_BYTES = 2 * 1024 * 1024
+
 /** How many times less a queue keeps when memory is tight. */
 export const TIGHT_DIVISOR = 8
 

@@ -1,9 +1,17 @@
 // The ready messages of a queue, in order, as many of them in memory as it takes and no more.
 import { Fifo } from '../../lib/fifo.ts'
 import { Heap } from '../../lib/heap.ts'
-import { ENTRY_OVERHEAD_BYTES, QUEUE_RESIDENT_BYTES, QUEUE_TRANSIENT_BYTES, TIGHT_DIVISOR } from '../limits.ts'
+import {
+  ENTRY_OVERHEAD_BYTES,
+  QUEUE_PAGE_OUT_BYTES,
+  QUEUE_RESIDENT_BYTES,
+  QUEUE_SPILL_BYTES,
+  QUEUE_SPILL_GROWTH_BYTES,
+  QUEUE_TRANSIENT_BYTES,
+  TIGHT_DIVISOR,
+} from '../limits.ts'
 import type { QueueLog, StoredMessage } from '../ports.ts'
-import { lookAt, residentAt, type BacklogParts, type BrowsedPage, type Place } from './browse.ts'
+import { firstFrom, lookAt, residentAt, type BacklogParts, type BrowsedPage, type Place } from './browse.ts'
 import { EntryState, Stored, type Entry } from './entry.ts'
 import { Gap, type GapOwner, type Withdrawal } from './gap.ts'
 import type { Resident, ResidentBudget } from './resident-budget.ts'
@@ -306,7 +314,7 @@ export class Backlog implements GapOwner, Resident {
       gap.lost = 0
       gap.lostBytes = 0
     }
-    if (this.#gapless) this.#closeGaps()
+    if (this.#gapsEmpty) this.#closeGaps()
     if (this.#head.length === 0 && error === null && !this.#gapless) this.#read()
     // Somebody has asked for it.
     this.#taken = true
@@ -343,6 +351,10 @@ export class Backlog implements GapOwner, Resident {
 
   /** Whether everything is in memory, in the head. */
   get #gapless(): boolean {
+    return this.#tail.length === 0 && this.#gapsEmpty
+  }
+
+  get #gapsEmpty(): boolean {
     return (this.#stored === null || empty(this.#stored)) && (this.#spilled === null || empty(this.#spilled))
   }
 
@@ -389,32 +401,64 @@ export class Backlog implements GapOwner, Resident {
 
   /**
    * The head has grown too large: what is newer than so much becomes the tail, which is dropped as far as it is on disk.
-   * BUG: transient messages are all written in this one go, which holds the loop for tens of milliseconds.
+   * Transient messages are written before, some of them each time; so it may take several calls.
    */
   #splitHead(keep: number): void {
-    const tail = this.#tail
-    while (this.#headBytes > keep) {
-      const entry = this.#head.last()!
-      if (entry.position < this.#asideBelow) break
-      // A log takes no position after a higher one.
-      const only = entry.stored === Stored.no && entry.state === EntryState.ready
-      if (only && entry.position < this.#spilledBelow) break
-      this.#head.pop()
-      const bytes = footprint(entry)
-      tail.unshift(entry)
-      this.#headBytes -= bytes
-      this.#tailBytes += bytes
+    const kept = this.#keptLength(keep)
+    if (!this.#spillHead(kept)) {
+      this.#splitAbove = this.#headBytes + QUEUE_SPILL_GROWTH_BYTES
+      return
     }
-    for (let i = 0; i < tail.length; i++) {
-      const entry = tail.at(i)!
-      if (entry.state === EntryState.ready) this.#spillCounted(entry)
+    // The shorter part is moved: mostly that is what is kept.
+    const tail = this.#head
+    const head = new Fifo<Entry>()
+    this.#tailBytes = this.#headBytes
+    for (let left = kept; left > 0; left--) {
+      const entry = tail.shift()!
+      head.push(entry)
+      this.#tailBytes -= footprint(entry)
     }
+    this.#headBytes -= this.#tailBytes
+    this.#head = head
+    this.#tail = tail
     this.#pageOut(keep >> 1)
     this.#splitAbove = 0
-    if (!this.#gapless) return
+    if (!this.#gapsEmpty) return
     // Nothing of it is on disk yet. Look again when there is more, not at every message.
     this.#closeGaps()
     this.#splitAbove = this.#headBytes + QUEUE_RESIDENT_BYTES / 4
+  }
+
+  /** How many entries at the front of the head stay there, if it is to keep so many bytes. */
+  #keptLength(keep: number): number {
+    const head = this.#head
+    let kept = 0
+    for (let bytes = 0; kept < head.length; kept++) {
+      const entry = head.at(kept)!
+      bytes += footprint(entry)
+      if (bytes > keep && entry.position >= this.#asideBelow) break
+    }
+    // A log takes no position after a higher one: what was not written while later ones were stays, and what is before it.
+    let written = firstFrom(head, this.#spilledBelow)
+    for (; written > kept; written--) {
+      const entry = head.at(written - 1)!
+      if (entry.stored === Stored.no && entry.state === EntryState.ready) break
+    }
+    return Math.max(kept, written)
+  }
+
+  /** Has some transient messages of the head written, the oldest behind so many entries first. Returns whether that was all. */
+  #spillHead(kept: number): boolean {
+    const head = this.#head
+    let left = QUEUE_SPILL_BYTES
+    for (let i = Math.max(kept, firstFrom(head, this.#spilledBelow)); i < head.length; i++) {
+      const entry = head.at(i)!
+      if (entry.stored !== Stored.no || entry.state !== EntryState.ready) continue
+      if (left <= 0) return false
+      left -= footprint(entry)
+      this.#spillCounted(entry)
+    }
+    return true
   }
 
   #spillCounted(entry: Entry): void {
@@ -423,9 +467,10 @@ export class Backlog implements GapOwner, Resident {
     this.#spill(entry)
   }
 
-  /** Drops from memory what the tail holds on disk, oldest first, as far as it is more than this. */
+  /** Drops from memory some of what the tail holds on disk, oldest first, as far as it is more than this. */
   #pageOut(keep: number): void {
-    while (this.#tailBytes > keep) {
+    const least = Math.max(keep, this.#tailBytes - QUEUE_PAGE_OUT_BYTES)
+    while (this.#tailBytes > least) {
       const entry = this.#tail.peek()
       if (entry === undefined || !this.#leave(entry, false)) return
       this.#tail.shift()
@@ -522,11 +567,13 @@ export class Backlog implements GapOwner, Resident {
 
   /** The gaps have been read: the tail follows the head directly. */
   #closeGaps(): void {
+    const head = this.#head
     const tail = this.#tail
-    if (this.#head.length === 0) {
-      this.#tail = this.#head
+    if (head.length < tail.length) {
+      for (let entry = head.pop(); entry; entry = head.pop()) tail.unshift(entry)
       this.#head = tail
-      this.#headBytes = this.#tailBytes
+      this.#tail = head
+      this.#headBytes += this.#tailBytes
     } else {
       for (let entry = tail.shift(); entry; entry = tail.shift()) this.#append(entry)
     }

@@ -117,7 +117,7 @@ function residents(parts: BacklogParts, from: number, below: number, most = LOOK
 }
 
 /** The index of the first entry of a line at this position or behind it. */
-function firstFrom(line: Fifo<Entry>, position: number): number {
+export function firstFrom(line: Fifo<Entry>, position: number): number {
   let low = 0
   let high = line.length
   while (low < high) {

@@ -13,12 +13,16 @@ import { UNREADABLE_PAGES_MAX } from '../../../src/core/limits.ts'
 
 const MESSAGE_BYTES = 10
 
-// A head of 20 stored or 60 transient messages is split at 10; the tail is cut from 10 to 5; a page is read below 5.
+// A head of 20 stored or 60 transient messages is split at 10, after these were written by ten for each three that come;
+// the tail is cut from 10 to 5; a page is read below 5.
 vi.mock('../../../src/core/limits.ts', async (original) => ({
   ...(await original<object>()),
   ENTRY_OVERHEAD_BYTES: 0,
   QUEUE_RESIDENT_BYTES: 100,
   QUEUE_TRANSIENT_BYTES: 600,
+  QUEUE_SPILL_BYTES: 100,
+  QUEUE_SPILL_GROWTH_BYTES: 30,
+  QUEUE_PAGE_OUT_BYTES: 200,
   QUEUE_READ_AHEAD_BYTES: 50,
   TIGHT_DIVISOR: 2,
 }))
@@ -576,6 +580,9 @@ describe('a backlog that is asked to keep less', () => {
     bench.backlog.shrink(50, false)
     expect(bench.state.transientBytes).toBe(120)
     expect([bench.residentBudget.storedBytes, bench.residentBudget.transientBytes]).toEqual([0, 120])
+    // In two steps.
+    bench.backlog.shrink(50, true)
+    expect(bench.residentBudget.transientBytes).toBe(20)
     bench.backlog.shrink(50, true)
     expect([bench.residentBudget.storedBytes, bench.residentBudget.transientBytes]).toEqual([120, 0])
     bench.commit()
@@ -684,14 +691,33 @@ describe('a long backlog of transient messages', () => {
     const bench = new Bench(null)
     bench.push('t'.repeat(60))
     expect(bench.backlog.transientBytes).toBe(600)
-    bench.push('t'.repeat(40))
-    expect(bench.backlog.transientBytes).toBe(100)
+    bench.push('t'.repeat(43))
+    expect(bench.backlog.transientBytes).toBeLessThanOrEqual(130)
     bench.commit()
     bench.push('tttt')
-    expect(await bench.drain()).toEqual(span(0, 104))
+    expect(await bench.drain()).toEqual(span(0, 107))
     expect(bench.restorations).toBeGreaterThan(60)
     expect(bench.state).toEqual(EMPTY)
     expect(bench.spilled.stored.size).toBe(0)
+  })
+
+  it('is written and dropped from memory in small steps, the oldest first', () => {
+    const bench = new Bench(null)
+    bench.push('t'.repeat(60))
+    const written: number[] = []
+    const resident: number[] = []
+    for (let i = 0; i < 60; i++) {
+      const before = bench.backlog.transientBytes
+      bench.push('t')
+      bench.commit()
+      written.push((before + MESSAGE_BYTES - bench.backlog.transientBytes) / MESSAGE_BYTES)
+      resident.push(bench.backlog.residentCount)
+    }
+    expect(Math.max(...written)).toBe(10)
+    expect([...bench.spilled.stored.keys()]).toEqual(span(10, 120))
+    const dropped = resident.map((count, i) => (resident[i - 1] ?? 60) + 1 - count)
+    expect(Math.max(...dropped)).toBe(20)
+    expect(resident.at(-1)).toBeLessThanOrEqual(20)
   })
 
   it('is merged by position with stored messages, whichever log answers first', async () => {
