@@ -13,6 +13,7 @@ import {
 import type { QueueLog, StoredMessage } from '../ports.ts'
 import { firstFrom, lookAt, residentAt, type BacklogParts, type BrowsedPage, type Place } from './browse.ts'
 import { EntryState, Stored, type Entry } from './entry.ts'
+import { Forgotten, type ForgottenOwner } from './forgotten.ts'
 import { Gap, type GapOwner, type Withdrawal } from './gap.ts'
 import type { Resident, ResidentBudget } from './resident-budget.ts'
 import type { UnreadablePageError } from './unreadable.ts'
@@ -41,7 +42,8 @@ export interface BacklogHost {
 /**
  * Ready messages stand in this order, each part before the next:
  *
- *     returned        requeued ones, by position, and what came from a page that could not be read before
+ *     returned        requeued ones, by position, and what came from a page that could not be read before: in memory,
+ *                     and when they are many some of them on disk only
  *     head            in memory
  *     gaps            on disk only: one of the queue's log, one of the log that transient messages are spilled to
  *     tail            in memory, newer than the gaps; empty while there are none
@@ -50,7 +52,7 @@ export interface BacklogHost {
  * the consumers, and the tail is dropped into them once it is on disk and too large. What all backlogs have in memory is
  * bounded too: where that is too much, head and tail are dropped into the gaps from both sides.
  */
-export class Backlog implements GapOwner, Resident {
+export class Backlog implements GapOwner, ForgottenOwner, Resident {
   /** Messages, and the bytes of their bodies. */
   count: number
   bytes: number
@@ -69,8 +71,12 @@ export class Backlog implements GapOwner, Resident {
    * there again, and bring what has come back from the page a second time.
    */
   #asideBelow = 0
-  /** BUG: in no budget. Whoever had millions of messages out and gives them back has them stay in memory. */
   readonly #returned = new Heap<Entry>((a, b) => a.position < b.position)
+  #returnedBytes = 0
+  /** Requeued messages that are on disk only: of the queue's log, and of the one that is spilled to. */
+  #forgotten: readonly Forgotten[] = []
+  /** How much must have been requeued before some of it is forgotten. */
+  #forgetAbove = QUEUE_RESIDENT_BYTES * 2
   #head = new Fifo<Entry>()
   #tail = new Fifo<Entry>()
   #headBytes = 0
@@ -113,14 +119,16 @@ export class Backlog implements GapOwner, Resident {
 
   /** Puts a message that had been taken back to its place. */
   giveBack(entry: Entry): void {
-    this.#returned.push(entry)
+    this.#return(entry)
     this.#count(entry, 1)
+    if (this.#returnedBytes > this.#forgetAbove) this.#forget(QUEUE_RESIDENT_BYTES)
     this.#tell()
   }
 
   /** Whether the next message is in memory. If not, or nearly not, it is being read from here on. */
   get available(): boolean {
     if (this.#removed > 0) this.#skipRemoved()
+    if (this.#forgotten.length > 0 && !this.#returnedNext()) return false
     if (this.#headBytes < this.#budget.readAheadBytes && !this.#gapless) this.#read()
     return this.#returnedFirst || this.#head.length > 0
   }
@@ -128,7 +136,8 @@ export class Backlog implements GapOwner, Resident {
   /** The next message, if it is in memory. */
   peek(): Entry | undefined {
     if (this.#removed > 0) this.#skipRemoved()
-    return this.#returnedFirst ? this.#returned.peek() : this.#head.peek()
+    const next = this.#returnedFirst ? this.#returned.peek() : this.#head.peek()
+    return next !== undefined && this.#forgotten.length > 0 && this.#forgottenBefore(next.position) ? undefined : next
   }
 
   /**
@@ -150,29 +159,33 @@ export class Backlog implements GapOwner, Resident {
     return frontier
   }
 
-  /** What the messages that are in memory cost there, about, but for those that were requeued. */
+  /** What the messages that are in memory cost there, about. */
   get residentBytes(): number {
-    return this.#headBytes + this.#tailBytes
+    return this.#headBytes + this.#tailBytes + this.#returnedBytes
   }
 
   /** Messages that are in memory, those that were requeued included. */
   get residentCount(): number {
-    return this.#gaps.reduce((count, gap) => count - gap.count, this.count)
+    return this.#unread.reduce((count, unread) => count - unread.count, this.count)
   }
 
   /** The position of the next message, wherever it is; Infinity when there is none. */
   get firstPosition(): number {
     if (this.count === 0) return Infinity
-    return this.peek()?.position ?? this.#frontier
+    const next = this.peek()
+    if (next !== undefined) return next.position
+    return this.#forgotten.reduce((first, { from }) => Math.min(first, from), this.#frontier)
   }
 
   /** Takes the next message, if it is in memory. */
   take(): Entry | undefined {
+    if (this.#forgotten.length > 0 && this.peek() === undefined) return undefined
     if (this.#removed > 0) this.#skipRemoved()
     const returned = this.#returnedFirst
     const entry = returned ? this.#returned.pop() : this.#head.shift()
     if (entry === undefined) return undefined
-    if (!returned) this.#headBytes -= footprint(entry)
+    if (returned) this.#returnedBytes -= footprint(entry)
+    else this.#headBytes -= footprint(entry)
     this.#count(entry, -1)
     this.#taken = true
     this.#tell()
@@ -202,6 +215,7 @@ export class Backlog implements GapOwner, Resident {
       while (gap.reading) await new Promise<boolean>((resolve) => this.afterRead(resolve))
       await gap.withdraw(elsewhere, withdrawal)
     }
+    for (const forgotten of this.#forgotten) await forgotten.recall(elsewhere)
     // Some may have been read into memory meanwhile.
     this.#withdrawResident(elsewhere, withdrawal)
   }
@@ -218,15 +232,17 @@ export class Backlog implements GapOwner, Resident {
 
   /** Messages on pages that could not be read. They are not counted otherwise. */
   get unreadableCount(): number {
-    return this.#gaps.reduce((sum, gap) => sum + gap.unreadableCount, 0)
+    const parts = [...this.#gaps, ...this.#forgotten]
+    return parts.reduce((sum, { unreadableCount }) => sum + unreadableCount, 0)
   }
 
   /** Tries again what could not be read; what comes of it returns to its place. */
   async rereadUnreadable(): Promise<void> {
-    for (const gap of this.#gaps) {
-      const count = await gap.reread()
+    for (const part of [...this.#gaps, ...this.#forgotten]) {
+      const count = await part.reread()
       if (count > 0) this.#host.backlogReadable(count)
     }
+    this.#pruneForgotten()
     // Also where it was not set aside: whoever waits asks for it.
     this.#host.backlogRead()
   }
@@ -235,6 +251,7 @@ export class Backlog implements GapOwner, Resident {
   clear(settle: (entry: Entry) => void): void {
     this.#sweep()
     for (let entry = this.#returned.pop(); entry; entry = this.#returned.pop()) settle(entry)
+    for (const forgotten of this.#forgotten) forgotten.discard()
     const parts = [this.#head, this.#tail]
     for (const gap of this.#gaps) parts.push(gap.discard())
     for (const part of parts) for (let entry = part.shift(); entry; entry = part.shift()) settle(entry)
@@ -243,7 +260,7 @@ export class Backlog implements GapOwner, Resident {
 
   /** The queue is gone: what is being read is not wanted, what was spilled is deleted, and memory let go of. */
   drop(): void {
-    for (const gap of this.#gaps) gap.forget()
+    for (const part of [...this.#gaps, ...this.#forgotten]) part.forget()
     this.#spilled?.log.drop()
     this.#returned.clear()
     this.#head = new Fifo()
@@ -256,6 +273,7 @@ export class Backlog implements GapOwner, Resident {
   shrink(shareBytes: number, spill: boolean): boolean {
     const keep = this.#taken ? shareBytes : 0
     this.#taken = false
+    if (this.#returnedBytes > keep) this.#forget(keep)
     if (!this.#gapless) {
       this.#pageOut(keep)
       this.#withdrawHead(keep)
@@ -275,15 +293,41 @@ export class Backlog implements GapOwner, Resident {
    * with false then, and at once when none is being read.
    */
   afterRead(callback: (read: boolean) => void): void {
-    if (this.#gaps.some((gap) => gap.reading)) this.#afterRead.push(callback)
-    else callback(false)
+    if (this.#gaps.some((gap) => gap.reading) || this.#forgotten.some(({ reading }) => reading)) {
+      this.#afterRead.push(callback)
+    } else callback(false)
   }
 
-  restored(gap: Gap, stored: StoredMessage): Entry {
+  restored({ log }: Gap | Forgotten, stored: StoredMessage): Entry {
     const entry = this.#host.restored(stored)
     entry.stored = Stored.written
-    entry.spilled = gap === this.#spilled
+    entry.spilled = log === this.#spilled?.log
     return entry
+  }
+
+  remembered(forgotten: Forgotten, stored: StoredMessage): void {
+    this.#return(this.#redelivered(forgotten, stored))
+  }
+
+  returned(forgotten: Forgotten, stored: StoredMessage): void {
+    this.giveBack(this.#redelivered(forgotten, stored))
+  }
+
+  forgottenAside(error: UnreadablePageError, count: number, bytes: number): void {
+    this.count -= count
+    this.bytes -= bytes
+    this.#host.backlogUnreadable(error)
+  }
+
+  forgottenRead(error: unknown, lost: number, lostBytes: number): void {
+    if (error !== null) this.#host.backlogUnreadable(error)
+    this.count -= lost
+    this.bytes -= lostBytes
+    this.#pruneForgotten()
+    this.#taken = true
+    this.#tell()
+    this.#tellReaders(error === null)
+    if (error === null) this.#host.backlogRead()
   }
 
   withdrawn(entry: Entry): void {
@@ -326,7 +370,8 @@ export class Backlog implements GapOwner, Resident {
 
   get #parts(): BacklogParts {
     const gaps = this.#gaps
-    return { returned: this.#returned, lines: [this.#head, ...gaps.map((gap) => gap.loaded), this.#tail], gaps }
+    const lines = [this.#head, ...gaps.map((gap) => gap.loaded), this.#tail]
+    return { returned: this.#returned, lines, gaps: this.#unread }
   }
 
   /** Returns the positions that are not in memory. */
@@ -349,7 +394,12 @@ export class Backlog implements GapOwner, Resident {
     return gaps
   }
 
-  /** Whether everything is in memory, in the head. */
+  /** What is on disk only. */
+  get #unread(): readonly (Gap | Forgotten)[] {
+    return [...this.#forgotten, ...this.#gaps]
+  }
+
+  /** Whether everything but what was requeued is in memory, in the head. */
   get #gapless(): boolean {
     return this.#tail.length === 0 && this.#gapsEmpty
   }
@@ -373,7 +423,7 @@ export class Backlog implements GapOwner, Resident {
   /** Tells the budget what has changed. What is wrong about it, because an entry was settled, is put right the next time. */
   #tell(): void {
     const transient = this.transientBytes
-    const stored = Math.max(0, this.#headBytes + this.#tailBytes - transient)
+    const stored = Math.max(0, this.residentBytes - transient)
     const storedChange = stored - this.#countedStored
     const transientChange = transient - this.#countedTransient
     this.#countedStored = stored
@@ -383,6 +433,65 @@ export class Backlog implements GapOwner, Resident {
       this.#budget.enter(this)
     }
     this.#budget.changed(this, storedChange, transientChange)
+  }
+
+  #return(entry: Entry): void {
+    this.#returned.push(entry)
+    this.#returnedBytes += footprint(entry)
+  }
+
+  /** The entry of a message that was forgotten, which only those are that had been delivered. */
+  #redelivered(forgotten: Forgotten, stored: StoredMessage): Entry {
+    return this.restored(forgotten, { ...stored, redelivered: true })
+  }
+
+  #pruneForgotten(): void {
+    if (this.#forgotten.length === 0) return
+    this.#forgotten = this.#forgotten.filter(({ count, unreadableCount }) => count + unreadableCount > 0)
+  }
+
+  #forgottenBefore(position: number): boolean {
+    return this.#forgotten.some(({ from }) => from < position)
+  }
+
+  /** Sees to it that requeued messages are read before they are wanted. Returns whether the next message is in memory. */
+  #returnedNext(): boolean {
+    const next = this.#returnedFirst ? this.#returned.peek() : this.#head.peek()
+    const inMemory = !this.#forgottenBefore(next?.position ?? this.#frontier)
+    if (!inMemory || this.#returnedBytes < this.#budget.readAheadBytes) {
+      const first = this.#forgotten.reduce((a, b) => (b.from < a.from ? b : a))
+      first.read(this.#budget.readAheadBytes >> 1)
+    }
+    return inMemory
+  }
+
+  /**
+   * Drops from memory what was requeued and is on disk, the newest first, as far as it is more than this. What expires,
+   * and what is counted, stays: of that more is known in memory than the message.
+   */
+  #forget(keep: number): void {
+    // What is on disk only since a page is being read would be missed there.
+    if (this.#forgotten.some(({ reading }) => reading)) return
+    const entries = [...this.#returned].toSorted((a, b) => a.position - b.position)
+    this.#returned.clear()
+    this.#returnedBytes = 0
+    for (const entry of entries) {
+      if (this.#returnedBytes + footprint(entry) <= keep || !this.#forgettable(entry)) this.#return(entry)
+      else this.#forgottenOf(entry).add(entry.position, entry.message.bodyBytes)
+    }
+    this.#forgetAbove = Math.max(QUEUE_RESIDENT_BYTES, this.#returnedBytes) + QUEUE_RESIDENT_BYTES
+  }
+
+  #forgettable(entry: Entry): boolean {
+    const written = entry.stored === Stored.written && entry.position < this.logOf(entry).durableBelow
+    return written && entry.redelivered && entry.details === null && entry.state === EntryState.ready
+  }
+
+  #forgottenOf(entry: Entry): Forgotten {
+    const log = this.logOf(entry)
+    let forgotten = this.#forgotten.find((each) => each.log === log)
+    if (forgotten === undefined) this.#forgotten = [...this.#forgotten, (forgotten = new Forgotten(log, this))]
+    return forgotten
   }
 
   #append(entry: Entry): void {
@@ -508,7 +617,7 @@ export class Backlog implements GapOwner, Resident {
 
   #skipRemoved(): void {
     while (this.#returned.peek()?.state === EntryState.settled) {
-      this.#returned.pop()
+      this.#returnedBytes -= footprint(this.#returned.pop()!)
       this.#removed--
     }
     while (this.#head.peek()?.state === EntryState.settled) {
@@ -521,6 +630,8 @@ export class Backlog implements GapOwner, Resident {
   #sweep(): void {
     if (this.#removed === 0) return
     this.#returned.retain((entry) => entry.state === EntryState.ready)
+    this.#returnedBytes = 0
+    for (const entry of this.#returned) this.#returnedBytes += footprint(entry)
     const parts = [this.#head, this.#tail]
     for (const gap of this.#gaps) parts.push(gap.loaded)
     for (const part of parts) {
@@ -540,6 +651,8 @@ export class Backlog implements GapOwner, Resident {
     this.transientBytes = 0
     this.#headBytes = 0
     this.#tailBytes = 0
+    this.#returnedBytes = 0
+    this.#forgotten = []
     this.#splitAbove = 0
     this.#tell()
   }

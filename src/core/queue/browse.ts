@@ -1,9 +1,8 @@
 // Looking at the messages of a backlog without touching them.
 import type { Fifo } from '../../lib/fifo.ts'
 import type { Message } from '../message.ts'
-import type { StoredMessage } from '../ports.ts'
+import type { QueueLog, StoredMessage } from '../ports.ts'
 import { EntryState, type Entry } from './entry.ts'
-import type { Gap } from './gap.ts'
 import { UnreadablePageError } from './unreadable.ts'
 
 /** Messages that one look has at the most, of those in memory; of those on disk it is a page. */
@@ -33,11 +32,20 @@ export interface BrowsedPage {
   readonly next: Place | null
 }
 
+/** Messages that are in a log only: of the positions from `from` on and below `below` those that it holds. */
+interface Unread {
+  readonly log: QueueLog
+  readonly from: number
+  readonly below: number
+  readonly count: number
+  holds(position: number): boolean
+}
+
 /** The parts of a backlog. Each line is in order of position. */
 export interface BacklogParts {
   readonly returned: Iterable<Entry>
   readonly lines: readonly Fifo<Entry>[]
-  readonly gaps: readonly Gap[]
+  readonly gaps: readonly Unread[]
 }
 
 /** Some messages from a position on, in order, and the position to go on with; Infinity when that was all. */
@@ -84,7 +92,7 @@ export function residentAt(parts: BacklogParts, position: number): Entry | undef
 
 /** Reads the next messages of a log, and says where to go on: behind a page that cannot be read, or the last of them. */
 async function readable(
-  { log }: Gap,
+  { log }: Unread,
   from: number,
   below: number,
 ): Promise<{ messages: readonly StoredMessage[]; end: number }> {

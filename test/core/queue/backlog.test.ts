@@ -202,6 +202,7 @@ class Bench implements BacklogHost {
   restored(stored: StoredMessage): Entry {
     this.restorations++
     const entry = new Entry(queue, stored.message, stored.position)
+    entry.redelivered = stored.redelivered
     if (stored.deadline !== Infinity) mortal(entry, stored.deadline)
     return entry
   }
@@ -258,6 +259,24 @@ class Bench implements BacklogHost {
     const positions: number[] = []
     while (positions.length < most && this.backlog.available) positions.push(this.#settle(this.backlog.take()!))
     return positions
+  }
+
+  /** Takes so many messages out, and does not settle them. */
+  lend(count: number): Entry[] {
+    return Array.from({ length: count }, () => {
+      const entry = this.backlog.take()!
+      entry.state = EntryState.unacked
+      return entry
+    })
+  }
+
+  /** Gives messages back that were taken out. */
+  giveBack(entries: readonly Entry[]): void {
+    for (const entry of entries) {
+      entry.state = EntryState.ready
+      entry.redelivered = true
+      this.backlog.giveBack(entry)
+    }
   }
 
   /** Takes everything, and has the logs answer whatever is asked for. */
@@ -810,6 +829,103 @@ describe('a purge', () => {
   })
 })
 
+describe('many messages that come back', () => {
+  /** Sixty that are on disk, of which all were out and all but each seventh are back. */
+  async function mostlyBack(): Promise<{ bench: Bench; out: Entry[]; back: number[] }> {
+    const bench = new Bench()
+    for (let i = 0; i < 60; i++) {
+      bench.push('p')
+      bench.commit()
+    }
+    const lent: Entry[] = []
+    while (lent.length < 60) {
+      while (!bench.backlog.available) await bench.log!.answer()
+      lent.push(...bench.lend(1))
+    }
+    const out = lent.filter(({ position }) => position % 7 === 3)
+    const back = lent.filter(({ position }) => position % 7 !== 3)
+    bench.giveBack(back.toReversed())
+    return { bench, out, back: back.map(({ position }) => position) }
+  }
+
+  it('are in memory in part only, and come in their order, without those that are out', async () => {
+    const { bench, back } = await mostlyBack()
+    expect(bench.state).toEqual({ count: back.length, bytes: back.length * MESSAGE_BYTES, transientBytes: 0 })
+    expect(bench.backlog.residentCount).toBeLessThanOrEqual(20)
+    expect(bench.backlog.firstPosition).toBe(0)
+    const restored: Entry[] = []
+    while (bench.backlog.count > 0) {
+      while (!bench.backlog.available) await bench.log!.answer()
+      restored.push(...bench.lend(1))
+    }
+    expect(restored.map(({ position }) => position)).toEqual(back)
+    expect(restored.every(({ redelivered, stored }) => redelivered && stored === Stored.written)).toBe(true)
+    expect(bench.state).toEqual(EMPTY)
+    expect(bench.residentBudget.storedBytes).toBe(0)
+  })
+
+  it('are seen, and taken out, where they stand', async () => {
+    const { bench, back } = await mostlyBack()
+    expect(await browsed(bench)).toEqual(back)
+    const taken: number[] = []
+    const withdrawal = { wants: () => true, taken: ({ position }: Entry) => void taken.push(position) }
+    await answering(bench, bench.backlog.withdraw([1, 3, 30, 41], withdrawal))
+    expect(taken.toSorted((a, b) => a - b)).toEqual([1, 30, 41])
+    const rest = back.filter((position) => !taken.includes(position))
+    expect(bench.backlog.count).toBe(rest.length)
+    expect(await bench.drain()).toEqual(rest)
+  })
+
+  it('are purged without those that are out, which may come back', async () => {
+    const { bench, out } = await mostlyBack()
+    bench.backlog.shrink(0, false)
+    const reading = bench.backlog.available
+    bench.backlog.clear((entry) => bench.log!.settle(entry))
+    expect([reading, bench.state]).toEqual([false, EMPTY])
+    expect([...bench.log!.stored.keys()]).toEqual(out.map(({ position }) => position))
+    if (bench.log!.readings.length > 0) await bench.log!.answer()
+    bench.giveBack(out)
+    expect(await bench.drain()).toEqual(out.map(({ position }) => position))
+  })
+
+  it('are set aside where the disk does not give them, and come when it does', async () => {
+    const { bench, back } = await mostlyBack()
+    bench.backlog.shrink(0, false)
+    expect(bench.backlog.available).toBe(false)
+    const { page } = await bench.log!.refuse()
+    const aside = back.filter((position) => position >= page.first && position < page.below)
+    expect([bench.backlog.unreadableCount, bench.backlog.count]).toEqual([aside.length, back.length - aside.length])
+    expect(bench.troubles.length).toBe(1)
+    const taken = await bench.drain()
+    expect(taken).toEqual(back.filter((position) => !aside.includes(position)))
+    await answering(bench, bench.backlog.rereadUnreadable())
+    expect(bench.readAgain).toEqual([aside.length])
+    expect(await bench.drain()).toEqual(aside)
+    expect([bench.backlog.unreadableCount, bench.state]).toEqual([0, EMPTY])
+  })
+
+  it('are counted no longer when their log has lost them', async () => {
+    const { bench, back } = await mostlyBack()
+    bench.backlog.shrink(0, false)
+    expect(bench.backlog.available).toBe(false)
+    await bench.log!.answer('nothing')
+    const taken = await bench.drain()
+    expect(taken.length).toBeLessThan(back.length)
+    expect(bench.state).toEqual(EMPTY)
+  })
+
+  it('stay in memory as far as they are not on disk, or have more to them', () => {
+    const bench = new Bench()
+    bench.push('p'.repeat(4), 1000)
+    bench.push('p'.repeat(4))
+    bench.commit()
+    bench.push('tttt')
+    bench.giveBack(bench.lend(12))
+    bench.backlog.shrink(0, false)
+    expect([bench.backlog.count, bench.backlog.residentCount]).toEqual([12, 8])
+  })
+})
+
 describe('a page that cannot be read', () => {
   it('is said to be, tells who waits, and is tried again when messages are next asked for', async () => {
     const bench = new Bench(new FakeLog(span(0, 20)))
@@ -942,7 +1058,7 @@ describe('a page that cannot be read', () => {
     await bench.log!.answer()
     await answering(bench, bench.backlog.rereadUnreadable())
     bench.backlog.shrink(0, false)
-    expect(bench.backlog.residentBytes).toBe(40)
+    expect(bench.backlog.residentBytes).toBe(80)
     expect([bench.backlog.count, bench.backlog.bytes]).toEqual([12, 120])
     expect(await bench.drain()).toEqual(span(0, 12))
     expect(bench.state).toEqual(EMPTY)

@@ -1,0 +1,193 @@
+// Requeued messages that are on disk, and in memory no longer.
+import { UNREADABLE_PAGES_MAX } from '../limits.ts'
+import type { QueueLog, StoredMessage } from '../ports.ts'
+import { PositionSet } from './position-set.ts'
+import { UnreadablePageError } from './unreadable.ts'
+
+/** What is done with requeued messages that were read again. */
+export interface ForgottenOwner {
+  /** A message is in memory again. */
+  remembered(forgotten: Forgotten, stored: StoredMessage): void
+  /** The same of one that had been set aside. */
+  returned(forgotten: Forgotten, stored: StoredMessage): void
+  /** The page of so many messages, with about so many bytes, cannot be read now: they are counted apart. */
+  forgottenAside(error: UnreadablePageError, count: number, bytes: number): void
+  /** What was read has arrived, or could not be read: so many messages, with about so many bytes, turned out to be damaged. */
+  forgottenRead(error: unknown, lost: number, lostBytes: number): void
+}
+
+/** Positions that are looked for in one read. */
+const RECALLED_AT_ONCE = 512
+
+/**
+ * Requeued messages of one log that were dropped from memory, by position. Between them others are out with consumers,
+ * and not to be read: so each position counts, not a range of them.
+ */
+export class Forgotten {
+  readonly log: QueueLog
+  /** The bodies of the messages, in bytes. */
+  bytes = 0
+  readonly #owner: ForgottenOwner
+  readonly #positions = new PositionSet()
+  /** Those on pages that the disk did not give, and how many such pages there were. */
+  readonly #aside = new PositionSet()
+  #asidePages = 0
+  /** Above every position that was ever in it. */
+  #below = 0
+  /** What is being read. */
+  #current: Promise<void> | null = null
+  /** Changes when what is being read is no longer wanted. */
+  #generation = 0
+
+  constructor(log: QueueLog, owner: ForgottenOwner) {
+    this.log = log
+    this.#owner = owner
+  }
+
+  get count(): number {
+    return this.#positions.size
+  }
+
+  /** The position of the first; Infinity when there is none. */
+  get from(): number {
+    return this.#positions.first
+  }
+
+  get below(): number {
+    return this.#below
+  }
+
+  get reading(): boolean {
+    return this.#current !== null
+  }
+
+  get unreadableCount(): number {
+    return this.#aside.size
+  }
+
+  holds(position: number): boolean {
+    return this.#positions.has(position)
+  }
+
+  /** Takes in a message that is on disk. Nothing is being read. */
+  add(position: number, bodyBytes: number): void {
+    this.#positions.add(position)
+    this.bytes += bodyBytes
+    if (position >= this.#below) this.#below = position + 1
+  }
+
+  /** Reads the first of them, and more as long as that takes no more than about so many bytes in memory. */
+  read(bytes: number): void {
+    if (!this.reading && this.count > 0) void this.#read(this.from, this.#below, bytes, () => true)
+  }
+
+  /** Reads those of these positions that it has. */
+  async recall(positions: readonly number[]): Promise<void> {
+    const wanted = new Set(positions)
+    const ordered = positions.toSorted((a, b) => a - b)
+    const below = ordered.at(-1)! + 1
+    for (const position of ordered) {
+      while (this.#current !== null) await this.#current
+      if (!this.holds(position)) continue
+      await this.#read(position, Math.min(below, position + RECALLED_AT_ONCE), 0, (each) => wanted.has(each))
+    }
+  }
+
+  /** Tries the pages again that could not be read. Returns how many messages came. */
+  async reread(): Promise<number> {
+    const generation = this.#generation
+    let count = 0
+    for (const position of [...this.#aside]) {
+      if (generation !== this.#generation) break
+      if (!this.#aside.has(position)) continue
+      const messages = await this.#readAside(position)
+      if (messages === null || generation !== this.#generation) continue
+      if (this.#aside.delete(position)) count += messages.length
+      for (const stored of messages) this.#owner.returned(this, stored)
+    }
+    if (this.#aside.size === 0) this.#asidePages = 0
+    return count
+  }
+
+  /** Forgets what it has, and settles it in the log unread. */
+  discard(): void {
+    for (const each of [this.#positions, this.#aside]) {
+      for (const [first, last] of each.runs()) this.log.discard(first, last + 1)
+    }
+    this.forget()
+  }
+
+  /** Forgets what it has: what is being read is not wanted any more. */
+  forget(): void {
+    this.#positions.clear()
+    this.#aside.clear()
+    this.#asidePages = 0
+    this.bytes = 0
+    this.#generation++
+  }
+
+  async #readAside(position: number): Promise<readonly StoredMessage[] | null> {
+    try {
+      return await this.log.read(position, position + 1)
+    } catch (error) {
+      if (error instanceof UnreadablePageError) return null
+      throw error
+    }
+  }
+
+  #read(from: number, below: number, bytes: number, wants: (position: number) => boolean): Promise<void> {
+    return (this.#current = this.#readNow(from, below, bytes, wants))
+  }
+
+  async #readNow(from: number, below: number, bytes: number, wants: (position: number) => boolean): Promise<void> {
+    const generation = this.#generation
+    let failure: unknown = null
+    let lost = 0
+    let lostBytes = 0
+    try {
+      const messages = await this.log.read(from, below, bytes)
+      if (generation === this.#generation) {
+        for (const stored of messages) {
+          const { position, message } = stored
+          if (!wants(position) || !this.#positions.delete(position)) continue
+          this.bytes -= message.bodyBytes
+          this.#owner.remembered(this, stored)
+        }
+        // What was asked for and did not come is not there any more: the log has reported it.
+        const end = messages.at(-1)?.position ?? below - 1
+        ;({ count: lost, bytes: lostBytes } = this.#takeOut(from, end, wants))
+      }
+    } catch (error) {
+      failure = error
+      const single = error instanceof UnreadablePageError && this.#asidePages < UNREADABLE_PAGES_MAX
+      if (single && generation === this.#generation) {
+        this.#asidePages++
+        const { first, below: end } = error.page
+        const { count, bytes: asideBytes, positions } = this.#takeOut(first, end - 1, () => true)
+        for (const position of positions) this.#aside.add(position)
+        this.#owner.forgottenAside(error, count, asideBytes)
+        failure = null
+      }
+    }
+    this.#current = null
+    this.#owner.forgottenRead(failure, lost, lostBytes)
+  }
+
+  /** Takes out what is left between two positions, both included; how large those are is not known but on average. */
+  #takeOut(
+    first: number,
+    last: number,
+    wants: (position: number) => boolean,
+  ): { count: number; bytes: number; positions: number[] } {
+    const positions: number[] = []
+    const before = this.count
+    for (let position = first; position <= last && this.count > 0; position++) {
+      if (wants(position) && this.#positions.delete(position)) positions.push(position)
+    }
+    const count = positions.length
+    // Once nothing is left, so is nothing of what sizes were taken for too much or too little.
+    const bytes = this.count === 0 ? this.bytes : count === 0 ? 0 : Math.round((this.bytes * count) / before)
+    this.bytes -= bytes
+    return { count, bytes, positions }
+  }
+}

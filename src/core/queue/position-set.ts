@@ -1,0 +1,90 @@
+// A set of positions, of which there may be millions close together.
+
+/** Positions that share a bitmap. */
+const CHUNK_POSITIONS = 4096
+
+/** The bits of neighbouring positions, and how many are set. */
+interface Chunk {
+  readonly words: Uint32Array
+  size: number
+}
+
+/** Positions, at a bit each where they are neighbours. */
+export class PositionSet {
+  size = 0
+  /** The lowest of them; Infinity when there is none. */
+  first = Infinity
+  readonly #chunks = new Map<number, Chunk>()
+
+  has(position: number): boolean {
+    const chunk = this.#chunks.get(Math.floor(position / CHUNK_POSITIONS))
+    return chunk !== undefined && isSet(chunk, position % CHUNK_POSITIONS)
+  }
+
+  add(position: number): void {
+    const id = Math.floor(position / CHUNK_POSITIONS)
+    let chunk = this.#chunks.get(id)
+    if (chunk === undefined) this.#chunks.set(id, (chunk = { words: new Uint32Array(CHUNK_POSITIONS / 32), size: 0 }))
+    const offset = position % CHUNK_POSITIONS
+    if (isSet(chunk, offset)) return
+    chunk.words[offset >> 5]! |= 1 << (offset & 31)
+    chunk.size++
+    this.size++
+    if (position < this.first) this.first = position
+  }
+
+  /** Returns whether the position was in the set. */
+  delete(position: number): boolean {
+    const id = Math.floor(position / CHUNK_POSITIONS)
+    const chunk = this.#chunks.get(id)
+    const offset = position % CHUNK_POSITIONS
+    if (chunk === undefined || !isSet(chunk, offset)) return false
+    chunk.words[offset >> 5]! &= ~(1 << (offset & 31))
+    this.size--
+    if (--chunk.size === 0) this.#chunks.delete(id)
+    if (position === this.first) this.first = this.#lowest()
+    return true
+  }
+
+  clear(): void {
+    this.#chunks.clear()
+    this.size = 0
+    this.first = Infinity
+  }
+
+  /** Neighbouring positions as the first and the last of them, in order. */
+  *runs(): Generator<readonly [first: number, last: number]> {
+    let first = -1
+    let last = -1
+    for (const position of this) {
+      if (first >= 0 && position !== last + 1) yield [first, last]
+      if (first < 0 || position !== last + 1) first = position
+      last = position
+    }
+    if (first >= 0) yield [first, last]
+  }
+
+  /** All of them, in order. */
+  *[Symbol.iterator](): Generator<number> {
+    for (const id of [...this.#chunks.keys()].toSorted((a, b) => a - b)) {
+      const chunk = this.#chunks.get(id)!
+      for (let offset = 0; offset < CHUNK_POSITIONS; offset++) {
+        if (isSet(chunk, offset)) yield id * CHUNK_POSITIONS + offset
+      }
+    }
+  }
+
+  #lowest(): number {
+    let id = Infinity
+    for (const other of this.#chunks.keys()) if (other < id) id = other
+    const chunk = this.#chunks.get(id)
+    if (chunk === undefined) return Infinity
+    let word = 0
+    while (chunk.words[word] === 0) word++
+    return id * CHUNK_POSITIONS + word * 32 + (31 - Math.clz32(chunk.words[word]! & -chunk.words[word]!))
+  }
+}
+
+function isSet({ words }: Chunk, offset: number): boolean {
+  return (words[offset >> 5]! & (1 << (offset & 31))) !== 0
+}

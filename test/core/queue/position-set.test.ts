@@ -1,0 +1,26 @@
+import fc from 'fast-check'
+import { expect, it } from 'vitest'
+import { PositionSet } from '../../../src/core/queue/position-set.ts'
+
+it('has what was added and not deleted, in order, and knows the first of them', () => {
+  const position = fc.oneof(fc.nat(100), fc.integer({ min: 4_090, max: 4_100 }), fc.constant(2 ** 40 + 1))
+  fc.assert(
+    fc.property(fc.array(fc.tuple(fc.boolean(), position)), (changes) => {
+      const set = new PositionSet()
+      const model = new Set<number>()
+      for (const [adds, at] of changes) {
+        const known = [set, model].map((each) => (adds ? each.has(at) : each.delete(at)))
+        expect(known[0]).toBe(known[1])
+        for (const each of adds ? [set, model] : []) each.add(at)
+        expect([set.size, set.first, set.has(at)]).toEqual([model.size, Math.min(...model), model.has(at)])
+      }
+      expect([...set]).toEqual([...model].toSorted((a, b) => a - b))
+      const runs = [...set.runs()].flatMap(([first, last]) =>
+        Array.from({ length: last - first + 1 }, (_, i) => first + i),
+      )
+      expect(runs).toEqual([...set])
+      set.clear()
+      expect([set.size, set.first, [...set.runs()]]).toEqual([0, Infinity, []])
+    }),
+  )
+})
