@@ -68,6 +68,7 @@ export async function runServer({
     logger,
     loopbackUsers,
     limits: options.limits,
+    declarations: options.declarations,
     resources,
   })
   made(broker)

@@ -1,4 +1,5 @@
 // A broker, for the program and for other people's tests: opens its store, and has the rest loaded meanwhile.
+import type { DeclarationRules } from './core/arguments.ts'
 import type { Broker, FirstStart } from './core/broker.ts'
 import type { Definition } from './core/definitions.ts'
 import type { LostMessages, Store, StoreMonitor } from './core/ports.ts'
@@ -44,6 +45,8 @@ export interface ServerOptions extends ListenerOptions {
   readonly loadDefinitions?: string | undefined
   /** How many connections, channels, queues and exchanges there may be in all, and consumers on a channel. Absent: any. */
   readonly limits?: NodeLimits | undefined
+  /** What holds of declarations of queues. Absent: they are classic ones, and are what they were declared as. */
+  readonly declarations?: DeclarationRules | undefined
   /** Bytes of a whole frame, as offered to clients. */
   readonly frameMax?: number | undefined
   readonly channelMax?: number | undefined

@@ -89,6 +89,10 @@ function serverOptions(values: Values): ServerOptions {
       exchanges: values['exchange-max'] || Infinity,
       consumers: values['consumer-max-per-channel'] || Infinity,
     },
+    declarations: {
+      defaultType: values['default-queue-type'],
+      relaxed: values['quorum-relaxed-redeclaration'],
+    },
     frameMax: values['frame-max'],
     channelMax: values['channel-max'],
     heartbeatSeconds: values.heartbeat,

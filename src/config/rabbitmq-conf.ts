@@ -103,6 +103,8 @@ const NAMES: Readonly<Record<string, Translation>> = {
   consumer_max_per_channel: as('consumer-max-per-channel', count),
   cluster_queue_limit: as('queue-max', count),
   cluster_exchange_limit: as('exchange-max', count),
+  default_queue_type: as('default-queue-type'),
+  'quorum_queue.property_equivalence.relaxed_checks_on_redeclaration': as('quorum-relaxed-redeclaration'),
   max_message_size: as('max-message-size', size),
   consumer_timeout: as('consumer-timeout'),
   'vm_memory_high_watermark.relative': as('memory-limit'),

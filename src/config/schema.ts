@@ -198,6 +198,17 @@ const SETTINGS = {
     least: 0,
     most: 2_147_483_647,
   }),
+  'default-queue-type': choice({
+    purpose:
+      'Type of queues that are declared without one, in virtual hosts that have none of their own. Queues that cannot be of type quorum, as they are exclusive, transient or go with their consumers, are classic ones. RabbitMQ: default_queue_type.',
+    default: 'classic',
+    words: ['classic', 'quorum'],
+  }),
+  'quorum-relaxed-redeclaration': flag({
+    purpose:
+      'Whether a quorum queue may be declared again as a classic one, or without a type; of the arguments are compared those for dead letters (but not their strategy), lengths, times and the single active consumer. RabbitMQ: quorum_queue.property_equivalence.relaxed_checks_on_redeclaration.',
+    default: false,
+  }),
   heartbeat: wholeNumber({
     purpose: 'Heartbeat that is suggested to clients, who decide. With 0 none is suggested.',
     unit: 'seconds',

@@ -21,11 +21,36 @@ interface DeclaredQueue extends QueueDeclaration {
   readonly name: string
 }
 
+/** What the node says of declarations of queues. */
+export interface DeclarationRules {
+  /** The type of queues that ask for none, in vhosts that have none of their own. */
+  readonly defaultType: 'classic' | 'quorum'
+  /**
+   * Whether a quorum queue may be declared again as a classic one, of the same dead-lettering, limits and times (RabbitMQ:
+   * relaxed checks on redeclaration).
+   */
+  readonly relaxed: boolean
+}
+
+/** Where nothing else is said. */
+export const STRICT_RULES: DeclarationRules = { defaultType: 'classic', relaxed: false }
+
 const CLASSIC: FieldValue = { type: 'longstr', value: 'classic' }
 
 const consumerArguments: readonly (readonly [key: string, invalid: Validator])[] = [
   ['x-priority', integer],
   ['x-consumer-timeout', integerBetween(0)],
+]
+
+/** What a classic queue and a quorum queue have in common, which relaxed checks compare. */
+const RELAXED_COMPARED: readonly string[] = [
+  'x-dead-letter-exchange',
+  'x-dead-letter-routing-key',
+  'x-expires',
+  'x-max-length',
+  'x-max-length-bytes',
+  'x-single-active-consumer',
+  'x-message-ttl',
 ]
 
 /** Numbers of exchanges may come as text, as RabbitMQ's plugin takes them. */
@@ -148,6 +173,22 @@ export function validateQueueProperties(
   if (!declaration.durable) refuse('non-durable')
 }
 
+/** The argument that says how the names begin which the broker makes up. It is no property of the queue. */
+export const NAME_PREFIX = 'x-name-prefix'
+const NAME_PREFIX_BYTES_MAX = 64
+
+/**
+ * How the name begins that the broker makes up for a queue. RabbitMQ 4.4: what is no text, or empty, asks for nothing.
+ * @throws BrokerError precondition-failed when it is too long
+ */
+export function namePrefixOf(args: FieldTable): string {
+  const prefix = args.get(NAME_PREFIX)
+  if (prefix?.type !== 'longstr' || prefix.value === '') return 'amq.gen'
+  if (Buffer.byteLength(prefix.value) <= NAME_PREFIX_BYTES_MAX) return prefix.value
+  const sentence = `Queue name prefix '${prefix.value}' exceeds the ${NAME_PREFIX_BYTES_MAX}-byte limit`
+  throw new BrokerError('precondition-failed', sentence)
+}
+
 /**
  * Checks the arguments of a new consumer of a queue that is not a stream; unknown ones pass.
  * @throws BrokerError precondition-failed for the first that is wrong.
@@ -160,14 +201,23 @@ export function validateConsumerArguments(queue: DeclaredQueue, vhost: string, a
 }
 
 /**
- * Checks that a queue which exists is what a declaration asks for. Whose it is, is the session's affair.
+ * Checks that a queue which exists is what a declaration asks for. Whose it is, is the session's affair. `relaxed` lets
+ * a quorum queue pass for a classic one.
  * @throws BrokerError precondition-failed naming the first difference.
  */
-export function assertQueueEquivalent(existing: DeclaredQueue, received: QueueDeclaration, vhost: string): void {
+export function assertQueueEquivalent(
+  existing: DeclaredQueue,
+  received: QueueDeclaration,
+  vhost: string,
+  relaxed = false,
+): void {
   const { name } = existing
   assertSameFlag('queue', name, vhost, 'durable', received.durable, existing.durable)
   assertSameFlag('queue', name, vhost, 'auto_delete', received.autoDelete, existing.autoDelete)
-  for (const key of comparedArguments(queueTypeOf(existing.arguments))) {
+  const type = queueTypeOf(existing.arguments)
+  const lenient =
+    relaxed && type === 'quorum' && renderValue(received.arguments.get('x-queue-type') ?? CLASSIC) === 'classic'
+  for (const key of lenient ? RELAXED_COMPARED : comparedArguments(type)) {
     const absent = key === 'x-queue-type' ? CLASSIC : undefined
     const [asked, current] = [received.arguments.get(key) ?? absent, existing.arguments.get(key) ?? absent]
     assertEquivalent('queue', name, vhost, key, asked, current)

@@ -4,6 +4,7 @@ import type { Logger } from '../lib/log.ts'
 import { Access, type Rights, type User } from './access.ts'
 import { Alarms } from './alarms.ts'
 import { Announcements } from './announcements.ts'
+import { STRICT_RULES, type DeclarationRules } from './arguments.ts'
 import type { ConnectionView } from './clients.ts'
 import { Churn, DeathCounts, Histogram, SIZE_BOUNDS } from './counts.ts'
 import type { Definition, VHostDefinition } from './definitions.ts'
@@ -32,6 +33,7 @@ export interface BrokerOptions {
   readonly nodeName?: string | undefined
   readonly loopbackUsers?: readonly string[] | undefined
   readonly limits?: NodeLimits | undefined
+  readonly declarations?: DeclarationRules | undefined
   readonly resources: { readonly limits: ResourceLimits; readonly readings: ResourceReadings }
 }
 
@@ -53,6 +55,7 @@ export class Broker implements VHostContext {
   readonly access: Access
   readonly policies: Policies
   readonly quotas: Quotas
+  readonly declarations: DeclarationRules
   readonly parameters: Parameters
   readonly alarms = new Alarms()
   readonly pace: Pace
@@ -95,6 +98,7 @@ export class Broker implements VHostContext {
     this.resources = new Resources(limits, readings, this.alarms, this.logger)
     this.residentBudget = new ResidentBudget(this.resources)
     this.policies = new Policies(this, (vhost) => this.vhosts.get(vhost)?.policiesChanged())
+    this.declarations = options.declarations ?? STRICT_RULES
     this.parameters = new Parameters(this)
     this.rates = new PublishRates(options.clock)
     this.quotas = new Quotas(this, this.rates)
@@ -176,6 +180,11 @@ export class Broker implements VHostContext {
     this.quotas.checkConnection(user.name, vhostName)
     if (this.access.mayOpen(user.name, vhostName)) return vhost
     throw new BrokerError('not-allowed', `access to vhost '${vhostName}' refused for user '${user.name}'`)
+  }
+
+  /** The type of queues in a vhost that ask for none: its own, or the node's. */
+  defaultQueueType(vhost: VHost): string {
+    return vhost.definition.defaultQueueType ?? this.declarations.defaultType
   }
 
   /** Queues in all vhosts. */

@@ -4,6 +4,8 @@ import type { Access, User } from './access.ts'
 import {
   assertExchangeEquivalent,
   assertQueueEquivalent,
+  NAME_PREFIX,
+  namePrefixOf,
   validateConsumerArguments,
   validateExchangeArguments,
   queueTypeOf,
@@ -246,14 +248,15 @@ export class Session implements QueueOwner {
     const declaration = { ...asked, arguments: this.#typedArguments(asked) }
     const given = cleaned(declaration.name)
     if (given.startsWith(RESERVED_PREFIX)) throw this.#reserved('queue', given)
-    const name = given === '' ? generatedName('amq.gen-') : given
+    const name = given === '' ? generatedName(namePrefixOf(asked.arguments)) : given
     this.#check('queue', name, 'configure')
     const existing = this.vhost.queues.get(name)
     if (existing !== undefined) {
       this.#assertMine(existing)
       if ((existing.owner !== null) !== declaration.exclusive) throw this.#locked(existing)
       const durable = existing.owner !== null ? existing.durable : declaration.durable
-      assertQueueEquivalent(existing, { ...declaration, durable }, this.vhost.name)
+      const { relaxed } = this.#broker.declarations
+      assertQueueEquivalent(existing, { ...declaration, durable }, this.vhost.name, relaxed)
       existing.redeclared()
       this.#broker.churn.queuesDeclared++
       return existing
@@ -549,11 +552,12 @@ export class Session implements QueueOwner {
    * A queue's arguments, with the type that the vhost gives to those that ask for none. RabbitMQ: a queue that cannot be
    * of it is a classic one.
    */
-  #typedArguments({ durable, exclusive, autoDelete, arguments: args }: QueueDeclaration): FieldTable {
-    const { defaultQueueType = 'classic' } = this.vhost.definition
-    if (defaultQueueType === 'classic' || args.has('x-queue-type')) return args
+  #typedArguments({ durable, exclusive, autoDelete, arguments: asked }: QueueDeclaration): FieldTable {
+    const args = asked.has(NAME_PREFIX) ? new Map([...asked].filter(([key]) => key !== NAME_PREFIX)) : asked
+    const type = this.#broker.defaultQueueType(this.vhost)
+    if (type === 'classic' || args.has('x-queue-type')) return args
     if (!durable || exclusive || autoDelete) return args
-    return new Map(args).set('x-queue-type', { type: 'longstr', value: defaultQueueType })
+    return new Map(args).set('x-queue-type', { type: 'longstr', value: type })
   }
 
   #check(kind: 'queue' | 'exchange', name: string, right: 'configure' | 'write' | 'read'): void {
@@ -610,8 +614,8 @@ export class Session implements QueueOwner {
 }
 
 /** A name of the broker's choice, as RabbitMQ makes them: 16 random bytes, so that nobody guesses it. */
-export function generatedName(prefix: 'amq.gen-' | 'amq.ctag-'): string {
-  return prefix + randomBytes(16).toString('base64url')
+export function generatedName(prefix: string): string {
+  return `${prefix}-${randomBytes(16).toString('base64url')}`
 }
 
 /** RabbitMQ takes line ends out of the names of queues and exchanges. */

@@ -104,6 +104,11 @@ describe('rabbitmq.conf', () => {
       'management.ssl.port = 15671\nmanagement.ssl.ip = 127.0.0.3',
       { 'management-tls-host': '127.0.0.3', 'management-host': null },
     ],
+    ['default_queue_type = quorum', { 'default-queue-type': 'quorum' }],
+    [
+      'quorum_queue.property_equivalence.relaxed_checks_on_redeclaration = true',
+      { 'quorum-relaxed-redeclaration': true },
+    ],
     ['prometheus.return_per_object_metrics = true', { 'prometheus-per-object': true }],
     ['management.path_prefix = /rabbit', { 'management-path-prefix': '/rabbit' }],
     ['management.http.max_body_size = 2000000', { 'management-max-body-size': 2_000_000 }],

@@ -3,7 +3,7 @@ import { items, word, type Body } from './api.ts'
 
 /**
  * The differences that are allowed (docs/compatibility.md has them in words): versions and explanations at the head; more
- * words about vhosts; the type of a queue beside its arguments; `internal` of exchanges; the cluster's own id; streams; limits of a
+ * words about vhosts; the type of a queue beside its arguments, and among them also where it is classic; `internal` of exchanges; the cluster's own id; streams; limits of a
  * vhost that are none.
  */
 export function compared(file: Body): unknown {
@@ -21,11 +21,23 @@ export function compared(file: Body): unknown {
     queues: rows(
       items(file['queues'])
         .filter((queue) => !stream(queue['name']))
-        .map((queue) => without(queue, 'type')),
+        .map((queue) => untyped(without(queue, 'type'))),
     ),
     exchanges: rows(items(file['exchanges']).map((exchange) => without(exchange, 'internal'))),
     bindings: rows(items(file['bindings']).filter((binding) => !stream(binding['destination']))),
   }
+}
+
+/** RabbitMQ 3.10: what is classic was mostly declared without a type. */
+function untyped(queue: Body): Body {
+  const args = queue['arguments']
+  if (
+    typeof args !== 'object' ||
+    args === null ||
+    (args as { readonly [key: string]: unknown })['x-queue-type'] !== 'classic'
+  )
+    return queue
+  return { ...queue, arguments: without(args, 'x-queue-type') }
 }
 
 function unlimited(value: Body | undefined): boolean {

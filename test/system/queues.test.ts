@@ -96,6 +96,24 @@ describe('queue.declare', () => {
     expect(names[0]).not.toBe(names[1])
   })
 
+  itOnlyHere('RabbitMQ 4.4', 'begins the names that it makes up as x-name-prefix says', async () => {
+    const channel = await broker.channel()
+    const named = (prefix: Value): Promise<string> =>
+      channel.queue('', { exclusive: true, arguments: { 'x-name-prefix': prefix, 'x-message-ttl': 60_000 } })
+    expect(await named('shop')).toMatch(/^shop-[A-Za-z0-9_-]{22}$/)
+    expect(await named('é'.repeat(32))).toMatch(/^é{32}-[A-Za-z0-9_-]{22}$/)
+    for (const nothing of ['', 7, null]) expect(await named(nothing)).toMatch(/^amq\.gen-[A-Za-z0-9_-]{22}$/)
+    // It says how a name is made up, and is nothing to a queue that has one.
+    expect(await channel.queue('q', { arguments: { 'x-name-prefix': 'shop' } })).toBe('q')
+  })
+
+  itOnlyHere('RabbitMQ 4.4', 'refuses an x-name-prefix of more than 64 bytes', async () => {
+    const channel = await broker.channel()
+    channel.send('queue.declare', { queue: '', exclusive: true, arguments: { 'x-name-prefix': 'é'.repeat(33) } })
+    const text = `PRECONDITION_FAILED - Queue name prefix '${'é'.repeat(33)}' exceeds the 64-byte limit`
+    await channel.expectChannelClose(406, text, 'queue.declare')
+  })
+
   it('refuses reserved names, also of queues that it has named itself', async () => {
     const channel = await broker.channel()
     const name = await channel.queue('', { exclusive: true })

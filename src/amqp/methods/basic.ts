@@ -74,7 +74,7 @@ export const basicMethods: BasicMethods = {
     }
     session.checkConsumer(channel.consumers.size)
     const source = queue === REPLY_TO ? replySource(channel, noAck) : session.readableQueue(queueName(channel, queue))
-    const tag = givenTag === '' ? generatedName('amq.ctag-') : givenTag
+    const tag = givenTag === '' ? generatedName('amq.ctag') : givenTag
     const consumer = new ChannelConsumer(channel, source, tag, { noAck, exclusive, arguments: args })
     consumer.started(session.consume(source, consumer, exclusive, args))
     channel.consumers.set(tag, consumer)

@@ -1,5 +1,7 @@
 // What is declared, as RabbitMQ's definitions file has it.
 import { createHash } from 'node:crypto'
+import { queueTypeOf } from '../../core/arguments.ts'
+import type { Broker } from '../../core/broker.ts'
 import type { VHost } from '../../core/vhost.ts'
 import type { Slices } from '../../lib/slices.ts'
 import { RABBITMQ_VERSION } from '../../lib/version.ts'
@@ -94,7 +96,7 @@ export function* vhostSections({ broker }: Call, vhost: VHost): Sections {
   yield ['original_vhost_name', name]
   yield ['explanation', 'Definitions of one virtual host']
   yield ['description', vhost.definition.description]
-  yield ['metadata', metadataJson(vhost)]
+  yield ['metadata', metadataJson(broker, vhost)]
   yield ['limits', vhostLimitsJson(broker.quotas.limitsOfVHost(name) ?? {})]
   yield ['parameters', parametersOf(broker, vhost).map(parameterJson).map(withoutVHost)]
   yield ['policies', broker.policies.list(name, false).map(policyJson).map(withoutVHost)]
@@ -114,23 +116,23 @@ function withoutVHost({ vhost: _vhost, ...rest }: JsonObject): JsonObject {
 }
 
 function vhostJson({ broker }: Call, vhost: VHost): JsonObject {
-  const { name, description, tags, defaultQueueType } = vhost.definition
+  const { name, description, tags } = vhost.definition
   return {
     name,
     description,
     tags,
-    default_queue_type: defaultQueueType ?? 'classic',
-    metadata: metadataJson(vhost),
+    default_queue_type: broker.defaultQueueType(vhost),
+    metadata: metadataJson(broker, vhost),
     limits: vhostLimitsJson(broker.quotas.limitsOfVHost(name) ?? {}),
   }
 }
 
-function metadataJson({ definition }: VHost): JsonObject {
-  const { description, tags, defaultQueueType, tracing, protected: kept } = definition
+function metadataJson(broker: Broker, vhost: VHost): JsonObject {
+  const { description, tags, tracing, protected: kept } = vhost.definition
   return {
     description,
     tags,
-    default_queue_type: defaultQueueType ?? 'classic',
+    default_queue_type: broker.defaultQueueType(vhost),
     ...(tracing === true ? { tracing } : {}),
     ...(kept === true ? { protected_from_deletion: kept } : {}),
   }
@@ -143,13 +145,14 @@ function* ofEach(vhosts: readonly VHost[], rows: (vhost: VHost) => Iterable<Json
 function* queues(vhost: VHost): Iterable<JsonObject> {
   for (const { name, durable, autoDelete, owner, arguments: args } of vhost.queues.values()) {
     if (owner !== null) continue
-    const type = args.get('x-queue-type')
+    const type = queueTypeOf(args)
     yield {
       name,
       durable,
       auto_delete: autoDelete,
-      type: type?.type === 'longstr' ? type.value : 'classic',
-      arguments: tableJson(args),
+      type,
+      // RabbitMQ 4: among the arguments too, so that no other default applies where the file is imported.
+      arguments: { ...tableJson(args), 'x-queue-type': type },
     }
   }
 }

@@ -43,7 +43,7 @@ export function overviewJson(call: Call): JsonObject {
     enable_queue_totals: false,
     is_op_policy_updating_enabled: node.operatorPolicyChanges,
     require_definition_json_extension: false,
-    default_queue_type: 'classic',
+    default_queue_type: call.broker.declarations.defaultType,
     message_stats: withDisk(source, messageStats(source, totals.counts, true)),
     churn_rates: churnJson(call, spanOf(call.query, 'lengths')),
     queue_totals: lengths(sum, totals.ready, totals.unacked),

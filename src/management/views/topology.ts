@@ -41,12 +41,12 @@ export class VHostExchange {
 
 /** RabbitMQ's JSON of a vhost. */
 export function vhostJson(call: Call, vhost: VHost): JsonObject {
-  const { description, tags, defaultQueueType, tracing, protected: kept } = vhost.definition
+  const { description, tags, tracing, protected: kept } = vhost.definition
   const source = { object: vhost, rates: call.rates, span: spanOf(call.query, 'lengths') }
   const messages = { ...source, span: spanOf(call.query, 'msg_rates') }
   const octets = { ...source, span: spanOf(call.query, 'data_rates') }
   const totals = call.rates.totals(vhost)
-  const metadata = { description, tags, default_queue_type: defaultQueueType ?? 'classic' }
+  const metadata = { description, tags, default_queue_type: call.broker.defaultQueueType(vhost) }
   return {
     cluster_state: { [call.node.name]: 'running' },
     ...metadata,
