@@ -277,6 +277,8 @@ export interface Wanted {
 export interface Damage {
   /** The entries from this position on cannot be read. */
   readonly position: number
+  /** The offset of the first fragment that cannot be read. */
+  readonly at: number
   readonly error: DamagedRecordError
 }
 
@@ -286,14 +288,15 @@ export interface Damage {
  */
 export function unpackFragments(value: Buffer, first: number, wanted: Wanted, found: StoredMessage[]): Damage | null {
   let position = first
+  let at = 0
   try {
-    for (let at = 0; at < value.length;) {
+    while (at < value.length) {
       const end = checkFragment(value, at)
       position = unpackEntries(value, at, end, wanted, found) + 1
       at = end
     }
   } catch (error) {
-    if (error instanceof DamagedRecordError) return { position, error }
+    if (error instanceof DamagedRecordError) return { position, at, error }
     throw error
   }
   return null
@@ -385,20 +388,35 @@ function readKeys(reader: RecordReader): readonly string[] {
 
 const EVERYTHING: Wanted = { wants: () => true, redelivered: () => false }
 
-/** Makes a page of what its fragments hold, for a page whose index record was lost. Returns what is damaged of them. */
-export function scanFragments(page: Page, values: readonly Buffer[]): readonly Error[] {
-  const damages: Error[] = []
-  for (const value of values) {
+/**
+ * Makes a page of its fragments, for a page whose index record was lost: these are their values and their first
+ * positions, and where the page ends at the latest. Entries that are damaged are taken for what their fragments say that
+ * they are: whoever reads them finds the damage.
+ */
+export function scanFragments(page: Page, firsts: readonly number[], values: readonly Buffer[], below: number): void {
+  values.forEach((value, i) => {
+    const first = firsts[i]!
     const found: StoredMessage[] = []
-    const damage = unpackFragments(value, page.last + 1, EVERYTHING, found)
-    if (damage !== null) damages.push(damage.error)
-    if (found.length === 0) continue
-    page.beginFragment(found[0]!.position)
+    const damage = unpackFragments(value, first, EVERYTHING, found)
+    page.beginFragment(first)
     for (const { position, message, deadline } of found) {
       page.add(position, message.bodyBytes)
       if (deadline !== Infinity) page.expires(deadline)
     }
     page.bytes += value.length
+    if (damage === null) return
+    const from = Math.max(damage.position, page.last + 1)
+    const end = Math.min(from + entriesFrom(value, damage.at), firsts[i + 1] ?? below)
+    for (let position = from; position < end; position++) page.add(position, 0)
+  })
+}
+
+/** How many entries the fragments from this offset on have, as far as their headers can be believed: at least one. */
+function entriesFrom(value: Buffer, at: number): number {
+  let entries = 0
+  while (at + HEADER_BYTES <= value.length) {
+    entries += value.readUInt16BE(at + 6)
+    at += HEADER_BYTES + value.readUInt32BE(at + 20)
   }
-  return damages
+  return Math.min(Math.max(entries, 1), PAGE_ENTRIES)
 }

@@ -89,6 +89,9 @@ export class LogPages {
     this.#owner = owner
     this.#asidePositions = [...aside]
     for (const page of pages) this.#pages.push(page)
+    // Index records that were made anew are to be written.
+    this.#dirty = pages.filter((page) => page.dirty)
+    if (this.#dirty.length > 0) owner.enlist()
     this.#open = pages[pages.length - 1] ?? null
   }
 

@@ -230,16 +230,24 @@ async function rebuildPage(database: Database, recovered: Recovered, id: number,
   // It ends where the next one begins, also if that is being deleted.
   const deleted = (recovered.erasures.get(id) ?? []).map(({ pages }) => pages)
   const nexts = [logOf(recovered, id).pages, ...deleted].map((pages) => pages.find((page) => page.first > first)?.first)
-  const end = positionKey(Kind.fragment, id, Math.min(...nexts.map((next) => next ?? POSITION_MAX)))
+  const below = Math.min(...nexts.map((next) => next ?? POSITION_MAX))
+  const range = { gte: positionKey(Kind.fragment, id, first), lt: positionKey(Kind.fragment, id, below) }
   const page = new Page(first)
+  const firsts: number[] = []
   const values: Buffer[] = []
-  for await (const found of records(database, { gte: positionKey(Kind.fragment, id, first), lt: end })) {
-    for (const [, value] of found) values.push(value)
+  for await (const found of records(database, range)) {
+    for (const [key, value] of found) {
+      firsts.push(positionOfKey(key))
+      values.push(value)
+    }
   }
-  const damage = scanFragments(page, values)
+  scanFragments(page, firsts, values, below)
+  page.dirty = true
   if (page.live > 0) addPage(recovered, id, page)
+  // There is nothing that it would be the record of.
+  else recovered.erasures.set(id, [...(recovered.erasures.get(id) ?? []), { from: first, below: first, pages: [page] }])
   const what = `the index record of ${first} in log ${id} was damaged and is made anew from ${page.live} messages`
-  recovered.damage.push(new Error(what), ...damage)
+  recovered.damage.push(new Error(what))
 }
 
 function recordsOf(database: Database, kind: Kind): AsyncGenerator<[Buffer, Buffer][]> {

@@ -318,21 +318,78 @@ describe('damage', () => {
   it('of an index record and of the first fragment of its page costs that fragment', async () => {
     const disk = new Disk()
     const { store } = await openOn(disk)
-    const log = store.log()
+    const { id } = store.log()
     for (const first of [0, 10]) {
-      appendAll(log, range(first, first + 10))
+      appendAll(store.log(id), range(first, first + 10))
       await durable(store)
     }
     await store.close()
     disk.damage(disk.keys(Kind.index)[0]!, 7)
     disk.damage(disk.keys(Kind.fragment)[0]!, 50)
     const { store: opened, monitor } = await openOn(disk)
-    expect(positionsOf(await readAll(opened.log(log.id)))).toEqual([...range(10, 20)])
+    expect(opened.log(id).recovered).toMatchObject({ count: 20, first: 0, next: expect.any(Number) })
+    expect(monitor.damage).toEqual([`the index record of 0 in log ${id} was damaged and is made anew from 20 messages`])
+    expect(positionsOf(await readAll(opened.log(id)))).toEqual([...range(10, 20)])
+    expect(monitor.lost).toMatchObject([{ log: id, first: 0, last: 9, count: 10 }])
+    await opened.close()
+    expect(disk.keys(Kind.setAside).length).toBe(1)
+    const again = await openOn(disk)
+    expect(again.store.log(id).recovered.count).toBe(10)
+    expect([again.monitor.damage, again.monitor.lost]).toEqual([[], []])
+  })
+
+  it.each([
+    ['its header', 7, 1],
+    ['what is behind that', 50, 10],
+  ])('of an index record and of the last fragment of its page, in %s, costs that fragment', async (_, byte, count) => {
+    const disk = new Disk()
+    const { store } = await openOn(disk)
+    const { id } = store.log()
+    for (const first of [0, 10]) {
+      appendAll(store.log(id), range(first, first + 10))
+      await durable(store)
+    }
+    await store.close()
+    disk.damage(disk.keys(Kind.index)[0]!, 7)
+    disk.damage(disk.keys(Kind.fragment)[1]!, byte)
+    const { store: opened, monitor } = await openOn(disk)
+    expect(positionsOf(await readAll(opened.log(id)))).toEqual([...range(0, 10)])
+    expect(monitor.lost).toMatchObject([{ log: id, first: 10, count: expect.any(Number) }])
+    expect(monitor.lost[0]!.count).toBeGreaterThanOrEqual(count)
+    expect(disk.keys(Kind.fragment).length).toBe(2)
+    opened.log(id).drop()
+    await durable(opened)
+    expect([disk.keys(Kind.fragment), disk.keys(Kind.setAside)]).toEqual([[], []])
+  })
+
+  it('of an index record without a page is told once', async () => {
+    const disk = new Disk()
+    const id = await threePages(disk)
+    disk.damage(disk.keys(Kind.index)[1]!, 7)
+    disk.records.delete(disk.keys(Kind.fragment)[1]!.toString('latin1'))
+    const { store, monitor } = await openOn(disk)
+    expect(positionsOf(await readAll(store.log(id)))).toEqual([...range(0, 512), ...range(1_024, 1_536)])
     expect(monitor.damage).toEqual([
-      `the index record of 0 in log ${log.id} was damaged and is made anew from 10 messages`,
-      'the checksum of a fragment is wrong',
+      `the index record of 512 in log ${id} was damaged and is made anew from 0 messages`,
     ])
-    expect(monitor.lost).toEqual([])
+    await settle()
+    await store.close()
+    expect((await openOn(disk)).monitor.damage).toEqual([])
+  })
+
+  it('of an index record is mended at once, whether the page is touched again or not', async () => {
+    const disk = new Disk()
+    const id = await threePages(disk)
+    disk.damage(disk.keys(Kind.index)[1]!, 7)
+    const { store, database, monitor } = await openOn(disk)
+    expect(store.log(id).recovered.count).toBe(1_536)
+    await durable(store)
+    expect(monitor.damage.length).toBe(1)
+    database.abandon()
+    const again = await openOn(disk)
+    expect(again.store.log(id).recovered.count).toBe(1_536)
+    expect(again.monitor.damage).toEqual([])
+    expect(positionsOf(await readAll(again.store.log(id)))).toEqual([...range(0, 1_536)])
   })
 
   it('is nothing that the disk says: what it does not give now is told, and is there when it does', async () => {
