@@ -21,6 +21,10 @@ const SHIM = 'power-cut.so'
 /** Each run is a process that is watched, and another one that goes on from what a power cut left of it. */
 const RUNS = seeds(2, 'TEST_POWER_CUT_RUNS')
 const CUTS = Number(process.env['TEST_POWER_CUTS'] ?? 80)
+/** The turns of each of the two. */
+const GENERATIONS = [200, 60] as const
+/** What a cut may take, with what its disk is made of: five times as long as on two processors that do nothing else. */
+const PATIENCE_MS = 1_000
 /** `TEST_POWER_CUT_DIRECTORIES=none` shows what LevelDB takes for granted. */
 const PROMISES = (process.env['TEST_POWER_CUT_DIRECTORIES']?.split(',') ?? [
   'journal',
@@ -39,7 +43,7 @@ it.skipIf(why !== '')(
     expect(tally.cuts).toBeGreaterThanOrEqual(CUTS)
     expect(tally.messages).toBeGreaterThan(0)
   },
-  60_000 + RUNS.length * 60_000,
+  60_000 + RUNS.length * GENERATIONS.length * CUTS * PATIENCE_MS,
 )
 
 /** Whether something quite small can be compiled. */
@@ -61,7 +65,7 @@ interface Tally {
 async function generations(home: string, random: Random, tally: Tally): Promise<void> {
   let disk = new Map<string, Buffer>()
   let marks: readonly Mark[] = []
-  for (const turns of [200, 60]) {
+  for (const turns of GENERATIONS) {
     const directory = runChild(home, random, disk, turns)
     // A database is made, or opened, in few steps, and each of them matters.
     const cut = () => random.int(0, random.chance(0.2) ? 50 : directory.length)
