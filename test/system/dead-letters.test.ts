@@ -319,3 +319,49 @@ describe('a cycle', () => {
     },
   )
 })
+
+describe('dead letters at least once', () => {
+  const LETTERS = { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': 'dead' }
+  const SURELY = { ...LETTERS, 'x-dead-letter-strategy': 'at-least-once', 'x-overflow': 'reject-publish' }
+
+  it.each(['classic', 'quorum'])('are kept by a %s queue until their target has room', async (type) => {
+    const channel = await broker.channel()
+    await channel.queue('dead', { durable: true, arguments: { 'x-max-length': 1, 'x-overflow': 'reject-publish' } })
+    await channel.queue('q', { durable: true, arguments: { 'x-queue-type': type, ...SURELY } })
+    channel.publish({ 'routing-key': 'dead' }, 'in the way')
+    channel.publish({ 'routing-key': 'q' }, 'm', { 'delivery-mode': 2 })
+    await reject(channel)
+    await broker.advance(10_000)
+    expect(await ready(channel, 'q')).toBe(0)
+    expect((await channel.get('dead', true)).body.toString()).toBe('in the way')
+    await broker.advance(1000)
+    const letter = await channel.get('dead', true)
+    expect([letter.body.toString(), ...told(letter)]).toEqual(['m', 'rejected q 1'])
+    expect(await ready(channel, 'dead')).toBe(0)
+  })
+
+  it.each(['classic', 'quorum'])('are lost at most once, if a %s queue is not asked for more', async (type) => {
+    const channel = await broker.channel()
+    await channel.queue('dead', { durable: true, arguments: { 'x-max-length': 1, 'x-overflow': 'reject-publish' } })
+    const args = { 'x-queue-type': type, ...SURELY, 'x-dead-letter-strategy': 'at-most-once' }
+    await channel.queue('q', { durable: true, arguments: args })
+    channel.publish({ 'routing-key': 'dead' }, 'in the way')
+    channel.publish({ 'routing-key': 'q' }, 'm', { 'delivery-mode': 2 })
+    await reject(channel)
+    await broker.advance(10_000)
+    await channel.get('dead', true)
+    await broker.advance(10_000)
+    expect(await ready(channel, 'dead')).toBe(0)
+  })
+
+  it.each<[string, Value, string]>([
+    ['is none', 'twice', 'invalid_dlx_strategy'],
+    ['is no text', 7, '{unacceptable_type,signedint}'],
+  ])('a strategy that %s is refused', async (_case, strategy, term) => {
+    const channel = await broker.channel()
+    const args = { 'x-queue-type': 'quorum', ...LETTERS, 'x-dead-letter-strategy': strategy }
+    channel.send('queue.declare', { queue: 'q', durable: true, arguments: args })
+    const text = `PRECONDITION_FAILED - invalid arg 'x-dead-letter-strategy' for queue 'q' in vhost '/': ${term}`
+    await channel.expectChannelClose(406, text, 'queue.declare')
+  })
+})

@@ -114,6 +114,16 @@ describe('queue.declare', () => {
     await channel.expectChannelClose(406, text, 'queue.declare')
   })
 
+  itOnlyHere('there are streams', 'refuses streams, which there are none of', async () => {
+    for (const args of [{ 'x-queue-type': 'stream' }, { 'x-queue-type': 'stream', 'x-max-age': '1h' }]) {
+      const channel = await broker.channel()
+      channel.send('queue.declare', { queue: 'q', durable: true, arguments: args })
+      const text = "NOT_IMPLEMENTED - streams are not supported yet: queue 'q' in vhost '/'"
+      await channel.client.expectConnectionClose(540, text, 'queue.declare')
+    }
+    await expectQueue('q', false)
+  })
+
   it('refuses reserved names, also of queues that it has named itself', async () => {
     const channel = await broker.channel()
     const name = await channel.queue('', { exclusive: true })
