@@ -14,6 +14,8 @@ import { certificateUser, LOGIN_BY_SUBJECT, tlsFacts, type CertificateLogin } fr
 
 /** TLS for AMQP. */
 export interface AmqpTlsOptions extends TlsSettings {
+  /** The address to listen on. Absent: that without TLS. */
+  readonly host?: string | undefined
   /** 0 (the default) picks a free one. */
   readonly port?: number | undefined
   /** Which part of a client's certificate is the name of its user, for SASL's EXTERNAL. Absent: its whole subject. */
@@ -135,8 +137,10 @@ export class Listeners {
   }
 
   async #resume(): Promise<void> {
-    for (const { server } of this.#amqpListeners()) {
-      await listening(this.#options.host, server.port, () => server.resume())
+    for (const listener of this.#amqpListeners()) {
+      const { host, tls } = this.#options
+      const address = listener instanceof TlsListener ? (tls?.host ?? host) : host
+      await listening(address, listener.server.port, () => listener.server.resume())
     }
   }
 
@@ -164,7 +168,8 @@ export class Listeners {
     }
     if (files !== null && tls !== undefined) {
       const login = tls.login ?? LOGIN_BY_SUBJECT
-      const amqps = await this.#listenTls({ protocol: 'amqp/ssl', host, port: tls.port ?? 0 }, files, (socket) => {
+      const place = { protocol: 'amqp/ssl', host: tls.host ?? host, port: tls.port ?? 0 }
+      const amqps = await this.#listenTls(place, files, (socket) => {
         const security = { facts: tlsFacts(socket), user: certificateUser(socket, login) }
         void new Connection(socket, this.#context, security)
       })

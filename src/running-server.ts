@@ -3,6 +3,7 @@ import { hostname } from 'node:os'
 import type { AmqpContext } from './amqp/amqp-context.ts'
 import type { Connection } from './amqp/connection.ts'
 import { CONNECTIONS_LEAVING_AT_ONCE, MESSAGE_BYTES_MAX_DEFAULT } from './amqp/limits.ts'
+import { MECHANISMS } from './amqp/mechanisms.ts'
 import { amqpPropertyCodec } from './amqp/property-codec.ts'
 import { ReplyCode } from './amqp/wire/generated.ts'
 import { Broker } from './core/broker.ts'
@@ -76,11 +77,12 @@ export async function runServer({
   await broker.recall()
   if (options.loadDefinitions !== undefined) {
     const { loadDefinitions } = await import('./management/load-definitions.ts')
-    await loadDefinitions(broker, options.loadDefinitions)
+    await loadDefinitions(broker, options.loadDefinitions, options.skipUnchangedDefinitions ?? false)
   } else if (broker.vacant) {
     await broker.firstStart({
       user: options.defaultUser ?? 'guest',
       password: options.defaultPassword ?? 'guest',
+      tags: options.defaultUserTags,
       vhost: options.defaultVhost ?? '/',
       rights: options.defaultPermissions,
     })
@@ -113,6 +115,7 @@ async function serve(options: ServerOptions, context: AmqpContext, logger: Logge
     bodyBytesMax: options.managementBodyBytesMax ?? MANAGEMENT_BODY_BYTES_MAX_DEFAULT,
     crossOrigins: options.crossOrigins ?? { origins: [], maxAgeSeconds: 0 },
     prometheusPath: options.prometheusPath ?? '/metrics',
+    authMechanisms: context.options.mechanisms.map(({ name }) => name),
     metricsPerObject: options.metricsPerObject ?? false,
     logThreshold: options.logThreshold ?? null,
     endProgram: options.endProgram ?? null,
@@ -203,6 +206,7 @@ function amqpContext(options: ServerOptions, broker: Broker, turn: Turn): AmqpCo
       heartbeatSeconds: options.heartbeatSeconds ?? 60,
       messageBytesMax: options.messageBytesMax ?? MESSAGE_BYTES_MAX_DEFAULT,
       handshakeTimeoutMs: options.handshakeTimeoutMs ?? 10_000,
+      mechanisms: MECHANISMS.filter(({ name }) => options.authMechanisms?.includes(name) ?? true),
       consumerTimeoutMs: options.consumerTimeoutMs ?? 0,
       consumerTimeoutCloses: options.consumerTimeoutResponse === 'close_channel',
       version: VERSION,

@@ -37,13 +37,17 @@ export interface ServerOptions extends ListenerOptions {
   readonly defaultUser?: string | undefined
   readonly defaultPassword?: string | undefined
   readonly defaultVhost?: string | undefined
+  /** The tags of that user; administrator without it. */
+  readonly defaultUserTags?: readonly string[] | undefined
   /** What that user may do in that vhost; everything without it. */
   readonly defaultPermissions?: FirstStart['rights']
   /** The name by which the broker is known from now on. Absent: the one that it has. */
   readonly clusterName?: string | undefined
+  /** Whether definitions to load are left alone when they are those of the last import. */
+  readonly skipUnchangedDefinitions?: boolean | undefined
   /** A file with definitions, or a directory of such, to be imported before anybody is let in; instead of the defaults. */
   readonly loadDefinitions?: string | undefined
-  /** How many connections, channels, queues and exchanges there may be in all, and consumers on a channel. Absent: any. */
+  /** How many connections, channels, vhosts, queues and exchanges there may be in all, and consumers on a channel. Absent: any. */
   readonly limits?: NodeLimits | undefined
   /** What holds of declarations of queues. Absent: they are classic ones, and are what they were declared as. */
   readonly declarations?: DeclarationRules | undefined
@@ -56,6 +60,8 @@ export interface ServerOptions extends ListenerOptions {
   readonly messageBytesMax?: number | undefined
   /** Milliseconds from accepting a connection to connection.open-ok. */
   readonly handshakeTimeoutMs?: number | undefined
+  /** The mechanisms by which clients may log in. Absent: all. */
+  readonly authMechanisms?: readonly string[] | undefined
   /** Milliseconds that a delivery may wait for its acknowledgement where nothing else is said; 0: for ever. */
   readonly consumerTimeoutMs?: number | undefined
   /** What a delivery that waits longer ends: its consumer, or its channel. */

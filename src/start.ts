@@ -73,6 +73,7 @@ function serverOptions(values: Values): ServerOptions {
     metricsPerObject: values['prometheus-per-object'],
     defaultUser: values['default-user'],
     defaultPassword: values['default-pass'],
+    defaultUserTags: values['default-user-tags'],
     defaultVhost: values['default-vhost'],
     defaultPermissions: {
       configure: values['default-permissions-configure'],
@@ -81,10 +82,12 @@ function serverOptions(values: Values): ServerOptions {
     },
     ...(values['cluster-name'] === null ? {} : { clusterName: values['cluster-name'] }),
     ...(values['load-definitions'] === null ? {} : { loadDefinitions: values['load-definitions'] }),
+    skipUnchangedDefinitions: values['definitions-skip-if-unchanged'],
     loopbackUsers: values['loopback-users'],
     limits: {
       connections: values['connection-max'] || Infinity,
       channels: values['channel-max-per-node'] || Infinity,
+      vhosts: values['vhost-max'] || Infinity,
       queues: values['queue-max'] || Infinity,
       exchanges: values['exchange-max'] || Infinity,
       consumers: values['consumer-max-per-channel'] || Infinity,
@@ -102,6 +105,7 @@ function serverOptions(values: Values): ServerOptions {
     consumerTimeoutMs: values['consumer-timeout'],
     consumerTimeoutResponse: values['consumer-timeout-response'],
     handshakeTimeoutMs: values['handshake-timeout'],
+    authMechanisms: values['auth-mechanisms'],
     managementBodyBytesMax: values['management-max-body-size'],
     crossOrigins: {
       origins: values['management-cors-allow-origins'],

@@ -4,6 +4,7 @@ import type { Portions } from '../lib/portions.ts'
 import type { Turn } from '../lib/turn.ts'
 import type { SlabPool } from '../net/socket-writer.ts'
 import type { Connection } from './connection.ts'
+import type { Mechanism } from './mechanisms.ts'
 
 /** How the front end was configured. */
 export interface AmqpOptions {
@@ -14,6 +15,8 @@ export interface AmqpOptions {
   readonly heartbeatSeconds: number
   readonly messageBytesMax: number
   readonly handshakeTimeoutMs: number
+  /** By which clients may log in, in the order in which they are offered. */
+  readonly mechanisms: readonly Mechanism[]
   /** Milliseconds that a delivery may wait for its acknowledgement where nothing else is said; 0: for ever. */
   readonly consumerTimeoutMs: number
   /** Whether one that waits longer ends the channel, rather than its consumer. */

@@ -4,7 +4,7 @@ import type { User } from '../core/access.ts'
 import type { Connection, ClientCapabilities } from './connection.ts'
 import { AmqpError, atMethod, replyText } from './errors.ts'
 import { FRAME_BYTES_MIN } from './limits.ts'
-import { MECHANISMS, type Claim, type Mechanism } from './mechanisms.ts'
+import type { Claim, Mechanism } from './mechanisms.ts'
 import { serverProperties } from './server-properties.ts'
 import type { FieldTable } from './wire/field-table.ts'
 import {
@@ -111,7 +111,7 @@ export class Handshake {
   }
 
   #offered(): readonly Mechanism[] {
-    return MECHANISMS.filter((mechanism) => mechanism.offered(this.connection.peer))
+    return this.connection.options.mechanisms.filter((mechanism) => mechanism.offered(this.connection.peer))
   }
 
   async #verify(claim: Claim): Promise<User | null> {

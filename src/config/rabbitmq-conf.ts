@@ -1,8 +1,7 @@
 // Reads rabbitmq.conf: what of it has a meaning here, as our settings, and the names of the rest.
 import { readFile, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { byteSize } from '../lib/byte-size.ts'
-import { levelNamed } from '../lib/log.ts'
+import { LISTS, overridden, translate } from './rabbitmq-keys.ts'
 import type { Key } from './schema.ts'
 import { ConfigError } from './setting.ts'
 
@@ -14,10 +13,13 @@ export interface RabbitmqConf {
   readonly ignored: readonly string[]
 }
 
-/** Gives a value under our key; null where this value has no meaning here. */
-type Translation = (value: string, name: string) => readonly (readonly [key: Key, raw: unknown])[] | null
-
 type Environment = Readonly<Record<string, string | undefined>>
+
+/** What the files say last of one key. */
+interface Line {
+  readonly value: string
+  readonly file: string
+}
 
 /**
  * Reads a file, or a directory of files that end in `.conf`, in the order of their names; the last value of a key counts,
@@ -25,33 +27,41 @@ type Environment = Readonly<Record<string, string | undefined>>
  * @throws ConfigError when it cannot be read, or a line is not `key = value`
  */
 export async function readRabbitmqConf(path: string, environment: Environment): Promise<RabbitmqConf> {
+  const given = await lastLines(path, environment)
   const settings = new Map<Key, { raw: unknown; source: string }>()
   const ignored: string[] = []
   const lists = new Map<Key, string[]>()
-  for (const file of await filesAt(path)) {
-    for (const { name, value } of lines(file, await contentOf(file), environment)) {
-      const part = partOf(name, value)
-      if (part !== null) {
-        const list = lists.get(part.key) ?? []
-        lists.set(part.key, part.item === null ? list : [...list, part.item])
-        settings.set(part.key, { raw: part.together(lists.get(part.key)!), source: `${part.of} in ${file}` })
-        continue
-      }
-      const found = translate(name, value)
-      if (found === null) ignored.push(`${name} (in ${file})`)
-      for (const [key, raw] of found ?? []) settings.set(key, { raw, source: `${name} in ${file}` })
+  const listeners = new Map<string, string>()
+  for (const [name, { value, file }] of given) {
+    const part = partOf(name, value)
+    if (part !== null) {
+      const list = lists.get(part.key) ?? []
+      lists.set(part.key, part.item === null ? list : [...list, part.item])
+      settings.set(part.key, { raw: part.together(lists.get(part.key)!), source: `${part.of} in ${file}` })
+      continue
     }
+    const stronger = overridden(name, (other) => given.get(other)?.value)
+    if (stronger === true) continue
+    const found = translate(name, value)
+    const means = stronger === null && found !== null && !secondListener(name, value, listeners)
+    if (!means) ignored.push(`${name} (in ${file})`)
+    else for (const [key, raw] of found) settings.set(key, { raw, source: `${name} in ${file}` })
   }
+  everyInterfaceForTls(settings)
   onlyTls(settings)
   return { settings, ignored }
 }
 
-/** Lists that stand there as one key for each item. */
-const LISTS: Readonly<Record<string, readonly [key: Key, together: (items: readonly string[]) => unknown]>> = {
-  loopback_users: ['loopback-users', (items) => items],
-  'management.cors.allow_origins': ['management-cors-allow-origins', (items) => items],
-  'ssl_options.versions': ['tls-versions', (items) => items],
-  'ssl_options.ciphers': ['tls-ciphers', (items) => items.join(':')],
+async function lastLines(path: string, environment: Environment): Promise<ReadonlyMap<string, Line>> {
+  const last = new Map<string, Line>()
+  for (const file of await filesAt(path)) {
+    for (const { name, value } of lines(file, await contentOf(file), environment)) {
+      // Behind the others: of two names of one setting, the later line counts.
+      last.delete(name)
+      last.set(name, { value, file })
+    }
+  }
+  return last
 }
 
 /** The item of a list that a line adds: null when it says that something does not belong to the list. */
@@ -59,16 +69,32 @@ interface Part {
   readonly of: string
   readonly key: Key
   readonly item: string | null
-  together(items: readonly string[]): unknown
+  readonly together: (items: readonly string[]) => unknown
 }
 
 function partOf(name: string, value: string): Part | null {
   const [, of = '', last = ''] = /^(.+)\.([^.]+)$/.exec(name) ?? []
   if (!Object.hasOwn(LISTS, of)) return null
-  const [key, together] = LISTS[of]!
-  // Users are named by the key, all else by the value.
-  const item = of === 'loopback_users' ? (value === 'true' ? last : null) : value
+  const { key, named, together } = LISTS[of]!
+  const item = named ? (value === 'true' ? last : null) : value
   return { of, key, item, together }
+}
+
+/** Whether there is a listener of this kind already: this broker has one of each, the first that is named. */
+function secondListener(name: string, value: string, listeners: Map<string, string>): boolean {
+  const [kind] = /^listeners\.(tcp|ssl)(?=\.)/.exec(name) ?? []
+  if (kind === undefined) return false
+  const first = listeners.get(kind)
+  if (first === undefined) listeners.set(kind, value)
+  return first !== undefined && first !== value
+}
+
+/** RabbitMQ: a port without an address is one of every interface, whatever addresses other ports have. */
+function everyInterfaceForTls(settings: Map<Key, { raw: unknown; source: string }>): void {
+  const tls = settings.get('tls-port')
+  if (settings.has('host') && tls !== undefined && tls.raw !== 'none' && !settings.has('tls-host')) {
+    settings.set('tls-host', { raw: '::', source: tls.source })
+  }
 }
 
 /** RabbitMQ: who sets up TLS for HTTP, and says nothing of a port without, has none without. */
@@ -80,112 +106,6 @@ function onlyTls(settings: Map<Key, { raw: unknown; source: string }>): void {
     const tls = [...settings.values()].find(({ source }) => source.startsWith(prefix))
     if (tls !== undefined && !settings.has(plain)) settings.set(plain, { raw: 'none', source: tls.source })
   }
-}
-
-/** RabbitMQ's names of what we call otherwise. */
-const NAMES: Readonly<Record<string, Translation>> = {
-  'listeners.tcp': (value) => (value === 'none' ? [['port', value]] : null),
-  'listeners.tcp.default': address('host', 'port'),
-  handshake_timeout: as('handshake-timeout'),
-  default_user: as('default-user'),
-  default_pass: as('default-pass'),
-  default_vhost: as('default-vhost'),
-  'default_permissions.configure': as('default-permissions-configure'),
-  'default_permissions.write': as('default-permissions-write'),
-  'default_permissions.read': as('default-permissions-read'),
-  cluster_name: as('cluster-name'),
-  loopback_users: (value) => (value === 'none' ? [['loopback-users', []]] : null),
-  heartbeat: as('heartbeat'),
-  frame_max: as('frame-max'),
-  channel_max: as('channel-max'),
-  connection_max: as('connection-max', count),
-  channel_max_per_node: as('channel-max-per-node', count),
-  consumer_max_per_channel: as('consumer-max-per-channel', count),
-  cluster_queue_limit: as('queue-max', count),
-  cluster_exchange_limit: as('exchange-max', count),
-  default_queue_type: as('default-queue-type'),
-  'quorum_queue.property_equivalence.relaxed_checks_on_redeclaration': as('quorum-relaxed-redeclaration'),
-  max_message_size: as('max-message-size', size),
-  consumer_timeout: as('consumer-timeout'),
-  'vm_memory_high_watermark.relative': as('memory-limit'),
-  'vm_memory_high_watermark.absolute': as('memory-limit', size),
-  'disk_free_limit.absolute': as('disk-free-limit', size),
-  'management.tcp.port': as('management-port'),
-  'management.tcp.ip': as('management-host'),
-  'management.listener.port': as('management-port'),
-  'management.listener.ip': as('management-host'),
-  'management.path_prefix': as('management-path-prefix'),
-  'management.http.max_body_size': as('management-max-body-size'),
-  'management.cors.allow_origins': (value) => (value === 'none' ? [['management-cors-allow-origins', []]] : null),
-  'management.cors.max_age': as('management-cors-max-age'),
-  'management.restrictions.operator_policy_changes.disabled': (value) => [
-    ['operator-policy-changes', value === 'true' ? 'refused' : 'allowed'],
-  ],
-  'prometheus.tcp.port': as('prometheus-port'),
-  'prometheus.tcp.ip': as('prometheus-host'),
-  'prometheus.path': as('prometheus-path'),
-  'prometheus.return_per_object_metrics': as('prometheus-per-object'),
-  'listeners.ssl': (value) => (value === 'none' ? [['tls-port', value]] : null),
-  'listeners.ssl.default': (value) => (/^\d+$/.test(value) ? [['tls-port', value]] : null),
-  'ssl_options.certfile': as('tls-certfile'),
-  'ssl_options.keyfile': as('tls-keyfile'),
-  'ssl_options.password': as('tls-password'),
-  'ssl_options.cacertfile': as('tls-cacertfile'),
-  'ssl_options.verify': as('tls-verify'),
-  'ssl_options.fail_if_no_peer_cert': as('tls-fail-if-no-peer-cert'),
-  ssl_cert_login_from: as('tls-cert-login-from'),
-  ssl_cert_login_san_type: as('tls-cert-login-san-type'),
-  ssl_cert_login_san_index: as('tls-cert-login-san-index'),
-  'management.ssl.port': as('management-tls-port'),
-  'management.ssl.ip': as('management-tls-host'),
-  'management.ssl.certfile': as('management-tls-certfile'),
-  'management.ssl.keyfile': as('management-tls-keyfile'),
-  'management.ssl.password': as('management-tls-password'),
-  'management.ssl.cacertfile': as('management-tls-cacertfile'),
-  'management.ssl.verify': as('management-tls-verify'),
-  'management.ssl.fail_if_no_peer_cert': as('management-tls-fail-if-no-peer-cert'),
-  'prometheus.ssl.port': as('prometheus-tls-port'),
-  'prometheus.ssl.ip': as('prometheus-tls-host'),
-  load_definitions: as('load-definitions'),
-  'management.load_definitions': as('load-definitions'),
-  'definitions.local.path': as('load-definitions'),
-  'log.level': as('log-level', levelNamed),
-  'log.console.level': as('log-level', levelNamed),
-  'log.console.formatter': (value) => [['log-format', value === 'json' ? 'json' : 'pretty']],
-}
-
-function translate(name: string, value: string): ReturnType<Translation> {
-  // RabbitMQ: listeners have any name, and one for all is what this broker has.
-  const listener = name.replace(/^(listeners\.(?:tcp|ssl))\.[^.]+$/, '$1.default')
-  return Object.hasOwn(NAMES, listener) ? NAMES[listener]!(value, name) : null
-}
-
-function as(key: Key, read: (value: string) => unknown = (value) => value): Translation {
-  return (value) => [[key, read(value)]]
-}
-
-/** `5672`, `127.0.0.1:5672` or `[::1]:5672`. */
-function address(host: Key, port: Key): Translation {
-  return (value) => {
-    const [, bracketed, plain, number] = /^(?:(?:\[(.+)\]|([^:]+)):)?(\d+)$/.exec(value) ?? []
-    if (number === undefined) return null
-    const ip = bracketed ?? plain
-    return ip === undefined
-      ? [[port, number]]
-      : [
-          [host, ip],
-          [port, number],
-        ]
-  }
-}
-
-/** A size with its unit; what is none is left to the setting to refuse. */
-function size(value: string): unknown {
-  return byteSize(value) ?? value
-}
-
-function count(value: string): unknown {
-  return value === 'infinity' ? 0 : value
 }
 
 async function filesAt(path: string): Promise<readonly string[]> {

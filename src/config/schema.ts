@@ -116,6 +116,11 @@ const SETTINGS = {
     alias: 'RABBITMQ_DEFAULT_PASS',
     secret: true,
   }),
+  'default-user-tags': names({
+    purpose:
+      'What the default user may do over the HTTP API: administrator, monitoring, policymaker, management. RabbitMQ: default_user_tags.',
+    default: ['administrator'],
+  }),
   'default-vhost': text({
     purpose: 'Virtual host that is made at the first start.',
     default: '/',
@@ -150,6 +155,11 @@ const SETTINGS = {
     default: null,
     defaultWords: 'none',
   }),
+  'definitions-skip-if-unchanged': flag({
+    purpose:
+      'Whether definitions are imported only when they are not those of the last import, so that what was deleted since is not made again. RabbitMQ: definitions.skip_if_unchanged.',
+    default: false,
+  }),
   'loopback-users': names({
     purpose: 'Users who may log in from this machine only. Empty: everybody may from everywhere.',
     default: ['guest'],
@@ -181,6 +191,12 @@ const SETTINGS = {
   }),
   'consumer-max-per-channel': wholeNumber({
     purpose: 'Consumers that a channel may have. 0 is no limit.',
+    default: 0,
+    least: 0,
+    most: 2_147_483_647,
+  }),
+  'vhost-max': wholeNumber({
+    purpose: 'Virtual hosts that there may be. 0 is no limit. RabbitMQ: vhost_max.',
     default: 0,
     least: 0,
     most: 2_147_483_647,
@@ -251,6 +267,12 @@ const SETTINGS = {
     default: 'notify_consumer',
     words: ['notify_consumer', 'close_channel'],
   }),
+  'auth-mechanisms': choiceList({
+    purpose:
+      'Mechanisms by which clients of AMQP may log in; EXTERNAL is offered to those with a certificate. RabbitMQ: auth_mechanisms.',
+    default: ['PLAIN', 'AMQPLAIN', 'EXTERNAL'],
+    words: ['PLAIN', 'AMQPLAIN', 'EXTERNAL'],
+  }),
   'handshake-timeout': wholeNumber({
     purpose: 'Time that a client has to log in and open a virtual host.',
     unit: 'milliseconds',
@@ -287,6 +309,12 @@ const SETTINGS = {
     purpose:
       'Port for AMQP 0-9-1 over TLS. With 0 the system picks a free one, which the ready line names. RabbitMQ: listeners.ssl.default.',
     default: 5671,
+  }),
+  'tls-host': text({
+    purpose: 'Address of AMQP over TLS. RabbitMQ: listeners.ssl.default.',
+    takes: 'an IP address or a host name',
+    default: null,
+    defaultWords: 'that without TLS',
   }),
   'tls-verify': choice({
     purpose:

@@ -14,6 +14,7 @@ interface Tls {
 }
 
 interface AmqpTls extends Tls {
+  readonly host?: string
   readonly port: number
   readonly login: {
     readonly from: Values['tls-cert-login-from']
@@ -59,6 +60,7 @@ export function tlsSettings(values: Values): TlsSettings {
   if (values.port === null && (amqp === null || port === null)) {
     throw new ConfigError('port is none, and AMQP over TLS is not set up either: no client could connect')
   }
+  const host = values['tls-host']
   const [managementHost, prometheusHost] = [values['management-tls-host'], values['prometheus-tls-host']]
   const places = {
     ...(managementHost === null ? {} : { managementHost }),
@@ -67,7 +69,7 @@ export function tlsSettings(values: Values): TlsSettings {
     ...(prometheusPort === null ? {} : { prometheusPort }),
   }
   return {
-    ...(amqp === null || port === null ? {} : { tls: { ...amqp, port, login } }),
+    ...(amqp === null || port === null ? {} : { tls: { ...amqp, ...(host === null ? {} : { host }), port, login } }),
     ...(http === null ? {} : { managementTls: { ...http, ...places } }),
   }
 }

@@ -41,6 +41,8 @@ export interface BrokerOptions {
 export interface FirstStart {
   readonly user: string
   readonly password: string
+  /** The user's tags; without them, administrator. */
+  readonly tags?: readonly string[] | undefined
   readonly vhost: string
   /** What the user may do there; without it, everything. */
   readonly rights?: Rights | undefined
@@ -154,13 +156,16 @@ export class Broker implements VHostContext {
    * they come into one batch: a vhost without a user would never be taken for a first start again.
    */
   async firstStart(defaults: FirstStart): Promise<void> {
-    await this.access.putUser(defaults.user, { password: defaults.password }, ['administrator'])
+    const { tags = ['administrator'] } = defaults
+    await this.access.putUser(defaults.user, { password: defaults.password }, tags)
     this.createVHost(defaults.vhost, 'Default virtual host')
     const { user, vhost, rights = { configure: '.*', write: '.*', read: '.*' } } = defaults
     this.access.putPermission(user, vhost, rights)
   }
 
+  /** @throws BrokerError precondition-failed when there are as many vhosts as there may be */
   createVHost(name: string, description: string, tags: readonly string[] = []): VHost {
+    this.quotas.checkVHost(name, this.vhosts.size)
     const definition: VHostDefinition = { kind: 'vhost', name, description, tags }
     this.save(definition)
     const vhost = this.#addVHost(definition)

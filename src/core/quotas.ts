@@ -18,6 +18,7 @@ export type UserLimits = Omit<UserLimitsDefinition, 'kind' | 'user'>
 export interface NodeLimits {
   readonly connections: number
   readonly channels: number
+  readonly vhosts: number
   readonly queues: number
   readonly exchanges: number
   /** On one channel. */
@@ -28,6 +29,7 @@ export interface NodeLimits {
 const NO_NODE_LIMITS: NodeLimits = {
   connections: Infinity,
   channels: Infinity,
+  vhosts: Infinity,
   queues: Infinity,
   exchanges: Infinity,
   consumers: Infinity,
@@ -160,6 +162,13 @@ export class Quotas {
     }
     if (queues.here >= max) refuse(`vhost '${vhost}'`, max)
     if (queues.all >= this.node.queues) refuse('cluster', this.node.queues)
+  }
+
+  /** @throws BrokerError precondition-failed when there are as many vhosts as there may be */
+  checkVHost(vhost: string, vhosts: number): void {
+    const max = this.node.vhosts
+    if (vhosts < max) return
+    throw new BrokerError('precondition-failed', `cannot create vhost '${vhost}': vhost limit of ${max} is reached`)
   }
 
   /** @throws BrokerError precondition-failed when there are as many exchanges as there may be in all */

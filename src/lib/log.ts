@@ -21,8 +21,11 @@ export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', '
 
 /** RabbitMQ's names of those that it calls otherwise. */
 const RABBITMQ_LEVELS: ReadonlyMap<string, string> = new Map([
+  ['notice', 'info'],
   ['warning', 'warn'],
   ['critical', 'fatal'],
+  ['alert', 'fatal'],
+  ['emergency', 'fatal'],
   ['none', 'silent'],
 ])
 

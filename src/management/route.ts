@@ -56,6 +56,8 @@ export interface Node {
   readonly prometheusPath: string
   /** Whether /metrics has a series for each object (RabbitMQ: prometheus.return_per_object_metrics). */
   readonly metricsPerObject: boolean
+  /** The mechanisms by which clients of AMQP may log in. */
+  readonly authMechanisms: readonly string[]
   /** What the log leaves out; null where that cannot be changed. */
   readonly logThreshold: LogThreshold | null
   /** Ends the program; null where only who started it may. */

@@ -4,7 +4,181 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { loadConfig, type Config } from '../../src/config/config.ts'
+import { memoryBytes } from '../../src/lib/machine.ts'
 import { effectiveDocument } from '../../src/config/document.ts'
+
+/** Keys of the example that comes with RabbitMQ 4, and of its guides: those that have a meaning here. */
+const TAKEN = [
+  ['listeners.tcp.default = 5672', { port: 5672 }],
+  ['listeners.tcp.local_v6 = ::1:5672', { host: '::1', port: 5672 }],
+  ['listeners.tcp = none\nlisteners.ssl.default = 5671', { port: null }],
+  ['listeners.ssl.default = 10.0.0.1:5671', { 'tls-host': '10.0.0.1', 'tls-port': 5671 }],
+  ['handshake_timeout = 20000', { 'handshake-timeout': 20_000 }],
+  ['loopback_users.guest = false', { 'loopback-users': [] }],
+  ['ssl_options.verify = verify_peer', { 'tls-verify': 'verify_peer' }],
+  ['ssl_options.fail_if_no_peer_cert = true', { 'tls-fail-if-no-peer-cert': true }],
+  ['ssl_options.cacertfile = ca.pem', { 'tls-cacertfile': 'ca.pem' }],
+  ['ssl_options.certfile = cert.pem', { 'tls-certfile': 'cert.pem' }],
+  ['ssl_options.keyfile = key.pem', { 'tls-keyfile': 'key.pem' }],
+  ['ssl_options.password = secret', { 'tls-password': 'secret' }],
+  ['ssl_options.versions.1 = tlsv1.2', { 'tls-versions': ['tlsv1.2'] }],
+  ['ssl_options.ciphers.1 = TLS_AES_256_GCM_SHA384', { 'tls-ciphers': 'TLS_AES_256_GCM_SHA384' }],
+  ['auth_mechanisms.1 = EXTERNAL', { 'auth-mechanisms': ['EXTERNAL'] }],
+  ['auth_mechanisms.1 = AMQPLAIN\nauth_mechanisms.2 = PLAIN', { 'auth-mechanisms': ['PLAIN', 'AMQPLAIN'] }],
+  ['ssl_cert_login_from = common_name', { 'tls-cert-login-from': 'common_name' }],
+  ['load_definitions = a.json', { 'load-definitions': 'a.json' }],
+  ['definitions.local.path = a.json', { 'load-definitions': 'a.json' }],
+  ['definitions.skip_if_unchanged = true', { 'definitions-skip-if-unchanged': true }],
+  ['default_vhost = shop', { 'default-vhost': 'shop' }],
+  ['default_user = ann', { 'default-user': 'ann' }],
+  ['default_pass = secret', { 'default-pass': 'secret' }],
+  ['default_permissions.configure = a', { 'default-permissions-configure': 'a' }],
+  ['default_permissions.read = b', { 'default-permissions-read': 'b' }],
+  ['default_permissions.write = c', { 'default-permissions-write': 'c' }],
+  ['default_user_tags.monitoring = true', { 'default-user-tags': ['monitoring'] }],
+  ['heartbeat = 10', { heartbeat: 10 }],
+  ['frame_max = 0', { 'frame-max': 2_147_483_647 }],
+  ['channel_max = 128', { 'channel-max': 128 }],
+  ['max_channels_per_connection = 128', { 'channel-max': 128 }],
+  ['channel_max_per_node = 2000', { 'channel-max-per-node': 2000 }],
+  ['consumer_max_per_channel = 100', { 'consumer-max-per-channel': 100 }],
+  ['connection_max = 5000', { 'connection-max': 5000 }],
+  ['max_connections = infinity', { 'connection-max': 0 }],
+  ['default_queue_type = quorum', { 'default-queue-type': 'quorum' }],
+  [
+    'quorum_queue.property_equivalence.relaxed_checks_on_redeclaration = true',
+    { 'quorum-relaxed-redeclaration': true },
+  ],
+  ['vm_memory_high_watermark.relative = 0.5', { 'memory-limit': 0.5 }],
+  ['vm_memory_high_watermark.absolute = 2GB', { 'memory-limit': 2_000_000_000 }],
+  ['disk_free_limit.absolute = 50mb', { 'disk-free-limit': 50_000_000 }],
+  ['disk_free_limit.relative = 2.0', { 'disk-free-limit': 2 * memoryBytes() }],
+  ['vhost_max = 100', { 'vhost-max': 100 }],
+  ['cluster_queue_limit = 10000', { 'queue-max': 10_000 }],
+  ['cluster_exchange_limit = 5000', { 'exchange-max': 5000 }],
+  ['max_message_size = 1000000', { 'max-message-size': 1_000_000 }],
+  ['cluster_name = warren', { 'cluster-name': 'warren' }],
+  ['consumer_timeout = 900000', { 'consumer-timeout': 900_000 }],
+  ['management.http.max_body_size = 500000', { 'management-max-body-size': 500_000 }],
+  ['management.tcp.port = 15673', { 'management-port': 15_673 }],
+  ['management.tcp.ip = 0.0.0.0', { 'management-host': '0.0.0.0' }],
+  ['management.ssl.port = 15674', { 'management-tls-port': 15_674 }],
+  ['management.ssl.cacertfile = ca.pem', { 'management-tls-cacertfile': 'ca.pem' }],
+  ['management.ssl.certfile = cert.pem', { 'management-tls-certfile': 'cert.pem' }],
+  ['management.ssl.keyfile = key.pem', { 'management-tls-keyfile': 'key.pem' }],
+  ['management.path_prefix = /a', { 'management-path-prefix': '/a' }],
+  ['management.cors.allow_origins.1 = https://a.example', { 'management-cors-allow-origins': ['https://a.example'] }],
+  ['prometheus.tcp.port = 15693', { 'prometheus-port': 15_693 }],
+  ['prometheus.path = /m', { 'prometheus-path': '/m' }],
+  ['log.file.level = debug', { 'log-level': 'debug' }],
+  ['log.console.level = warning', { 'log-level': 'warn' }],
+  ['log.console.formatter = json', { 'log-format': 'json' }],
+] as const
+
+/** Those that say what is so here anyway. With any other value they are named. */
+const SO_ALREADY = [
+  'auth_backends.1 = rabbit_auth_backend_internal',
+  'password_hashing_module = rabbit_password_hashing_sha256',
+  'reverse_dns_lookups = false',
+  'proxy_protocol = false',
+  'tcp_listen_options.nodelay = true',
+  'vm_memory_calculation_strategy = rss',
+  'definitions.import_backend = local_filesystem',
+  'management.rates_mode = basic',
+  'management.definitions.require_json_extension = false',
+  'management.tcp.compress = true',
+  'log.console = true',
+  'log.file = false',
+  'log.exchange = true',
+]
+
+/** The others: other protocols and plugins, Erlang, clusters, and what this broker does in one way only. */
+const MEANINGLESS = [
+  'listeners.tcp.unix = unix:/var/run/rabbitmq/rabbitmq.sock:0',
+  'num_acceptors.tcp = 10',
+  'num_acceptors.ssl = 10',
+  'socket_writer.gc_threshold = off',
+  'ssl_options.honor_cipher_order = true',
+  'ssl_options.honor_ecc_order = true',
+  'ssl_options.client_renegotiation = false',
+  'ssl_options.secure_renegotiate = true',
+  'ssl_options.bypass_pem_cache = true',
+  'ssl_options.depth = 2',
+  'ssl_handshake_timeout = 5000',
+  'auth_backends.1.authn = rabbit_auth_backend_ldap',
+  'auth_backends.1.authz = rabbit_auth_backend_internal',
+  'auth_backends.2 = rabbit_auth_backend_internal',
+  'credential_validator.validation_backend = rabbit_credential_validator_min_password_length',
+  'credential_validator.min_length = 30',
+  'credential_validator.regexp = ^[a-z]+$',
+  'default_limits.vhosts.prod.pattern = ^prod-.*',
+  'default_limits.vhosts.prod.max_connections = 5000',
+  'default_policies.operator.limits.vhost_pattern = ^prod-.*',
+  'default_policies.operator.limits.max_length = 10000',
+  'default_users.monitoring.vhost_pattern = .*',
+  'default_users.monitoring.tags = monitoring',
+  'initial_frame_max = 4096',
+  'session_max_per_connection = 32',
+  'link_max_per_session = 32',
+  'tcp_listen_options.backlog = 128',
+  'tcp_listen_options.keepalive = true',
+  'tcp_listen_options.sndbuf = 196608',
+  'quorum_queue.initial_cluster_size = 3',
+  'classic_queue.default_version = 2',
+  'stream.listeners.tcp.default = 5552',
+  'stream.heartbeat = 30',
+  'total_memory_available_override_value = 2GB',
+  'cluster_tags.region = us-east-1',
+  'node_tags.role = mqtt-ingress',
+  'queue_leader_locator = balanced',
+  'cluster_formation.peer_discovery_backend = rabbit_peer_discovery_classic_config',
+  'cluster_formation.classic_config.nodes.1 = rabbit1@hostname',
+  'cluster_formation.node_type = disc',
+  'cluster_keepalive_interval = 10000',
+  'cluster_partition_handling = ignore',
+  'collect_statistics_interval = 5000',
+  'raft.wal_max_size_bytes = 1048576',
+  'metadata_store.khepri.default_timeout = 30000',
+  'deprecated_features.permit.amqp_address_v1 = true',
+  'queue_index_embed_msgs_below = 4kb',
+  'background_gc_enabled = false',
+  'product.name = RabbitMQ',
+  'motd_file = /etc/rabbitmq/motd',
+  'channel_interceptor.priorities.interceptor_one = 1',
+  'net_ticktime = 60',
+  'distribution.listener.port_range.min = 25672',
+  'http_dispatch.access_log_dir = /path',
+  'management.http_log_dir = /path',
+  'management.tcp.idle_timeout = 120',
+  'management.ssl.versions.1 = tlsv1.2',
+  'management.sample_retention_policies.global.minute = 5',
+  'management.credential_encryption_secret = a',
+  'management.headers.referrer_policy = no-referrer',
+  'management.oauth_client_id = rabbitmq-management',
+  'shovel.delete_after_duration_floor = 60',
+  'stomp.listeners.tcp.1 = 127.0.0.1:61613',
+  'web_stomp.hsts.policy = max-age=31536000',
+  'mqtt.listeners.tcp.1 = 127.0.0.1:1883',
+  'web_mqtt.hsts.policy = max-age=31536000',
+  'log.dir = /var/log/rabbitmq',
+  'log.file.rotation.date = $D0',
+  'log.exchange.level = info',
+  'log.user.level = info',
+  'auth_oauth2.resource_server_id = rabbitmq',
+  'auth_ldap.servers.1 = a',
+]
+
+/** Values of which something would have to be done that is not done here. */
+const OTHER_VALUES = [
+  'auth_backends.1 = rabbit_auth_backend_ldap',
+  'management.rates_mode = detailed',
+  'password_hashing_module = rabbit_password_hashing_md5',
+  'proxy_protocol = true',
+  'reverse_dns_lookups = true',
+  'tcp_listen_options.nodelay = false',
+  'log.console = false',
+  'log.file = rabbit.log',
+]
 
 let directory: string
 
@@ -118,6 +292,28 @@ describe('rabbitmq.conf', () => {
     ['loopback_users = none', { 'loopback-users': [] }],
     ['loopback_users.guest = false', { 'loopback-users': [] }],
     ['loopback_users.guest = true\nloopback_users.ann = true', { 'loopback-users': ['guest', 'ann'] }],
+    ['listeners.tcp.local = 127.0.0.1:5672\nlisteners.tcp.local = 5673', { host: null, port: 5673 }],
+    ['listeners.ssl.default = 127.0.0.1:5671', { host: null, 'tls-host': '127.0.0.1', 'tls-port': 5671 }],
+    [
+      'listeners.tcp.default = 127.0.0.1:5672\nlisteners.ssl.default = 5671',
+      { host: '127.0.0.1', 'tls-host': '::', 'tls-port': 5671 },
+    ],
+    ['listeners.tcp.default = 127.0.0.1:5672\nlisteners.ssl = none', { 'tls-host': null, 'tls-port': null }],
+    ['disk_free_limit.relative = 1.5', { 'disk-free-limit': Math.floor(1.5 * memoryBytes()) }],
+    [
+      'disk_free_limit.relative = 1.5\ndisk_free_limit.absolute = 1GB',
+      { 'disk-free-limit': Math.floor(1.5 * memoryBytes()) },
+    ],
+    ['vm_memory_high_watermark.relative = 0.4\nvm_memory_high_watermark.absolute = 1GB', { 'memory-limit': 0.4 }],
+    ['log.console.level = error\nlog.file.level = debug\nlog.level = info', { 'log-level': 'error' }],
+    ['log.file.level = notice', { 'log-level': 'info' }],
+    [
+      'default_user_tags.management = true\ndefault_user_tags.administrator = false',
+      { 'default-user-tags': ['management'] },
+    ],
+    ['prometheus.ssl.certfile = a.pem', { 'management-tls-certfile': 'a.pem' }],
+    ['max_channels_per_connection = 0', { 'channel-max': 65_535 }],
+    ['default_queue_type = rabbit_quorum_queue', { 'default-queue-type': 'quorum' }],
   ])('understands %j', async (line, expected) => {
     expect((await load(write('rabbitmq.conf', line))).values).toMatchObject(expected)
   })
@@ -158,6 +354,45 @@ describe('rabbitmq.conf', () => {
       `net_ticktime (in ${file})`,
     ])
     expect(effectiveDocument(config)).toContain(`# means nothing here: net_ticktime (in ${file})\n`)
+  })
+
+  it.each([
+    [
+      'listeners.tcp.local = 127.0.0.1:5672\nlisteners.tcp.local_v6 = ::1:5672',
+      'listeners.tcp.local_v6',
+      { port: 5672 },
+    ],
+    ['listeners.ssl.1 = 5671\nlisteners.ssl.2 = 5673', 'listeners.ssl.2', { 'tls-port': 5671 }],
+    [
+      'management.ssl.certfile = a.pem\nprometheus.ssl.certfile = b.pem',
+      'prometheus.ssl.certfile',
+      { 'management-tls-certfile': 'a.pem' },
+    ],
+  ])('names what cannot hold beside what came before: %j', async (content, name, expected) => {
+    const file = write('rabbitmq.conf', ...content.split('\n'))
+    const { ignored, values } = await load(file)
+    expect(ignored).toEqual([`${name} (in ${file})`])
+    expect(values).toMatchObject(expected)
+  })
+
+  it.each(TAKEN)('takes %s', async (line, expected) => {
+    const { ignored, values } = await load(write('rabbitmq.conf', line))
+    expect(ignored).toEqual([])
+    expect(values).toMatchObject(expected)
+  })
+
+  it.each(SO_ALREADY)('needs nothing done for %s', async (line) => {
+    const { ignored, values } = await load(write('rabbitmq.conf', line))
+    expect(ignored).toEqual([])
+    expect(values).toEqual((await loadConfig({ flags: {}, environment: {} })).values)
+  })
+
+  it('names every other key of the example that comes with RabbitMQ', async () => {
+    const lines = [...MEANINGLESS, ...OTHER_VALUES]
+    const file = write('rabbitmq.conf', ...lines)
+    const { ignored, values } = await load(file)
+    expect(ignored).toEqual(lines.map((line) => `${line.split(' = ')[0]} (in ${file})`))
+    expect(values).toEqual((await loadConfig({ flags: {}, environment: {} })).values)
   })
 
   it.each([

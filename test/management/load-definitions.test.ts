@@ -25,12 +25,13 @@ function write(name: string, content: unknown): string {
   return file
 }
 
-async function start(loadDefinitions: string, dataDir?: string): Promise<Server> {
+async function start(loadDefinitions: string, dataDir?: string, skipUnchangedDefinitions = false): Promise<Server> {
   const server = await startServer({
     host: '127.0.0.1',
     managementHost: '127.0.0.1',
     managementPort: 0,
     loadDefinitions,
+    skipUnchangedDefinitions,
     dataDir,
   })
   onTestFinished(() => server.close())
@@ -60,6 +61,22 @@ it('are imported again at every start, over what is there', async () => {
   for (const queue of ['orders', 'invoices']) {
     expect((await get(server, `/api/queues/shop/${queue}`, 'ann')).status).toBe(200)
   }
+})
+
+it('are left alone when they are those of the last import, if the settings say so', async () => {
+  const dataDir = join(directory, 'data')
+  const file = write('definitions.json', DEFINITIONS)
+  const first = await start(file, dataDir, true)
+  const authorization = `Basic ${Buffer.from('ann:secret').toString('base64')}`
+  const orders = `http://127.0.0.1:${first.ports.management}/api/queues/shop/orders`
+  expect((await fetch(orders, { method: 'DELETE', headers: { authorization } })).status).toBe(204)
+  await first.close()
+  const second = await start(file, dataDir, true)
+  expect((await get(second, '/api/queues/shop/orders', 'ann')).status).toBe(404)
+  await second.close()
+  write('definitions.json', { ...DEFINITIONS, policies: [] })
+  const third = await start(file, dataDir, true)
+  expect((await get(third, '/api/queues/shop/orders', 'ann')).status).toBe(200)
 })
 
 it('may be a directory of files, in the order of their names', async () => {

@@ -2,6 +2,7 @@
 import { afterAll, afterEach, beforeEach } from 'vitest'
 import type { AmqpContext } from '../../src/amqp/amqp-context.ts'
 import { Connection } from '../../src/amqp/connection.ts'
+import { MECHANISMS } from '../../src/amqp/mechanisms.ts'
 import { amqpPropertyCodec } from '../../src/amqp/property-codec.ts'
 import { Broker } from '../../src/core/broker.ts'
 import { ManualClock } from '../../src/lib/clock.ts'
@@ -44,6 +45,7 @@ export class OpenBroker {
       channelMax: 2047,
       heartbeatSeconds: 0,
       messageBytesMax: 1 << 24,
+      mechanisms: MECHANISMS,
       handshakeTimeoutMs: 10_000,
       consumerTimeoutMs: 0,
       consumerTimeoutCloses: false,

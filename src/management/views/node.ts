@@ -11,6 +11,13 @@ import { figure, lengths, messageStats, spanOf, unknownFigures, type Source } fr
 
 const PRODUCT = 'RabbitMQ'
 
+/** The mechanisms of SASL, with RabbitMQ's descriptions. */
+const MECHANISMS = {
+  PLAIN: 'SASL PLAIN authentication mechanism',
+  AMQPLAIN: 'QPid AMQPLAIN mechanism',
+  EXTERNAL: 'TLS peer verification-based authentication plugin. Used in combination with the EXTERNAL SASL mechanism.',
+}
+
 const RETENTION = { global: [600, 3600, 28_800, 86_400], basic: [600, 3600], detailed: [600] }
 
 /** Versions as clients look for them. Erlang's is that of the RabbitMQ that is stood in for: some clients read it. */
@@ -80,10 +87,9 @@ export function nodeJson(call: Call): JsonObject {
     run_queue: 0,
     processors: availableParallelism(),
     exchange_types: exchangeTypesJson(),
-    auth_mechanisms: [
-      { name: 'PLAIN', description: 'SASL PLAIN authentication mechanism', enabled: true },
-      { name: 'AMQPLAIN', description: 'QPid AMQPLAIN mechanism', enabled: true },
-    ],
+    auth_mechanisms: Object.entries(MECHANISMS).map(([name, description]) => {
+      return { name, description, enabled: node.authMechanisms.includes(name) }
+    }),
     applications: [{ name: 'leveret', description: 'Leveret', version: node.version }],
     contexts: contextsJson(call),
     log_files: ['<stderr>'],
