@@ -1,7 +1,7 @@
 // Arguments of declarations and subscriptions: what is valid, and what a redeclaration may not change.
 import { comparedArguments, queueArguments, type QueueType } from './arguments/queue-arguments.ts'
 import { resource, renderValue } from './arguments/render.ts'
-import { sameValue } from './arguments/same-value.ts'
+import { integerOf, sameValue } from './arguments/same-value.ts'
 import { integer, integerBetween, ofType, positiveDurationMs, type Validator } from './arguments/validators.ts'
 import { DEDUPLICATING_TYPE, wholeNumber } from './deduplication/rules.ts'
 import { BrokerError } from './errors.ts'
@@ -40,6 +40,7 @@ const CLASSIC: FieldValue = { type: 'longstr', value: 'classic' }
 const consumerArguments: readonly (readonly [key: string, invalid: Validator])[] = [
   ['x-priority', integer],
   ['x-consumer-timeout', integerBetween(0)],
+  ['x-cancel-on-ha-failover', ofType('bool')],
 ]
 
 /** What a classic queue and a quorum queue have in common, which relaxed checks compare. */
@@ -262,13 +263,20 @@ export function assertEquivalent(
   current: FieldValue | undefined,
 ): void {
   if (received === undefined && current === undefined) return
-  if (received !== undefined && current !== undefined && sameValue(received, current)) return
+  if (received !== undefined && current !== undefined && sameArgument(received, current)) return
   const bothGiven = received !== undefined && current !== undefined
   const shown = bothGiven ? quotedValue : typedValue
   throw new BrokerError(
     'precondition-failed',
     `inequivalent arg '${key}' for ${resource(kind, name, vhost)}: received ${shown(received)} but current is ${shown(current)}`,
   )
+}
+
+/** RabbitMQ: an argument is the same whatever its type, if Erlang has the same for its value. */
+function sameArgument(a: FieldValue, b: FieldValue): boolean {
+  if (a.type === 'timestamp' && integerOf(b) !== undefined) return BigInt(integerOf(b)!) === a.value
+  if (b.type === 'timestamp' && a.type !== 'timestamp') return sameArgument(b, a)
+  return sameValue(a, b)
 }
 
 function assertSameFlag(

@@ -6,6 +6,8 @@ import type { FieldValue } from './value.ts'
 
 /** As JSON has them. */
 export type PolicyValue = string | number | boolean | readonly string[]
+/** The same before it was checked. */
+type GivenValue = PolicyValue | null | readonly unknown[] | object
 /** What a policy sets, by RabbitMQ's names. */
 export type PolicyValues = Readonly<Record<string, PolicyValue>>
 
@@ -14,23 +16,26 @@ interface PolicyKey {
   readonly operator: boolean
   /** What follows "is not a valid" when the value is refused. */
   readonly what: string
-  readonly valid: (value: PolicyValue) => boolean
+  readonly valid: (value: GivenValue) => boolean
 }
 
-const text = (value: PolicyValue): boolean => typeof value === 'string'
-const anything = (): boolean => true
+const text = (value: GivenValue): boolean => typeof value === 'string'
+/** Whatever policies can have. */
+const anything = (value: GivenValue): boolean =>
+  ['string', 'number', 'boolean'].includes(typeof value) ||
+  (Array.isArray(value) && value.every((one) => typeof one === 'string'))
 const oneOf =
   (...words: string[]) =>
-  (value: PolicyValue): boolean =>
+  (value: GivenValue): boolean =>
     words.includes(value as string)
 const integerFrom =
   (low: number) =>
-  (value: PolicyValue): boolean =>
+  (value: GivenValue): boolean =>
     Number.isSafeInteger(value) && (value as number) >= low
 
 const integerBetween =
   (low: number, high: number) =>
-  (value: PolicyValue): boolean =>
+  (value: GivenValue): boolean =>
     integerFrom(low)(value) && (value as number) <= high
 
 const KEYS: ReadonlyMap<string, PolicyKey> = new Map<string, PolicyKey>([
@@ -42,7 +47,7 @@ const KEYS: ReadonlyMap<string, PolicyKey> = new Map<string, PolicyKey>([
   ['max-in-memory-bytes', { operator: true, what: 'maximum memory in bytes', valid: integerFrom(0) }],
   ['delivery-limit', { operator: true, what: 'delivery limit', valid: integerFrom(-1) }],
   ['overflow', operatorChoice('overflow value', 'drop-head', 'reject-publish', 'reject-publish-dlx')],
-  ['queue-version', { operator: true, what: 'queue version', valid: (value) => value === 1 || value === 2 }],
+  ['queue-version', { operator: true, what: 'queue-version value', valid: (value) => value === 1 || value === 2 }],
   ['target-group-size', { operator: true, what: 'target count', valid: integerFrom(1) }],
   ['member-placement-tag', { operator: true, what: 'member placement tag', valid: text }],
   ['delayed-retry-type', operatorChoice('delayed retry type', 'disabled', 'all', 'failed', 'returned')],
@@ -71,7 +76,10 @@ const KEYS: ReadonlyMap<string, PolicyKey> = new Map<string, PolicyKey>([
   ['delayed-message', { operator: false, what: 'boolean', valid: (value) => typeof value === 'boolean' }],
   ['deduplication-header', { operator: false, what: 'deduplication header', valid: text }],
   ['x-cache-persistence', userChoice('cache persistence', 'disk', 'memory')],
-  ['max-age', { operator: false, what: 'max age', valid: (value) => /^\d+[YMDhms]$/.test(String(value)) }],
+  [
+    'max-age',
+    { operator: false, what: 'max age', valid: (value) => text(value) && /^\d+[YMDhms]$/.test(value as string) },
+  ],
   ['stream-max-segment-size-bytes', { operator: false, what: 'segment size', valid: integerFrom(0) }],
   ['stream-filter-size-bytes', { operator: false, what: 'filter size', valid: integerFrom(16) }],
   ['initial-cluster-size', { operator: false, what: 'cluster size', valid: integerFrom(0) }],
@@ -90,7 +98,7 @@ const KEYS: ReadonlyMap<string, PolicyKey> = new Map<string, PolicyKey>([
 ])
 
 /**
- * Checks the values of a policy.
+ * Checks the values of a policy, which may come as any JSON.
  * @throws BrokerError precondition-failed, with RabbitMQ's sentence for the first that is wrong
  */
 export function checkPolicyValues(values: PolicyValues, operator: boolean): void {
@@ -98,14 +106,23 @@ export function checkPolicyValues(values: PolicyValues, operator: boolean): void
   if (keys.length === 0) throw new BrokerError('precondition-failed', 'no policy provided')
   const unknown = keys.filter((key) => !(operator ? KEYS.get(key)?.operator : KEYS.has(key)))
   if (unknown.length > 0) {
-    const terms = unknown.map((key) => `{${renderTerm(fieldValue(key))},${renderTerm(fieldValue(values[key]!))}}`)
+    const terms = unknown.map((key) => `{${givenTerm(key)},${givenTerm(values[key]!)}}`)
     throw new BrokerError('precondition-failed', `[${terms.join(',')}] are not recognised policy settings`)
   }
   for (const [key, value] of Object.entries(values)) {
     const { valid, what } = KEYS.get(key)!
     if (valid(value)) continue
-    throw new BrokerError('precondition-failed', `${renderTerm(fieldValue(value))} is not a valid ${what}`)
+    throw new BrokerError('precondition-failed', `${givenTerm(value)} is not a valid ${what}`)
   }
+}
+
+/** A value as the Erlang term that RabbitMQ makes of JSON. */
+function givenTerm(value: GivenValue): string {
+  if (Array.isArray(value)) return `[${value.map((one) => givenTerm(one as GivenValue)).join(',')}]`
+  if (value === null) return 'null'
+  if (typeof value !== 'object') return renderTerm(fieldValue(value))
+  const pairs = Object.entries(value).map(([key, one]) => `${givenTerm(key)} => ${givenTerm(one as GivenValue)}`)
+  return `#{${pairs.join(',')}}`
 }
 
 /** A policy's value as an argument would have it. */

@@ -221,6 +221,8 @@ describe('a value that was given and one that is there', () => {
     [longstr('grün'), bytes('grün')],
     [longstr('\uDCFF\uDC80a'), { type: 'binary', value: Buffer.of(0xff, 0x80, 0x61) }],
     [bool(true), bool(true)],
+    [signedint(5), { type: 'timestamp', value: 5n }],
+    [{ type: 'timestamp', value: 5n }, long(5n)],
     [
       { type: 'decimal', value: 5, scale: 1 },
       { type: 'decimal', value: 5, scale: 1 },
@@ -403,6 +405,12 @@ describe('the arguments of a consumer', () => {
     expect(validate({ 'x-priority': longstr('1') })).toEqual(invalid('x-priority', '"expected integer, got longstr"'))
     expect(validate({ 'x-consumer-timeout': signedint(-1) })).toEqual(
       invalid('x-consumer-timeout', '{value_negative,-1}'),
+    )
+  })
+
+  test('say by a bool whether they end when a mirror takes over, which none does', () => {
+    expect(validate({ 'x-cancel-on-ha-failover': longstr('yes') })).toEqual(
+      invalid('x-cancel-on-ha-failover', '{unacceptable_type,longstr}'),
     )
   })
 

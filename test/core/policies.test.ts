@@ -75,6 +75,11 @@ describe('a policy', () => {
     [{ 'alternate-exchange': 7 }, '7 is not a valid alternate exchange name'],
     [{ overflow: 'flood' }, '<<"flood">> is not a valid overflow value'],
     [{ 'queue-mode': 'eager' }, '<<"eager">> is not a valid queue-mode value'],
+    [{ 'queue-version': 3 }, '3 is not a valid queue-version value'],
+    [{ 'message-ttl': 1.5e12 + 0.5 }, '1500000000000.5 is not a valid message TTL'],
+    [{ 'max-age': ['1h'] }, '[<<"1h">>] is not a valid max age'],
+    [{ overflow: 'é"\n' }, String.raw`<<"é\"\n">> is not a valid overflow value`],
+    [{ overflow: 'Ā' }, '<<196,128>> is not a valid overflow value'],
   ])('with %j is refused', (definition, text) => {
     const { policies: all, kept } = policies()
     expect(() => all.put(policyOf(definition))).toThrow(text)

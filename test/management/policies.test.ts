@@ -41,7 +41,15 @@ describe('policies', () => {
     ['a definition that is a text', { pattern: 'a', definition: '{}' }, 'definition should be an object'],
     ['an unknown key', { pattern: 'a', definition: { 'max-lengthy': 1 } }, 'are not recognised policy settings'],
     ['a value of another type', { pattern: 'a', definition: { 'max-length': 'x' } }, 'is not a valid maximum length'],
-    ['a value that is an object', { pattern: 'a', definition: { 'max-length': {} } }, 'is not a value'],
+    ['no value', { pattern: 'a', definition: { 'max-length': null } }, 'null is not a valid maximum length'],
+    ['a value that is a list', { pattern: 'a', definition: { 'max-length': [1, 'a'] } }, '[1,<<"a">>] is not a valid'],
+    ['a value that is empty', { pattern: 'a', definition: { 'max-length': {} } }, '#{} is not a valid maximum length'],
+    [
+      'a value that is an object',
+      { pattern: 'a', definition: { expires: { a: null } } },
+      '#{<<"a">> => null} is not a valid queue expiry',
+    ],
+    ['an object for what has no effect', { pattern: 'a', definition: { 'ha-params': {} } }, '#{} is not a valid value'],
     ['a priority in words', { pattern: 'a', definition: { expires: 1 }, priority: '5' }, 'priority should be a number'],
     ['something else to apply to', { pattern: 'a', definition: { expires: 1 }, 'apply-to': 'foo' }, 'apply-to'],
   ])('are refused with %s', async (_what, body, reason) => {

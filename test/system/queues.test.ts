@@ -229,6 +229,15 @@ describe('queue.declare of what is there already', () => {
     await channel.queue('q', { durable: true })
   })
 
+  it('compares a time with an integer by its seconds, and shows floats as Erlang does', async () => {
+    const channel = await broker.channel()
+    await channel.queue('q', { arguments: { 'x-max-length': 5 } })
+    await channel.queue('q', { arguments: { 'x-max-length': tagged('T', 5n) } })
+    channel.send('queue.declare', { queue: 'q', arguments: { 'x-max-length': tagged('d', 315_360_000_000) } })
+    const text = "inequivalent arg 'x-max-length' for queue 'q' in vhost '/': received '3.1536e11' but current is '5'"
+    await channel.expectChannelClose(406, `PRECONDITION_FAILED - ${text}`, 'queue.declare')
+  })
+
   it('does not compare arguments that mean nothing', async () => {
     const channel = await broker.channel()
     await channel.queue('q', { arguments: { 'x-ha-policy': 'all', mine: 1 } })
@@ -266,6 +275,7 @@ describe('queue.declare with arguments that cannot be', () => {
       { 'x-dead-letter-exchange': 4 },
       "invalid type 'signedint' for arg 'x-dead-letter-exchange' in queue 'q' in vhost '/'",
     ],
+    [{ 'x-queue-type': 'a"b\\' }, String.raw`invalid arg 'x-queue-type' ${ofQ}: "unsupported queue type 'a\"b\\'"`],
   ])('is refused: %j', async (table, text) => {
     const channel = await broker.channel()
     channel.send('queue.declare', { queue: 'q', arguments: table })

@@ -1,6 +1,6 @@
 // The arguments that queues know, with the queue types that accept them and what they may be.
 import { CACHE_SIZE_MAX } from '../limits.ts'
-import { renderValue } from './render.ts'
+import { escapedText, renderValue } from './render.ts'
 import {
   anyValue,
   durationMs,
@@ -34,7 +34,7 @@ const deadLetterRoutingKey: Validator = (value, args) => {
 
 const queueType: Validator = (value) => {
   if (value.type !== 'longstr') return `{unacceptable_type,${value.type}}`
-  return ALL.some((type) => type === value.value) ? undefined : `"unsupported queue type '${value.value}'"`
+  return ALL.some((type) => type === value.value) ? undefined : `"unsupported queue type '${escapedText(value.value)}'"`
 }
 
 const queueVersion: Validator = (value, args) => {
