@@ -43,7 +43,7 @@ export async function moveMessages(
     } finally {
       if (arrived) queue.acknowledge(entry)
       else queue.requeue(entry)
-      if (!arrived) queue.serve()
+      if (!arrived) queue.takenBack()
     }
     moved++
   }

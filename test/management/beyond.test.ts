@@ -68,4 +68,19 @@ describe('moving messages', () => {
     expect((await move({ routing_key: 'from' })).status).toBe(400)
     expect((await api.get('/api/queues/%2F/from')).body).toMatchObject({ messages_ready: 1, messages: 1 })
   })
+
+  it('leaves no queue longer than it may be when what was moved comes back', async () => {
+    await channel.assertQueue('short', { maxLength: 1 })
+    await channel.assertQueue('full', {
+      maxLength: 0,
+      arguments: { 'x-overflow': 'reject-publish-dlx' },
+      deadLetterExchange: '',
+      deadLetterRoutingKey: 'short',
+    })
+    const publishing = { routing_key: 'short', properties: {}, payload: 'a', payload_encoding: 'string' }
+    await api.post('/api/exchanges/%2F/amq.default/publish', publishing)
+    expect((await api.post('/api/queues/%2F/short/move', { routing_key: 'full' })).status).toBe(400)
+    const counts = { messages_ready: 1, messages: 1 }
+    expect((await api.get('/api/queues/%2F/short')).body).toMatchObject(counts)
+  })
 })

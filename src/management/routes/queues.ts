@@ -235,7 +235,7 @@ async function fetch(
       if (mode.requeue) queue.requeue(entry)
       else queue.reject(entry)
     }
-    if (mode.requeue && held.length > 0) queue.serve()
+    if (mode.requeue && held.length > 0) queue.takenBack()
     // What was settled is to be on disk before it is answered.
     if (!mode.requeue && answer.length > 0 && queue.durable) call.broker.durableChanges++
   }
