@@ -81,6 +81,9 @@ export const EXPIRY_READ_MS = 250
 /** After how long a page is looked at again that could not be read for what has expired in it, in milliseconds. */
 export const EXPIRY_RETRY_MS = 5000
 
+/** Queues and exchanges that go by other policies in one pass of the event loop: a few milliseconds. */
+export const GOVERNED_AT_ONCE = 200
+
 /** The longest time that a timer can be set to, in milliseconds. */
 export const TIMER_MS_MAX = 2 ** 31 - 1
 

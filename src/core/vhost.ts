@@ -1,6 +1,7 @@
 // A virtual host: its exchanges, its queues and the bindings between them.
 import type { Clock } from '../lib/clock.ts'
 import type { Logger } from '../lib/log.ts'
+import { Slices } from '../lib/slices.ts'
 import type {
   BindingDefinition,
   Definition,
@@ -22,6 +23,7 @@ import { Firehose, TRACE_EXCHANGE } from './firehose.ts'
 import { route, type Exchange, type ExchangeProperties } from './exchange/exchange.ts'
 import { Routes } from './exchange/routes.ts'
 import type { InputWindow } from './input-window.ts'
+import { GOVERNED_AT_ONCE } from './limits.ts'
 import { NO_KEYS, type Message } from './message.ts'
 import type { DelayedMessage, IdLog, MessageCodec, QueueLog, Store } from './ports.ts'
 import { DeadLetters } from './queue/dead-letter.ts'
@@ -110,6 +112,9 @@ export class VHost implements QueueContext, Outlet {
   readonly #context: VHostContext
   readonly #deadLetters: DeadLetters
   readonly #exchangeRules: ExchangeRules
+  readonly #slices = new Slices()
+  /** Changes of policies; the last one is the one that is carried out. */
+  #policyChanges = 0
 
   constructor(definition: VHostDefinition, context: VHostContext) {
     this.name = definition.name
@@ -155,18 +160,12 @@ export class VHost implements QueueContext, Outlet {
     return this.#context.policies.effective(this.name, { kind, name: subject.name, arguments: subject.arguments })
   }
 
-  /** Policies are others than before: what is here goes by them at once. */
+  /**
+   * Policies are others than before: what is here goes by them at once. Thousands of queues take longer than messages
+   * should wait: the rest of them follows, some in each pass of the event loop.
+   */
   policiesChanged(): void {
-    for (const queue of [...this.queues.values()]) {
-      const effective = this.effective(queue)
-      queue.governance = governanceOf(effective)
-      queue.applyRules(queueRules(effective.arguments))
-    }
-    for (const exchange of this.exchanges.values()) {
-      const otherLogs = this.#exchangeRules.apply(exchange, this.effective(exchange), hasRecord(exchange))
-      if (otherLogs) this.#context.save(exchangeDefinition(this.name, exchange))
-    }
-    this.#context.topologyChanged()
+    void this.#govern(++this.#policyChanges)
   }
 
   /** @throws BrokerError not-found */
@@ -328,6 +327,7 @@ export class VHost implements QueueContext, Outlet {
 
   /** The broker ends: nothing happens here by itself any more. */
   stop(): void {
+    this.#policyChanges++
     for (const queue of this.queues.values()) queue.stop()
     for (const exchange of this.exchanges.values()) exchange.delaying?.delays.stop()
   }
@@ -449,6 +449,36 @@ export class VHost implements QueueContext, Outlet {
 
   #tell(event: string, by: string, facts: () => EventFacts): void {
     this.#context.events.emit(event, () => ({ ...facts(), vhost: this.name, user_who_performed_action: by }))
+  }
+
+  async #govern(change: number): Promise<void> {
+    const subjects = [...this.exchanges.values(), ...this.queues.values()]
+    let left = GOVERNED_AT_ONCE
+    for (const subject of subjects) {
+      if (left-- === 0) {
+        this.#context.topologyChanged()
+        await this.#slices.next()
+        left = GOVERNED_AT_ONCE
+      }
+      // The next change begins anew.
+      if (change !== this.#policyChanges) return
+      if (subject instanceof Queue) this.#governQueue(subject)
+      else this.#governExchange(subject)
+    }
+    this.#context.topologyChanged()
+  }
+
+  #governQueue(queue: Queue): void {
+    if (queue.deleted) return
+    const effective = this.effective(queue)
+    queue.governance = governanceOf(effective)
+    queue.applyRules(queueRules(effective.arguments))
+  }
+
+  #governExchange(exchange: Exchange): void {
+    if (this.exchanges.get(exchange.name) !== exchange) return
+    const otherLogs = this.#exchangeRules.apply(exchange, this.effective(exchange), hasRecord(exchange))
+    if (otherLogs) this.#context.save(exchangeDefinition(this.name, exchange))
   }
 
   /** A new queue goes by the policies from the start. */

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import type { PolicyDefinition } from '../../src/core/definitions.ts'
 import type { PolicyValues } from '../../src/core/policy-values.ts'
+import { NO_ARGUMENTS } from '../../src/core/value.ts'
 import { useOpenBroker } from '../support/open-broker.ts'
 import type { RawChannel } from '../support/raw-client.ts'
 
@@ -74,6 +75,28 @@ describe('a policy', () => {
     const channel = await open.channel()
     await channel.queue('q')
     await channel.queue('q')
+  })
+
+  it('holds for thousands of queues soon, some at a time, and the last one is the one that does', async () => {
+    const vhost = open.broker.vhosts.get('/')!
+    const queues = Array.from({ length: 1000 }, (_, i) =>
+      vhost.addQueue({
+        name: `q${i}`,
+        durable: false,
+        owner: null,
+        autoDelete: false,
+        arguments: NO_ARGUMENTS,
+        user: null,
+      }),
+    )
+    const lengths = (): Set<number> => new Set(queues.map(({ rules }) => rules.maxLength))
+    policy({ 'max-length': 5 })
+    expect(lengths()).toEqual(new Set([5, Infinity]))
+    vhost.deleteQueue(queues.at(-2)!)
+    for (const length of [3, 4]) policy({ 'max-length': length })
+    while (queues.at(-1)!.rules.maxLength !== 4) await new Promise((resolve) => setImmediate(resolve))
+    queues.splice(-2, 1)
+    expect(lengths()).toEqual(new Set([4]))
   })
 
   it('of the highest priority is the one that applies', async () => {
