@@ -56,6 +56,10 @@ async function lastLines(path: string, environment: Environment): Promise<Readon
   const last = new Map<string, Line>()
   for (const file of await filesAt(path)) {
     for (const { name, value } of lines(file, await contentOf(file), environment)) {
+      // It would be taken for the password itself.
+      if (value.startsWith('encrypted:')) {
+        throw new ConfigError(`the value of ${name} in ${file} is encrypted, which cannot be undone here`)
+      }
       // Behind the others: of two names of one setting, the later line counts.
       last.delete(name)
       last.set(name, { value, file })

@@ -55,7 +55,7 @@ function ctlOptions(command: Argv): Argv {
     .option('no-table-headers', { type: 'boolean', default: false, hidden: true })
     .option('silent', { alias: 's', type: 'boolean', describe: 'No heading', default: false })
     .option('quiet', { alias: 'q', type: 'boolean', default: false, hidden: true })
-    .option('timeout', { alias: 't', type: 'string', describe: 'How long await_startup waits, in seconds' })
+    .option('timeout', { alias: 't', type: 'string', describe: 'How long await_startup and wait do, in seconds' })
     .options(Object.fromEntries(WORD_OPTIONS.map((name) => [name, { type: 'string', hidden: true }])))
     .options(Object.fromEntries(FLAG_OPTIONS.map((name) => [name, { type: 'boolean', default: false, hidden: true }])))
     .example('$0 ctl list_queues name messages consumers', 'The queues of the vhost /')
@@ -77,6 +77,8 @@ const WORD_OPTIONS = [
   'header',
   'text',
   'within',
+  'object-type',
+  'pid',
   'unit',
 ] as const
 const FLAG_OPTIONS = ['if-empty', 'if-unused', 'all'] as const

@@ -3,6 +3,7 @@ import { nearest } from '../lib/nearest.ts'
 import { ApiClient, CtlError, CtlExit, type Target } from './client.ts'
 import type { Command, Options, Outcome } from './command.ts'
 import { commands } from './commands.ts'
+import { absentCommands } from './commands/absent.ts'
 import type { Progress } from './progress.ts'
 import { csvText, selected, tableText } from './table.ts'
 
@@ -88,6 +89,9 @@ async function outcome(line: CtlWords, progress: Progress): Promise<Outcome> {
 function commandOf(name: string): Command {
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined
   if (command !== undefined) return command
+  if (Object.hasOwn(absentCommands, name)) {
+    throw new CtlError(CtlExit.usage, `${name} has no meaning here: ${absentCommands[name]}`)
+  }
   const hint = nearest(name, Object.keys(commands))
   throw new CtlError(CtlExit.usage, `there is no command ctl ${name}; did you mean ${hint}?`)
 }

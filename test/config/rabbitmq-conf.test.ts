@@ -397,6 +397,10 @@ describe('rabbitmq.conf', () => {
 
   it.each([
     ['heartbeat', 'line 1 of FILE is not "key = value"'],
+    [
+      'default_pass = encrypted:uL+A4nxX',
+      'the value of default_pass in FILE is encrypted, which cannot be undone here',
+    ],
     ['heartbeat = often', 'the value "often" of heartbeat in FILE is not right: it must be'],
     ['vm_memory_high_watermark.absolute = much', 'the value "much" of vm_memory_high_watermark.absolute in FILE'],
   ])('says what is wrong with %j', async (line, sentence) => {

@@ -1,10 +1,13 @@
 // The commands of `leveret ctl` against a running broker.
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createSecureContext } from 'node:tls'
-import { describe, expect, it } from 'vitest'
-import { runCtl } from '../../src/ctl/ctl.ts'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { absentCommands } from '../../src/ctl/commands/absent.ts'
+import { ctlCommands, runCtl } from '../../src/ctl/ctl.ts'
 import { Progress } from '../../src/ctl/progress.ts'
 import { items, useApi } from '../support/api.ts'
 
@@ -264,5 +267,138 @@ describe('leveret ctl', () => {
   it('shows no control characters of strangers', async () => {
     await api.put(`/api/queues/%2F/${encodeURIComponent('\u001b[2Jred')}`)
     expect((await ctl('list_queues', 'name')).out).toContain('\\u001b[2Jred')
+  })
+})
+
+/** Every command of rabbitmqctl 3.13 and 4, and those of rabbitmq-diagnostics, -queues and -upgrade. */
+const RABBITMQ_COMMANDS = `
+  add_user add_vhost authenticate_user autocomplete await_online_nodes await_startup cancel_sync_queue
+  change_cluster_node_type change_password clear_global_parameter clear_operator_policy clear_parameter clear_password
+  clear_permissions clear_policy clear_topic_permissions clear_user_limits clear_vhost_limits close_all_connections
+  close_all_user_connections close_connection cluster_status decode decrypt_conf_value delete_queue delete_user
+  delete_vhost disable_vhost_deletion_protection enable_feature_flag enable_vhost_deletion_protection encode
+  encrypt_conf_value environment eval eval_file exec export_definitions force_boot force_gc force_reset
+  forget_cluster_node hash_password help hipe_compile import_definitions join_cluster list_bindings list_channels
+  list_ciphers list_connections list_consumers list_deprecated_features list_exchanges list_feature_flags
+  list_global_parameters list_hashes list_node_auth_attempt_stats list_operator_policies list_parameters
+  list_permissions list_policies list_queues list_topic_permissions list_unresponsive_queues list_user_limits
+  list_user_permissions list_user_topic_permissions list_users list_vhost_limits list_vhosts node_health_check ping
+  purge_queue reconcile_vhosts rename_cluster_node report reset restart_vhost resume_listeners rotate_logs schema_info
+  set_cluster_name set_disk_free_limit set_global_parameter set_log_level set_operator_policy set_parameter
+  set_permissions set_permissions_globally set_policy set_topic_permissions set_user_limits set_user_tags
+  set_vhost_limits set_vhost_tags set_vm_memory_high_watermark shutdown start_app status stop stop_app
+  suspend_listeners sync_queue trace_off trace_on update_cluster_nodes update_vhost_metadata version wait
+  force_standalone_khepri_boot activate_free_disk_space_monitoring deactivate_free_disk_space_monitoring
+  enable_free_disk_space_monitoring disable_free_disk_space_monitoring list_sessions
+  alarms certificates check_alarms check_certificate_expiration check_for_quorum_queues_without_an_elected_leader
+  check_if_any_deprecated_features_are_used check_if_cluster_has_classic_queue_mirroring_policy
+  check_if_metadata_store_is_initialized check_if_metadata_store_is_initialized_with_data check_local_alarms
+  check_port_connectivity check_port_listener check_protocol_listener check_running check_virtual_hosts cipher_suites
+  command_line_arguments consume_event_stream disable_auth_attempt_source_tracking discover_peers
+  enable_auth_attempt_source_tracking erlang_cookie_hash erlang_cookie_sources erlang_version is_booting is_running
+  list_network_interfaces list_policies_that_match listeners log_location log_tail log_tail_stream maybe_stuck
+  memory_breakdown message_size_stats metadata_store_status observer os_env remote_shell
+  reset_node_auth_attempt_metrics resolve_hostname resolver_info runtime_thread_stats server_version tls_versions
+  add_member check_if_new_quorum_queue_replicas_have_finished_initial_sync check_if_node_is_mirror_sync_critical
+  check_if_node_is_quorum_critical delete_member force_checkpoint grow grow_to_count leader_health_check
+  list_operator_policies_with_classic_queue_mirroring list_policies_with_classic_queue_mirroring peek quorum_status
+  rebalance reclaim_quorum_memory shrink stream_status transfer_leadership await_online_quorum_plus_one
+  await_online_synchronized_mirror drain post_upgrade revive
+  shovel_status restart_shovel delete_shovel federation_status restart_federation_link
+  list_amqp10_connections list_mqtt_connections list_stomp_connections list_stream_connections
+`
+  .trim()
+  .split(/\s+/)
+
+describe('the commands of RabbitMQ', () => {
+  const document = readFileSync(new URL('../../docs/management.md', import.meta.url), 'utf8')
+
+  it('are all there, or say why they have no meaning here', async () => {
+    const there = new Set(ctlCommands())
+    for (const command of RABBITMQ_COMMANDS.filter((name) => !there.has(name))) {
+      const { code, out, err } = await ctl(command)
+      expect([command, code, out]).toEqual([command, 64, ''])
+      expect(err).toMatch(new RegExp(`^leveret: ${command} has no meaning here: \\S.*\\n$`))
+      expect(document).toContain(`\`${command}\``)
+    }
+  })
+
+  it('are named where they are absent, and only there', () => {
+    const there = new Set(ctlCommands())
+    expect(Object.keys(absentCommands).filter((name) => there.has(name))).toEqual([])
+  })
+})
+
+describe('waiting for a broker', () => {
+  it('ends when it answers, and the process is there that a file names', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'leveret-ctl-'))
+    onTestFinished(() => rmSync(directory, { recursive: true }))
+    const file = join(directory, 'pid')
+    expect(await run({ command: 'wait', words: [file], options: { timeout: '0' } })).toMatchObject({ code: 69 })
+    writeFileSync(file, `${process.pid}\n`)
+    expect(await ctl('wait', file)).toEqual({ code: 0, out: 'The broker is running\n', err: '' })
+    expect((await ctl('wait')).code).toBe(0)
+    expect((await ctl('await_online_nodes', '1')).code).toBe(0)
+    expect(await ctl('await_online_nodes', '3')).toMatchObject({ code: 64 })
+  })
+
+  it('fails at once when the process is gone, or none is named', async () => {
+    const child = spawn(process.execPath, ['--version'])
+    await once(child, 'exit')
+    const nobody = 'http://127.0.0.1:1'
+    const options = { pid: String(child.pid), timeout: '60' }
+    expect(await run({ command: 'wait', url: nobody, options })).toMatchObject({
+      code: 70,
+      err: `leveret: the process ${child.pid} is gone\n`,
+    })
+    expect(await run({ command: 'wait', url: nobody, options: { pid: '-1' } })).toMatchObject({ code: 65 })
+    expect(await run({ command: 'wait', url: nobody, options: { timeout: '0' } })).toMatchObject({ code: 69 })
+  })
+})
+
+describe('what is asked of a queue, a vhost, a log', () => {
+  it('lists the policies that match a queue, the one that holds first', async () => {
+    await api.put('/api/queues/%2F/orders', {})
+    for (const [name, pattern, priority, applyTo] of [
+      ['low', '^o', 1, 'all'],
+      ['high', '^ord', 7, 'classic_queues'],
+      ['other', '^x', 9, 'all'],
+      ['exchanges', '^o', 9, 'exchanges'],
+    ] as const) {
+      const definition = { 'max-length': 10 }
+      const forExchanges = { 'alternate-exchange': 'x' }
+      await api.put(`/api/policies/%2F/${name}`, {
+        pattern,
+        priority,
+        'apply-to': applyTo,
+        definition: applyTo === 'classic_queues' ? definition : forExchanges,
+      })
+    }
+    const said = await run({ command: 'list_policies_that_match', words: ['orders'], format: 'json' })
+    expect((JSON.parse(said.out) as readonly { name: string }[]).map(({ name }) => name)).toEqual(['high', 'low'])
+    expect((await ctl('list_policies_that_match', 'nothing')).code).toBe(65)
+    const wrong = { command: 'list_policies_that_match', words: ['q'], options: { 'object-type': 'user' } }
+    expect((await run(wrong)).code).toBe(64)
+  })
+
+  it('starts a vhost that there is', async () => {
+    expect(await ctl('restart_vhost')).toEqual({ code: 0, out: 'Virtual host / runs\n', err: '' })
+    expect((await run({ command: 'restart_vhost', vhost: 'nowhere' })).code).toBe(65)
+  })
+
+  it('says where the log goes, and that there is nothing to rotate', async () => {
+    expect((await ctl('log_location')).out).toBe('<stderr>\n')
+    expect(await ctl('rotate_logs')).toMatchObject({ code: 0, out: expect.stringMatching(/^Nothing was rotated: /) })
+  })
+
+  it.each([
+    ['is_booting', /^The broker has started/],
+    ['node_health_check', /^Health check passed/],
+    ['check_if_node_is_mirror_sync_critical', /one node/],
+    ['check_for_quorum_queues_without_an_elected_leader', /one node/],
+    ['list_unresponsive_queues', /^name\n$/],
+    ['tls_versions', /tlsv1\.3\ntlsv1\.2\n$/],
+  ])('answers %s', async (command, said) => {
+    expect(await ctl(command)).toMatchObject({ code: 0, out: expect.stringMatching(said) })
   })
 })

@@ -60,6 +60,26 @@ export const diagnosticCommands: Commands = {
     await api.call('GET', ['health', 'checks', 'node-is-quorum-critical'])
     return 'No queue depends on this node alone to keep a quorum: there is one node'
   }),
+  check_if_node_is_mirror_sync_critical: command('', 'Fails when queues need this node', 0, async ({ api }) => {
+    await api.call('GET', ['health', 'checks', 'node-is-mirror-sync-critical'])
+    return 'No queue depends on this node alone: there is one node'
+  }),
+  check_for_quorum_queues_without_an_elected_leader: command(
+    '',
+    'Fails when a quorum queue has none',
+    0,
+    async (context) => {
+      await context.api.call('GET', ['health', 'checks', 'is-in-service'])
+      return 'Every quorum queue has a leader: there is one node'
+    },
+  ),
+  list_unresponsive_queues: command('', 'Queues that do not answer: none, if the broker does', 0, async (context) => {
+    await context.api.call('GET', ['queues', context.vhost], undefined, {}, { page: '1', page_size: '1' })
+    return { columns: ['name'], rows: [] }
+  }),
+  tls_versions: command('', 'List the versions of TLS that can be spoken', 0, () =>
+    Promise.resolve({ columns: ['version'], rows: [{ version: 'tlsv1.3' }, { version: 'tlsv1.2' }] }),
+  ),
   memory_breakdown: command('', 'Where the memory goes, in bytes', 0, async ({ api }) => {
     const { memory } = (await api.call('GET', ['nodes', await nodeOf(api), 'memory'])) as { readonly memory: Row }
     const parts = Object.entries(memory).filter(([, bytes]) => typeof bytes === 'number' && bytes > 0)

@@ -1,5 +1,6 @@
 // Commands about policies and parameters.
-import type { ApiClient, Row } from '../client.ts'
+import { Pattern } from '../../lib/pattern.ts'
+import { CtlError, CtlExit, type ApiClient, type Row } from '../client.ts'
 import {
   command,
   jsonObjectWord,
@@ -10,6 +11,7 @@ import {
   type Command,
   type Commands,
   type Context,
+  type Outcome,
 } from '../command.ts'
 
 const POLICY_COLUMNS = ['vhost', 'name', 'pattern', 'apply-to', 'definition', 'priority']
@@ -21,6 +23,13 @@ export const policyCommands: Commands = {
   set_operator_policy: setPolicy('operator-policies', 'Set a policy that bounds what users may set'),
   clear_operator_policy: clearPolicy('operator-policies', 'Delete an operator policy'),
   list_operator_policies: listPolicies('operator-policies', 'List the operator policies of a vhost'),
+
+  list_policies_that_match: command(
+    'NAME [--object-type queue|exchange]',
+    'List the policies whose pattern matches a queue or an exchange; the first holds',
+    [1, 1],
+    policiesThatMatch,
+  ),
 
   set_parameter: command('COMPONENT NAME JSON', 'Set a parameter of a vhost', [3, 3], ({ api, vhost, words }) => {
     const [component = '', name = '', value = ''] = words
@@ -77,4 +86,19 @@ function listPolicies(kind: string, purpose: string): Command {
     columns: POLICY_COLUMNS,
     rows: await rows(api, vhost),
   }))
+}
+
+/** What policies apply to, by the kind of object and the type of a queue. */
+async function policiesThatMatch({ api, vhost, words: [name = ''], options }: Context): Promise<Outcome> {
+  const type = textOption(options, 'object-type') ?? 'queue'
+  if (type !== 'queue' && type !== 'exchange') {
+    throw new CtlError(CtlExit.usage, `--object-type is queue or exchange, not ${type}`)
+  }
+  const object = (await api.call('GET', [`${type}s`, vhost, name])) as Row
+  const applies = new Set(['all', `${type}s`, ...(type === 'queue' ? [`${String(object['type'])}_queues`] : [])])
+  const policies = (await api.rows('policies', vhost)).filter((policy) => {
+    return applies.has(String(policy['apply-to'])) && new Pattern(String(policy['pattern'])).test(name)
+  })
+  const rows = policies.toSorted((one, other) => Number(other['priority']) - Number(one['priority']))
+  return { columns: POLICY_COLUMNS, rows }
 }

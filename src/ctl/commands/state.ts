@@ -1,9 +1,11 @@
 // Commands about the broker as a whole.
+import { readFileSync } from 'node:fs'
 import { CtlError, CtlExit, type Row } from '../client.ts'
-import { command, list, numberOption, silent, type Commands, type Context } from '../command.ts'
+import { command, list, numberOption, silent, textOption, type Commands, type Context } from '../command.ts'
 
-/** rabbitmqctl: await_startup gives up after five minutes. */
+/** rabbitmqctl: await_startup gives up after five minutes, wait and await_online_nodes earlier. */
 const STARTUP_SECONDS = 300
+const WAIT_SECONDS = 10
 const STARTUP_POLL_MS = 200
 
 export const stateCommands: Commands = {
@@ -29,7 +31,36 @@ export const stateCommands: Commands = {
     await api.call('GET', ['health', 'checks', 'is-in-service'])
     return 'Ping succeeded'
   }),
-  await_startup: command('[--timeout SECONDS]', 'Wait until the broker answers', 0, awaitStartup),
+  await_startup: command('[--timeout SECONDS]', 'Wait until the broker answers', 0, (context) =>
+    awaitStartup(context, STARTUP_SECONDS),
+  ),
+  await_online_nodes: command('COUNT [--timeout SECONDS]', 'The same, for one node', [1, 1], async (context) => {
+    const [count = ''] = context.words
+    if (count === '1') return awaitStartup(context, STARTUP_SECONDS)
+    throw new CtlError(CtlExit.usage, `there is one node, and there will never be ${count}`)
+  }),
+  wait: command(
+    '[PIDFILE] [--pid PID] [--timeout SECONDS]',
+    'Wait until the broker answers, as long as its process lives',
+    [0, 1],
+    (context) => awaitStartup(context, WAIT_SECONDS, processOf(context)),
+  ),
+  is_booting: command('', 'Whether the broker is still starting; it answers when it has', 0, async ({ api }) => {
+    await api.call('GET', ['health', 'checks', 'is-in-service'])
+    return 'The broker has started'
+  }),
+  node_health_check: command('', 'Fails when the broker does not serve, or an alarm stands', 0, async ({ api }) => {
+    await api.call('GET', ['health', 'checks', 'is-in-service'])
+    await api.call('GET', ['health', 'checks', 'alarms'])
+    return 'Health check passed'
+  }),
+  rotate_logs: command('', 'Nothing: the log goes to standard error', 0, () =>
+    Promise.resolve('Nothing was rotated: the log goes to standard error, and whoever keeps it rotates it'),
+  ),
+  log_location: command('', 'Where the log goes', 0, async ({ api }) => {
+    const [node = {}] = await api.rows('nodes')
+    return (node['log_files'] as readonly string[]).join('\n')
+  }),
   check_running: command('', 'Fails when the broker does not serve', 0, async ({ api }) => {
     await api.call('GET', ['health', 'checks', 'is-in-service'])
     return 'The broker is running'
@@ -64,11 +95,15 @@ export const stateCommands: Commands = {
   ),
 }
 
-async function awaitStartup({ api, options }: Context): Promise<string> {
-  const seconds = numberOption(options, 'timeout', STARTUP_SECONDS)
-  const until = performance.now() + seconds * 1000
+/** Whether the process that is waited for may still come, or lives; throws CtlError when it is gone. */
+type Alive = () => boolean
+
+/** Asks again and again, while `alive` does not throw, and only when it says that the process is there. */
+async function awaitStartup({ api, options }: Context, secondsDefault: number, alive: Alive = () => true) {
+  const until = performance.now() + numberOption(options, 'timeout', secondsDefault) * 1000
   for (;;) {
     try {
+      if (!alive()) throw new CtlError(CtlExit.unavailable, 'there is no such file with the id of a process yet')
       await api.call('GET', ['health', 'checks', 'is-in-service'])
       return 'The broker is running'
     } catch (error) {
@@ -76,5 +111,38 @@ async function awaitStartup({ api, options }: Context): Promise<string> {
       if (performance.now() >= until) throw error
       await new Promise((resolve) => setTimeout(resolve, STARTUP_POLL_MS))
     }
+  }
+}
+
+/** The process that is named by the id of it, or by a file that holds or will hold it. */
+function processOf({ words: [file], options }: Context): Alive {
+  const given = textOption(options, 'pid')
+  if (file === undefined && given === undefined) return () => true
+  return () => {
+    const pid = given ?? pidIn(file!)
+    if (pid === null) return false
+    if (!/^[1-9]\d*$/.test(pid)) throw new CtlError(CtlExit.data, `${JSON.stringify(pid)} is not the id of a process`)
+    if (lives(Number(pid))) return true
+    throw new CtlError(CtlExit.software, `the process ${pid} is gone`)
+  }
+}
+
+/** What a file holds; null while there is none, or nothing in it. */
+function pidIn(file: string): string | null {
+  try {
+    return readFileSync(file, 'utf8').trim() || null
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null
+    throw new CtlError(CtlExit.data, `${file} cannot be read: ${String(error)}`, { cause: error })
+  }
+}
+
+function lives(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    // Somebody else's process lives, too.
+    return error instanceof Error && 'code' in error && error.code === 'EPERM'
   }
 }

@@ -1,5 +1,6 @@
 // Commands about virtual hosts, and about how much there may be in them and for a user.
 import type { Row } from '../client.ts'
+import { nodeOf } from './diagnostics.ts'
 import { command, jsonObjectWord, list, MANY, silent, textOption, type Commands, type Context } from '../command.ts'
 
 export const vhostCommands: Commands = {
@@ -38,6 +39,10 @@ export const vhostCommands: Commands = {
     silent(api.call('DELETE', ['vhosts', name])),
   ),
   list_vhosts: list(['name'], ({ api }) => api.rows('vhosts'), 'List the virtual hosts'),
+  restart_vhost: command('', 'Start a vhost; here all run as long as the broker does', 0, async ({ api, vhost }) => {
+    await api.call('POST', ['vhosts', vhost, 'start', await nodeOf(api)])
+    return `Virtual host ${vhost} runs`
+  }),
   trace_on: command('', 'Trace the messages of a vhost to amq.rabbitmq.trace', 0, ({ api, vhost }) =>
     silent(api.call('PUT', ['vhosts', vhost], { tracing: true })),
   ),
