@@ -322,37 +322,40 @@ describe('a cycle', () => {
 
 describe('dead letters at least once', () => {
   const LETTERS = { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': 'dead' }
+  const WHY = 'its classic queues have no strategy, and its quorum queues try again in their own time'
   const SURELY = { ...LETTERS, 'x-dead-letter-strategy': 'at-least-once', 'x-overflow': 'reject-publish' }
 
-  it.each(['classic', 'quorum'])('are kept by a %s queue until their target has room', async (type) => {
-    const channel = await broker.channel()
-    await channel.queue('dead', { durable: true, arguments: { 'x-max-length': 1, 'x-overflow': 'reject-publish' } })
-    await channel.queue('q', { durable: true, arguments: { 'x-queue-type': type, ...SURELY } })
-    channel.publish({ 'routing-key': 'dead' }, 'in the way')
-    channel.publish({ 'routing-key': 'q' }, 'm', { 'delivery-mode': 2 })
-    await reject(channel)
-    await broker.advance(10_000)
-    expect(await ready(channel, 'q')).toBe(0)
-    expect((await channel.get('dead', true)).body.toString()).toBe('in the way')
-    await broker.advance(1000)
-    const letter = await channel.get('dead', true)
-    expect([letter.body.toString(), ...told(letter)]).toEqual(['m', 'rejected q 1'])
-    expect(await ready(channel, 'dead')).toBe(0)
-  })
+  for (const type of ['classic', 'quorum']) {
+    itOnlyHere(WHY, `are kept by a ${type} queue until their target has room`, async () => {
+      const channel = await broker.channel()
+      await channel.queue('dead', { durable: true, arguments: { 'x-max-length': 1, 'x-overflow': 'reject-publish' } })
+      await channel.queue('q', { durable: true, arguments: { 'x-queue-type': type, ...SURELY } })
+      channel.publish({ 'routing-key': 'dead' }, 'in the way')
+      channel.publish({ 'routing-key': 'q' }, 'm', { 'delivery-mode': 2 })
+      await reject(channel)
+      await broker.advance(10_000)
+      expect(await ready(channel, 'q')).toBe(0)
+      expect((await channel.get('dead', true)).body.toString()).toBe('in the way')
+      await broker.advance(1000)
+      const letter = await channel.get('dead', true)
+      expect([letter.body.toString(), ...told(letter)]).toEqual(['m', 'rejected q 1'])
+      expect(await ready(channel, 'dead')).toBe(0)
+    })
 
-  it.each(['classic', 'quorum'])('are lost at most once, if a %s queue is not asked for more', async (type) => {
-    const channel = await broker.channel()
-    await channel.queue('dead', { durable: true, arguments: { 'x-max-length': 1, 'x-overflow': 'reject-publish' } })
-    const args = { 'x-queue-type': type, ...SURELY, 'x-dead-letter-strategy': 'at-most-once' }
-    await channel.queue('q', { durable: true, arguments: args })
-    channel.publish({ 'routing-key': 'dead' }, 'in the way')
-    channel.publish({ 'routing-key': 'q' }, 'm', { 'delivery-mode': 2 })
-    await reject(channel)
-    await broker.advance(10_000)
-    await channel.get('dead', true)
-    await broker.advance(10_000)
-    expect(await ready(channel, 'dead')).toBe(0)
-  })
+    itOnlyHere(WHY, `are lost at most once, if a ${type} queue is not asked for more`, async () => {
+      const channel = await broker.channel()
+      await channel.queue('dead', { durable: true, arguments: { 'x-max-length': 1, 'x-overflow': 'reject-publish' } })
+      const args = { 'x-queue-type': type, ...SURELY, 'x-dead-letter-strategy': 'at-most-once' }
+      await channel.queue('q', { durable: true, arguments: args })
+      channel.publish({ 'routing-key': 'dead' }, 'in the way')
+      channel.publish({ 'routing-key': 'q' }, 'm', { 'delivery-mode': 2 })
+      await reject(channel)
+      await broker.advance(10_000)
+      await channel.get('dead', true)
+      await broker.advance(10_000)
+      expect(await ready(channel, 'dead')).toBe(0)
+    })
+  }
 
   it.each<[string, Value, string]>([
     ['is none', 'twice', 'invalid_dlx_strategy'],

@@ -110,7 +110,7 @@ describe('exchange.declare', () => {
       406,
       "PRECONDITION_FAILED - unknown exchange type 'rainbow'",
     )
-    await expectDeclareRefused({ exchange: 'x', type: '' }, 406, "PRECONDITION_FAILED - unknown exchange type ''")
+    await expectDeclareRefused({ exchange: 'x', type: '' }, 406, "PRECONDITION_FAILED - invalid exchange type ''")
     await expectDeclareRefused(
       { exchange: '', type: 'rainbow' },
       406,

@@ -46,6 +46,8 @@ export function createExchange(name: string, properties: ExchangeProperties, cod
 
 function factoryOf(type: string): ExchangeFactory {
   const factory = exchangeTypes.get(type)
-  if (factory === undefined) throw new BrokerError('precondition-failed', `unknown exchange type '${type}'`)
-  return factory
+  if (factory !== undefined) return factory
+  // RabbitMQ looks among the names that Erlang knows, of which the empty one is always one.
+  const what = type === '' ? 'invalid' : 'unknown'
+  throw new BrokerError('precondition-failed', `${what} exchange type '${type}'`)
 }

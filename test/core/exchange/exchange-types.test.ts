@@ -170,7 +170,7 @@ describe('the exchange types', () => {
     const refusal = { code: 'precondition-failed', message: "unknown exchange type 'foo'" }
     expect(() => exchangeOf('foo')).toThrow(expect.objectContaining(refusal))
     expect(() => assertExchangeType('foo')).toThrow(expect.objectContaining(refusal))
-    expect(() => assertExchangeType('')).toThrow("unknown exchange type ''")
+    expect(() => assertExchangeType('')).toThrow("invalid exchange type ''")
   })
 
   test('give an exchange what it was declared with', () => {
