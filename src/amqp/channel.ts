@@ -20,7 +20,7 @@ import { AmqpError, atMethod, replyText } from './errors.ts'
 import { channelMethods } from './methods/channel-methods.ts'
 import { Publishing } from './publishing.ts'
 import { Settlements } from './settlements.ts'
-import { Transaction, type TransactionHost } from './transaction.ts'
+import { Transaction, type TransactionHost, type Uncommitted } from './transaction.ts'
 import { Unacked } from './unacked.ts'
 import { dispatchChannel, Method, ReplyCode, writeBasicCancel, writeTxCommitOk } from './wire/generated.ts'
 
@@ -251,7 +251,12 @@ export class Channel implements ChannelView, TransactionHost {
     this.#unacked.restore(transaction.rollback())
   }
 
-  /** What a commit delivers. Part of TransactionHost, as are the next two. */
+  /** Part of TransactionHost, as are the next three. */
+  get uncommitted(): Uncommitted {
+    return this.connection.uncommitted
+  }
+
+  /** What a commit delivers. */
   deliverCommitted(message: Message, destinations: Destinations, publisher: Publisher): Delivered {
     return this.session.deliver(message, destinations, publisher, 0)
   }

@@ -32,6 +32,7 @@ import {
   writeConnectionClose,
   writeConnectionCloseOk,
 } from './wire/generated.ts'
+import type { Uncommitted } from './transaction.ts'
 import { cannotDecode } from './wire/method-arguments.ts'
 import { PROTOCOL_HEADER, ProtocolHeaderReader } from './wire/protocol-header.ts'
 import { NO_ARGUMENTS, type FieldTable } from '../core/value.ts'
@@ -68,6 +69,7 @@ export class Connection implements FrameTaker, HeartbeatPeer, TracedClient {
   readonly peer: Peer
   readonly writer: SocketWriter
   readonly deliveries: DeliveryWriter
+  readonly uncommitted: Uncommitted = { bytes: 0 }
   state: ConnectionState = 'header'
   client: ClientCapabilities = {
     authenticationFailureClose: false,

@@ -30,6 +30,12 @@ export const CLOSE_ANSWER_MS_MAX = 30_000
 /** Tags of deliveries that took too long which a channel knows: those that are settled after all are no error. */
 export const RECLAIMED_TAGS_MAX = 10_000
 
+/**
+ * What the publishes of a connection that wait for tx.commit may take in memory, about: they are nowhere else. Once it is
+ * so much, no further one is taken.
+ */
+export const UNCOMMITTED_BYTES_MAX = 128 * 1024 * 1024
+
 /** Connections that are taken down in one turn when many leave at once: about two milliseconds. */
 export const CONNECTIONS_LEAVING_AT_ONCE = 50
 

@@ -1,9 +1,13 @@
 // A transaction of one channel: publishes and settlements that wait for tx.commit.
+import { ENTRY_OVERHEAD_BYTES } from '../core/limits.ts'
 import type { Message } from '../core/message.ts'
 import type { Publisher } from '../core/ports.ts'
 import type { Entry } from '../core/queue/entry.ts'
 import type { Delivered, Destinations } from '../core/session.ts'
 import type { ChannelConsumer } from './consumer.ts'
+import { AmqpError } from './errors.ts'
+import { UNCOMMITTED_BYTES_MAX } from './limits.ts'
+import { Method, ReplyCode } from './wire/generated.ts'
 
 /** What becomes of a delivery when its acknowledgement or rejection is committed. */
 export type Settlement = (entry: Entry, consumer: ChannelConsumer | null) => void
@@ -16,8 +20,14 @@ export interface SettledDelivery {
   readonly settlement: Settlement
 }
 
+/** What the publishes that wait on the channels of a connection take in memory, about. */
+export interface Uncommitted {
+  bytes: number
+}
+
 /** What a transaction needs from its channel. */
 export interface TransactionHost {
+  readonly uncommitted: Uncommitted
   /** Hands the message to those of the queues that still exist. */
   deliverCommitted(message: Message, destinations: Destinations, publisher: Publisher): Delivered
   /** The message is mandatory and has reached nobody. */
@@ -41,6 +51,7 @@ export class Transaction implements Publisher {
   pending = false
   readonly #host: TransactionHost
   #publishes: WaitingPublish[] = []
+  #publishedBytes = 0
   #settled: SettledDelivery[] = []
   #settledConsumed = 0
   /** Answers that are not yet in. Below zero when queues answer a publish before it is known how many it reached. */
@@ -62,9 +73,17 @@ export class Transaction implements Publisher {
     return this.#settledConsumed
   }
 
-  /** Keeps a publish. Where it goes was decided when it came. */
+  /** Keeps a publish. Where it goes was decided when it came. Throws AmqpError when too many wait. */
   publish(message: Message, destinations: Destinations, mandatory: boolean): void {
+    const { uncommitted } = this.#host
+    if (uncommitted.bytes >= UNCOMMITTED_BYTES_MAX) {
+      const sentence = `messages that wait for tx.commit take more than ${UNCOMMITTED_BYTES_MAX} bytes`
+      throw new AmqpError('channel', ReplyCode.preconditionFailed, sentence, Method.basicPublish)
+    }
     message.own()
+    const bytes = message.bodyBytes + message.propertiesBytes + ENTRY_OVERHEAD_BYTES
+    this.#publishedBytes += bytes
+    uncommitted.bytes += bytes
     this.#publishes.push({ message, destinations, mandatory })
   }
 
@@ -78,9 +97,7 @@ export class Transaction implements Publisher {
   commit(): void {
     const publishes = this.#publishes
     const settled = this.#settled
-    this.#publishes = []
-    this.#settled = []
-    this.#settledConsumed = 0
+    this.#empty()
     this.#refused = false
     this.pending = true
     this.#enlisting = true
@@ -97,9 +114,7 @@ export class Transaction implements Publisher {
   /** Forgets the publishes. Returns the deliveries that are unacknowledged again, in the order of their settlement. */
   rollback(): readonly SettledDelivery[] {
     const settled = this.#settled
-    this.#publishes = []
-    this.#settled = []
-    this.#settledConsumed = 0
+    this.#empty()
     return settled
   }
 
@@ -110,6 +125,14 @@ export class Transaction implements Publisher {
   refused(_sequence: number): void {
     this.#refused = true
     this.#answered()
+  }
+
+  #empty(): void {
+    this.#host.uncommitted.bytes -= this.#publishedBytes
+    this.#publishedBytes = 0
+    this.#publishes = []
+    this.#settled = []
+    this.#settledConsumed = 0
   }
 
   #answered(): void {

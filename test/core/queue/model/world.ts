@@ -115,6 +115,7 @@ export class World {
     const database = this.#database
     const settled = [...new Set(picks.map((pick) => this.#deliveries[pick % this.#deliveries.length]))]
     const transaction = new Transaction({
+      uncommitted: { bytes: 0 },
       deliverCommitted: (message, destinations, publisher) => {
         const delivered = session.deliver(message, destinations, publisher, 0)
         this.#model.handed(idOf(message))
