@@ -77,6 +77,29 @@ describe('a policy', () => {
     await channel.queue('q')
   })
 
+  it.each(['classic', 'quorum'])('with a key of streams is not for a %s queue at all', async (type) => {
+    policy({ 'max-length': 3, 'max-age': '1h' })
+    const channel = await open.channel()
+    await channel.queue('q', { durable: true, arguments: { 'x-queue-type': type } })
+    await fill(channel, 'q', 5)
+    expect(await ready(channel, 'q')).toBe(5)
+    policy({ 'max-length': 3 })
+    expect(await ready(channel, 'q')).toBe(3)
+  })
+
+  it('for queues of one type is not for those of the other', async () => {
+    policy({ 'max-length': 3 }, { applyTo: 'quorum_queues' })
+    const channel = await open.channel()
+    for (const [queue, type] of [
+      ['q1', 'classic'],
+      ['q2', 'quorum'],
+    ] as const) {
+      await channel.queue(queue, { durable: true, arguments: { 'x-queue-type': type } })
+      await fill(channel, queue, 5)
+    }
+    expect([await ready(channel, 'q1'), await ready(channel, 'q2')]).toEqual([5, 3])
+  })
+
   it('holds for thousands of queues soon, some at a time, and the last one is the one that does', async () => {
     const vhost = open.broker.vhosts.get('/')!
     const queues = Array.from({ length: 1000 }, (_, i) =>
