@@ -248,7 +248,7 @@ export class Session implements QueueOwner {
     const declaration = { ...asked, arguments: this.#typedArguments(asked) }
     const given = cleaned(declaration.name)
     if (given.startsWith(RESERVED_PREFIX)) throw this.#reserved('queue', given)
-    const name = given === '' ? generatedName(namePrefixOf(asked.arguments)) : given
+    const name = given === '' ? generatedName(cleaned(namePrefixOf(asked.arguments))) : given
     this.#check('queue', name, 'configure')
     const existing = this.vhost.queues.get(name)
     if (existing !== undefined) {

@@ -102,6 +102,8 @@ describe('queue.declare', () => {
       channel.queue('', { exclusive: true, arguments: { 'x-name-prefix': prefix, 'x-message-ttl': 60_000 } })
     expect(await named('shop')).toMatch(/^shop-[A-Za-z0-9_-]{22}$/)
     expect(await named('é'.repeat(32))).toMatch(/^é{32}-[A-Za-z0-9_-]{22}$/)
+    // As in names that clients give.
+    expect(await named('a\r\nb')).toMatch(/^ab-[A-Za-z0-9_-]{22}$/)
     for (const nothing of ['', 7, null]) expect(await named(nothing)).toMatch(/^amq\.gen-[A-Za-z0-9_-]{22}$/)
     // It says how a name is made up, and is nothing to a queue that has one.
     expect(await channel.queue('q', { arguments: { 'x-name-prefix': 'shop' } })).toBe('q')
