@@ -82,7 +82,11 @@ class Application {
     })
     app.addHook('onSend', (request, reply, payload, done) => done(null, compressed(request, reply, payload)))
     app.setErrorHandler((error, _request, reply) => this.#failed(error, reply))
-    app.setNotFoundHandler((_request, reply) => this.#failed(notFound(), reply))
+    app.setNotFoundHandler((request, reply) => {
+      // RabbitMQ: what is no endpoint may be a page of its interface, and can be asked for as such.
+      if (request.method === 'OPTIONS') return reply.header('allow', 'GET, HEAD, OPTIONS').send()
+      return this.#failed(notFound(), reply)
+    })
     for (const [path, byMethod] of byPath(routes)) {
       if (slices.over) {
         // What was begun with the routes so far is done now, and not all at once at the end.

@@ -85,6 +85,13 @@ describe('what belongs to a user', () => {
     expect(makers).toContainEqual(['mine', 'guest'])
     expect(makers).toContainEqual(['amq.topic', 'rmq-internal'])
   })
+
+  it('are the exchanges that they imported', async () => {
+    const exchanges = [{ vhost: '/', name: 'brought', type: 'topic', internal: true }]
+    expect((await api.post('/api/definitions', { exchanges })).status).toBe(204)
+    const shown = (await api.get('/api/exchanges/%2F/brought')).body
+    expect(shown).toMatchObject({ user_who_performed_action: 'guest', internal: true })
+  })
 })
 
 describe('what is asked of a whole cluster', () => {

@@ -192,3 +192,17 @@ describe('the name __proto__', () => {
     }
   })
 })
+
+it('refuses what is published to an internal exchange, to those who may publish and to those who may not', async () => {
+  await api.put('/api/exchanges/%2F/inner', { type: 'fanout', internal: true })
+  const publish = { ...PUBLISH, routing_key: '' }
+  const reason = "403 ACCESS_REFUSED - cannot publish to internal exchange 'inner' in vhost '/'"
+  expect(await api.post('/api/exchanges/%2F/inner/publish', publish)).toMatchObject({
+    status: 400,
+    body: { error: 'bad_request', reason },
+  })
+  await api.put('/api/users/reader', { password: 'reader', tags: 'management' })
+  await api.put('/api/permissions/%2F/reader', { configure: '', write: '', read: '.*' })
+  const refused = await api.post('/api/exchanges/%2F/inner/publish', publish, { user: 'reader' })
+  expect(refused.status).toBe(401)
+})

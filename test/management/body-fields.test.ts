@@ -86,7 +86,10 @@ const BODIES: Readonly<Record<string, readonly [path: string, body: Fields | nul
   'PUT /api/user-limits/:user/:name': ['user-limits/ann/max-channels', { value: 100 }],
   'PUT /api/policies/:vhost/:name': ['policies/%2F/p', POLICY],
   'PUT /api/operator-policies/:vhost/:name': ['operator-policies/%2F/p', POLICY],
-  'PUT /api/parameters/:component/:vhost/:name': ['parameters/shovel/%2F/s', { value: { 'src-queue': 'a' } }],
+  'PUT /api/parameters/:component/:vhost/:name': [
+    'parameters/shovel/%2F/s',
+    { value: { 'src-queue': 'a', 'src-uri': 'amqp://', 'dest-uri': 'amqp://' } },
+  ],
   'PUT /api/global-parameters/:name': ['global-parameters/g', { value: { a: 1 } }],
   'PUT /api/exchanges/:vhost/:exchange': ['exchanges/%2F/declared', EXCHANGE],
   'POST /api/exchanges/:vhost/:exchange/publish': ['exchanges/%2F/amq.default/publish', PUBLISH],

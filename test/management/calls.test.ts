@@ -336,6 +336,8 @@ describe('the HTTP API', () => {
 
   it('answers OPTIONS without credentials, and deletes what was made', async () => {
     expect((await api.call('OPTIONS', '/api/queues', { user: '' })).status).toBe(200)
+    const unknown = await api.call('OPTIONS', '/api/nothing', { user: '' })
+    expect([unknown.status, unknown.headers.get('allow')]).toEqual([200, 'GET, HEAD, OPTIONS'])
     expect((await api.call('PATCH', '/api/queues')).status).toBe(405)
     expect(
       await statuses(

@@ -68,7 +68,7 @@ describe('a definitions file of RabbitMQ 3.10', () => {
 describe('the definitions of this broker', () => {
   it('move to another one whole', async () => {
     await api.call('POST', '/api/definitions', { raw: await rabbitFile() })
-    await api.put('/api/parameters/shovel/north/s', { value: { 'src-queue': 'a' } })
+    await api.put('/api/parameters/shovel/north/s', { value: { 'src-queue': 'a', 'src-uri': 'x', 'dest-uri': 'y' } })
     await api.put('/api/vhosts/north/', { description: 'Still', default_queue_type: 'quorum', tracing: true })
     const file = await exported()
     await withEmpty(async (empty) => {

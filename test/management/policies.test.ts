@@ -129,9 +129,38 @@ describe('parameters', () => {
     expect([unknown.status, unknown.body['reason']]).toEqual([400, 'Validation failed\n\ncomponent nope not found\n'])
     expect((await api.put('/api/parameters/shovel/%2F/a', {})).body['reason']).toBe('[{key_missing,value}]')
     expect((await api.put('/api/parameters/shovel/none/a', shovel)).status).toBe(404)
-    expect((await api.get('/api/parameters/nope')).status).toBe(404)
+    expect((await api.get('/api/parameters/nope')).body).toEqual([])
+    expect((await api.get('/api/parameters/nope/%2F')).body).toEqual([])
     expect((await api.get('/api/parameters/nope/%2F/a')).status).toBe(404)
     expect((await api.get('/api/parameters/shovel/none')).status).toBe(404)
+  })
+
+  const noSource = "Must specify 'src-exchange' or 'src-queue'"
+  const lacks = (key: string): string => `Key "${key}" not found in a`
+
+  it.each([
+    ['shovel', {}, [noSource, lacks('dest-uri'), lacks('src-uri')]],
+    ['shovel', [], [noSource, lacks('dest-uri'), lacks('src-uri')]],
+    ['shovel', { 'src-uri': 'amqp://', 'dest-uri': 'amqp://' }, [noSource]],
+    [
+      'shovel',
+      { ...shovel.value, 'src-exchange': 'e', 'dest-exchange': 'e' },
+      ["Cannot specify 'src-exchange' and 'src-queue'", "Cannot specify 'dest-exchange' and 'dest-queue'"],
+    ],
+    [
+      'shovel',
+      { 'src-protocol': 'amqp10', 'dest-protocol': 'amqp10' },
+      [lacks('dest-address'), lacks('dest-uri'), lacks('src-address'), lacks('src-uri')],
+    ],
+    ['federation-upstream', {}, [lacks('uri')]],
+    ['federation-upstream', [], [lacks('uri')]],
+    ['federation-upstream-set', [{}], [lacks('upstream')]],
+    ['operator_policy', {}, [lacks('definition'), lacks('pattern'), lacks('priority')]],
+    ['operator_policy', { pattern: 'x', definition: { expires: 1 } }, [lacks('priority')]],
+  ])('of %s are refused with the value %j, in the words of RabbitMQ', async (component, value, faults) => {
+    const { status, body } = await api.put(`/api/parameters/${component}/%2F/a`, { value })
+    const reason = `Validation failed\n\n${faults.join('\n')}\n`
+    expect([status, body]).toEqual([400, { error: 'bad_request', reason }])
   })
 
   it('show policies of operators and limits of vhosts, and set them for administrators', async () => {

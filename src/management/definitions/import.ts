@@ -2,6 +2,7 @@
 import { assertQueueEquivalent, validateExchangeArguments, validateQueueArguments } from '../../core/arguments.ts'
 import { Hashing } from '../../core/access/password.ts'
 import type { Broker } from '../../core/broker.ts'
+import { INTERNAL_USER } from '../../core/events.ts'
 import { BrokerError } from '../../core/errors.ts'
 import { exchangeTypes } from '../../core/exchange/exchange-types.ts'
 import type { VHost } from '../../core/vhost.ts'
@@ -15,7 +16,7 @@ import { policyOf, putPolicy } from '../routes/policies.ts'
 import { userLimitsOf, vhostLimitsOf } from '../routes/limits.ts'
 import { passwordOf, tagsOf } from '../routes/users.ts'
 import { metadata } from '../routes/vhosts.ts'
-import { INERT, INERT_COMPONENTS } from '../views/parameters.ts'
+import { INERT, INERT_COMPONENTS } from '../inert-components.ts'
 import { INTERNAL_PREFIX, RESERVED_PREFIX } from './file.ts'
 
 /** Something in a file that does not hold here, and why. */
@@ -31,7 +32,7 @@ const INERT_POLICY_KEYS = /^(ha-|federation-)/
 
 /**
  * Imports a file: all of it, or into one vhost what is for one. Comes back when it is on disk, with what could not be
- * honoured, which the log has too.
+ * honoured, which the log has too. `by` is who is said to have made what was not there.
  * @throws HttpError 400 for whatever is wrong with the file; what came before that stays
  */
 export async function importDefinitions(
@@ -39,9 +40,10 @@ export async function importDefinitions(
   file: JsonObject,
   only: VHost | null,
   slices: Slices,
+  by = INTERNAL_USER,
 ): Promise<readonly Note[]> {
   if (only === null) assertForAll(file)
-  const bringing = new Import(broker, only, slices)
+  const bringing = new Import(broker, only, slices, by)
   try {
     await durably(broker, () => bringing.run(file))
   } catch (error) {
@@ -72,11 +74,14 @@ class Import {
   /** The vhost that all goes into; null for a file that names them. */
   readonly #only: VHost | null
   readonly #slices: Slices
+  /** Who imports. */
+  readonly #by: string
 
-  constructor(broker: Broker, only: VHost | null, slices: Slices) {
+  constructor(broker: Broker, only: VHost | null, slices: Slices, by: string) {
     this.#broker = broker
     this.#only = only
     this.#slices = slices
+    this.#by = by
   }
 
   /**
@@ -218,7 +223,7 @@ class Import {
       return
     }
     validateExchangeArguments(name, vhost.name, properties)
-    vhost.addExchange(name, properties)
+    vhost.addExchange(name, properties, this.#by)
   }
 
   #queue(queue: JsonObject): void {
@@ -246,7 +251,7 @@ class Import {
       return
     }
     validateQueueArguments(name, vhost.name, args)
-    vhost.addQueue({ ...properties, owner: null, user: null })
+    vhost.addQueue({ ...properties, owner: null, user: null }, this.#by)
   }
 
   #noteDifference(check: () => void, vhost: VHost, name: string): void {
@@ -275,6 +280,6 @@ class Import {
     }
     const end = kind === 'queue' ? vhost.queue(destination) : vhost.exchange(destination)
     const args = jsonTable(objectField(binding, 'arguments'))
-    vhost.bind(vhost.exchange(source), end, stringField(binding, 'routing_key', ''), args)
+    vhost.bind(vhost.exchange(source), end, stringField(binding, 'routing_key', ''), args, this.#by)
   }
 }

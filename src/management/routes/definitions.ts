@@ -48,13 +48,13 @@ function known(header: string | string[] | undefined, etag: string): boolean {
 
 async function importAll(call: Call) {
   const { fields, redirect } = await definitionsOf(call)
-  return answered(call, await importDefinitions(call.broker, fields, null, call.slices), redirect)
+  return answered(call, await importDefinitions(call.broker, fields, null, call.slices, call.user.name), redirect)
 }
 
 async function importVHost(call: Call) {
   const vhost = targetVHost(call)
   const { fields, redirect } = await definitionsOf(call)
-  return answered(call, await importDefinitions(call.broker, fields, vhost, call.slices), redirect)
+  return answered(call, await importDefinitions(call.broker, fields, vhost, call.slices, call.user.name), redirect)
 }
 
 /** The file: the body itself, or a part of a form. */

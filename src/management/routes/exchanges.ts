@@ -1,8 +1,9 @@
 // Exchanges, and publishing to them.
+import type { BrokerError } from '../../core/errors.ts'
 import type { Session } from '../../core/session.ts'
 import { assertPresent, booleanField, objectField, shortField, stringField } from '../body.ts'
 import { Confirmation } from '../confirmation.ts'
-import { badRequest, fromChannelError, notFound } from '../http-error.ts'
+import { badRequest, fromChannelError, notFound, type HttpError } from '../http-error.ts'
 import { jsonTable } from '../json-table.ts'
 import { propertiesOf } from '../message-json.ts'
 import { Listing } from '../listing.ts'
@@ -89,7 +90,7 @@ async function remove(call: Call) {
 }
 
 async function publish(call: Call) {
-  const { name } = exchangeOf(call)
+  const { exchange, name, vhost } = exchangeOf(call)
   const body = call.body()
   assertPresent(body, 'routing_key', 'properties', 'payload', 'payload_encoding')
   const properties = propertiesOf(objectField(body, 'properties'))
@@ -113,7 +114,13 @@ async function publish(call: Call) {
     await confirmation.of(reached, call.clock)
     return reached > 0
   }
-  return { routed: await inSession(call, vhostOf(call), publishing, fromChannelError) }
+  const { access } = call.broker
+  const refusal = (error: BrokerError): HttpError => {
+    // RabbitMQ: nobody may publish here, which is told apart from what this user may not.
+    const forAll = exchange.internal && access.allowed(call.user.name, vhost, 'exchange', name, 'write')
+    return forAll ? badRequest(`403 ACCESS_REFUSED - ${error.message}`) : fromChannelError(error)
+  }
+  return { routed: await inSession(call, vhostOf(call), publishing, refusal) }
 }
 
 function payloadOf(payload: unknown, encoding: string): Buffer {

@@ -3,6 +3,7 @@ import type { Quotas } from '../../core/quotas.ts'
 import type { VHost } from '../../core/vhost.ts'
 import { assertPresent, isObject } from '../body.ts'
 import { badRequest, notFound, type Json, type JsonObject } from '../http-error.ts'
+import { assertInertValue, INERT, INERT_COMPONENTS, invalidParameter, missing } from '../inert-components.ts'
 import { Listing } from '../listing.ts'
 import {
   CREATED,
@@ -15,7 +16,7 @@ import {
   type Call,
   type Route,
 } from '../route.ts'
-import { INERT, INERT_COMPONENTS, parametersOf } from '../views/parameters.ts'
+import { parametersOf } from '../views/parameters.ts'
 import { globalParameterJson, parameterJson, policyParameter, type Parameter } from '../views/policies.ts'
 import { vhostLimitsOf } from './limits.ts'
 import { policyOf, putPolicy } from './policies.ts'
@@ -25,6 +26,9 @@ const ONE_GLOBAL = '/api/global-parameters/:name'
 
 /** Parameters by which something else is set. */
 const OWNED_COMPONENTS: ReadonlySet<string> = new Set(['policy', 'operator_policy', 'vhost-limits'])
+
+/** What a policy needs where it is set as a parameter (RabbitMQ). */
+const POLICY_KEYS = ['definition', 'pattern', 'priority']
 
 export const parameterRoutes: readonly Route[] = [
   { method: 'GET', path: '/api/parameters', needs: 'policymaker', handle: list },
@@ -52,15 +56,8 @@ function list(call: Call) {
   )
 }
 
-/** Throws 404 for a component that is not known at all. */
-function componentOf(call: Call): string {
-  const component = call.params['component'] ?? ''
-  if (OWNED_COMPONENTS.has(component) || INERT_COMPONENTS.has(component)) return component
-  throw notFound()
-}
-
 function ofComponent(call: Call) {
-  const component = componentOf(call)
+  const { component = '' } = call.params
   return new Listing(
     visible(call).flatMap((vhost) => withComponent(call, component, vhost)),
     parameterJson,
@@ -69,7 +66,7 @@ function ofComponent(call: Call) {
 }
 
 function inVHost(call: Call) {
-  return new Listing(withComponent(call, componentOf(call), vhostOf(call)), parameterJson, false)
+  return new Listing(withComponent(call, call.params['component'] ?? '', vhostOf(call)), parameterJson, false)
 }
 
 function withComponent(call: Call, component: string, vhost: VHost): readonly Parameter[] {
@@ -96,8 +93,8 @@ async function put(call: Call): Promise<Answer> {
     await putOwned(call, component, vhost, name, value)
     return existed ? NO_CONTENT : CREATED
   }
-  if (!INERT_COMPONENTS.has(component)) throw badRequest(`Validation failed\n\ncomponent ${component} not found\n`)
-  if (!isObject(value) && !Array.isArray(value)) throw badRequest('Validation failed\n\nthe value is no object\n')
+  if (!INERT_COMPONENTS.has(component)) throw invalidParameter([`component ${component} not found`])
+  assertInertValue(component, name, value)
   await durably(broker, () => broker.parameters.put(vhost.name, component, name, value))
   broker.logger.warn({ vhost: vhost.name, component, name }, `a parameter ${INERT}`)
   return new Reply(existed ? 204 : 201, undefined, { warning: `299 - "the ${component} ${INERT}"` })
@@ -109,7 +106,9 @@ async function putOwned(call: Call, component: string, vhost: VHost, name: strin
   if (component === 'policy') throw badRequest('policies may not be set using this method')
   // It would be a way around who may set operator policies and limits.
   if (!broker.access.tagged(call.user, 'administrator')) throw badRequest(`${component} is for administrators`)
-  if (!isObject(value)) throw badRequest('Validation failed\n\nthe value is no object\n')
+  if (!isObject(value)) throw invalidParameter(['the value is no object'])
+  const lacking = component === 'operator_policy' ? missing(value, name, POLICY_KEYS) : []
+  if (lacking.length > 0) throw invalidParameter(lacking)
   await durably(broker, () => putOwnedParameter(broker, vhost.name, component, name, value))
 }
 

@@ -3,7 +3,7 @@
 import { notFound, type JsonObject } from '../http-error.ts'
 import { Listing } from '../listing.ts'
 import { durably, NO_CONTENT, vhostOf, type Call, type Route } from '../route.ts'
-import { INERT } from '../views/parameters.ts'
+import { INERT } from '../inert-components.ts'
 
 const ONE_SHOVEL = '/api/shovels/vhost/:vhost/:name'
 
