@@ -346,12 +346,19 @@ describe('/metrics/detailed of who publishes where and who gets what', () => {
       if (++got === 2) reached()
     })
     await both
-    const families = ['queue_exchange_metrics', 'channel_exchange_metrics', 'channel_queue_metrics']
+    const families = [
+      'queue_exchange_metrics',
+      'channel_queue_exchange_metrics',
+      'channel_exchange_metrics',
+      'channel_queue_metrics',
+    ]
     const path = `/metrics/detailed?queue=^told$&${families.map((family) => `family=${family}`).join('&')}`
     const [consumer] = items((await api.get('/api/queues/%2F/told')).body['consumer_details'])
     const name = word(consumer?.['channel_details']?.['name'])
     const queue = (exchange: string) =>
       `rabbitmq_detailed_queue_exchange_messages_published_total{vhost="/",exchange="${exchange}",queue="told"}`
+    const arrivals = (exchange: string) =>
+      `rabbitmq_detailed_queue_messages_published_total{queue_vhost="/",queue="told",exchange_vhost="/",exchange="${exchange}"}`
     const publishes = (exchange: string) =>
       `rabbitmq_detailed_channel_messages_published_total{channel="${name}",vhost="/",exchange="${exchange}"}`
     const deliveries = (what: string) =>
@@ -359,7 +366,8 @@ describe('/metrics/detailed of who publishes where and who gets what', () => {
     await vi.waitFor(async () => {
       const series = await scrape(path)
       for (const exchange of ['', 'amq.fanout']) {
-        expect([series.get(queue(exchange)), series.get(publishes(exchange))]).toEqual([1, 1])
+        const told = [queue, arrivals, publishes].map((metric) => series.get(metric(exchange)))
+        expect(told).toEqual([1, 1, 1])
       }
       expect(['delivered_ack', 'acked', 'delivered', 'redelivered'].map((one) => series.get(deliveries(one)))).toEqual([
         2, 2, 0, 0,

@@ -73,7 +73,15 @@ describe.skipIf(adminPath === null)('rabbitmqadmin', { timeout: 120_000 }, () =>
     await admin('-V', 'v', 'declare', 'policy', 'name=p', 'pattern=^a', 'definition={"max-length":5}', 'priority=2')
     await admin('-V', 'v', 'declare', 'operator_policy', 'name=o', 'pattern=^a', 'definition={"expires":500000}')
     await admin('declare', 'vhost_limit', 'vhost=v', 'name=max-queues', 'value=7')
-    await admin('-V', 'v', 'declare', 'parameter', 'component=shovel', 'name=s', 'value={"src-queue":"a","src-uri":"amqp://","dest-uri":"amqp://"}')
+    await admin(
+      '-V',
+      'v',
+      'declare',
+      'parameter',
+      'component=shovel',
+      'name=s',
+      'value={"src-queue":"a","src-uri":"amqp://","dest-uri":"amqp://"}',
+    )
     expect((await api.get('/api/policies/v/p')).body).toMatchObject({ pattern: '^a', priority: 2 })
     expect((await api.get('/api/operator-policies/v/o')).body).toMatchObject({ definition: { expires: 500_000 } })
     expect((await api.get('/api/vhost-limits/v')).body).toEqual([{ vhost: 'v', value: { 'max-queues': 7 } }])

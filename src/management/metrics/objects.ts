@@ -185,6 +185,7 @@ export const objectFamilies: ReadonlyMap<string, Family> = new Map<string, Famil
   ['queue_metrics', metricsOf([...queueConsumers, ...queueDetails], queuesOf)],
   ['queue_delivery_metrics', metricsOf(queueDeliveries, ({ deliveringQueues }) => deliveringQueues)],
   ['queue_exchange_metrics', queueExchanges],
+  ['channel_queue_exchange_metrics', publishesOfQueues],
   ['exchange_metrics', metricsOf(exchangeReadings, exchangesOf)],
   ['connection_coarse_metrics', metricsOf(connectionCoarse, ({ connections }) => connections)],
   ['connection_metrics', metricsOf(connectionDetails, ({ connections }) => connections)],
@@ -207,9 +208,12 @@ export const clusterFamilies: ReadonlyMap<string, Family> = new Map<string, Fami
   ['exchange_names', metricsOf([['exchange_name', 'gauge', 'Names of exchanges', () => 1]], typedExchangesOf)],
 ])
 
+/** Families that tell again what others do. */
+const REPEATED: ReadonlySet<string> = new Set(['queue_consumer_count', 'channel_queue_exchange_metrics'])
+
 /** Everything that there is of single objects, each once. */
 export function* everyObject(scope: Scope): Generator<Metric> {
-  for (const [name, family] of objectFamilies) if (name !== 'queue_consumer_count') yield* family(scope)
+  for (const [name, family] of objectFamilies) if (!REPEATED.has(name)) yield* family(scope)
   yield {
     name: 'queue_info',
     type: 'gauge',
@@ -260,16 +264,34 @@ function* exchangesIn(vhosts: readonly VHost[]): Generator<VHostExchange> {
 
 /** Publishes by queue and exchange. */
 function* queueExchanges({ queues }: Scope): Generator<Metric> {
-  yield {
-    name: 'queue_exchange_messages_published_total',
+  const name = 'queue_exchange_messages_published_total'
+  yield passagesMetric(name, queues, (vhost, exchange, queue) => ({ vhost, exchange, queue }))
+}
+
+/** The same with the labels that RabbitMQ gives it by channel, but for the channel: nothing counts by all three. */
+function* publishesOfQueues({ queues }: Scope): Generator<Metric> {
+  yield passagesMetric('queue_messages_published_total', queues, (vhost, exchange, queue) => ({
+    queue_vhost: vhost,
+    queue,
+    exchange_vhost: vhost,
+    exchange,
+  }))
+}
+
+function passagesMetric(
+  name: string,
+  queues: Scope['queues'],
+  labels: (vhost: string, exchange: string, queue: string) => NonNullable<Series['labels']>,
+): Metric {
+  return {
+    name,
     type: 'counter',
     help: 'Messages that reached a queue through an exchange',
     series: {
       *[Symbol.iterator](): Generator<Series> {
         for (const { object } of queues) {
-          const { name: queue, vhost } = object
           for (const { exchange, count } of object.passages) {
-            yield { labels: { vhost, exchange, queue }, value: count }
+            yield { labels: labels(object.vhost, exchange, object.name), value: count }
           }
         }
       },
