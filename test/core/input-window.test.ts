@@ -67,6 +67,35 @@ describe('the window of input', () => {
     expect(entry.message.owned).toBe(false)
   })
 
+  it('lets go of what is settled long before it is old', () => {
+    const window = new InputWindow()
+    const entry = entryOf()
+    window.watch(entry)
+    entry.state = EntryState.settled
+    const others = Array.from({ length: 1000 }, () => entryOf())
+    for (const other of others) {
+      window.watch(other)
+      other.state = EntryState.settled
+    }
+    // It can tell nobody what it holds: what it has let go of it does not copy, whatever becomes of it.
+    entry.state = EntryState.ready
+    passInput(window)
+    expect(entry.message.owned).toBe(false)
+  })
+
+  it('keeps what waits among much that is settled, and among much that waits', () => {
+    for (const every of [1, 2, 10, 300]) {
+      const window = new InputWindow()
+      const entries = Array.from({ length: 3000 }, () => entryOf())
+      entries.forEach((entry, i) => {
+        window.watch(entry)
+        if (i % every !== 0) entry.state = EntryState.settled
+      })
+      passInput(window)
+      expect(entries.map(({ message }) => message.owned)).toEqual(entries.map((_, i) => i % every === 0))
+    }
+  })
+
   it('copies a message of several queues once', () => {
     const window = new InputWindow()
     const message = publishedTo('x', 'k')
