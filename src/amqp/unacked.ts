@@ -12,10 +12,11 @@ const COMPACT_FROM = 1024
 /**
  * A window over delivery tags:
  *
- *     tags     [ .  .  7  8  9  12  13 ]      head points at 7; 9 may be a hole (settled out of order)
+ *     tags     [ .  .  7  8  9  12  13 ]      head points at 7, tail behind 13; 9 may be a hole (settled out of order)
  *     entries  [ .  .  a  b  -  c   d  ]
  *
- * Tags grow, so a tag is found by binary search, and most often at the head.
+ * Tags grow, so a tag is found by binary search, and most often at the head. A window that was emptied starts again at
+ * the front of the same arrays: where one delivery is out at a time, arrays of its own would be most of its garbage.
  */
 export class Unacked {
   #tags: number[] = []
@@ -23,6 +24,7 @@ export class Unacked {
   /** Who each was delivered to; null for basic.get. */
   #consumers: (ChannelConsumer | null)[] = []
   #head = 0
+  #tail = 0
   #live = 0
   #got = 0
   /** Tags of deliveries that were reclaimed. */
@@ -45,14 +47,15 @@ export class Unacked {
 
   /** The lowest tag that is outstanding. */
   get first(): number | undefined {
-    return this.#tags[this.#head]
+    return this.#head < this.#tail ? this.#tags[this.#head] : undefined
   }
 
   /** A delivery is outstanding. Its tag is higher than every one before. */
   add(tag: number, entry: Entry, consumer: ChannelConsumer | null): void {
-    this.#tags.push(tag)
-    this.#entries.push(entry)
-    this.#consumers.push(consumer)
+    const at = this.#tail++
+    this.#tags[at] = tag
+    this.#entries[at] = entry
+    this.#consumers[at] = consumer
     this.#live++
     if (consumer === null) this.#got++
   }
@@ -64,17 +67,13 @@ export class Unacked {
    */
   take(tag: number, multiple: boolean, visit: UnackedVisitor): boolean {
     if (multiple && tag === 0) {
-      this.#takeUpTo(this.#tags.length - 1, visit)
+      this.#takeUpTo(this.#tail - 1, visit)
       return true
     }
     const index = this.#find(tag)
     if (index < 0) {
       if (!this.#reclaimed.delete(tag)) return false
-      if (multiple)
-        this.#takeUpTo(
-          this.#tags.findLastIndex((other) => other < tag),
-          visit,
-        )
+      if (multiple) this.#takeUpTo(this.#lastBelow(tag), visit)
       return true
     }
     if (multiple) {
@@ -88,7 +87,7 @@ export class Unacked {
     this.#live--
     if (consumer === null) this.#got--
     if (index === this.#head) this.#advance()
-    else if (this.#live < (this.#tags.length - this.#head) >> 1) this.#compact()
+    else if (this.#live < (this.#tail - this.#head) >> 1) this.#compact()
     visit(entry, consumer, tag)
     return true
   }
@@ -114,7 +113,7 @@ export class Unacked {
 
   /** Visits what is outstanding, oldest first. */
   each(visit: (tag: number, entry: Entry, consumer: ChannelConsumer | null) => void): void {
-    for (let i = this.#head; i < this.#tags.length; i++) {
+    for (let i = this.#head; i < this.#tail; i++) {
       const entry = this.#entries[i]!
       if (entry !== null) visit(this.#tags[i]!, entry, this.#consumers[i]!)
     }
@@ -122,7 +121,7 @@ export class Unacked {
 
   /** Visits what is outstanding below a tag, oldest first. */
   eachBelow(below: number, visit: (tag: number, entry: Entry, consumer: ChannelConsumer | null) => void): void {
-    for (let i = this.#head; i < this.#tags.length && this.#tags[i]! < below; i++) {
+    for (let i = this.#head; i < this.#tail && this.#tags[i]! < below; i++) {
       const entry = this.#entries[i]!
       if (entry !== null) visit(this.#tags[i]!, entry, this.#consumers[i]!)
     }
@@ -131,7 +130,7 @@ export class Unacked {
   #find(tag: number): number {
     const tags = this.#tags
     let low = this.#head
-    let high = tags.length - 1
+    let high = this.#tail - 1
     if (low <= high && tags[low] === tag) return this.#entries[low] === null ? -1 : low
     while (low <= high) {
       const middle = (low + high) >> 1
@@ -141,6 +140,13 @@ export class Unacked {
       else high = middle - 1
     }
     return -1
+  }
+
+  /** The index of the last tag below this one, outstanding or not. */
+  #lastBelow(tag: number): number {
+    let index = this.#tail - 1
+    while (index >= this.#head && this.#tags[index]! >= tag) index--
+    return index
   }
 
   #takeUpTo(last: number, visit: UnackedVisitor): void {
@@ -160,23 +166,22 @@ export class Unacked {
 
   #advance(): void {
     const entries = this.#entries
-    while (this.#head < entries.length && entries[this.#head] === null) this.#head++
-    if (this.#head === entries.length) {
-      this.#tags = []
-      this.#entries = []
-      this.#consumers = []
+    while (this.#head < this.#tail && entries[this.#head] === null) this.#head++
+    if (this.#head === this.#tail) {
+      if (entries.length > COMPACT_FROM) this.#clear()
       this.#head = 0
-    } else if (this.#head >= COMPACT_FROM && this.#head > entries.length >> 1) {
+      this.#tail = 0
+    } else if (this.#head >= COMPACT_FROM && this.#head > this.#tail >> 1) {
       this.#compact()
     }
   }
 
   #compact(): void {
-    if (this.#tags.length < COMPACT_FROM) return
+    if (this.#tail < COMPACT_FROM) return
     const tags: number[] = []
     const entries: (Entry | null)[] = []
     const consumers: (ChannelConsumer | null)[] = []
-    for (let i = this.#head; i < this.#tags.length; i++) {
+    for (let i = this.#head; i < this.#tail; i++) {
       if (this.#entries[i] === null) continue
       tags.push(this.#tags[i]!)
       entries.push(this.#entries[i]!)
@@ -186,5 +191,12 @@ export class Unacked {
     this.#entries = entries
     this.#consumers = consumers
     this.#head = 0
+    this.#tail = tags.length
+  }
+
+  #clear(): void {
+    this.#tags = []
+    this.#entries = []
+    this.#consumers = []
   }
 }

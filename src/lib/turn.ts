@@ -14,16 +14,36 @@ export interface TurnTask {
 export const Stage = { store: 0, confirm: 1, socket: 2, read: 3 } as const
 export type Stage = (typeof Stage)[keyof typeof Stage]
 
+/** What is enlisted for a stage. Its array is kept from turn to turn: a new one for each would be garbage. */
+class Enlisted {
+  readonly tasks: (TurnTask | undefined)[] = []
+  count = 0
+
+  add(task: TurnTask): void {
+    this.tasks[this.count++] = task
+  }
+
+  /** Runs them all, and forgets them. */
+  run(): void {
+    const { tasks, count } = this
+    for (let i = 0; i < count; i++) {
+      tasks[i]!.runStage()
+      tasks[i] = undefined
+    }
+    this.count = 0
+  }
+}
+
 /** Gathers tasks by stage and runs them in one `setImmediate`. One for a broker. */
 export class Turn {
-  readonly #stages: TurnTask[][] = [[], [], [], []]
-  #spare: TurnTask[] = []
+  readonly #stages = Array.from({ length: 4 }, () => new Enlisted())
+  #spare = new Enlisted()
   #running = -1
   #scheduled = false
 
   /** Enlists a task. The caller sees to it that a task is enlisted once (a flag of its own is cheaper than a set). */
   enlist(stage: Stage, task: TurnTask): void {
-    this.#stages[stage]!.push(task)
+    this.#stages[stage]!.add(task)
     // What is enlisted for a stage that has already run in this turn waits for the next one.
     if (!this.#scheduled && stage <= this.#running) this.#schedule()
     else if (!this.#scheduled && this.#running < 0) this.#schedule()
@@ -38,12 +58,11 @@ export class Turn {
     this.#scheduled = false
     for (let stage = 0; stage < this.#stages.length; stage++) {
       this.#running = stage
-      const tasks = this.#stages[stage]!
-      if (tasks.length === 0) continue
+      const enlisted = this.#stages[stage]!
+      if (enlisted.count === 0) continue
       this.#stages[stage] = this.#spare
-      for (let i = 0; i < tasks.length; i++) tasks[i]!.runStage()
-      tasks.length = 0
-      this.#spare = tasks
+      enlisted.run()
+      this.#spare = enlisted
     }
     this.#running = -1
   }
