@@ -37,9 +37,17 @@ export class Pace {
     if (queue === null || !queue.keepsUp) return
     const before = queue.deliveredTotal
     throttle.hold()
-    this.#clock.after(Math.min(OVERRUN_HOLD_MS_MAX, Math.ceil(queue.overrunRatio)), () => {
+    this.#clock.after(Math.min(OVERRUN_HOLD_MS_MAX, Math.ceil(holdMs(queue.overrunRatio))), () => {
       queue.paced(queue.deliveredTotal - before)
       throttle.release()
     })
   }
+}
+
+/**
+ * How long a publisher waits for the consumers of a queue that is so many times over its limit. Beyond twice of it
+ * messages are written to disk only to be read again: it pays to wait longer.
+ */
+function holdMs(ratio: number): number {
+  return ratio * Math.max(1, ratio / 2)
 }

@@ -103,11 +103,16 @@ describe('a publisher', () => {
     expect(idle.takeOverrun()).toBeNull()
   })
 
-  it('that has overrun a queue is held back a millisecond for each time that it holds too much', () => {
-    const made = bench(25)
+  it.each([
+    [15, 2],
+    [20, 2],
+    [30, 5],
+    [60, 18],
+  ])('that has overrun a queue with %i messages is held back for %i ms', (messages, holdMs) => {
+    const made = bench(messages)
     made.pace.after(made.input, made.queue)
     take(made, PACE_DELIVERIES_MIN)
-    made.clock.advance(2)
+    made.clock.advance(holdMs - 1)
     expect(made.input.holds).toBe(1)
     made.clock.advance(1)
     expect(made.input.holds).toBe(0)

@@ -117,6 +117,16 @@ export class Backlog implements GapOwner, ForgottenOwner, Resident {
     this.#tell()
   }
 
+  /**
+   * What the messages that wait and were never to be on disk take in memory, or would take there, about. Where some were
+   * spilled, what is in memory may be on disk as well, and counts with those few that belong there.
+   */
+  get passingBytes(): number {
+    const spilled = this.#spilled
+    if (spilled === null) return this.transientBytes
+    return this.residentBytes + spilled.bytes + spilled.count * ENTRY_OVERHEAD_BYTES
+  }
+
   /** Puts a message that had been taken back to its place. */
   giveBack(entry: Entry): void {
     this.#return(entry)

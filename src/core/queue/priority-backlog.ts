@@ -73,9 +73,9 @@ export class PriorityBacklog {
     return count
   }
 
-  get transientBytes(): number {
+  get passingBytes(): number {
     let bytes = 0
-    for (let i = 0; i < this.#levels.length; i++) bytes += this.#levels[i]!.backlog.transientBytes
+    for (let i = 0; i < this.#levels.length; i++) bytes += this.#levels[i]!.backlog.passingBytes
     return bytes
   }
 

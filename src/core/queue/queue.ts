@@ -352,12 +352,12 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
 
   /** Whether publishers should be read more slowly: memory fills although somebody consumes. */
   get overrun(): boolean {
-    return this.#backlog.transientBytes > QUEUE_OVERRUN_BYTES && this.#dispatch.subscriptions.size > 0
+    return this.#backlog.passingBytes > QUEUE_OVERRUN_BYTES && this.#dispatch.subscriptions.size > 0
   }
 
   /** How far over, 1 being the limit. */
   get overrunRatio(): number {
-    return this.#backlog.transientBytes / QUEUE_OVERRUN_BYTES
+    return this.#backlog.passingBytes / QUEUE_OVERRUN_BYTES
   }
 
   /** Whether the consumers take messages at a rate that is worth waiting for. */

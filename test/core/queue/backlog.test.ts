@@ -739,6 +739,17 @@ describe('a long backlog of transient messages', () => {
     expect(resident.at(-1)).toBeLessThanOrEqual(20)
   })
 
+  it('counts as one for those who publish too fast, whether in memory or not', () => {
+    const bench = new Bench(null)
+    bench.push('t'.repeat(60))
+    expect(bench.backlog.passingBytes).toBe(600)
+    bench.push('t'.repeat(40))
+    expect(bench.backlog.passingBytes).toBe(1000)
+    const stored = new Bench()
+    stored.push('p'.repeat(100))
+    expect(stored.backlog.passingBytes).toBe(0)
+  })
+
   it('is merged by position with stored messages, whichever log answers first', async () => {
     for (const first of ['log', 'spilled'] as const) {
       const bench = new Bench()
