@@ -32,6 +32,7 @@ export async function readRabbitmqConf(path: string, environment: Environment): 
   const ignored: string[] = []
   const lists = new Map<Key, string[]>()
   const listeners = new Map<string, string>()
+  const taken: string[] = []
   for (const [name, { value, file }] of given) {
     const part = partOf(name, value)
     if (part !== null) {
@@ -45,10 +46,13 @@ export async function readRabbitmqConf(path: string, environment: Environment): 
     const found = translate(name, value)
     const means = stronger === null && found !== null && !secondListener(name, value, listeners)
     if (!means) ignored.push(`${name} (in ${file})`)
-    else for (const [key, raw] of found) settings.set(key, { raw, source: `${name} in ${file}` })
+    else {
+      for (const [key, raw] of found) settings.set(key, { raw, source: `${name} in ${file}` })
+      taken.push(`${name} in ${file}`)
+    }
   }
   everyInterfaceForTls(settings)
-  onlyTls(settings)
+  onlyTls(settings, taken)
   return { settings, ignored }
 }
 
@@ -102,13 +106,13 @@ function everyInterfaceForTls(settings: Map<Key, { raw: unknown; source: string 
 }
 
 /** RabbitMQ: who sets up TLS for HTTP, and says nothing of a port without, has none without. */
-function onlyTls(settings: Map<Key, { raw: unknown; source: string }>): void {
+function onlyTls(settings: Map<Key, { raw: unknown; source: string }>, taken: readonly string[]): void {
   for (const [plain, prefix] of [
     ['management-port', 'management.ssl.'],
     ['prometheus-port', 'prometheus.ssl.'],
   ] as const) {
-    const tls = [...settings.values()].find(({ source }) => source.startsWith(prefix))
-    if (tls !== undefined && !settings.has(plain)) settings.set(plain, { raw: 'none', source: tls.source })
+    const source = taken.find((name) => name.startsWith(prefix))
+    if (source !== undefined && !settings.has(plain)) settings.set(plain, { raw: 'none', source })
   }
 }
 

@@ -263,6 +263,10 @@ describe('rabbitmq.conf', () => {
     ['management.ssl.port = 15671\nmanagement.tcp.port = 15672', { 'management-port': 15_672 }],
     ['prometheus.ssl.port = 15691', { 'prometheus-port': null, 'management-port': 15_672 }],
     [
+      'management.ssl.certfile = a.pem\nmanagement.ssl.keyfile = b.pem\nprometheus.ssl.certfile = a.pem\nprometheus.ssl.keyfile = b.pem',
+      { 'management-port': null, 'prometheus-port': null },
+    ],
+    [
       'management.cors.allow_origins.1 = https://a.example\nmanagement.cors.allow_origins.2 = https://b.example',
       { 'management-cors-allow-origins': ['https://a.example', 'https://b.example'], 'management-cors-max-age': 1800 },
     ],
