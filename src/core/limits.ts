@@ -50,8 +50,8 @@ export const QUEUE_OVERRUN_BYTES = 16 * 1024 * 1024
 /** The longest time a publisher is held back for the sake of a queue's consumers, in milliseconds. */
 export const OVERRUN_HOLD_MS_MAX = 50
 
-/** Deliveries in a publisher's pause that make it worth having; consumers that take fewer are not waited for. */
-export const PACE_DELIVERIES_MIN = 16
+/** Deliveries in each millisecond of a publisher's pause that make it worth having; fewer are not waited for. */
+export const PACE_DELIVERIES_MIN = 8
 
 /** What may wait to be written before publishers wait for the disk. Some commits' worth, on a slow disk too. */
 export const STORE_PENDING_BYTES_MAX = 16 * 1024 * 1024

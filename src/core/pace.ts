@@ -36,9 +36,10 @@ export class Pace {
     }
     if (queue === null || !queue.keepsUp) return
     const before = queue.deliveredTotal
+    const pauseMs = Math.min(OVERRUN_HOLD_MS_MAX, Math.ceil(holdMs(queue.overrunRatio)))
     throttle.hold()
-    this.#clock.after(Math.min(OVERRUN_HOLD_MS_MAX, Math.ceil(holdMs(queue.overrunRatio))), () => {
-      queue.paced(queue.deliveredTotal - before)
+    this.#clock.after(pauseMs, () => {
+      queue.paced(queue.deliveredTotal - before, pauseMs)
       throttle.release()
     })
   }

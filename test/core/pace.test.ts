@@ -128,9 +128,9 @@ describe('a publisher', () => {
   })
 
   it('is not held back again for consumers that took little meanwhile, until one of them wants more', () => {
-    const made = bench(50)
+    const made = bench(1000)
     made.pace.after(made.input, made.queue)
-    take(made, PACE_DELIVERIES_MIN - 1)
+    take(made, PACE_DELIVERIES_MIN * 50 - 1)
     made.clock.advance(50)
     expect(made.queue.keepsUp).toBe(false)
     made.pace.after(made.input, made.queue)
@@ -142,9 +142,9 @@ describe('a publisher', () => {
   })
 
   it('is held back again for consumers that took much', () => {
-    const made = bench(60)
+    const made = bench(1000)
     made.pace.after(made.input, made.queue)
-    take(made, PACE_DELIVERIES_MIN)
+    take(made, PACE_DELIVERIES_MIN * 50)
     made.clock.advance(50)
     expect(made.queue.keepsUp).toBe(true)
     made.pace.after(made.input, made.queue)

@@ -365,9 +365,9 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
     return this.#keepsUp
   }
 
-  /** A publisher was held back, and so many messages were delivered meanwhile. */
-  paced(deliveries: number): void {
-    this.#keepsUp = deliveries >= PACE_DELIVERIES_MIN
+  /** A publisher was held back for so many milliseconds, and so many messages were delivered meanwhile. */
+  paced(deliveries: number, pauseMs: number): void {
+    this.#keepsUp = deliveries >= PACE_DELIVERIES_MIN * pauseMs
   }
 
   /** Messages that wait to be delivered. */
