@@ -39,6 +39,13 @@ function entryBytes(entry: Entry): number {
   return ENTRY_BYTES + message.bodyEnd - message.bodyStart + message.propertiesEnd - message.propertiesStart
 }
 
+/** The positions of a range that a map may have: whichever is less to look at. */
+function* knownWithin(map: ReadonlyMap<number, unknown> | null, from: number, below: number): Generator<number> {
+  if (map === null) return
+  if (below - from < map.size) for (let position = from; position < below; position++) yield position
+  else for (const position of map.keys()) if (position >= from && position < below) yield position
+}
+
 /**
  * A log.
  *
@@ -210,13 +217,9 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
     for (const entry of this.#entries) {
       if (entry !== null && entry.position >= from && entry.position < below) this.#withdraw(entry)
     }
-    for (const position of this.#attempts?.keys() ?? []) {
-      if (position >= from && position < below) this.#forgetAttempts(position)
-    }
+    for (const position of knownWithin(this.#attempts, from, below)) this.#forgetAttempts(position)
     this.#pages.discard(from, Math.min(below, this.#storedBelow))
-    for (const position of this.#bodies?.keys() ?? []) {
-      if (position >= from && position < below) this.#releaseBody(position)
-    }
+    for (const position of knownWithin(this.#bodies, from, below)) this.#releaseBody(position)
   }
 
   drop(): void {
