@@ -75,8 +75,8 @@ export class Backlog implements GapOwner, ForgottenOwner, Resident {
   #returnedBytes = 0
   /** Requeued messages that are on disk only: of the queue's log, and of the one that is spilled to. */
   #forgotten: readonly Forgotten[] = []
-  /** How much must have been requeued before some of it is forgotten. */
-  #forgetAbove = QUEUE_RESIDENT_BYTES * 2
+  /** So much of that could not be forgotten when it was last tried: looking again for little more would be in vain. */
+  #unforgettableBytes = 0
   #head = new Fifo<Entry>()
   #tail = new Fifo<Entry>()
   #headBytes = 0
@@ -119,19 +119,22 @@ export class Backlog implements GapOwner, ForgottenOwner, Resident {
 
   /**
    * What the messages that wait and were never to be on disk take in memory, or would take there, about. Where some were
-   * spilled, what is in memory may be on disk as well, and counts with those few that belong there.
+   * spilled, what is in memory may be on disk as well, and counts with those few that belong there; but not what was
+   * requeued, which may be much.
    */
   get passingBytes(): number {
     const spilled = this.#spilled
     if (spilled === null) return this.transientBytes
-    return this.residentBytes + spilled.bytes + spilled.count * ENTRY_OVERHEAD_BYTES
+    return this.#headBytes + this.#tailBytes + spilled.bytes + spilled.count * ENTRY_OVERHEAD_BYTES
   }
 
   /** Puts a message that had been taken back to its place. */
   giveBack(entry: Entry): void {
     this.#return(entry)
     this.#count(entry, 1)
-    if (this.#returnedBytes > this.#forgetAbove) this.#forget(QUEUE_RESIDENT_BYTES)
+    if (this.#returnedBytes > Math.max(QUEUE_RESIDENT_BYTES, this.#unforgettableBytes) * 2) {
+      this.#forget(QUEUE_RESIDENT_BYTES)
+    }
     this.#tell()
   }
 
@@ -194,7 +197,7 @@ export class Backlog implements GapOwner, ForgottenOwner, Resident {
     const returned = this.#returnedFirst
     const entry = returned ? this.#returned.pop() : this.#head.shift()
     if (entry === undefined) return undefined
-    if (returned) this.#returnedBytes -= footprint(entry)
+    if (returned) this.#takeReturned(entry)
     else this.#headBytes -= footprint(entry)
     this.#count(entry, -1)
     this.#taken = true
@@ -283,7 +286,8 @@ export class Backlog implements GapOwner, ForgottenOwner, Resident {
   shrink(shareBytes: number, spill: boolean): boolean {
     const keep = this.#taken ? shareBytes : 0
     this.#taken = false
-    if (this.#returnedBytes > keep) this.#forget(keep)
+    const stuck = this.#unforgettableBytes
+    if (this.#returnedBytes - stuck > Math.max(keep, stuck >> 2)) this.#forget(keep)
     if (!this.#gapless) {
       this.#pageOut(keep)
       this.#withdrawHead(keep)
@@ -430,10 +434,12 @@ export class Backlog implements GapOwner, ForgottenOwner, Resident {
     if (entry.stored === Stored.no) this.transientBytes += sign * footprint(entry)
   }
 
-  /** Tells the budget what has changed. What is wrong about it, because an entry was settled, is put right the next time. */
+  /**
+   * Tells the budget what has changed, but of what it could not have let go of anyway: that others would keep too little
+   * for. What is wrong about it, because an entry was settled, is put right the next time. */
   #tell(): void {
     const transient = this.transientBytes
-    const stored = Math.max(0, this.residentBytes - transient)
+    const stored = Math.max(0, this.residentBytes - transient - this.#unforgettableBytes)
     const storedChange = stored - this.#countedStored
     const transientChange = transient - this.#countedTransient
     this.#countedStored = stored
@@ -448,6 +454,11 @@ export class Backlog implements GapOwner, ForgottenOwner, Resident {
   #return(entry: Entry): void {
     this.#returned.push(entry)
     this.#returnedBytes += footprint(entry)
+  }
+
+  #takeReturned(entry: Entry): void {
+    this.#returnedBytes -= footprint(entry)
+    this.#unforgettableBytes = Math.min(this.#unforgettableBytes, this.#returnedBytes)
   }
 
   /** The entry of a message that was forgotten, which only those are that had been delivered. */
@@ -489,7 +500,7 @@ export class Backlog implements GapOwner, ForgottenOwner, Resident {
       if (this.#returnedBytes + footprint(entry) <= keep || !this.#forgettable(entry)) this.#return(entry)
       else this.#forgottenOf(entry).add(entry.position, entry.message.bodyBytes)
     }
-    this.#forgetAbove = Math.max(QUEUE_RESIDENT_BYTES, this.#returnedBytes) + QUEUE_RESIDENT_BYTES
+    this.#unforgettableBytes = this.#returnedBytes > keep ? this.#returnedBytes : 0
   }
 
   #forgettable(entry: Entry): boolean {
@@ -627,7 +638,7 @@ export class Backlog implements GapOwner, ForgottenOwner, Resident {
 
   #skipRemoved(): void {
     while (this.#returned.peek()?.state === EntryState.settled) {
-      this.#returnedBytes -= footprint(this.#returned.pop()!)
+      this.#takeReturned(this.#returned.pop()!)
       this.#removed--
     }
     while (this.#head.peek()?.state === EntryState.settled) {
@@ -662,6 +673,7 @@ export class Backlog implements GapOwner, ForgottenOwner, Resident {
     this.#headBytes = 0
     this.#tailBytes = 0
     this.#returnedBytes = 0
+    this.#unforgettableBytes = 0
     this.#forgotten = []
     this.#splitAbove = 0
     this.#tell()

@@ -925,6 +925,20 @@ describe('many messages that come back', () => {
     expect(bench.state).toEqual(EMPTY)
   })
 
+  it('that cannot be forgotten leave the budget to the others, until they are delivered', () => {
+    const bench = new Bench()
+    bench.push('p'.repeat(40), 5000)
+    bench.commit()
+    bench.giveBack(bench.lend(40))
+    const before = bench.residentBudget.storedBytes
+    expect(before).toBeGreaterThan(0)
+    bench.backlog.shrink(0, false)
+    expect(bench.residentBudget.storedBytes).toBeLessThan(before)
+    expect(bench.backlog.residentCount).toBe(40)
+    expect(bench.take()).toEqual(span(0, 40))
+    expect(bench.residentBudget.storedBytes).toBe(0)
+  })
+
   it('stay in memory as far as they are not on disk, or have more to them', () => {
     const bench = new Bench()
     bench.push('p'.repeat(4), 1000)
