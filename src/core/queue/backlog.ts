@@ -1,6 +1,5 @@
 // The ready messages of a queue, in order, as many of them in memory as it takes and no more.
 import { Fifo } from '../../lib/fifo.ts'
-import { Heap } from '../../lib/heap.ts'
 import {
   ENTRY_OVERHEAD_BYTES,
   QUEUE_PAGE_OUT_BYTES,
@@ -12,10 +11,11 @@ import {
 } from '../limits.ts'
 import type { QueueLog, StoredMessage } from '../ports.ts'
 import { firstFrom, lookAt, residentAt, type BacklogParts, type BrowsedPage, type Place } from './browse.ts'
-import { EntryState, Stored, type Entry } from './entry.ts'
-import { Forgotten, type ForgottenOwner } from './forgotten.ts'
+import { EntryState, footprint, Stored, type Entry } from './entry.ts'
+import type { Forgotten } from './forgotten.ts'
 import { Gap, type GapOwner, type Withdrawal } from './gap.ts'
 import type { Resident, ResidentBudget } from './resident-budget.ts'
+import { Returned, type ReturnedOwner } from './returned.ts'
 import type { UnreadablePageError } from './unreadable.ts'
 
 /** Entries that were removed, below which nothing is done about them. */
@@ -52,7 +52,7 @@ export interface BacklogHost {
  * the consumers, and the tail is dropped into them once it is on disk and too large. What all backlogs have in memory is
  * bounded too: where that is too much, head and tail are dropped into the gaps from both sides.
  */
-export class Backlog implements GapOwner, ForgottenOwner, Resident {
+export class Backlog implements GapOwner, ReturnedOwner, Resident {
   /** Messages, and the bytes of their bodies. */
   count: number
   bytes: number
@@ -71,12 +71,7 @@ export class Backlog implements GapOwner, ForgottenOwner, Resident {
    * there again, and bring what has come back from the page a second time.
    */
   #asideBelow = 0
-  readonly #returned = new Heap<Entry>((a, b) => a.position < b.position)
-  #returnedBytes = 0
-  /** Requeued messages that are on disk only: of the queue's log, and of the one that is spilled to. */
-  #forgotten: readonly Forgotten[] = []
-  /** So much of that could not be forgotten when it was last tried: looking again for little more would be in vain. */
-  #unforgettableBytes = 0
+  readonly #returned = new Returned(this)
   #head = new Fifo<Entry>()
   #tail = new Fifo<Entry>()
   #headBytes = 0
@@ -130,18 +125,15 @@ export class Backlog implements GapOwner, ForgottenOwner, Resident {
 
   /** Puts a message that had been taken back to its place. */
   giveBack(entry: Entry): void {
-    this.#return(entry)
+    this.#returned.pushAndForget(entry)
     this.#count(entry, 1)
-    if (this.#returnedBytes > Math.max(QUEUE_RESIDENT_BYTES, this.#unforgettableBytes) * 2) {
-      this.#forget(QUEUE_RESIDENT_BYTES)
-    }
     this.#tell()
   }
 
   /** Whether the next message is in memory. If not, or nearly not, it is being read from here on. */
   get available(): boolean {
     if (this.#removed > 0) this.#skipRemoved()
-    if (this.#forgotten.length > 0 && !this.#returnedNext()) return false
+    if (this.#returned.forgotten.length > 0 && !this.#returnedNext()) return false
     if (this.#headBytes < this.#budget.readAheadBytes && !this.#gapless) this.#read()
     return this.#returnedFirst || this.#head.length > 0
   }
@@ -150,7 +142,7 @@ export class Backlog implements GapOwner, ForgottenOwner, Resident {
   peek(): Entry | undefined {
     if (this.#removed > 0) this.#skipRemoved()
     const next = this.#returnedFirst ? this.#returned.peek() : this.#head.peek()
-    return next !== undefined && this.#forgotten.length > 0 && this.#forgottenBefore(next.position) ? undefined : next
+    return next !== undefined && this.#returned.forgottenFrom < next.position ? undefined : next
   }
 
   /**
@@ -174,7 +166,7 @@ export class Backlog implements GapOwner, ForgottenOwner, Resident {
 
   /** What the messages that are in memory cost there, about. */
   get residentBytes(): number {
-    return this.#headBytes + this.#tailBytes + this.#returnedBytes
+    return this.#headBytes + this.#tailBytes + this.#returned.bytes
   }
 
   /** Messages that are in memory, those that were requeued included. */
@@ -187,18 +179,17 @@ export class Backlog implements GapOwner, ForgottenOwner, Resident {
     if (this.count === 0) return Infinity
     const next = this.peek()
     if (next !== undefined) return next.position
-    return this.#forgotten.reduce((first, { from }) => Math.min(first, from), this.#frontier)
+    return Math.min(this.#returned.forgottenFrom, this.#frontier)
   }
 
   /** Takes the next message, if it is in memory. */
   take(): Entry | undefined {
-    if (this.#forgotten.length > 0 && this.peek() === undefined) return undefined
+    if (this.#returned.forgotten.length > 0 && this.peek() === undefined) return undefined
     if (this.#removed > 0) this.#skipRemoved()
     const returned = this.#returnedFirst
     const entry = returned ? this.#returned.pop() : this.#head.shift()
     if (entry === undefined) return undefined
-    if (returned) this.#takeReturned(entry)
-    else this.#headBytes -= footprint(entry)
+    if (!returned) this.#headBytes -= footprint(entry)
     this.#count(entry, -1)
     this.#taken = true
     this.#tell()
@@ -228,7 +219,7 @@ export class Backlog implements GapOwner, ForgottenOwner, Resident {
       while (gap.reading) await new Promise<boolean>((resolve) => this.afterRead(resolve))
       await gap.withdraw(elsewhere, withdrawal)
     }
-    for (const forgotten of this.#forgotten) await forgotten.recall(elsewhere)
+    for (const forgotten of this.#returned.forgotten) await forgotten.recall(elsewhere)
     // Some may have been read into memory meanwhile.
     this.#withdrawResident(elsewhere, withdrawal)
   }
@@ -245,17 +236,16 @@ export class Backlog implements GapOwner, ForgottenOwner, Resident {
 
   /** Messages on pages that could not be read. They are not counted otherwise. */
   get unreadableCount(): number {
-    const parts = [...this.#gaps, ...this.#forgotten]
-    return parts.reduce((sum, { unreadableCount }) => sum + unreadableCount, 0)
+    return this.#unread.reduce((sum, { unreadableCount }) => sum + unreadableCount, 0)
   }
 
   /** Tries again what could not be read; what comes of it returns to its place. */
   async rereadUnreadable(): Promise<void> {
-    for (const part of [...this.#gaps, ...this.#forgotten]) {
+    for (const part of this.#unread) {
       const count = await part.reread()
       if (count > 0) this.#host.backlogReadable(count)
     }
-    this.#pruneForgotten()
+    this.#returned.prune()
     // Also where it was not set aside: whoever waits asks for it.
     this.#host.backlogRead()
   }
@@ -264,7 +254,7 @@ export class Backlog implements GapOwner, ForgottenOwner, Resident {
   clear(settle: (entry: Entry) => void): void {
     this.#sweep()
     for (let entry = this.#returned.pop(); entry; entry = this.#returned.pop()) settle(entry)
-    for (const forgotten of this.#forgotten) forgotten.discard()
+    for (const forgotten of this.#returned.forgotten) forgotten.discard()
     const parts = [this.#head, this.#tail]
     for (const gap of this.#gaps) parts.push(gap.discard())
     for (const part of parts) for (let entry = part.shift(); entry; entry = part.shift()) settle(entry)
@@ -273,9 +263,8 @@ export class Backlog implements GapOwner, ForgottenOwner, Resident {
 
   /** The queue is gone: what is being read is not wanted, what was spilled is deleted, and memory let go of. */
   drop(): void {
-    for (const part of [...this.#gaps, ...this.#forgotten]) part.forget()
+    for (const part of this.#unread) part.forget()
     this.#spilled?.log.drop()
-    this.#returned.clear()
     this.#head = new Fifo()
     this.#tail = new Fifo()
     this.#removed = 0
@@ -286,8 +275,7 @@ export class Backlog implements GapOwner, ForgottenOwner, Resident {
   shrink(shareBytes: number, spill: boolean): boolean {
     const keep = this.#taken ? shareBytes : 0
     this.#taken = false
-    const stuck = this.#unforgettableBytes
-    if (this.#returnedBytes - stuck > Math.max(keep, stuck >> 2)) this.#forget(keep)
+    this.#returned.shrink(keep)
     if (!this.#gapless) {
       this.#pageOut(keep)
       this.#withdrawHead(keep)
@@ -307,9 +295,8 @@ export class Backlog implements GapOwner, ForgottenOwner, Resident {
    * with false then, and at once when none is being read.
    */
   afterRead(callback: (read: boolean) => void): void {
-    if (this.#gaps.some((gap) => gap.reading) || this.#forgotten.some(({ reading }) => reading)) {
-      this.#afterRead.push(callback)
-    } else callback(false)
+    if (this.#unread.some(({ reading }) => reading)) this.#afterRead.push(callback)
+    else callback(false)
   }
 
   restored({ log }: Gap | Forgotten, stored: StoredMessage): Entry {
@@ -320,7 +307,7 @@ export class Backlog implements GapOwner, ForgottenOwner, Resident {
   }
 
   remembered(forgotten: Forgotten, stored: StoredMessage): void {
-    this.#return(this.#redelivered(forgotten, stored))
+    this.#returned.push(this.#redelivered(forgotten, stored))
   }
 
   returned(forgotten: Forgotten, stored: StoredMessage): void {
@@ -337,7 +324,7 @@ export class Backlog implements GapOwner, ForgottenOwner, Resident {
     if (error !== null) this.#host.backlogUnreadable(error)
     this.count -= lost
     this.bytes -= lostBytes
-    this.#pruneForgotten()
+    this.#returned.prune()
     this.#taken = true
     this.#tell()
     this.#tellReaders(error === null)
@@ -410,7 +397,7 @@ export class Backlog implements GapOwner, ForgottenOwner, Resident {
 
   /** What is on disk only. */
   get #unread(): readonly (Gap | Forgotten)[] {
-    return [...this.#forgotten, ...this.#gaps]
+    return [...this.#returned.forgotten, ...this.#gaps]
   }
 
   /** Whether everything but what was requeued is in memory, in the head. */
@@ -435,11 +422,12 @@ export class Backlog implements GapOwner, ForgottenOwner, Resident {
   }
 
   /**
-   * Tells the budget what has changed, but of what it could not have let go of anyway: that others would keep too little
-   * for. What is wrong about it, because an entry was settled, is put right the next time. */
+   * Tells the budget what has changed, but for what it could not have let go of anyway: others would keep too little for
+   * that. What is wrong about it, because an entry was settled, is put right the next time.
+   */
   #tell(): void {
     const transient = this.transientBytes
-    const stored = Math.max(0, this.residentBytes - transient - this.#unforgettableBytes)
+    const stored = Math.max(0, this.residentBytes - transient - this.#returned.unforgettableBytes)
     const storedChange = stored - this.#countedStored
     const transientChange = transient - this.#countedTransient
     this.#countedStored = stored
@@ -451,68 +439,15 @@ export class Backlog implements GapOwner, ForgottenOwner, Resident {
     this.#budget.changed(this, storedChange, transientChange)
   }
 
-  #return(entry: Entry): void {
-    this.#returned.push(entry)
-    this.#returnedBytes += footprint(entry)
-  }
-
-  #takeReturned(entry: Entry): void {
-    this.#returnedBytes -= footprint(entry)
-    this.#unforgettableBytes = Math.min(this.#unforgettableBytes, this.#returnedBytes)
-  }
-
   /** The entry of a message that was forgotten, which only those are that had been delivered. */
   #redelivered(forgotten: Forgotten, stored: StoredMessage): Entry {
     return this.restored(forgotten, { ...stored, redelivered: true })
   }
 
-  #pruneForgotten(): void {
-    if (this.#forgotten.length === 0) return
-    this.#forgotten = this.#forgotten.filter(({ count, unreadableCount }) => count + unreadableCount > 0)
-  }
-
-  #forgottenBefore(position: number): boolean {
-    return this.#forgotten.some(({ from }) => from < position)
-  }
-
   /** Sees to it that requeued messages are read before they are wanted. Returns whether the next message is in memory. */
   #returnedNext(): boolean {
     const next = this.#returnedFirst ? this.#returned.peek() : this.#head.peek()
-    const inMemory = !this.#forgottenBefore(next?.position ?? this.#frontier)
-    if (!inMemory || this.#returnedBytes < this.#budget.readAheadBytes) {
-      const first = this.#forgotten.reduce((a, b) => (b.from < a.from ? b : a))
-      first.read(this.#budget.readAheadBytes >> 1)
-    }
-    return inMemory
-  }
-
-  /**
-   * Drops from memory what was requeued and is on disk, the newest first, as far as it is more than this. What expires,
-   * and what is counted, stays: of that more is known in memory than the message.
-   */
-  #forget(keep: number): void {
-    // What is on disk only since a page is being read would be missed there.
-    if (this.#forgotten.some(({ reading }) => reading)) return
-    const entries = [...this.#returned].toSorted((a, b) => a.position - b.position)
-    this.#returned.clear()
-    this.#returnedBytes = 0
-    for (const entry of entries) {
-      if (this.#returnedBytes + footprint(entry) <= keep || !this.#forgettable(entry)) this.#return(entry)
-      else this.#forgottenOf(entry).add(entry.position, entry.message.bodyBytes)
-    }
-    this.#unforgettableBytes = this.#returnedBytes > keep ? this.#returnedBytes : 0
-  }
-
-  #forgettable(entry: Entry): boolean {
-    const written = entry.stored === Stored.written && entry.position < this.logOf(entry).durableBelow
-    return written && entry.redelivered && entry.details === null && entry.state === EntryState.ready
-  }
-
-  #forgottenOf(entry: Entry): Forgotten {
-    const log = this.logOf(entry)
-    let forgotten = this.#forgotten.find((each) => each.log === log)
-    if (forgotten === undefined) this.#forgotten = [...this.#forgotten, (forgotten = new Forgotten(log, this))]
-    return forgotten
+    return this.#returned.readAhead(next?.position ?? this.#frontier, this.#budget.readAheadBytes)
   }
 
   #append(entry: Entry): void {
@@ -638,7 +573,7 @@ export class Backlog implements GapOwner, ForgottenOwner, Resident {
 
   #skipRemoved(): void {
     while (this.#returned.peek()?.state === EntryState.settled) {
-      this.#takeReturned(this.#returned.pop()!)
+      this.#returned.pop()
       this.#removed--
     }
     while (this.#head.peek()?.state === EntryState.settled) {
@@ -650,9 +585,7 @@ export class Backlog implements GapOwner, ForgottenOwner, Resident {
   /** Lets go of the entries that were removed. */
   #sweep(): void {
     if (this.#removed === 0) return
-    this.#returned.retain((entry) => entry.state === EntryState.ready)
-    this.#returnedBytes = 0
-    for (const entry of this.#returned) this.#returnedBytes += footprint(entry)
+    this.#returned.sweep()
     const parts = [this.#head, this.#tail]
     for (const gap of this.#gaps) parts.push(gap.loaded)
     for (const part of parts) {
@@ -672,9 +605,7 @@ export class Backlog implements GapOwner, ForgottenOwner, Resident {
     this.transientBytes = 0
     this.#headBytes = 0
     this.#tailBytes = 0
-    this.#returnedBytes = 0
-    this.#unforgettableBytes = 0
-    this.#forgotten = []
+    this.#returned.clear()
     this.#splitAbove = 0
     this.#tell()
   }
@@ -725,9 +656,4 @@ export class Backlog implements GapOwner, ForgottenOwner, Resident {
 
 function empty(gap: Gap): boolean {
   return gap.count === 0 && gap.loaded.length === 0
-}
-
-/** What an entry costs in memory, about. */
-function footprint(entry: Entry): number {
-  return entry.message.bodyBytes + ENTRY_OVERHEAD_BYTES
 }

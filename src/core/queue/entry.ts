@@ -1,4 +1,5 @@
 // A message's place in one queue.
+import { ENTRY_OVERHEAD_BYTES } from '../limits.ts'
 import type { Message } from '../message.ts'
 import type { Queue } from './queue.ts'
 
@@ -62,4 +63,9 @@ export class Entry {
   get presented(): Message {
     return this.details === null ? this.message : (this.details.presented ?? this.message)
   }
+}
+
+/** What an entry costs in memory, about. */
+export function footprint(entry: Entry): number {
+  return entry.message.bodyBytes + ENTRY_OVERHEAD_BYTES
 }
