@@ -38,6 +38,8 @@ interface Unread {
   readonly from: number
   readonly below: number
   readonly count: number
+  /** Whether all of them were delivered before: the log does not hear of that for what is spilled to it. */
+  readonly requeued: boolean
   holds(position: number): boolean
 }
 
@@ -72,8 +74,12 @@ export async function lookAt(parts: () => BacklogParts, from: number): Promise<S
   const end = Math.min(...ends)
   // Meanwhile some may have been read into memory, and taken: what is not in the gap any more does not count.
   const after = parts()
-  const stored = pages.flatMap((page, i) => page.filter(({ position }) => position < end && gaps[i]!.holds(position)))
-  const messages = [...stored.map(seen), ...residents(after, from, end, Infinity)]
+  const stored = pages.flatMap((page, i) => {
+    const gap = gaps[i]!
+    const left = page.filter(({ position }) => position < end && gap.holds(position))
+    return left.map((one) => seen(one, gap.requeued))
+  })
+  const messages = [...stored, ...residents(after, from, end, Infinity)]
   messages.sort((a, b) => a.position - b.position)
   return { messages, next: end }
 }
@@ -141,6 +147,6 @@ function shown(entry: Entry): Browsed {
   return { position, message: presented, redelivered, deadline: details?.deadline ?? Infinity }
 }
 
-function seen({ position, message, redelivered, deadline }: StoredMessage): Browsed {
-  return { position, message, redelivered, deadline }
+function seen({ position, message, redelivered, deadline }: StoredMessage, requeued: boolean): Browsed {
+  return { position, message, redelivered: redelivered || requeued, deadline }
 }

@@ -25,6 +25,7 @@ const RECALLED_AT_ONCE = 512
  */
 export class Forgotten {
   readonly log: QueueLog
+  readonly requeued = true
   /** The bodies of the messages, in bytes. */
   bytes = 0
   readonly #owner: ForgottenOwner
@@ -97,13 +98,22 @@ export class Forgotten {
   async reread(): Promise<number> {
     const generation = this.#generation
     let count = 0
+    let unreadableBelow = 0
     for (const position of [...this.#aside]) {
+      if (position < unreadableBelow || !this.#aside.has(position)) continue
+      const found = await this.#readPage(position)
       if (generation !== this.#generation) break
-      if (!this.#aside.has(position)) continue
-      const messages = await this.#readAside(position)
-      if (messages === null || generation !== this.#generation) continue
-      if (this.#aside.delete(position)) count += messages.length
-      for (const stored of messages) this.#owner.returned(this, stored)
+      if (found instanceof UnreadablePageError) {
+        unreadableBelow = found.page.below
+        continue
+      }
+      for (const stored of found) {
+        if (!this.#aside.delete(stored.position)) continue
+        count++
+        this.#owner.returned(this, stored)
+      }
+      // What did not come is not there any more: the log has reported it.
+      this.#aside.delete(position)
     }
     if (this.#aside.size === 0) this.#asidePages = 0
     return count
@@ -126,11 +136,12 @@ export class Forgotten {
     this.#generation++
   }
 
-  async #readAside(position: number): Promise<readonly StoredMessage[] | null> {
+  /** What the log has on the page of a position, from there on; or that it cannot be read. */
+  async #readPage(position: number): Promise<readonly StoredMessage[] | UnreadablePageError> {
     try {
-      return await this.log.read(position, position + 1)
+      return await this.log.read(position, this.#below)
     } catch (error) {
-      if (error instanceof UnreadablePageError) return null
+      if (error instanceof UnreadablePageError) return error
       throw error
     }
   }

@@ -46,6 +46,7 @@ interface Asked {
  */
 export class Gap {
   readonly log: QueueLog
+  readonly requeued = false
   from: number
   below: number
   count: number

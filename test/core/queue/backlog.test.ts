@@ -325,14 +325,18 @@ async function answering<T>(bench: Bench, promise: Promise<T>): Promise<T> {
 }
 
 /** Looks at everything that is ready, in as many steps as it takes. */
-async function browsed(bench: Bench): Promise<number[]> {
-  const positions: number[] = []
+async function seen(bench: Bench): Promise<BrowsedPage['messages'][number][]> {
+  const messages: BrowsedPage['messages'][number][] = []
   for (let place: Place | null = FIRST_PLACE; place !== null;) {
     const page: BrowsedPage = await answering(bench, bench.backlog.browse(place))
-    positions.push(...page.messages.map(({ position }) => position))
+    messages.push(...page.messages)
     place = page.next
   }
-  return positions
+  return messages
+}
+
+async function browsed(bench: Bench): Promise<number[]> {
+  return (await seen(bench)).map(({ position }) => position)
 }
 
 describe('what a backlog has in memory', () => {
@@ -909,10 +913,36 @@ describe('many messages that come back', () => {
     expect(bench.troubles.length).toBe(1)
     const taken = await bench.drain()
     expect(taken).toEqual(back.filter((position) => !aside.includes(position)))
+    const reads = vi.spyOn(bench.log!, 'read')
+    const inVain = bench.backlog.rereadUnreadable()
+    await bench.log!.refuse()
+    await inVain
+    expect([bench.readAgain, bench.backlog.unreadableCount]).toEqual([[], aside.length])
     await answering(bench, bench.backlog.rereadUnreadable())
     expect(bench.readAgain).toEqual([aside.length])
+    // The page, and not each of its messages.
+    expect(reads).toHaveBeenCalledTimes(2)
     expect(await bench.drain()).toEqual(aside)
     expect([bench.backlog.unreadableCount, bench.state]).toEqual([0, EMPTY])
+  })
+
+  it('are seen as redelivered, also where they were never to be on disk', async () => {
+    const bench = new Bench(null)
+    bench.push('t'.repeat(60))
+    for (let i = 0; i < 60; i++) {
+      bench.push('t')
+      bench.commit()
+    }
+    const lent: Entry[] = []
+    while (lent.length < 120) {
+      while (!bench.backlog.available) await bench.spilled.answer()
+      lent.push(...bench.lend(1))
+    }
+    bench.giveBack(lent)
+    bench.backlog.shrink(0, false)
+    expect(bench.backlog.residentCount).toBeLessThan(120)
+    const messages = await seen(bench)
+    expect(messages.map(({ redelivered }) => redelivered)).toEqual(Array.from({ length: 120 }, () => true))
   })
 
   it('are counted no longer when their log has lost them', async () => {
