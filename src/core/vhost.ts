@@ -115,6 +115,7 @@ export class VHost implements QueueContext, Outlet {
   readonly #slices = new Slices()
   /** Changes of policies; the last one is the one that is carried out. */
   #policyChanges = 0
+  #governing: Promise<void> = Promise.resolve()
 
   constructor(definition: VHostDefinition, context: VHostContext) {
     this.name = definition.name
@@ -165,7 +166,12 @@ export class VHost implements QueueContext, Outlet {
    * should wait: the rest of them follows, some in each pass of the event loop.
    */
   policiesChanged(): void {
-    void this.#govern(++this.#policyChanges)
+    this.#governing = this.#govern(++this.#policyChanges)
+  }
+
+  /** Resolves when everything here goes by the policies of now. */
+  get governed(): Promise<void> {
+    return this.#governing
   }
 
   /** @throws BrokerError not-found */
@@ -328,6 +334,7 @@ export class VHost implements QueueContext, Outlet {
   /** The broker ends: nothing happens here by itself any more. */
   stop(): void {
     this.#policyChanges++
+    this.#governing = Promise.resolve()
     for (const queue of this.queues.values()) queue.stop()
     for (const exchange of this.exchanges.values()) exchange.delaying?.delays.stop()
   }
@@ -460,8 +467,8 @@ export class VHost implements QueueContext, Outlet {
         await this.#slices.next()
         left = GOVERNED_AT_ONCE
       }
-      // The next change begins anew.
-      if (change !== this.#policyChanges) return
+      // The next change begins anew, and ends for both.
+      if (change !== this.#policyChanges) return this.#governing
       if (subject instanceof Queue) this.#governQueue(subject)
       else this.#governExchange(subject)
     }

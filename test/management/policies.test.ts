@@ -25,6 +25,31 @@ describe('policies', () => {
     expect((await api.get('/api/policies/none')).status).toBe(404)
   })
 
+  it('hold for everything that exists once the answer is there, however much that is', async () => {
+    await api.put('/api/vhosts/many', {})
+    const plain = { durable: true, auto_delete: false, arguments: {} }
+    const queues = Array.from({ length: 1000 }, (_, i) => ({ name: `q${i}`, ...plain }))
+    expect((await api.post('/api/definitions/many', { queues })).status).toBe(204)
+    const lengths = async (): Promise<Set<unknown>> => {
+      const { body } = await api.get('/api/queues/many?columns=effective_policy_definition')
+      return new Set(items(body).map((queue) => queue['effective_policy_definition']!['max-length']))
+    }
+    await api.put('/api/policies/many/p', { pattern: '', definition: { 'max-length': 10 } })
+    expect(await lengths()).toEqual(new Set([10]))
+    const operator = { pattern: '', definition: { 'max-length': 5 }, priority: 0 }
+    await api.put('/api/parameters/operator_policy/many/o', { value: operator })
+    expect(await lengths()).toEqual(new Set([5]))
+    await api.delete('/api/parameters/operator_policy/many/o')
+    expect(await lengths()).toEqual(new Set([10]))
+    await api.post('/api/definitions/many', {
+      policies: [{ name: 'p', pattern: '', definition: { 'max-length': 20 }, priority: 0, 'apply-to': 'all' }],
+    })
+    expect(await lengths()).toEqual(new Set([20]))
+    await api.delete('/api/policies/many/p')
+    expect(await lengths()).toEqual(new Set([undefined]))
+    await api.delete('/api/vhosts/many')
+  })
+
   it('apply to all and have no priority unless they say so', async () => {
     await api.put('/api/policies/%2F/plain', { pattern: 'x', definition: { expires: 1000 } })
     expect((await api.get('/api/policies/%2F/plain')).body).toMatchObject({ 'apply-to': 'all', priority: 0 })

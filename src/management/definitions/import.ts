@@ -31,7 +31,7 @@ export interface Note {
 const INERT_POLICY_KEYS = /^(ha-|federation-)/
 
 /**
- * Imports a file: all of it, or into one vhost what is for one. Comes back when it is on disk, with what could not be
+ * Imports a file: all of it, or into one vhost what is for one. Comes back when it is on disk and its policies hold, with what could not be
  * honoured, which the log has too. `by` is who is said to have made what was not there.
  * @throws HttpError 400 for whatever is wrong with the file; what came before that stays
  */
@@ -46,6 +46,7 @@ export async function importDefinitions(
   const bringing = new Import(broker, only, slices, by)
   try {
     await durably(broker, () => bringing.run(file))
+    for (const { governed } of broker.vhosts.values()) await governed
   } catch (error) {
     if (!(error instanceof BrokerError)) throw error
     // RabbitMQ: whatever is wrong with a file is a bad request.

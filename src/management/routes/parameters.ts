@@ -19,7 +19,7 @@ import {
 import { parametersOf } from '../views/parameters.ts'
 import { globalParameterJson, parameterJson, policyParameter, type Parameter } from '../views/policies.ts'
 import { vhostLimitsOf } from './limits.ts'
-import { policyOf, putPolicy } from './policies.ts'
+import { governing, policyOf, putPolicy } from './policies.ts'
 
 const ONE = '/api/parameters/:component/:vhost/:name'
 const ONE_GLOBAL = '/api/global-parameters/:name'
@@ -109,7 +109,7 @@ async function putOwned(call: Call, component: string, vhost: VHost, name: strin
   if (!isObject(value)) throw invalidParameter(['the value is no object'])
   const lacking = component === 'operator_policy' ? missing(value, name, POLICY_KEYS) : []
   if (lacking.length > 0) throw invalidParameter(lacking)
-  await durably(broker, () => putOwnedParameter(broker, vhost.name, component, name, value))
+  await governing(broker, vhost, () => putOwnedParameter(broker, vhost.name, component, name, value))
 }
 
 /** An operator policy or the limits of a vhost, as the parameter that they are in RabbitMQ. Throws 400. */
@@ -131,7 +131,7 @@ async function remove(call: Call) {
   if (OWNED_COMPONENTS.has(component) && !broker.access.tagged(call.user, 'administrator')) {
     throw badRequest(`${component} is for administrators`)
   }
-  await durably(broker, () => {
+  await governing(broker, vhostOf(call), () => {
     if (component === 'operator_policy') broker.policies.delete(vhost, name, true)
     else if (component === 'vhost-limits') noLimits(broker.quotas, vhost)
     else broker.parameters.delete(vhost, component, name)

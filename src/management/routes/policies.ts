@@ -49,13 +49,19 @@ function policyAt(call: Call, operator: boolean): PolicyDefinition {
 
 async function put(call: Call, operator: boolean) {
   if (operator) assertOperatorsMay(call)
-  const { name: vhost } = targetVHost(call)
+  const vhost = targetVHost(call)
   const name = call.params['name'] ?? ''
   const { broker } = call
-  const existing = broker.policies.get(vhost, name, operator)
-  const policy = policyOf(call.body(), { vhost, name, operator })
-  await durably(broker, () => putPolicy(broker, policy))
+  const existing = broker.policies.get(vhost.name, name, operator)
+  const policy = policyOf(call.body(), { vhost: vhost.name, name, operator })
+  await governing(broker, vhost, () => putPolicy(broker, policy))
   return existing === undefined ? CREATED : NO_CONTENT
+}
+
+/** Changes policies. Comes back when that is on disk, and everything in the vhost goes by them. */
+export async function governing(broker: Call['broker'], vhost: VHost, change: () => void): Promise<void> {
+  await durably(broker, change)
+  await vhost.governed
 }
 
 /** Throws 400 with RabbitMQ's frame around the reason. */
@@ -108,7 +114,7 @@ function shown(value: Json | undefined): string {
 async function remove(call: Call, operator: boolean) {
   if (operator) assertOperatorsMay(call)
   const { vhost, name } = policyAt(call, operator)
-  await durably(call.broker, () => call.broker.policies.delete(vhost, name, operator))
+  await governing(call.broker, vhostOf(call), () => call.broker.policies.delete(vhost, name, operator))
   return NO_CONTENT
 }
 
