@@ -72,7 +72,7 @@ async function lastLines(path: string, environment: Environment): Promise<Readon
   return last
 }
 
-/** The item of a list that a line adds: null when it says that something does not belong to the list. */
+/** The item of a list that a line adds; its item is null when it says that something does not belong to the list. */
 interface Part {
   readonly of: string
   readonly key: Key
@@ -83,8 +83,9 @@ interface Part {
 function partOf(name: string, value: string): Part | null {
   const [, of = '', last = ''] = /^(.+)\.([^.]+)$/.exec(name) ?? []
   if (!Object.hasOwn(LISTS, of)) return null
-  const { key, named, together } = LISTS[of]!
+  const { key, named, known, together } = LISTS[of]!
   const item = named ? (value === 'true' ? last : null) : value
+  if (known?.includes(value) === false) return null
   return { of, key, item, together }
 }
 

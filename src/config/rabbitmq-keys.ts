@@ -12,6 +12,8 @@ interface List {
   readonly key: Key
   /** Whether the last part of the key is the item, and its value whether it is one. */
   readonly named: boolean
+  /** The items that have a meaning here; absent: all. */
+  readonly known?: readonly string[]
   readonly together: (items: readonly string[]) => unknown
 }
 
@@ -19,7 +21,7 @@ interface List {
 export const LISTS: Readonly<Record<string, List>> = {
   loopback_users: namedList('loopback-users'),
   default_user_tags: namedList('default-user-tags'),
-  auth_mechanisms: list('auth-mechanisms'),
+  auth_mechanisms: { ...list('auth-mechanisms'), known: ['PLAIN', 'AMQPLAIN', 'EXTERNAL'] },
   'management.cors.allow_origins': list('management-cors-allow-origins'),
   'ssl_options.versions': list('tls-versions'),
   'ssl_options.ciphers': { ...list('tls-ciphers'), together: (items) => items.join(':') },

@@ -3,7 +3,7 @@ import type { Server } from 'node:net'
 
 /** Where to listen. */
 export interface ListenOptions {
-  /** An address; absent: every interface, IPv6 and IPv4. */
+  /** An address; absent, or `::`: every interface, IPv6 and IPv4. */
   readonly host?: string | undefined
   /** 0 picks a free one. */
   readonly port: number
@@ -75,7 +75,7 @@ export class ListeningServer {
 
 /** Starts a server of Node's. Rejects with Node's system error. */
 async function bind(server: Server, { host, port }: ListenOptions): Promise<void> {
-  if (host !== undefined) {
+  if (host !== undefined && host !== '::') {
     await listening(server, host, port)
     return
   }

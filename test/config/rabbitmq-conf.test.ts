@@ -150,6 +150,8 @@ const MEANINGLESS = [
   'http_dispatch.access_log_dir = /path',
   'management.http_log_dir = /path',
   'management.tcp.idle_timeout = 120',
+  'auth_mechanisms.1 = ANONYMOUS',
+  'auth_mechanisms.2 = RABBIT-CR-DEMO',
   'management.ssl.versions.1 = tlsv1.2',
   'management.sample_retention_policies.global.minute = 5',
   'management.credential_encryption_secret = a',
@@ -247,6 +249,7 @@ describe('rabbitmq.conf', () => {
 
   it.each([
     ['listeners.tcp.1 = [::1]:5674', { host: '::1', port: 5674 }],
+    ['auth_mechanisms.1 = ANONYMOUS\nauth_mechanisms.2 = PLAIN', { 'auth-mechanisms': ['PLAIN'] }],
     ['listeners.tcp.local = 5674', { host: null, port: 5674 }],
     ['vm_memory_high_watermark.relative = 0.4', { 'memory-limit': 0.4 }],
     [
