@@ -214,8 +214,11 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
 
   #discardRange(from: number, below: number): void {
     if (from >= below) return
-    for (const entry of this.#entries) {
-      if (entry !== null && entry.position >= from && entry.position < below) this.#withdraw(entry)
+    // What waits for a batch stands behind everything that was given to one.
+    if (below > this.#storedBelow) {
+      for (const entry of this.#entries) {
+        if (entry !== null && entry.position >= from && entry.position < below) this.#withdraw(entry)
+      }
     }
     for (const position of knownWithin(this.#attempts, from, below)) this.#forgetAttempts(position)
     this.#pages.discard(from, Math.min(below, this.#storedBelow))
