@@ -36,7 +36,7 @@ class Enlisted {
 
 /** Gathers tasks by stage and runs them in one `setImmediate`. One for a broker. */
 export class Turn {
-  readonly #stages = Array.from({ length: 4 }, () => new Enlisted())
+  readonly #stages = Object.values(Stage).map(() => new Enlisted())
   #spare = new Enlisted()
   #running = -1
   #scheduled = false

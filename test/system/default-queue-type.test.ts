@@ -17,17 +17,21 @@ function typeOf(queue: string): string {
   return open.broker.vhosts.get('/')!.queue(queue).rules.type
 }
 
+/** The queue may be declared again as a quorum queue, and not as a classic one. */
+async function expectQuorum(channel: RawChannel): Promise<void> {
+  await channel.queue('q', { durable: true, arguments: { 'x-queue-type': 'quorum' } })
+  channel.send('queue.declare', { queue: 'q', durable: true, arguments: { 'x-queue-type': 'classic' } })
+  const text = "inequivalent arg 'x-queue-type' for queue 'q' in vhost '/': received 'classic' but current is 'quorum'"
+  await channel.expectChannelClose(406, `PRECONDITION_FAILED - ${text}`, 'queue.declare')
+}
+
 describe('in a vhost whose queues are quorum queues', () => {
   it('a queue is one that asks for no type, and may be declared again with it or without', async () => {
     const channel = await inVHostOf('quorum')
     await channel.queue('q', { durable: true })
     expect(typeOf('q')).toBe('quorum')
     await channel.queue('q', { durable: true })
-    await channel.queue('q', { durable: true, arguments: { 'x-queue-type': 'quorum' } })
-    channel.send('queue.declare', { queue: 'q', durable: true, arguments: { 'x-queue-type': 'classic' } })
-    const text =
-      "inequivalent arg 'x-queue-type' for queue 'q' in vhost '/': received 'classic' but current is 'quorum'"
-    await channel.expectChannelClose(406, `PRECONDITION_FAILED - ${text}`, 'queue.declare')
+    await expectQuorum(channel)
   })
 
   it('a queue has the type that it asks for', async () => {
@@ -64,11 +68,7 @@ describe('on a node whose queues are quorum queues', () => {
   it('a queue is one that asks for no type', async () => {
     const channel = await node.channel()
     await channel.queue('q', { durable: true })
-    await channel.queue('q', { durable: true, arguments: { 'x-queue-type': 'quorum' } })
-    channel.send('queue.declare', { queue: 'q', durable: true, arguments: { 'x-queue-type': 'classic' } })
-    const text =
-      "inequivalent arg 'x-queue-type' for queue 'q' in vhost '/': received 'classic' but current is 'quorum'"
-    await channel.expectChannelClose(406, `PRECONDITION_FAILED - ${text}`, 'queue.declare')
+    await expectQuorum(channel)
   })
 
   it('a queue that cannot be one is a classic one', async () => {

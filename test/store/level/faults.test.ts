@@ -247,6 +247,19 @@ describe('a batch that takes its time', () => {
   })
 })
 
+/** A disk with one page of twenty messages in two fragments, and the log that it is of. */
+async function pageOfTwoFragments(): Promise<{ disk: Disk; id: number }> {
+  const disk = new Disk()
+  const { store } = await openOn(disk)
+  const { id } = store.log()
+  for (const first of [0, 10]) {
+    appendAll(store.log(id), range(first, first + 10))
+    await durable(store)
+  }
+  await store.close()
+  return { disk, id }
+}
+
 describe('damage', () => {
   /** A log of three pages on a disk, and what it is called. */
   async function threePages(disk: Disk): Promise<number> {
@@ -316,14 +329,7 @@ describe('damage', () => {
   })
 
   it('of an index record and of the first fragment of its page costs that fragment', async () => {
-    const disk = new Disk()
-    const { store } = await openOn(disk)
-    const { id } = store.log()
-    for (const first of [0, 10]) {
-      appendAll(store.log(id), range(first, first + 10))
-      await durable(store)
-    }
-    await store.close()
+    const { disk, id } = await pageOfTwoFragments()
     disk.damage(disk.keys(Kind.index)[0]!, 7)
     disk.damage(disk.keys(Kind.fragment)[0]!, 50)
     const { store: opened, monitor } = await openOn(disk)
@@ -342,14 +348,7 @@ describe('damage', () => {
     ['its header', 7, 1],
     ['what is behind that', 50, 10],
   ])('of an index record and of the last fragment of its page, in %s, costs that fragment', async (_, byte, count) => {
-    const disk = new Disk()
-    const { store } = await openOn(disk)
-    const { id } = store.log()
-    for (const first of [0, 10]) {
-      appendAll(store.log(id), range(first, first + 10))
-      await durable(store)
-    }
-    await store.close()
+    const { disk, id } = await pageOfTwoFragments()
     disk.damage(disk.keys(Kind.index)[0]!, 7)
     disk.damage(disk.keys(Kind.fragment)[1]!, byte)
     const { store: opened, monitor } = await openOn(disk)
