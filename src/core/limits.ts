@@ -66,6 +66,12 @@ export const CACHE_SIZE_MAX = 10_000_000
 export const DEAD_LETTER_RETRY_MS = 1000
 export const DEAD_LETTERS_AT_ONCE = 1000
 
+/** After which time the next of them are tried when all were taken and are on disk, in milliseconds. */
+export const DEAD_LETTERS_NEXT_MS = 1
+
+/** What a queue keeps in memory of those that nobody took. */
+export const DEAD_LETTERS_RESIDENT_BYTES = 2 * 1024 * 1024
+
 /** Messages that expire in one go. More that are due at the same time wait for the next turn: a few milliseconds each. */
 export const EXPIRED_AT_ONCE = 1000
 

@@ -117,7 +117,7 @@ export interface QueueLog {
    * waits for a batch it is struck, but its publisher is told when that batch is on disk: so is then what became of it.
    */
   supersede(entry: Entry): void
-  /** The entry is kept, to be settled later, but nobody is to get it any more: it is read again only after a restart. */
+  /** The entry is kept, to be settled later, but `read` does not give it any more until after a restart. */
   withhold(entry: Entry): void
   /**
    * Whether the message at this position, which is written, may be handed to somebody now: only if it will count as
@@ -136,6 +136,8 @@ export interface QueueLog {
    * reported.
    */
   read(from: number, below: number, bytes?: number): Promise<readonly StoredMessage[]>
+  /** Reads about one page of those that are withheld, as `read` does the others. */
+  readWithheld(from: number, below: number): Promise<readonly StoredMessage[]>
   /** Settles, without reading them, all the stored messages from position `from` on and below `below`, but not those withheld. */
   discard(from: number, below: number): void
   /** Deletes the log with everything in it. What waited to be stored counts as accepted. */

@@ -373,6 +373,10 @@ export class VHost implements QueueContext, Outlet {
     this.#context.save(queueDefinition(queue))
   }
 
+  whenDurable(callback: () => void): void {
+    this.#context.store.whenDurable(callback)
+  }
+
   deaths(queueType: string): DeathCounts {
     return this.#context.deaths(queueType)
   }

@@ -285,6 +285,27 @@ export function storeContract(harness: StoreHarness): void {
     })
   })
 
+  describe('withhold', () => {
+    it('keeps entries from being read, unless one asks for those that are withheld', async () => {
+      const { store } = await harness.open()
+      const log = store.log()
+      const entries = appendAll(log, range(0, 1_500))
+      await durable(store)
+      for (const position of [3, 700, 701, 1_400]) log.withhold(entries[position]!)
+      expect(positionsOf(await readAll(log))).toHaveLength(1_496)
+      const withheld = async (from: number): Promise<number[]> =>
+        positionsOf([...(await log.readWithheld(from, EVERYTHING))])
+      expect((await withheld(0))[0]).toBe(3)
+      expect((await withheld(4)).slice(0, 2)).toEqual([700, 701])
+      expect(await withheld(702)).toEqual([1_400])
+      log.settle(entries[700]!)
+      expect((await withheld(4))[0]).toBe(701)
+      expect(await withheld(1_401)).toEqual([])
+      await durable(store)
+      expect((await withheld(4))[0]).toBe(701)
+    })
+  })
+
   describe('discard', () => {
     it('settles a range, stored or waiting, and nothing around it', async () => {
       const { store } = await harness.open()

@@ -54,6 +54,7 @@ export function queueNamed(name: string): Queue {
     },
     logsChanged: () => undefined,
     refused: () => undefined,
+    whenDurable: () => undefined,
     deaths: () => new DeathCounts(),
     deadLetter: () => undefined,
     deadLetterSurely: () => undefined,

@@ -1,60 +1,329 @@
 // Dead letters that nobody takes yet, of queues that are to deliver them at least once.
-import type { Clock, Timer } from '../../lib/clock.ts'
-import { DEAD_LETTERS_AT_ONCE, DEAD_LETTER_RETRY_MS } from '../limits.ts'
+import type { Timer } from '../../lib/clock.ts'
+import { Fifo } from '../../lib/fifo.ts'
 import type { DeathReason } from '../counts.ts'
-import type { Entry } from './entry.ts'
+import {
+  DEAD_LETTERS_AT_ONCE,
+  DEAD_LETTERS_NEXT_MS,
+  DEAD_LETTERS_RESIDENT_BYTES,
+  DEAD_LETTER_RETRY_MS,
+  QUEUE_READ_AHEAD_BYTES,
+} from '../limits.ts'
+import type { QueueLog, StoredMessage } from '../ports.ts'
+import { Entry, EntryState, footprint, Stored } from './entry.ts'
+import { Forgotten, type ForgottenOwner } from './forgotten.ts'
+import type { Queue } from './queue.ts'
+import type { QueueContext } from './queue-context.ts'
+import type { Resident } from './resident-budget.ts'
+import type { UnreadablePageError } from './unreadable.ts'
+
+/** What burials need from their queue. */
+export interface BurialsHost {
+  /** Tries again; what is still not taken comes back by `add`. */
+  retry(entry: Entry, reason: DeathReason): void
+  /** The log that an entry is in. */
+  logOf(entry: Entry): QueueLog
+}
 
 interface Waiting {
   readonly entry: Entry
   readonly reason: DeathReason
 }
 
-/** Messages that are given up, and still kept: in the log as they were, so that a restart makes them ready again. */
-export class Burials {
-  readonly #clock: Clock
-  readonly #retry: (entry: Entry, reason: DeathReason) => void
-  #waiting: Waiting[] = []
-  #bytes = 0
+/** Those of one log that wait for one reason, and are on disk only. */
+interface Shelf {
+  readonly log: QueueLog
+  readonly reason: DeathReason
+  /** Whether the log is one of what need not survive a restart. */
+  readonly spilled: boolean
+  readonly forgotten: Forgotten
+  /** The position from which on they are tried next. */
+  next: number
+}
+
+/**
+ * Messages that are given up, and still kept: in the log as they were, so that a restart makes them ready again. Some
+ * stay in memory; of the others only the positions do, and they are read when they are tried again. Those that are in no
+ * log are written for that, some at a time, each time to a log that goes with the last of them.
+ */
+export class Burials implements Resident, ForgottenOwner {
+  readonly #queue: Queue
+  readonly #host: BurialsHost
+  readonly #context: QueueContext
+  /** Those in memory, in the order in which they are tried. */
+  readonly #line = new Fifo<Waiting>()
+  #lineBodyBytes = 0
+  #storedBytes = 0
+  #transientBytes = 0
+  /** What must be in memory before it is looked again for what need not be. */
+  #sweepAbove = DEAD_LETTERS_RESIDENT_BYTES
+  /** Those that are on disk only, in the order in which they are tried. */
+  #shelves: Shelf[] = []
+  /** What was read of them, and is about to be tried. */
+  #recalled: Waiting[] = []
+  /** The logs that were made for what was in none, and who of those that are in memory is in which. */
+  #spillLogs: QueueLog[] = []
+  readonly #spilledTo = new WeakMap<Entry, QueueLog>()
+  /** What the budget knows of, and whether it knows of these burials at all. */
+  #countedStored = 0
+  #countedTransient = 0
+  #resident = false
   #timer: Timer | null = null
+  #trying = false
+  #returned = 0
+  #stopped = false
 
-  /** `retry` tries again; what is still not taken comes back by `add`. */
-  constructor(clock: Clock, retry: (entry: Entry, reason: DeathReason) => void) {
-    this.#clock = clock
-    this.#retry = retry
+  constructor(queue: Queue, host: BurialsHost, context: QueueContext) {
+    this.#queue = queue
+    this.#host = host
+    this.#context = context
   }
 
+  /** Messages that wait, wherever they are. */
   get count(): number {
-    return this.#waiting.length
+    let count = this.#line.length + this.#recalled.length
+    for (const { forgotten } of this.#shelves) count += forgotten.count + forgotten.unreadableCount
+    return count
   }
 
-  /** Their bodies, in bytes. */
+  /** Their bodies, in bytes; those that the disk does not give now are not counted. */
   get bytes(): number {
-    return this.#bytes
+    let bytes = this.#lineBodyBytes
+    for (const { entry } of this.#recalled) bytes += entry.message.bodyBytes
+    for (const { forgotten } of this.#shelves) bytes += forgotten.bytes
+    return bytes
+  }
+
+  /** What those that are in memory cost there, about. */
+  get residentBytes(): number {
+    return this.#storedBytes + this.#transientBytes
+  }
+
+  /** The log that an entry was written to while it waited; undefined when that is where it was anyway. */
+  logOf(entry: Entry): QueueLog | undefined {
+    return this.#spilledTo.get(entry)
   }
 
   /** Keeps a message until its dead letter is tried again. */
   add(entry: Entry, reason: DeathReason): void {
-    this.#waiting.push({ entry, reason })
-    this.#bytes += entry.message.bodyBytes
-    this.#timer ??= this.#clock.after(DEAD_LETTER_RETRY_MS, this.#fire)
+    if (this.#stopped) return
+    this.#returned++
+    this.#push({ entry, reason })
+    if (this.residentBytes > this.#sweepAbove) this.#sweep(DEAD_LETTERS_RESIDENT_BYTES >> 1, true)
+    this.#tell()
+    if (!this.#trying) this.#arm(DEAD_LETTER_RETRY_MS)
   }
 
-  /** Forgets all of them: the queue goes, or the broker stops. */
+  shrink(_shareBytes: number, spill: boolean): boolean {
+    this.#sweep(0, spill)
+    this.#tell()
+    this.#resident = this.#line.length > 0
+    return this.#resident
+  }
+
+  /** Forgets all of them: the broker stops. */
   stop(): void {
+    this.#stopped = true
     this.#timer?.cancel()
-    this.#timer = null
-    this.#waiting = []
-    this.#bytes = 0
+    for (const { forgotten } of this.#shelves) forgotten.forget()
+    this.#shelves = []
+    this.#recalled = []
+    while (this.#shift() !== undefined);
+    this.#tell()
+    this.#context.residentBudget.leave(this)
+  }
+
+  /** The same for good: the queue goes. */
+  drop(): void {
+    this.stop()
+    for (const log of this.#spillLogs) log.drop()
+    this.#spillLogs = []
+  }
+
+  remembered(forgotten: Forgotten, { message, position }: StoredMessage): void {
+    const shelf = this.#shelves.find((each) => each.forgotten === forgotten)!
+    const entry = new Entry(this.#queue, message, position)
+    entry.state = EntryState.settled
+    entry.stored = Stored.written
+    entry.spilled = shelf.spilled
+    if (this.#spillLogs.includes(shelf.log)) this.#spilledTo.set(entry, shelf.log)
+    this.#recalled.push({ entry, reason: shelf.reason })
+  }
+
+  returned(forgotten: Forgotten, stored: StoredMessage): void {
+    this.remembered(forgotten, stored)
+  }
+
+  forgottenAside(error: UnreadablePageError): void {
+    this.#context.queueReadFailed(this.#queue, error)
+  }
+
+  forgottenRead(error: unknown): void {
+    // What turned out to be damaged the log has reported.
+    if (error !== null) this.#context.queueReadFailed(this.#queue, error)
+  }
+
+  /** Whoever waits is tried again after so many milliseconds. */
+  #arm(delayMs: number): void {
+    if (this.#stopped || this.count === 0) return
+    this.#timer ??= this.#context.clock.after(delayMs, this.#fire)
   }
 
   readonly #fire = (): void => {
     this.#timer = null
-    const waiting = this.#waiting
-    const due = waiting.splice(0, DEAD_LETTERS_AT_ONCE)
-    for (const { entry, reason } of due) {
-      this.#bytes -= entry.message.bodyBytes
-      this.#retry(entry, reason)
+    void this.#tryAgain()
+  }
+
+  /** Tries some of those in memory and some of those on disk. While all are taken it goes on as fast as the disk does. */
+  async #tryAgain(): Promise<void> {
+    this.#trying = true
+    const portion = this.#portion()
+    let taken = this.#try(portion)
+    let tried = portion.length
+    if (this.#shelves.length > 0) {
+      await this.#recall()
+      if (this.#stopped) return
+      const recalled = this.#recalled
+      this.#recalled = []
+      taken = this.#try(recalled) && taken
+      tried += recalled.length
+      this.#tidy()
     }
-    if (this.#waiting.length > 0) this.#timer ??= this.#clock.after(DEAD_LETTER_RETRY_MS, this.#fire)
+    if (this.residentBytes > DEAD_LETTERS_RESIDENT_BYTES) this.#sweep(DEAD_LETTERS_RESIDENT_BYTES >> 1, true)
+    this.#tell()
+    if (taken && tried > 0) this.#context.whenDurable(() => this.#goOn(DEAD_LETTERS_NEXT_MS))
+    else this.#goOn(DEAD_LETTER_RETRY_MS)
+  }
+
+  #goOn(delayMs: number): void {
+    this.#trying = false
+    this.#arm(delayMs)
+  }
+
+  /** Returns whether all of them were taken. */
+  #try(waiting: readonly Waiting[]): boolean {
+    const before = this.#returned
+    for (const { entry, reason } of waiting) this.#host.retry(entry, reason)
+    return this.#returned === before
+  }
+
+  /** Takes out the first of those in memory. */
+  #portion(): Waiting[] {
+    const portion: Waiting[] = []
+    for (let left = QUEUE_READ_AHEAD_BYTES; left > 0 && portion.length < DEAD_LETTERS_AT_ONCE;) {
+      const waiting = this.#shift()
+      if (waiting === undefined) break
+      left -= footprint(waiting.entry)
+      portion.push(waiting)
+    }
+    return portion
+  }
+
+  /** Reads the next of those on disk: of one shelf after the other. */
+  async #recall(): Promise<void> {
+    const shelf = this.#shelves.shift()!
+    this.#shelves.push(shelf)
+    const { forgotten } = shelf
+    try {
+      if (forgotten.unreadableCount > 0) await forgotten.reread()
+      const fitting = Math.floor(QUEUE_READ_AHEAD_BYTES / (forgotten.bytes / forgotten.count + 1))
+      const most = Math.max(1, Math.min(fitting, DEAD_LETTERS_AT_ONCE))
+      let positions = forgotten.some(shelf.next, most)
+      if (positions.length === 0) positions = forgotten.some(0, most)
+      if (positions.length === 0) return
+      shelf.next = positions.at(-1)! + 1
+      await forgotten.recall(positions)
+    } catch (error) {
+      this.#context.queueReadFailed(this.#queue, error)
+    }
+  }
+
+  /** Lets go of what holds nothing any more. */
+  #tidy(): void {
+    this.#shelves = this.#shelves.filter(({ forgotten }) => forgotten.count + forgotten.unreadableCount > 0)
+    this.#spillLogs = this.#spillLogs.filter((log) => {
+      if (log.held.count > 0) return true
+      log.drop()
+      return false
+    })
+  }
+
+  /**
+   * Drops from memory what is on disk, the next first, as far as it is more than this. `spill`: what is in memory only is
+   * written, so that it can be dropped the next time.
+   */
+  #sweep(keep: number, spill: boolean): void {
+    // What is dropped while a page is being read would be missed there.
+    if (this.#shelves.some(({ forgotten }) => forgotten.reading)) return
+    const transient: Entry[] = []
+    for (let left = this.#line.length; left > 0; left--) {
+      const excessive = this.residentBytes > keep
+      const waiting = this.#shift()!
+      if (excessive && this.#forget(waiting)) continue
+      this.#push(waiting)
+      if (waiting.entry.stored === Stored.no) transient.push(waiting.entry)
+    }
+    if (spill && this.#transientBytes > keep) this.#spill(transient)
+    this.#sweepAbove = Math.max(DEAD_LETTERS_RESIDENT_BYTES, this.residentBytes + (DEAD_LETTERS_RESIDENT_BYTES >> 1))
+  }
+
+  /** Drops a message from memory, if it is on disk. */
+  #forget({ entry, reason }: Waiting): boolean {
+    if (entry.stored !== Stored.written) return false
+    const spillLog = this.#spilledTo.get(entry)
+    const log = spillLog ?? this.#host.logOf(entry)
+    if (entry.position >= log.durableBelow) return false
+    let shelf = this.#shelves.find((each) => each.log === log && each.reason === reason)
+    if (shelf === undefined) {
+      const forgotten = new Forgotten(log, this, spillLog === undefined)
+      this.#shelves.push((shelf = { log, reason, spilled: entry.spilled, forgotten, next: 0 }))
+    }
+    shelf.forgotten.add(entry.position, entry.message.bodyBytes)
+    return true
+  }
+
+  /** Writes messages that are in no log. A log takes positions in their order, so each time it is another one. */
+  #spill(entries: readonly Entry[]): void {
+    if (entries.length === 0) return
+    const log = this.#context.spillLog()
+    this.#spillLogs.push(log)
+    for (const entry of entries.toSorted((a, b) => a.position - b.position)) {
+      this.#transientBytes -= footprint(entry)
+      this.#storedBytes += footprint(entry)
+      entry.spilled = true
+      this.#spilledTo.set(entry, log)
+      log.append(entry, null, 0)
+    }
+  }
+
+  #push(waiting: Waiting): void {
+    this.#line.push(waiting)
+    this.#count(waiting.entry, 1)
+  }
+
+  #shift(): Waiting | undefined {
+    const waiting = this.#line.shift()
+    if (waiting !== undefined) this.#count(waiting.entry, -1)
+    return waiting
+  }
+
+  #count(entry: Entry, sign: 1 | -1): void {
+    this.#lineBodyBytes += sign * entry.message.bodyBytes
+    if (entry.stored === Stored.no) this.#transientBytes += sign * footprint(entry)
+    else this.#storedBytes += sign * footprint(entry)
+  }
+
+  /** Tells the budget what has changed. */
+  #tell(): void {
+    const budget = this.#context.residentBudget
+    const storedChange = this.#storedBytes - this.#countedStored
+    const transientChange = this.#transientBytes - this.#countedTransient
+    this.#countedStored = this.#storedBytes
+    this.#countedTransient = this.#transientBytes
+    if (!this.#resident && this.#line.length > 0) {
+      this.#resident = true
+      budget.enter(this)
+    }
+    budget.changed(this, storedChange, transientChange)
   }
 }

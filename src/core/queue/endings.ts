@@ -41,14 +41,19 @@ export class Endings {
     return this.#burials === null ? 0 : this.#burials.bytes
   }
 
+  /** What those of them that are in memory cost there, about, in bytes. */
+  get dyingResidentBytes(): number {
+    return this.#burials === null ? 0 : this.#burials.residentBytes
+  }
+
   /** The message is in the queue no more: it was acknowledged, or nobody is to have it. */
   settle(entry: Entry): void {
     entry.state = EntryState.settled
     const remembered = this.#deduplication.active
     if (entry.stored !== Stored.no && !this.#queue.deleted) {
       // What is remembered of a message is in its batch: that is what its publisher waits for then.
-      if (remembered) this.#logs.logOf(entry).supersede(entry)
-      else this.#logs.logOf(entry).settle(entry)
+      if (remembered) this.#logOf(entry).supersede(entry)
+      else this.#logOf(entry).settle(entry)
     }
     if (remembered) this.#deduplication.left(entry)
   }
@@ -90,9 +95,9 @@ export class Endings {
       return
     }
     if (!entry.message.owned) entry.message.own()
-    if (entry.stored !== Stored.no) this.#logs.logOf(entry).withhold(entry)
-    this.#burials ??= new Burials(this.#context.clock, (each, why) => this.giveUp(each, why))
-    this.#burials.add(entry, reason)
+    const burials = (this.#burials ??= this.#newBurials())
+    if (entry.stored !== Stored.no && burials.logOf(entry) === undefined) this.#logs.logOf(entry).withhold(entry)
+    burials.add(entry, reason)
   }
 
   /** Nothing is tried again from here on. */
@@ -100,9 +105,23 @@ export class Endings {
     this.#burials?.stop()
   }
 
+  /** The queue is gone. */
+  drop(): void {
+    this.#burials?.drop()
+  }
+
+  #newBurials(): Burials {
+    const retry = (entry: Entry, reason: DeathReason): void => this.giveUp(entry, reason)
+    return new Burials(this.#queue, { retry, logOf: (entry) => this.#logs.logOf(entry) }, this.#context)
+  }
+
+  #logOf(entry: Entry): QueueLog {
+    return this.#burials?.logOf(entry) ?? this.#logs.logOf(entry)
+  }
+
   /** Its dead letter is enlisted: the message goes with the batch that has that. */
   #leave(entry: Entry): void {
-    if (entry.stored !== Stored.no) this.#logs.logOf(entry).supersede(entry)
+    if (entry.stored !== Stored.no) this.#logOf(entry).supersede(entry)
     this.#deduplication.left(entry)
   }
 }

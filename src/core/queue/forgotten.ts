@@ -1,10 +1,10 @@
-// Requeued messages that are on disk, and in memory no longer.
+// Single messages that are on disk, and in memory no longer: requeued ones, and those that wait for their dead letters.
 import { UNREADABLE_PAGES_MAX } from '../limits.ts'
 import type { QueueLog, StoredMessage } from '../ports.ts'
 import { PositionSet } from './position-set.ts'
 import { UnreadablePageError } from './unreadable.ts'
 
-/** What is done with requeued messages that were read again. */
+/** What is done with messages that were read again. */
 export interface ForgottenOwner {
   /** A message is in memory again. */
   remembered(forgotten: Forgotten, stored: StoredMessage): void
@@ -20,8 +20,8 @@ export interface ForgottenOwner {
 const RECALLED_AT_ONCE = 512
 
 /**
- * Requeued messages of one log that were dropped from memory, by position. Between them others are out with consumers,
- * and not to be read: so each position counts, not a range of them.
+ * Messages of one log that were dropped from memory, by position. Between them there are others that are not to be read,
+ * such as those that are out with consumers: so each position counts, not a range of them.
  */
 export class Forgotten {
   readonly log: QueueLog
@@ -29,6 +29,7 @@ export class Forgotten {
   /** The bodies of the messages, in bytes. */
   bytes = 0
   readonly #owner: ForgottenOwner
+  readonly #withheld: boolean
   readonly #positions = new PositionSet()
   /** Those on pages that the disk did not give, and how many such pages there were. */
   readonly #aside = new PositionSet()
@@ -40,9 +41,11 @@ export class Forgotten {
   /** Changes when what is being read is no longer wanted. */
   #generation = 0
 
-  constructor(log: QueueLog, owner: ForgottenOwner) {
+  /** `withheld`: the log withholds them from those who do not ask for such. */
+  constructor(log: QueueLog, owner: ForgottenOwner, withheld = false) {
     this.log = log
     this.#owner = owner
+    this.#withheld = withheld
   }
 
   get count(): number {
@@ -68,6 +71,16 @@ export class Forgotten {
 
   holds(position: number): boolean {
     return this.#positions.has(position)
+  }
+
+  /** The first of the positions from this one on, so many at the most. */
+  some(from: number, most: number): number[] {
+    const found: number[] = []
+    for (const position of this.#positions.from(from)) {
+      if (found.length === most) break
+      found.push(position)
+    }
+    return found
   }
 
   /** Takes in a message that is on disk. Nothing is being read. */
@@ -139,11 +152,15 @@ export class Forgotten {
   /** What the log has on the page of a position, from there on; or that it cannot be read. */
   async #readPage(position: number): Promise<readonly StoredMessage[] | UnreadablePageError> {
     try {
-      return await this.log.read(position, this.#below)
+      return await this.#readLog(position, this.#below)
     } catch (error) {
       if (error instanceof UnreadablePageError) return error
       throw error
     }
+  }
+
+  #readLog(from: number, below: number, bytes?: number): Promise<readonly StoredMessage[]> {
+    return this.#withheld ? this.log.readWithheld(from, below) : this.log.read(from, below, bytes)
   }
 
   #read(from: number, below: number, bytes: number, wants: (position: number) => boolean): Promise<void> {
@@ -156,7 +173,7 @@ export class Forgotten {
     let lost = 0
     let lostBytes = 0
     try {
-      const messages = await this.log.read(from, below, bytes)
+      const messages = await this.#readLog(from, below, bytes)
       if (generation === this.#generation) {
         for (const stored of messages) {
           const { position, message } = stored

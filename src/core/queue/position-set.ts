@@ -42,7 +42,7 @@ export class PositionSet {
     chunk.words[offset >> 5]! &= ~(1 << (offset & 31))
     this.size--
     if (--chunk.size === 0) this.#chunks.delete(id)
-    if (position === this.first) this.first = this.#lowest()
+    if (position === this.first) this.first = chunk.size > 0 ? lowestOf(id, chunk) : this.#lowest()
     return true
   }
 
@@ -65,10 +65,15 @@ export class PositionSet {
   }
 
   /** All of them, in order. */
-  *[Symbol.iterator](): Generator<number> {
+  [Symbol.iterator](): Generator<number> {
+    return this.from(0)
+  }
+
+  /** Those from this position on, in order. */
+  *from(position: number): Generator<number> {
     for (const id of [...this.#chunks.keys()].toSorted((a, b) => a - b)) {
       const chunk = this.#chunks.get(id)!
-      for (let offset = 0; offset < CHUNK_POSITIONS; offset++) {
+      for (let offset = Math.max(0, position - id * CHUNK_POSITIONS); offset < CHUNK_POSITIONS; offset++) {
         if (isSet(chunk, offset)) yield id * CHUNK_POSITIONS + offset
       }
     }
@@ -78,11 +83,14 @@ export class PositionSet {
     let id = Infinity
     for (const other of this.#chunks.keys()) if (other < id) id = other
     const chunk = this.#chunks.get(id)
-    if (chunk === undefined) return Infinity
-    let word = 0
-    while (chunk.words[word] === 0) word++
-    return id * CHUNK_POSITIONS + word * 32 + (31 - Math.clz32(chunk.words[word]! & -chunk.words[word]!))
+    return chunk === undefined ? Infinity : lowestOf(id, chunk)
   }
+}
+
+function lowestOf(id: number, { words }: Chunk): number {
+  let word = 0
+  while (words[word] === 0) word++
+  return id * CHUNK_POSITIONS + word * 32 + (31 - Math.clz32(words[word]! & -words[word]!))
 }
 
 function isSet({ words }: Chunk, offset: number): boolean {

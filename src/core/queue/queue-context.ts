@@ -46,6 +46,8 @@ export interface QueueContext {
   logsChanged(queue: Queue): void
   /** The queue has refused a message. */
   refused(message: Message): void
+  /** Calls back once everything that has been enlisted so far is on disk. */
+  whenDurable(callback: () => void): void
   /** What queues of a type gave up. */
   deaths(queueType: string): DeathCounts
   /** The queue gives a message up, and has an exchange for such. */

@@ -422,7 +422,7 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
 
   /** What the messages that are in memory cost there, about, in bytes. */
   get residentBytes(): number {
-    return this.#backlog.residentBytes + this.#unackedBytes
+    return this.#backlog.residentBytes + this.#endings.dyingResidentBytes + this.#unackedBytes
   }
 
   /** Ready messages that are in memory, be they on disk too or not. */
@@ -527,6 +527,7 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
   delete(reason: CancelReason): void {
     this.deleted = true
     this.stop()
+    this.#endings.drop()
     this.#backlog.drop()
     const subscriptions = [...this.#dispatch.subscriptions]
     for (const subscription of subscriptions) this.#dispatch.remove(subscription)

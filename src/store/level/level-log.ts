@@ -10,6 +10,7 @@ import type {
 } from '../../core/ports.ts'
 import type { Entry } from '../../core/queue/entry.ts'
 import { Stored } from '../../core/queue/entry.ts'
+import { PositionSet } from '../../core/queue/position-set.ts'
 import type { Batch, BatchMember } from './committer.ts'
 import { Kind, logKey, positionKey } from './keys.ts'
 import type { PageOwner, StoreContext } from './log-pages.ts'
@@ -83,8 +84,8 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
   /** The bodies that entries have elsewhere, by position. Most logs have none. */
   #bodies: Map<number, number> | null
 
-  /** The positions of messages that are kept and not read any more. Most logs have none. */
-  #withheld: Set<number> | null = null
+  /** The positions of messages that are kept and not read like the others. Most logs have none. */
+  #withheld: PositionSet | null = null
 
   #enlisted = false
   #dropped = false
@@ -160,7 +161,7 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
   }
 
   withhold(entry: Entry): void {
-    this.#withheld ??= new Set()
+    this.#withheld ??= new PositionSet()
     this.#withheld.add(entry.position)
   }
 
@@ -187,7 +188,7 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
 
   async read(from: number, below: number, bytes = 0): Promise<readonly StoredMessage[]> {
     if (this.#dropped) return []
-    const found = await this.#pages.read(from, below, bytes)
+    const found = await this.#pages.read(from, below, bytes, false)
     const all = found.length > 0 ? found : this.#readPending(from, below)
     const known = this.#attempts
     if (known === null) return all
@@ -197,19 +198,19 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
     })
   }
 
+  async readWithheld(from: number, below: number): Promise<readonly StoredMessage[]> {
+    return this.#dropped ? [] : this.#pages.read(from, below, 0, true)
+  }
+
   discard(from: number, below: number): void {
     if (this.#dropped) return
     let start = from
-    for (const kept of this.#withheldIn(from, below)) {
-      this.#discardRange(start, kept)
-      start = kept + 1
+    for (const [first, last] of this.#withheld?.runs() ?? []) {
+      if (last < start || first >= below) continue
+      this.#discardRange(start, first)
+      start = last + 1
     }
     this.#discardRange(start, below)
-  }
-
-  #withheldIn(from: number, below: number): number[] {
-    const within = [...(this.#withheld ?? [])].filter((position) => position >= from && position < below)
-    return within.toSorted((a, b) => a - b)
   }
 
   #discardRange(from: number, below: number): void {

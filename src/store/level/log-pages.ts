@@ -40,15 +40,16 @@ export interface PageOwner {
   shared(position: number, body: number): void
   /** Whether the entry at this position may have been handed to somebody. */
   wasDelivered(position: number): boolean
-  /** Whether the entry at this position is kept, and not to be read. */
+  /** Whether the entry at this position is kept, and not to be read like the others. */
   withheld(position: number): boolean
 }
 
-/** A page, and what of it is to be read: positions from `from` on and below `below`. */
+/** A page, and what of it is to be read: positions from `from` on and below `below`, either withheld or not. */
 interface PagePart {
   readonly page: Page
   readonly from: number
   readonly below: number
+  readonly withheld: boolean
 }
 
 /** Fragments of a page, by their first positions, and what the database has of each. */
@@ -206,12 +207,13 @@ export class LogPages {
 
   /**
    * Reads the first page that has something in this range, and so on until something is found, or nothing is left; and
-   * with it what is behind it, as long as all of that takes no more than so many bytes in memory.
+   * with it what is behind it, as long as all of that takes no more than so many bytes in memory. Of entries that are
+   * withheld, or of all others.
    */
-  async read(from: number, below: number, bytes: number): Promise<StoredMessage[]> {
+  async read(from: number, below: number, bytes: number, withheld: boolean): Promise<StoredMessage[]> {
     const found: StoredMessage[] = []
     for (;;) {
-      const first = this.#partFrom(from, below)
+      const first = this.#partFrom(from, below, withheld)
       if (first === null) return found
       const ahead = this.#partsBehind(first, below, bytes)
       const loaded = ahead.length > 0 ? await this.#loadAhead([first, ...ahead]) : NOTHING_LOADED
@@ -223,11 +225,11 @@ export class LogPages {
   }
 
   /** The first page that has something in a range, and what of it is to be read; null when there is none. */
-  #partFrom(from: number, below: number): PagePart | null {
+  #partFrom(from: number, below: number, withheld: boolean): PagePart | null {
     const page = this.#pages.from(from)
     if (page === undefined || page.first >= below || from >= below) return null
     // The page may grow while it is read: what is added then is for the next one who asks.
-    return { page, from, below: Math.min(below, page.last + 1) }
+    return { page, from, below: Math.min(below, page.last + 1), withheld }
   }
 
   /** The parts of pages behind this one that are on disk, as many as take so many bytes together with it. */
@@ -236,7 +238,9 @@ export class LogPages {
     const { durable } = this.#context.committer
     let left = bytes - residentBytes(first.page)
     if (first.page.serial > durable) return parts
-    for (let part = this.#partFrom(first.below, below); part !== null; part = this.#partFrom(part.below, below)) {
+    const { withheld } = first
+    const next = (from: number): PagePart | null => this.#partFrom(from, below, withheld)
+    for (let part = next(first.below); part !== null; part = next(part.below)) {
       left -= residentBytes(part.page)
       if (left < 0 || part.page.serial > durable) break
       parts.push(part)
@@ -340,14 +344,14 @@ export class LogPages {
   }
 
   async #readPage(part: PagePart, found: StoredMessage[], loaded: LoadedPages): Promise<void> {
-    const { page, from, below } = part
+    const { page } = part
     try {
       await this.#readEntries(part, found, loaded)
       const bodiless = bodiesOf(found)
       if (bodiless.length > 0) await this.#readBodies(page, bodiless, found)
     } catch (error) {
       found.length = 0
-      this.#unreadable(page, Math.max(from, page.first), below, error as Error & { code?: string })
+      this.#unreadable(part, error as Error & { code?: string })
     }
   }
 
@@ -367,11 +371,11 @@ export class LogPages {
   }
 
   async #readEntries(part: PagePart, found: StoredMessage[], loaded: LoadedPages): Promise<void> {
-    const { page, from, below } = part
+    const { page, from, below, withheld } = part
     const { fragments, values } = loadedOf(part, loaded) ?? (await this.#loadPage(part))
     const wanted = {
       wants: (position: number) =>
-        position >= from && position < below && page.live > 0 && this.#wanted(page, position),
+        position >= from && position < below && page.live > 0 && this.#wanted(page, position, withheld),
       redelivered: (position: number) => this.#owner.wasDelivered(position),
     }
     for (let i = 0; i < fragments.length; i++) {
@@ -426,12 +430,13 @@ export class LogPages {
    * A page cannot be read. When the disk says so, nothing has happened to it: another attempt may do better, and is for
    * whoever asked. When the database finds its own bytes damaged, that is so for good, as long as it is open.
    */
-  #unreadable(page: Page, from: number, below: number, error: Error & { code?: string }): void {
+  #unreadable(part: PagePart, error: Error & { code?: string }): void {
+    const { page } = part
     if (error.code === undefined || error.code === 'LEVEL_DATABASE_NOT_OPEN') throw error
     const count = page.live
     if (count === 0) return
     if (error.code === IO_ERROR) {
-      const wanted = this.#wantedPage(page, from, below)
+      const wanted = this.#wantedPage(part)
       if (wanted.count > 0) throw new UnreadablePageError(wanted, error)
       return
     }
@@ -442,18 +447,19 @@ export class LogPages {
     this.#context.lost({ log: this.#log, first: page.first, last: page.last, count, error })
   }
 
-  /** Whether somebody is still to get an entry of a page. */
-  #wanted(page: Page, position: number): boolean {
-    return !page.settled(position) && !this.#owner.withheld(position)
+  /** Whether an entry of a page is one of those that are asked for. */
+  #wanted(page: Page, position: number, withheld: boolean): boolean {
+    return !page.settled(position) && this.#owner.withheld(position) === withheld
   }
 
   /** What is wanted of a page, without reading it. */
-  #wantedPage(page: Page, first: number, below: number): UnreadablePage {
+  #wantedPage({ page, from, below, withheld }: PagePart): UnreadablePage {
+    const first = Math.max(from, page.first)
     let count = 0
     let deliveredBelow = first
     for (let position = first; position < below; position++) {
       if (this.#owner.wasDelivered(position)) deliveredBelow = position + 1
-      if (this.#wanted(page, position)) count++
+      if (this.#wanted(page, position, withheld)) count++
     }
     return { first, below, count, bodyBytes: Math.round((page.bodyBytes * count) / page.live), deliveredBelow }
   }

@@ -136,7 +136,7 @@ class MemoryLog implements QueueLog {
   #sequences: number[] = []
   /** By position; positions only grow, so they are in order. */
   readonly #kept = new Map<number, Kept>()
-  /** The positions of those that are not read any more. */
+  /** The positions of those that are not read like the others. */
   readonly #withheld = new Set<number>()
   #durableBelow = 0
   #deliveredBelow = 0
@@ -204,16 +204,25 @@ class MemoryLog implements QueueLog {
   attempted(): void {}
 
   read(from: number, below: number): Promise<readonly StoredMessage[]> {
+    return Promise.resolve(this.#found(from, below, false))
+  }
+
+  readWithheld(from: number, below: number): Promise<readonly StoredMessage[]> {
+    return Promise.resolve(this.#found(from, below, true))
+  }
+
+  #found(from: number, below: number, withheld: boolean): StoredMessage[] {
     const found: StoredMessage[] = []
     for (const { entry, storedAt } of this.#all()) {
-      if (entry.position < from || entry.position >= below || this.#withheld.has(entry.position)) continue
+      if (entry.position < from || entry.position >= below) continue
+      if (this.#withheld.has(entry.position) !== withheld) continue
       const redelivered = entry.redelivered || entry.position < this.#deliveredBelow
       const deadline = entry.details?.deadline ?? Infinity
       const attempts = entry.details === null ? {} : { attempts: entry.details }
       found.push({ position: entry.position, message: entry.message, redelivered, storedAt, deadline, ...attempts })
       if (found.length === READ_MAX) break
     }
-    return Promise.resolve(found)
+    return found
   }
 
   discard(from: number, below: number): void {

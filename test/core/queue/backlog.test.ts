@@ -115,6 +115,10 @@ class FakeLog implements QueueLog {
     return new Promise((resolve, reject) => this.readings.push({ from, below, resolve, reject }))
   }
 
+  readWithheld(): never {
+    throw new Error('a backlog buries nothing')
+  }
+
   discard(from: number, below: number): void {
     this.discards.push([from, below])
     for (const position of this.stored.keys()) if (position >= from && position < below) this.stored.delete(position)

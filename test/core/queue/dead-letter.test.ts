@@ -6,7 +6,9 @@ import { longstr, signedint, table } from '../../support/core.ts'
 import { drained, DurableCore, textOf } from '../../support/durable-core.ts'
 import { bindingTerms, type KeepingConsumer, publishedTo } from '../../support/sessions.ts'
 import { turnsRun } from '../../support/sockets.ts'
+import { diskError } from '../../support/faulty-database.ts'
 import { NotingPublisher } from '../../support/store.ts'
+import { Kind } from '../../../src/store/level/keys.ts'
 
 const BURIED = { 'x-dead-letter-exchange': longstr(''), 'x-dead-letter-routing-key': longstr('dead') }
 
@@ -314,12 +316,120 @@ describe('dead letters at least once', () => {
       await turnsRun()
     }
     expect(core.queue('q')).toMatchObject({ readyCount: 30, dyingCount: 30 })
-    expect(await drained(core, 'q')).toEqual(bodies.filter((_body, i) => i % 2 === 1))
+    const odd = (text: string): boolean => Number(text) % 2 === 1
+    const numbers = (texts: readonly string[]): number[] => texts.map(Number).toSorted((a, b) => a - b)
+    expect((await drained(core, 'q')).map(Number)).toEqual(bodies.filter(odd).map(Number))
     expect(core.queue('q')).toMatchObject({ readyCount: 0, dyingCount: 30 })
     core.declare('dead')
+    for (let turns = 0; turns < 1000 && core.queue('q').dyingCount > 0; turns++) {
+      core.clock.advance(turns === 0 ? 1000 : 1)
+      await turnsRun()
+    }
+    expect(numbers(await drained(core, 'dead'))).toEqual(numbers(bodies.filter((body) => !odd(body))))
+  })
+
+  describe.each([
+    { kind: 'persistent', persistent: true, most: 3_300_000 },
+    { kind: 'transient', persistent: false, most: 6_000_000 },
+  ])('that are many and $kind', ({ persistent, most }) => {
+    const COUNT = 10_000
+
+    /** A queue of messages of 1 KiB, all of which have died for nobody. */
+    async function crowd(): Promise<DurableCore> {
+      const core = await DurableCore.start()
+      core.declare('q', table(SURELY))
+      for (let i = 0; i < COUNT; i++) {
+        core.session.publish(publishedTo('', 'q', String(i).padEnd(1024), persistent), null, 0)
+        if (i % 1000 === 999) await core.written()
+      }
+      core.clock.advance(1000)
+      const died = (): boolean => core.queue('q').dyingCount === COUNT
+      for (let turns = 0; turns < 10_000 && !died(); turns++) await pass(core, 1)
+      expect(core.queue('q')).toMatchObject({ readyCount: 0, dyingCount: COUNT })
+      return core
+    }
+
+    async function pass(core: DurableCore, milliseconds: number): Promise<void> {
+      core.clock.advance(milliseconds)
+      await turnsRun()
+    }
+
+    it('take little memory, however long they wait, and go when their target is there, each once', async () => {
+      const core = await crowd()
+      for (let seconds = 0; seconds < 20; seconds++) {
+        for (let turns = 0; turns < 5; turns++) await pass(core, 200)
+        expect(core.queue('q').dyingCount).toBe(COUNT)
+      }
+      expect(core.queue('q').residentBytes).toBeLessThan(most)
+      expect(core.broker.residentBudget.storedBytes + core.broker.residentBudget.transientBytes).toBeLessThan(most)
+      core.declare('dead')
+      // As fast as the disk: far less than the time that one try after another would take.
+      await pass(core, 1000)
+      for (let turns = 0; turns < 5000 && core.queue('q').dyingCount > 0; turns++) await pass(core, 1)
+      expect([core.queue('q').dyingCount, core.queue('dead').readyCount]).toEqual([0, COUNT])
+      const numbers = (await drained(core, 'dead')).map(Number).toSorted((a, b) => a - b)
+      expect(numbers).toEqual(Array.from({ length: COUNT }, (_each, i) => i))
+      for (let turns = 0; turns < 200; turns++) await turnsRun()
+      expect(core.disk.keys(Kind.fragment)).toEqual([])
+    })
+
+    it('leave nothing behind when their queue is deleted', async () => {
+      const core = await crowd()
+      core.session.deleteQueue('q', false, false)
+      for (let turns = 0; turns < 200; turns++) await turnsRun()
+      expect([core.disk.keys(Kind.fragment), core.disk.keys(Kind.index)]).toEqual([[], []])
+      expect([core.broker.residentBudget.storedBytes, core.broker.residentBudget.transientBytes]).toEqual([0, 0])
+    })
+  })
+
+  it('that are many are nowhere twice and nowhere lost, whenever the power goes while they move', async () => {
+    const COUNT = 6000
+    const core = await DurableCore.start()
+    core.declare('q', table(SURELY))
+    for (let i = 0; i < COUNT; i++) core.session.publish(publishedTo('', 'q', String(i).padEnd(1024), true), null, 0)
+    await core.written()
     core.clock.advance(1000)
-    const letters = await drained(core, 'dead')
-    expect(letters.toSorted()).toEqual(bodies.filter((_body, i) => i % 2 === 0).toSorted())
+    for (let turns = 0; turns < 1000; turns++) await turnsRun()
+    core.declare('dead')
+    await core.written()
+    const counts: number[] = []
+    for (let cuts = 0; cuts < 8; cuts++) {
+      const after = await core.afterPowerCut()
+      const texts = [...(await drained(after, 'q')), ...(await drained(after, 'dead'))]
+      expect(new Set(texts.map(Number)).size).toBe(COUNT)
+      expect(texts).toHaveLength(COUNT)
+      counts.push(core.queue('q').dyingCount)
+      core.clock.advance(cuts === 0 ? 1000 : 1)
+      for (let turns = 0; turns < 3; turns++) await turnsRun()
+    }
+    // It was cut in the middle of it.
+    expect(counts.filter((count) => count > 0 && count < COUNT).length).toBeGreaterThan(1)
+  })
+
+  it('that the disk does not give are tried again when it does, and nobody else waits for them', async () => {
+    const core = await DurableCore.start()
+    core.declare('q', table(SURELY))
+    const COUNT = 4000
+    for (let i = 0; i < COUNT; i++) {
+      core.session.publish(publishedTo('', 'q', String(i).padEnd(1024), true), null, 0)
+      if (i % 1000 === 999) await core.written()
+    }
+    core.clock.advance(1000)
+    const pass = async (milliseconds: number): Promise<void> => {
+      core.clock.advance(milliseconds)
+      for (let turns = 0; turns < 5; turns++) await turnsRun()
+    }
+    for (let turns = 0; turns < 20; turns++) await pass(1000)
+    expect(core.queue('q').dyingCount).toBe(COUNT)
+    expect(core.queue('q').residentBytes).toBeLessThan(3_000_000)
+    core.database.readFailures = Array.from({ length: 40 }, () => diskError('IO error: a bad sector'))
+    for (let turns = 0; turns < 10; turns++) await pass(1000)
+    expect(core.database.readFailures.length).toBeLessThan(30)
+    expect(core.queue('q').dyingCount).toBe(COUNT)
+    core.declare('dead')
+    for (let turns = 0; turns < 200 && core.queue('q').dyingCount > 0; turns++) await pass(1000)
+    expect([core.queue('q').dyingCount, core.queue('dead').readyCount]).toEqual([0, COUNT])
+    await core.written()
   })
 
   it('need reject-publish: without it they are lost where nobody takes them, as in RabbitMQ', async () => {
