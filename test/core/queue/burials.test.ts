@@ -46,7 +46,7 @@ type Step =
   | { readonly do: 'wait'; readonly milliseconds: number }
   | { readonly do: 'turn'; readonly count: number }
 
-const step: fc.Arbitrary<Step> = fc.oneof(
+const anyStep: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 5,
     arbitrary: fc.record({
@@ -196,7 +196,7 @@ describe('dead letters that wait', () => {
     { timeout: 60_000 + Number(TEST_MODEL_RUNS) * 400 },
     async () => {
       await fc.assert(
-        fc.asyncProperty(fc.boolean(), fc.array(step, { maxLength: 60 }), async (ranked, program) => {
+        fc.asyncProperty(fc.boolean(), fc.array(anyStep, { maxLength: 60 }), async (ranked, program) => {
           const yard = await Graveyard.start(ranked)
           for (const each of program) await yard.take(each)
           await yard.finish()
