@@ -96,6 +96,7 @@ export class Settlements {
   }
 
   #requeue(tag: number | bigint, multiple: boolean, failed: boolean): void {
+    const channel = this.#channel
     const byHolder = new Map<ChannelConsumer | Queue, Return>()
     this.#take(tag, multiple, (entry, consumer) => {
       const { queue } = entry
@@ -113,11 +114,14 @@ export class Settlements {
       }
       if (queue.rules.type === 'quorum') delivering.add(queue)
       else {
+        queue.shorten()
+        // RabbitMQ: who gives something back stands in line for it, behind those who wait already.
+        if (consumer?.credited === true && channel.globalPrefetch === 0) consumer.resume()
         queue.takenBack()
-        this.#channel.returnCredit()
+        channel.returnCredit()
       }
     }
-    if (delivering.size > 0) this.#channel.returnCredit()
+    if (delivering.size > 0) channel.returnCredit()
     for (const queue of delivering) queue.takenBack()
   }
 

@@ -302,6 +302,21 @@ describe('several consumers', () => {
     await channel.expectDeliver({ 'consumer-tag': 'free', redelivered: true }, 'one')
   })
 
+  it('have their turn after those who waited, when they give something back', async () => {
+    const channel = await withMessages()
+    await channel.call('basic.qos', { 'prefetch-count': 1 })
+    for (const tag of ['a', 'b']) await channel.consume('q', { 'consumer-tag': tag })
+    await publish(channel, '1', '2', '3')
+    const { tag: first } = await channel.expectDeliver({ 'consumer-tag': 'a' }, '1')
+    const { tag: second } = await channel.expectDeliver({ 'consumer-tag': 'b' }, '2')
+    await channel.get('q', true)
+    channel.send('basic.ack', { 'delivery-tag': first })
+    channel.send('basic.reject', { 'delivery-tag': second, requeue: true })
+    const { tag: again } = await channel.expectDeliver({ 'consumer-tag': 'a', redelivered: true }, '2')
+    channel.send('basic.reject', { 'delivery-tag': again, requeue: true })
+    await channel.expectDeliver({ 'consumer-tag': 'b', redelivered: true }, '2')
+  })
+
   it('take turns across connections', async () => {
     const channels = [await withMessages(), await broker.channel(), await broker.channel()]
     for (const channel of channels) await channel.consume('q', { 'no-ack': true })
