@@ -463,9 +463,8 @@ export class VHost implements QueueContext, Outlet {
   }
 
   async #govern(change: number): Promise<void> {
-    const subjects = [...this.exchanges.values(), ...this.queues.values()]
     let left = GOVERNED_AT_ONCE
-    for (const subject of subjects) {
+    for (const step of this.#steps()) {
       if (left-- === 0) {
         this.#context.topologyChanged()
         await this.#slices.next()
@@ -473,10 +472,20 @@ export class VHost implements QueueContext, Outlet {
       }
       // The next change begins anew, and ends for both.
       if (change !== this.#policyChanges) return this.#governing
-      if (subject instanceof Queue) this.#governQueue(subject)
-      else this.#governExchange(subject)
+      step()
     }
     this.#context.topologyChanged()
+  }
+
+  /**
+   * All that is to be done so that everything here goes by the policies. What a queue drops comes last: its dead letters
+   * must find queues and exchanges that go by them.
+   */
+  *#steps(): Generator<() => void> {
+    const queues = [...this.queues.values()]
+    for (const exchange of [...this.exchanges.values()]) yield () => this.#governExchange(exchange)
+    for (const queue of queues) yield () => this.#governQueue(queue)
+    for (const queue of queues) yield () => queue.enforceRules()
   }
 
   #governQueue(queue: Queue): void {

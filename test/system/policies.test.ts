@@ -45,6 +45,17 @@ describe('a policy', () => {
     expect(await ready(channel, 'q')).toBe(12)
   })
 
+  it('is in force everywhere before a queue drops what it forbids', async () => {
+    const channel = await open.channel()
+    const dead = { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': 'q2' }
+    await channel.queue('q1', { arguments: dead })
+    await channel.queue('q2')
+    policy({ 'max-length': 2 })
+    for (const queue of ['q1', 'q2']) await fill(channel, queue, 2)
+    policy({ 'max-length': 1 }, { pattern: '^q1' })
+    expect([await ready(channel, 'q1'), await ready(channel, 'q2')]).toEqual([1, 3])
+  })
+
   it('holds for queues that come later, and leaves other names alone', async () => {
     policy({ 'max-length': 3 }, { pattern: '^q' })
     const channel = await open.channel()

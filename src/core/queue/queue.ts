@@ -125,13 +125,20 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
     return this.#rules
   }
 
-  /** Other rules hold from now on, also for the messages that are here (RabbitMQ: policies). */
+  /**
+   * Other rules hold from now on (RabbitMQ: policies). The caller calls `enforceRules` once other queues go by theirs too:
+   * what is too much here may be a dead letter there.
+   */
   applyRules(rules: QueueRules): void {
     this.#rules = rules
     this.#ruled = rulePublishes(rules)
     if (this.#deduplication.apply(rules.deduplication)) this.#context.logsChanged(this)
     for (const { consumer } of this.#dispatch.subscriptions) consumer.rulesChanged?.()
     this.#timeIdleness()
+  }
+
+  /** The rules hold for the messages that are here already. */
+  enforceRules(): void {
     this.#dropSurplus()
   }
 
