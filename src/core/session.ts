@@ -526,7 +526,11 @@ export class Session implements QueueOwner {
     if (firehose === null) return
     // Every message is to be seen: none goes by what is remembered of the last.
     routes.repeatable = false
-    const names = Array.from({ length: routes.length }, (_, index) => routes.queues[index]!.name)
+    // RabbitMQ: who publishes by name has named the queues, whether they are there or not.
+    const named = exchange.name === ''
+    const names = named
+      ? [...new Set([message.routingKey, ...keys])].toSorted()
+      : Array.from({ length: routes.length }, (_, index) => routes.queues[index]!.name)
     firehose.published(message, keys, names, this.origin, this.user.name)
   }
 

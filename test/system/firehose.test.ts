@@ -60,6 +60,16 @@ describe('a vhost that is traced', () => {
     })
   })
 
+  it('tells of the queues that the default exchange was to reach, be they there or not', async () => {
+    const channel = await working()
+    channel.publish({ 'routing-key': 'q' }, '1', { headers: { CC: ['absent', 'q'] } })
+    expect((await next('publish.')).properties['headers']).toMatchObject({ routed_queues: ['absent', 'q'] })
+    channel.publish({ 'routing-key': 'absent' }, '2')
+    expect((await next('publish.')).properties['headers']).toMatchObject({ routed_queues: ['absent'] })
+    channel.publish({ exchange: 'amq.direct', 'routing-key': 'absent' }, '3')
+    expect((await next('publish.amq.direct')).properties['headers']).toMatchObject({ routed_queues: [] })
+  })
+
   it('tells of every publish, also of those that go the way of the last', async () => {
     const channel = await working()
     for (const body of ['1', '2', '3']) channel.publish({ 'routing-key': 'q' }, body)
