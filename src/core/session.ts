@@ -340,13 +340,19 @@ export class Session implements QueueOwner {
 
   /**
    * Gives dead letters back to the queues that they came from; those that cannot go there stay where they are. Each leaves
-   * and arrives in one batch. For whoever may read here, and publish to queues by name.
+   * and arrives in one batch. For whoever may read here, and publish to queues by name; and as the header x-death may be a
+   * client's, for whoever may publish what that says.
    */
   async returnDeadLetters(name: string, positions: readonly number[]): Promise<DeadLettersReturned> {
     const queue = this.readableQueue(name)
     this.publishableExchange('')
     const { clock, codec } = this.#broker
-    const context = { codec, now: clock.now(), queue: (origin: string) => this.#unlockedQueue(origin) }
+    const context = {
+      codec,
+      now: clock.now(),
+      queue: (origin: string) => this.#unlockedQueue(origin),
+      checkPublish: (exchange: string, key: string) => this.#checkPublish(exchange, key),
+    }
     const kept: NotReturned[] = []
     const count = await queue.withdraw(positions, (entry) => {
       const reason = returnDeadLetter(entry, context)
@@ -566,6 +572,12 @@ export class Session implements QueueOwner {
 
   #check(kind: 'queue' | 'exchange', name: string, right: 'configure' | 'write' | 'read'): void {
     this.#access.check(this.user.name, this.vhost.name, kind, name, right)
+  }
+
+  /** Throws access-refused when this user may not publish with this key to an exchange of this name. */
+  #checkPublish(exchange: string, routingKey: string): void {
+    this.#check('exchange', exchange, 'write')
+    if (this.vhost.exchanges.get(exchange)?.type === 'topic') this.#checkTopic(exchange, 'write', routingKey)
   }
 
   #checkBinding(terms: BindingTerms): void {

@@ -217,6 +217,25 @@ describe('returning dead letters', () => {
     expect(again.properties.headers).toMatchObject({ 'x-returned-count': 2, 'x-death': [{ count: 2 }] })
   })
 
+  it('believes what a client wrote of its death only where whoever asks may publish', async () => {
+    const death = { queue: 'work', exchange: 'x', 'routing-keys': ['key'], reason: 'rejected' }
+    channel.sendToQueue('q', Buffer.from('forged'), { headers: { 'x-death': [death] } })
+    await channel.waitForConfirms()
+    const rights = { configure: '', write: '^amq.default$', read: '.*' }
+    await api.put('/api/users/clerk', { password: 'clerk', tags: 'management' })
+    await api.put('/api/permissions/%2F/clerk', rights)
+    const asClerk = { user: 'clerk' }
+    const refused = await api.post(`${Q}/messages/return`, { positions: [2] }, asClerk)
+    const reason = "write access to exchange 'x' in vhost '/' refused for user 'clerk'"
+    expect(refused.body).toEqual({ returned: 0, kept_count: 1, kept: [{ position: 2, reason }] })
+    const real = await api.post(`${Q}/messages/return`, { positions: [0] }, asClerk)
+    expect(real.body).toEqual({ returned: 1, kept_count: 0, kept: [] })
+    await api.put('/api/permissions/%2F/clerk', { ...rights, write: '^(amq.default|x)$' })
+    expect((await api.post(`${Q}/messages/return`, { positions: [2] }, asClerk)).body['returned']).toBe(1)
+    for (const body of ['a1', 'forged']) expect((await got(channel, 'work')).content.toString()).toBe(body)
+    await api.delete('/api/users/clerk')
+  })
+
   it('gives back those that are selected', async () => {
     expect((await api.post(`${Q}/messages/return`, { positions: [1] })).body['returned']).toBe(1)
     expect(payloads(await peeked())).toEqual(['a1'])

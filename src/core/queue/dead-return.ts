@@ -1,5 +1,6 @@
 // The way back of dead letters: to the queue that gave them up last, as they were when they came to it.
-import { Message } from '../message.ts'
+import { BrokerError } from '../errors.ts'
+import { Deaths, Message } from '../message.ts'
 import type { PropertyCodec, Publisher } from '../ports.ts'
 import type { FieldTable, FieldValue } from '../value.ts'
 import type { Entry } from './entry.ts'
@@ -19,6 +20,14 @@ export interface ReturnContext {
   readonly now: number
   /** The queue of this name, if messages may be given to it. */
   queue(name: string): Queue | undefined
+  /** Throws BrokerError access-refused when nothing may be published with this key to an exchange of this name. */
+  checkPublish(exchange: string, routingKey: string): void
+}
+
+/** Where a message came in first. */
+interface Address {
+  readonly exchange: string
+  readonly routingKey: string
 }
 
 /** A message that stays where it is, and why. */
@@ -37,17 +46,41 @@ export function returnDeadLetter(entry: Entry, context: ReturnContext): string |
   const origin = context.queue(name)
   if (origin === undefined) return `there is no queue '${name}' that could take it`
   if (origin === from) return 'it died in this queue'
+  const address = firstAddress(message, death)
+  const refusal = message.deaths === Deaths.none ? refusalOf(address, context) : null
+  if (refusal !== null) return refusal
   const before = origin.counts.deduplicated
   const answer = new Answer()
-  origin.publish(returned(message, death, headers, from, context), answer, 0)
+  origin.publish(returned(message, address, headers, from, context), answer, 0)
   if (answer.wasRefused) return `queue '${name}' is full`
   return origin.counts.deduplicated > before ? `queue '${name}' takes it for a duplicate` : null
+}
+
+/** Why whoever returns messages could not have published there; null if they could. A client may write any history. */
+function refusalOf({ exchange, routingKey }: Address, context: ReturnContext): string | null {
+  try {
+    context.checkPublish(exchange, routingKey)
+    return null
+  } catch (error) {
+    if (error instanceof BrokerError) return error.message
+    throw error
+  }
+}
+
+/** The exchange and the key that a message came with to the queue in which it died. */
+function firstAddress(message: Message, death: FieldTable): Address {
+  const keys = death.get('routing-keys')
+  const key = keys?.type === 'array' ? textOf(keys.value[0]) : null
+  return {
+    exchange: textOf(death.get('exchange')) ?? message.exchange,
+    routingKey: key ?? message.routingKey,
+  }
 }
 
 /** The message with the exchange and key that it first came with, and with the marks. */
 function returned(
   message: Message,
-  death: FieldTable,
+  { exchange, routingKey }: Address,
   headers: FieldTable,
   from: Queue,
   { codec, now }: ReturnContext,
@@ -60,12 +93,10 @@ function returned(
   marked.set(RETURNED_TIME, { type: 'timestamp', value: BigInt(Math.floor(now / 1000)) })
   marked.set(RETURNED_COUNT, { type: 'long', value: before + 1n })
   const properties = codec.rewritten(message, marked, true)
-  const keys = death.get('routing-keys')
-  const key = keys?.type === 'array' ? textOf(keys.value[0]) : null
   const { persistent, priority, expirationMs, body, bodyStart, bodyEnd, owned } = message
   const copy = new Message(
-    textOf(death.get('exchange')) ?? message.exchange,
-    key ?? message.routingKey,
+    exchange,
+    routingKey,
     { persistent, priority, expirationMs, headers: true },
     properties,
     0,
