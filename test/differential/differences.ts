@@ -7,6 +7,7 @@
 // - A durable queue that is exclusive counts as transient (RabbitMQ 4), also when it is declared again.
 // - Quorum queues and the arguments that are theirs in RabbitMQ work on every queue, with the defaults of RabbitMQ 4.
 // - How what comes back to a quorum queue is ordered and counted, and how it is limited: see quorum-author.ts.
+// - What goes in circles, where a message was rejected and has died twice since: RabbitMQ turns its history around.
 // - A policy that limits a queue and tells it to refuse what is too much: RabbitMQ limits it first, and drops messages.
 // - What a channel is still delivered while it closes: here nothing.
 // - The sentences in which the HTTP API refuses a pattern, a word for what a policy applies to, or null, and what it says
@@ -17,6 +18,8 @@ import { Tagged, type Table, type Value } from '../support/field-values.ts'
 
 const CONTENT = /basic\.(?:get-ok|deliver) /
 const DROPPED = /"reason":"(?:maxlen|expired)"/
+const DELIVERY = /^ {2}\d\/\d \S+ basic\.deliver /
+const LIMITED = /"reason":"maxlen"/
 const DROPPED_OFTEN = /"count":\{"l":"(?:[3-9]|\d\d+)"\},"exchange":"[^"]*","queue":"[^"]*","reason":"maxlen"/
 
 /**
@@ -30,7 +33,22 @@ export function partsByDrop(expected: readonly string[], actual: readonly string
   const at = expected.findIndex((line, i) => line !== actual[i])
   const lines = [expected[at] ?? '', actual[at] ?? '']
   if (!lines.every((line) => CONTENT.test(line))) return false
+  if (pushesOut(expected, actual, at)) return true
   return lines.some((line) => DROPPED_OFTEN.test(line)) || lines.filter((line) => DROPPED.test(line)).length === 1
+}
+
+/**
+ * Whether one consumer of RabbitMQ has got some messages more, and all else is the same. Dead letters pushed them out of
+ * the queue here, where they were before anything else happened: what RabbitMQ delivers first when several come back to
+ * a queue that is then too long, and what it drops of them comes back from another.
+ */
+function pushesOut(expected: readonly string[], actual: readonly string[], at: number): boolean {
+  const surplus = expected.length - actual.length
+  const [consumer] = DELIVERY.exec(actual[at]!) ?? []
+  if (surplus <= 0 || consumer === undefined || !LIMITED.test(actual[at]!)) return false
+  const more = expected.slice(at, at + surplus)
+  const rest = expected.slice(at + surplus)
+  return more.every((line) => line.startsWith(consumer)) && rest.every((line, i) => line === actual[at + i])
 }
 
 /** The properties of a message without what may differ. */
@@ -47,7 +65,7 @@ export function withoutDifferences(properties: Properties): Properties {
     if (key === 'x-delivery-count' && value === 0n) continue
     // RabbitMQ 3.13: a dead letter with a routing key of its own keeps the header, though it goes by it no more.
     if (key === 'CC' && 'x-death' in headers) continue
-    kept[key] = key === 'x-death' ? (value as Value[]).map(withoutTime) : value
+    kept[key] = key === 'x-death' ? withoutOrder((value as Value[]).map(withoutTime)) : value
   }
   if (Object.keys(kept).length > 0 || Object.keys(headers).length === 0) return { ...properties, headers: kept }
   const { headers: _headers, ...others } = properties
@@ -88,8 +106,14 @@ export function limitsNothing({ component, value }: Table): boolean {
   return component === 'vhost-limits' && Object.keys(value as object).length === 0
 }
 
+/** RabbitMQ 3.13: deaths before the last stay in their order; until then each further one turns them around. */
+function withoutOrder([last, ...earlier]: readonly Table[]): Table[] {
+  const key = ({ queue, reason }: Table): string => JSON.stringify([queue, reason])
+  return last === undefined ? [] : [last, ...earlier.toSorted((a, b) => key(a).localeCompare(key(b)))]
+}
+
 /** No two brokers bury at the same second. */
-function withoutTime(death: Value): Value {
+function withoutTime(death: Value): Table {
   const { time, ...rest } = death as { readonly [key: string]: Value }
   return { ...rest, time: time instanceof Tagged ? time.tag : 'no time' }
 }

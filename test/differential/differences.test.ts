@@ -1,0 +1,42 @@
+// Which transcripts may part, because dead letters are where they go before anything else happens.
+import { describe, expect, it } from 'vitest'
+import { partsByDrop } from './differences.ts'
+
+const STEP = '5: 0/2 close'
+const AFTER = '  q2: 0 ready, 0 consumers'
+
+function delivery(body: string, reason: string | null, consumer = 'c3'): string {
+  const headers = reason === null ? {} : { 'x-death': [{ count: { l: '1' }, exchange: '', queue: 'q0', reason }] }
+  return `  1/2 ${consumer} basic.deliver {"exchange":"","routing-key":"q2"} ${JSON.stringify({ headers })} ${body}`
+}
+
+describe('transcripts may part', () => {
+  it('where only one of two messages was dropped elsewhere', () => {
+    const expected = [STEP, delivery('m1', null)]
+    expect(partsByDrop(expected, [STEP, delivery('m2', 'maxlen')])).toBe(true)
+    expect(partsByDrop(expected, [STEP, delivery('m2', 'rejected')])).toBe(false)
+    expect(partsByDrop(expected, [STEP, delivery('m2', null)])).toBe(false)
+  })
+
+  const letters = [delivery('m3', 'maxlen'), delivery('m4', 'maxlen')]
+
+  it('where a consumer of RabbitMQ gets what dead letters push out here', () => {
+    const first = [delivery('m1', 'maxlen'), delivery('m2', 'maxlen')]
+    expect(partsByDrop([STEP, ...first, ...letters, AFTER], [STEP, ...letters, AFTER])).toBe(true)
+  })
+
+  it('but not where anything else differs then', () => {
+    const first = [delivery('m1', 'maxlen')]
+    expect(partsByDrop([STEP, ...first, ...letters, AFTER], [STEP, ...letters, '  q2: 1 ready'])).toBe(false)
+    expect(partsByDrop([STEP, ...letters, AFTER], [STEP, ...first, ...letters, AFTER])).toBe(false)
+    expect(partsByDrop([STEP, delivery('m1', 'maxlen', 'c4'), ...letters], [STEP, ...letters])).toBe(false)
+    expect(partsByDrop([STEP, ...letters, AFTER], [STEP, delivery('m4', 'maxlen'), delivery('m3', 'maxlen')])).toBe(
+      false,
+    )
+  })
+
+  it('but not where what RabbitMQ has more is no dead letter of a queue that is too long, nor followed by one', () => {
+    const returned = [delivery('m3', 'rejected')]
+    expect(partsByDrop([STEP, delivery('m1', 'rejected'), ...returned], [STEP, ...returned])).toBe(false)
+  })
+})
