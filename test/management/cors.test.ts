@@ -73,10 +73,14 @@ describe('a form of a page', () => {
 
   /** What a POST is answered that a page of this origin sends, from where the browser says, and whether it did anything. */
   async function posted(site: string, origin?: string): Promise<readonly unknown[]> {
+    return sent({ ...FORM, 'sec-fetch-site': site, ...(origin === undefined ? {} : { origin }) })
+  }
+
+  /** The same with these headers. */
+  async function sent(headers: Readonly<Record<string, string>>): Promise<readonly unknown[]> {
     await api.put('/api/queues/%2F/filled', { durable: true })
     const path = '/api/exchanges/%2F/amq.default/publish'
     const message = { properties: {}, routing_key: 'filled', payload: '', payload_encoding: 'string' }
-    const headers = { ...FORM, 'sec-fetch-site': site, ...(origin === undefined ? {} : { origin }) }
     const { status, body } = await api.post(path, message, { headers })
     return [status, body]
   }
@@ -111,6 +115,41 @@ describe('a form of a page', () => {
   it('is taken from every page with *', async () => {
     await serve({ crossOrigins: { origins: ['*'], maxAgeSeconds: 0 } })
     expect(await posted('cross-site', 'https://evil.example')).toEqual([200, { routed: true }])
+  })
+
+  describe('of which the browser says nothing but its origin, as it does without TLS,', () => {
+    const JSON_TYPE = { 'content-type': 'application/json' }
+
+    it.each([
+      ['of a form', FORM, 'http://evil.example'],
+      ['of a form with files', { 'content-type': 'multipart/form-data; boundary=x' }, 'http://evil.example'],
+      ['as text', { 'content-type': 'Text/Plain;charset=UTF-8' }, 'http://evil.example'],
+      ['as text, from another port', { 'content-type': 'text/plain' }, 'http://127.0.0.1:1'],
+      ['as text, from nowhere', { 'content-type': 'text/plain' }, 'null'],
+      ['of no type', { 'content-type': '' }, 'http://evil.example'],
+    ])('changes nothing by what it sends %s', async (_how, type, origin) => {
+      await serve({})
+      expect(await sent({ ...type, origin })).toEqual([403, refusal])
+      const { body } = await api.get('/api/queues/%2F/filled/messages')
+      expect(body['messages']).toEqual([])
+    })
+
+    it('is taken from the host that was asked for, and from those that are allowed', async () => {
+      await serve({ crossOrigins: { origins: [PAGE], maxAgeSeconds: 77 } })
+      const taken = [200, { routed: true }]
+      const port = api.server.ports.management
+      expect(await sent({ ...FORM, origin: `http://127.0.0.1:${port}` })).toEqual(taken)
+      expect(await sent({ ...FORM, origin: PAGE })).toEqual(taken)
+      const proxied = { 'x-forwarded-host': 'inner.example, Broker.example' }
+      expect(await sent({ ...FORM, origin: 'https://broker.example', ...proxied })).toEqual(taken)
+      expect(await sent({ ...FORM, origin: 'https://evil.example', ...proxied })).toEqual([403, refusal])
+    })
+
+    it('is taken with what a browser asks about first, and from programs', async () => {
+      await serve({})
+      expect(await sent({ ...JSON_TYPE, origin: 'http://evil.example' })).toEqual([200, { routed: true }])
+      expect(await sent({ 'content-type': 'text/plain' })).toEqual([200, { routed: true }])
+    })
   })
 })
 
