@@ -2,8 +2,8 @@
 // event loop, so that however much is asked for, messages wait no longer than for that.
 import { Fifo } from './fifo.ts'
 
-/** How long a slice lasts, in milliseconds. Many times what a pass full of messages takes, and much less than is noticed. */
-export const SLICE_MS = 5
+/** How long a slice lasts, in milliseconds. Some times what a pass full of messages takes, and much less than is noticed. */
+export const SLICE_MS = 4
 
 /** What slices are cut by: a time in milliseconds that only grows, and something that calls back in the next pass. */
 export interface Passes {

@@ -79,7 +79,7 @@ async function answerListing<T>(listing: Listing<T>, query: Query, slices: Slice
   const paging = paged && query['page'] !== undefined ? pagingOf(query) : null
   const show = shown(view, columnsOf(query))
   await slices.begin()
-  const { items, total } = await gathered(listing, paging?.matches ?? null, slices)
+  const { items, total } = await gathered(listing, paging?.filter ?? null, slices)
   const last = paging === null ? items.length : paging.page * paging.size
   if (paging !== null && last - paging.size > items.length) {
     const { page, size } = paging
@@ -94,6 +94,8 @@ async function answerListing<T>(listing: Listing<T>, query: Query, slices: Slice
     rows.push(show(item))
     if (rows.length % ROWS_AT_ONCE === 0 && slices.over) await slices.next()
   }
+  // The text of all rows is made, and compressed, at once.
+  if (slices.over) await slices.next()
   return {
     page: {
       filtered_count: items.length,
@@ -115,7 +117,8 @@ async function orderedAs<T>(
   count: number,
   slices: Slices,
 ): Promise<readonly T[]> {
-  if (ordered === null || (query['sort'] ?? '') !== '') return firstInOrder(items, orderOf(view, query), count, slices)
+  const sorted = (query['sort'] ?? '') !== ''
+  if (ordered === null || sorted) return firstInOrder(items, orderOf(view, query, ordered !== null), count, slices)
   return query['sort_reverse'] === 'true' ? items.toReversed() : items
 }
 
@@ -128,7 +131,13 @@ export function cutToColumns(object: JsonObject, query: Query): JsonObject {
 interface Paging {
   readonly page: number
   readonly size: number
-  readonly matches: ((name: string) => boolean) | null
+  readonly filter: NameFilter | null
+}
+
+interface NameFilter {
+  matches(name: string): boolean
+  /** Whether one name may take milliseconds. */
+  readonly costly: boolean
 }
 
 function pagingOf(query: Query): Paging {
@@ -142,7 +151,7 @@ function pagingOf(query: Query): Paging {
       `Invalid pagination parameters: page number ${page}, page size ${given}`,
     )
   }
-  return { page, size, matches: nameFilter(query['name'] ?? '', query['use_regex'] === 'true') }
+  return { page, size, filter: nameFilter(query['name'] ?? '', query['use_regex'] === 'true') }
 }
 
 function pageNumber(text: string | undefined): number {
@@ -150,17 +159,17 @@ function pageNumber(text: string | undefined): number {
   return Number(text)
 }
 
-function nameFilter(wanted: string, expression: boolean): ((name: string) => boolean) | null {
+function nameFilter(wanted: string, expression: boolean): NameFilter | null {
   if (wanted === '') return null
   if (!expression) {
     const lower = wanted.toLowerCase()
-    return (name) => name.toLowerCase().includes(lower)
+    return { matches: (name) => name.toLowerCase().includes(lower), costly: false }
   }
   if (wanted.length > EXPRESSION_LENGTH_MAX) throw badRequest('Pagination parameters are invalid')
   const pattern = unlessPatternFails(
     () => new Pattern(wanted.startsWith('(?i)') ? wanted : `(?i)${wanted}`, QUERY_STEPS),
   )
-  return (name) => unlessPatternFails(() => pattern.test(name))
+  return { matches: (name) => unlessPatternFails(() => pattern.test(name)), costly: true }
 }
 
 /** Throws 400 for an expression that cannot be used, or takes too long. */
@@ -178,33 +187,36 @@ function unlessPatternFails<R>(work: () => R): R {
 /** The items whose names match, and how many there are with the others. */
 async function gathered<T>(
   { items, view, ordered }: Listing<T>,
-  matches: ((name: string) => boolean) | null,
+  filter: NameFilter | null,
   slices: Slices,
 ): Promise<{ readonly items: readonly T[]; readonly total: number }> {
-  if (ordered !== null && matches === null) return { items: ordered, total: ordered.length }
+  if (ordered !== null && filter === null) return { items: ordered, total: ordered.length }
   const kept: T[] = []
   let total = 0
   for (const item of ordered ?? items) {
-    if (matches === null || matches(nameOf(item) ?? nameOf(view.row(item)) ?? '')) kept.push(item)
-    // An expression that somebody has made for it takes milliseconds for a name.
-    if ((++total % ITEMS_AT_ONCE === 0 || matches !== null) && slices.over) await slices.next()
+    if (filter === null || filter.matches(nameOf(item) ?? nameOf(view.row(item)) ?? '')) kept.push(item)
+    if ((++total % ITEMS_AT_ONCE === 0 || filter?.costly === true) && slices.over) await slices.next()
   }
   return { items: kept, total }
 }
 
-/** By the key that is asked for, or else by vhost and name. What lacks the key counts as 0 (RabbitMQ). */
-function orderOf<T>(view: View<T>, query: Query): Order<T> {
+/**
+ * By the key that is asked for, or else by vhost and name, in which they may be already. What lacks the key counts as 0
+ * (RabbitMQ).
+ */
+function orderOf<T>(view: View<T>, query: Query, byName: boolean): Order<T> {
   const wanted = query['sort'] ?? ''
   return {
-    key: wanted === '' || wanted === 'name' ? null : keyOf(view, wanted),
+    key: wanted === '' ? null : keyOf(view, wanted),
     // The name of the vhost is the same for many, so that it is compared by itself.
-    vhost: (item) => (wanted === 'name' ? '' : (textOf(item, 'vhost') ?? '')),
-    name: (item) => nameOf(item) ?? '',
+    vhost: byName ? () => '' : (item) => textOf(item, 'vhost') ?? '',
+    name: byName ? () => '' : (item) => nameOf(item) ?? '',
     reverse: query['sort_reverse'] === 'true',
   }
 }
 
 function keyOf<T>(view: View<T>, wanted: string): (item: T) => Json {
+  if (wanted === 'name') return (item) => nameOf(item) ?? nameOf(view.row(item)) ?? ''
   const { keys = {} } = view
   const short = Object.hasOwn(keys, wanted) ? keys[wanted] : undefined
   const path = wanted.split('.')

@@ -4,12 +4,14 @@ import type { Json } from './http-error.ts'
 
 /** Items that are looked at between two looks at the clock. */
 const ITEMS_AT_ONCE = 64
-/** Items that are sorted at once, in a millisecond or two; what is longer is merged out of such. */
-const RUN_LENGTH = 2048
+/** Items that are sorted at once, in a millisecond or two at the most; what is longer is merged out of such. */
+const RUN_LENGTH_MIN = 256
+const RUN_LENGTH_MAX = 2048
 
-/** By what items are ordered: a key if there is one, then vhost and name. */
+/** By what items are ordered: a key if there is one, then vhost and name, then where they stood. */
 export interface Order<T> {
   readonly key: ((item: T) => Json) | null
+  /** Both may be the same for all where items stand by vhost and name already. */
   readonly vhost: (item: T) => string
   readonly name: (item: T) => string
   readonly reverse: boolean
@@ -17,14 +19,14 @@ export interface Order<T> {
 
 /** An item with what it is ordered by, which is read once: it may change while others have their turn. */
 interface Ranked<T> {
-  readonly item: T
+  item: T
   /** Where values of this type stand: numbers before texts before the rest, as Erlang orders its terms. */
-  readonly rank: number
-  readonly key: number | string
-  readonly vhost: string
-  readonly name: string
-  /** Where it came, so that equals keep their order. */
-  readonly index: number
+  rank: number
+  key: number | string
+  vhost: string
+  name: string
+  /** Where it stood, so that equals keep their order. */
+  index: number
 }
 
 type Comparison<T> = (a: Ranked<T>, b: Ranked<T>) => number
@@ -38,31 +40,50 @@ export async function firstInOrder<T>(
 ): Promise<readonly T[]> {
   const ascending: Comparison<T> = order.key === null ? byName : byKey
   const comparison: Comparison<T> = order.reverse ? (a, b) => ascending(b, a) : ascending
+  const runLength = Math.min(Math.max(count, RUN_LENGTH_MIN), RUN_LENGTH_MAX)
   let first: readonly Ranked<T>[] = []
+  let last: Ranked<T> | null = null
   let run: Ranked<T>[] = []
-  for (let index = 0; index < items.length; index++) {
-    const next = rankedBy(order, items[index]!, index)
-    // Most of a long list is behind the page that is asked for.
-    if (first.length < count || comparison(next, first.at(-1)!) < 0) run.push(next)
-    if (run.length === RUN_LENGTH) {
+  if (items.length === 0) return []
+  const next: Ranked<T> = { item: items[0]!, rank: 0, key: 0, vhost: '', name: '', index: 0 }
+  for (let looked = 0; looked < items.length; looked++) {
+    // From the end of the order, so that of equals, too, those that are met first stand first.
+    const index = order.reverse ? items.length - 1 - looked : looked
+    rank(next, order, items[index]!, index)
+    // Most of a long list is behind the page that is asked for, and nothing is made for it.
+    if (last === null || comparison(next, last) < 0) run.push({ ...next })
+    if (run.length === runLength) {
       first = merged(first, run.toSorted(comparison), comparison, count)
+      if (first.length === count) last = first.at(-1)!
       run = []
-    } else if (index % ITEMS_AT_ONCE !== 0) continue
+    } else if (looked % ITEMS_AT_ONCE !== 0) continue
     if (slices.over) await slices.next()
   }
   return merged(first, run.toSorted(comparison), comparison, count).map(({ item }) => item)
 }
 
-function rankedBy<T>(order: Order<T>, item: T, index: number): Ranked<T> {
-  const value = order.key === null ? 0 : order.key(item)
-  const [rank, key] = termOf(value)
-  return { item, rank, key, vhost: order.vhost(item), name: order.name(item), index }
+function rank<T>(ranked: Ranked<T>, order: Order<T>, item: T, index: number): void {
+  ranked.item = item
+  ranked.index = index
+  ranked.vhost = order.vhost(item)
+  ranked.name = order.name(item)
+  if (order.key !== null) rankByKey(ranked, order.key(item))
 }
 
-function termOf(value: Json): readonly [rank: number, key: number | string] {
-  if (typeof value === 'number') return [0, value]
-  if (typeof value === 'boolean') return [1, Number(value)]
-  return typeof value === 'string' ? [3, value] : [2, JSON.stringify(value)]
+function rankByKey(ranked: Ranked<unknown>, value: Json): void {
+  if (typeof value === 'number') {
+    ranked.rank = 0
+    ranked.key = value
+  } else if (typeof value === 'boolean') {
+    ranked.rank = 1
+    ranked.key = Number(value)
+  } else if (typeof value === 'string') {
+    ranked.rank = 3
+    ranked.key = value
+  } else {
+    ranked.rank = 2
+    ranked.key = JSON.stringify(value)
+  }
 }
 
 function merged<T>(

@@ -156,6 +156,8 @@ const totalsKind: Kind<Totals> = {
 export interface History {
   /** The figures of an object as they were last sampled; undefined before that. */
   figure(object: object, name: string, span?: Span | null): Figure | undefined
+  /** The rate of that figure alone; 0 before the second sample. */
+  rate(object: object, name: string): number
   /** Since when no figure of an object has changed, in milliseconds since 1970; null while samples find changes. */
   idleSince(object: object): number | null
   /** The sums of a vhost (or, without one, of all) as they were last sampled. */
@@ -214,6 +216,10 @@ export class Rates implements History {
     if (track === undefined) return undefined
     if (span !== null) this.#watch(track)
     return track.figure(name, span)
+  }
+
+  rate(object: object, name: string): number {
+    return this.#tracks.get(object)?.rate(name) ?? 0
   }
 
   idleSince(object: object): number | null {
@@ -341,6 +347,7 @@ export class Rates implements History {
 }
 
 const NO_RINGS: readonly Ring[] = []
+const NO_SAMPLES: Figure['samples'] = []
 
 /** The samples of one object. */
 class Track {
@@ -400,12 +407,22 @@ class Track {
     this.#rings = [ring]
   }
 
+  /** Per second, between the last two samples, to a tenth. */
+  rate(name: string): number {
+    return this.#rate(this.names.indexOf(name))
+  }
+
   figure(name: string, span: Span | null): Figure {
     const index = this.names.indexOf(name)
+    return { rate: this.#rate(index), samples: span === null ? NO_SAMPLES : this.#samples(index, span) }
+  }
+
+  #rate(index: number): number {
+    // Most objects are idle, and their samples need not be looked at.
+    if (this.#changedAt !== this.#currentAt || this.#previousAt === 0) return 0
     const seconds = (this.#currentAt - this.#previousAt) / 1000
-    const first = this.#previousAt === 0
-    const rate = first || seconds <= 0 ? 0 : (this.#current[index]! - this.#previous[index]!) / seconds
-    return { rate: Math.round(rate * 10) / 10, samples: span === null ? [] : this.#samples(index, span) }
+    const rate = seconds <= 0 ? 0 : (this.#current[index]! - this.#previous[index]!) / seconds
+    return Math.round(rate * 10) / 10
   }
 
   get #changed(): boolean {

@@ -21,7 +21,7 @@ it.each([
 })
 
 it('gives others their turn between two large rows', async () => {
-  const passes = new ManualPasses(SLICE_MS / 10)
+  const passes = new ManualPasses(SLICE_MS / 8)
   const rows = Array.from({ length: ROWS }, (_, i) => ({ i }))
   const writing = textOf(arrayText(rows, (row) => row, new Slices(passes), 1))
   expect(await passes.runAll()).toBeGreaterThanOrEqual(ROWS / 10)

@@ -109,6 +109,31 @@ describe('a list', () => {
     expect(await names({ name: '7', page: '2' })).toEqual(expected.filter((name) => name.includes('7')).slice(3, 6))
   })
 
+  it.each([
+    [{ sort: 'weight' }, ordered(byWeight)],
+    [{ sort: 'weight', sort_reverse: 'true' }, ordered(byWeight).toReversed()],
+    [{ sort: 'name' }, ordered((a, b) => byText(a.name, b.name))],
+    [{ sort: 'wings', sort_reverse: 'true' }, ordered(byVHost).toReversed()],
+  ])('of a known order is ordered by %j, and equals stay in that order', async (query, expected) => {
+    const listing = new Listing<Hare>(hares, view, true, hares.toSorted(byVHost))
+    for (const number of [1, 150, 2500, 3334]) {
+      const { items } = await page({ ...query, page: String(number) }, listing)
+      const names = (items as unknown as readonly Hare[]).map(({ name }) => name)
+      expect(names).toEqual(expected.slice((number - 1) * 3, number * 3))
+    }
+  })
+
+  it('looks only at what it is ordered by, of all but the page', async () => {
+    const looked = new Map<string, number>()
+    const counting = (name: keyof Hare) => (hare: Hare) => {
+      looked.set(name, (looked.get(name) ?? 0) + 1)
+      return hare[name]
+    }
+    const counted = viewOf<Hare>({ name: counting('name'), weight: counting('weight'), vhost: counting('vhost') })
+    await page({ sort: 'weight' }, new Listing<Hare>(hares, counted, true, hares.toSorted(byVHost)))
+    expect(Object.fromEntries(looked)).toEqual({ weight: COUNT + 3, name: 3, vhost: 3 })
+  })
+
   it('refuses an expression that takes too long', async () => {
     const slow = new Listing([{ name: 'x'.repeat(255), vhost: '/', weight: 1 }], view, true)
     const asked = page({ name: `(${'(x?){50}'.repeat(20)}y)*z`, use_regex: 'true' }, slow)
@@ -127,7 +152,7 @@ describe('a list', () => {
 
 describe('between two slices of a long list, others have their turn:', () => {
   /** Every look at the time takes so long that a slice is over after some of them. */
-  const LOOKS = 10
+  const LOOKS = 8
   const perLook = SLICE_MS / LOOKS
 
   it.each([

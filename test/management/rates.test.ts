@@ -32,7 +32,7 @@ async function sampled(rates: Rates, passes: ManualPasses): Promise<number> {
 
 it('are taken while others have their turn', async () => {
   queues(1000, 0)
-  const looks = 10
+  const looks = 8
   const passes = new ManualPasses(SLICE_MS / looks)
   const rates = new Rates(open.broker, open.clock, new Slices(passes))
   expect(await sampled(rates, passes)).toBeGreaterThanOrEqual(1000 / looks)

@@ -1,4 +1,5 @@
 // Queues, and getting messages from them.
+import { queueTypeOf } from '../../core/arguments.ts'
 import type { Session } from '../../core/session.ts'
 import type { Entry } from '../../core/queue/entry.ts'
 import type { Queue } from '../../core/queue/queue.ts'
@@ -25,7 +26,7 @@ import { moveMessages } from '../move.ts'
 import { queuesIn } from '../queue-figures.ts'
 import { deliveriesOfQueue, incomingOfQueue } from '../views/passages.ts'
 import { consumerJson, consumersOf } from '../views/connection.ts'
-import { messageStatsColumns } from '../views/stats.ts'
+import { lengthRates, messageStatsColumns } from '../views/stats.ts'
 import { bindingJson, bindingTerms, defaultBinding, queueColumns, queueFactColumns } from '../views/topology.ts'
 
 const ONE = '/api/queues/:vhost/:queue'
@@ -77,19 +78,18 @@ function seenVHosts({ broker: { access, vhosts }, user }: Call): readonly VHost[
 }
 
 async function listOf(call: Call, vhosts: readonly VHost[], view: View<Queue>) {
-  const sorted = (call.query['sort'] ?? '') !== ''
-  const ordered = sorted ? null : await call.queueOrder.of(vhosts)
-  return new Listing(queuesIn(vhosts), view, true, ordered)
+  return new Listing(queuesIn(vhosts), view, true, await call.queueOrder.of(vhosts))
 }
 
 /** The columns that the query asks for by leaving statistics out, or not. */
 function viewFor(call: Call): View<Queue> {
   const { query, rates } = call
   if (query['disable_stats'] !== 'true') {
-    return viewOf(
-      queueColumns(call),
-      messageStatsColumns<Queue>(rates, ({ counts }) => counts),
-    )
+    return viewOf(queueColumns(call), {
+      ...messageStatsColumns<Queue>(rates, ({ counts }) => counts),
+      ...lengthRates(rates),
+      'arguments.x-queue-type': (queue) => queueTypeOf(queue.arguments),
+    })
   }
   const facts = queueFactColumns(call)
   if (query['enable_queue_totals'] !== 'true') return viewOf(facts)

@@ -111,8 +111,7 @@ export function messageStats(source: Source, counts: MessageCounts, publisher: b
 /** Single parts of message_stats, for a list that is ordered by one: nothing else is put together for it. */
 export function messageStatsColumns<T extends object>(rates: History, counts: (item: T) => MessageCounts): Columns<T> {
   const columns: Record<string, (item: T) => number> = {}
-  const rate = (item: T, kept: readonly string[]): number =>
-    kept.reduce((sum, name) => sum + (rates.figure(item, name)?.rate ?? 0), 0)
+  const rate = (item: T, kept: readonly string[]): number => kept.reduce((sum, name) => sum + rates.rate(item, name), 0)
   const add = (name: string, kept: readonly string[]): void => {
     columns[`message_stats.${name}_details.rate`] = (item) => rate(item, kept)
   }
@@ -123,6 +122,15 @@ export function messageStatsColumns<T extends object>(rates: History, counts: (i
   columns['message_stats.deliver_get'] = (item) => OF_DELIVER_GET.reduce((sum, kept) => sum + counts(item)[kept], 0)
   add('deliver_get', OF_DELIVER_GET)
   return columns
+}
+
+/** The rates of lengths, for the same. */
+export function lengthRates(rates: History): Columns<object> {
+  return {
+    'messages_details.rate': (item) => rates.rate(item, 'ready') + rates.rate(item, 'unacked'),
+    'messages_ready_details.rate': (item) => rates.rate(item, 'ready'),
+    'messages_unacknowledged_details.rate': (item) => rates.rate(item, 'unacked'),
+  }
 }
 
 /**
