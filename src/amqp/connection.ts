@@ -32,7 +32,7 @@ import {
   writeConnectionClose,
   writeConnectionCloseOk,
 } from './wire/generated.ts'
-import type { Uncommitted } from './transaction.ts'
+import { Uncommitted } from './uncommitted.ts'
 import { cannotDecode } from './wire/method-arguments.ts'
 import { PROTOCOL_HEADER, ProtocolHeaderReader } from './wire/protocol-header.ts'
 import { NO_ARGUMENTS, type FieldTable } from '../core/value.ts'
@@ -69,7 +69,7 @@ export class Connection implements FrameTaker, HeartbeatPeer, TracedClient {
   readonly peer: Peer
   readonly writer: SocketWriter
   readonly deliveries: DeliveryWriter
-  readonly uncommitted: Uncommitted = { bytes: 0 }
+  readonly uncommitted: Uncommitted
   state: ConnectionState = 'header'
   client: ClientCapabilities = {
     authenticationFailureClose: false,
@@ -109,6 +109,7 @@ export class Connection implements FrameTaker, HeartbeatPeer, TracedClient {
     this.context = context
     this.options = context.options
     this.channelMax = context.options.channelMax
+    this.uncommitted = new Uncommitted(context.uncommitted)
     this.#socket = socket
     const certificateName = security?.user ?? null
     this.peer = { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0, certificateName }

@@ -36,6 +36,12 @@ export const RECLAIMED_TAGS_MAX = 10_000
  */
 export const UNCOMMITTED_BYTES_MAX = 128 * 1024 * 1024
 
+/**
+ * The share of the memory limit that those of all connections may take, about: twice of it at the most. It leaves room
+ * enough below the limit for memory not to be short on their account alone, when publishers are not read.
+ */
+export const UNCOMMITTED_MEMORY_SHARE = 0.2
+
 /** Connections that are taken down in one turn when many leave at once: about two milliseconds. */
 export const CONNECTIONS_LEAVING_AT_ONCE = 50
 

@@ -6,7 +6,7 @@ import type { Entry } from '../core/queue/entry.ts'
 import type { Delivered, Destinations } from '../core/session.ts'
 import type { ChannelConsumer } from './consumer.ts'
 import { AmqpError } from './errors.ts'
-import { UNCOMMITTED_BYTES_MAX } from './limits.ts'
+import type { Uncommitted } from './uncommitted.ts'
 import { Method, ReplyCode } from './wire/generated.ts'
 
 /** What becomes of a delivery when its acknowledgement or rejection is committed. */
@@ -20,13 +20,9 @@ export interface SettledDelivery {
   readonly settlement: Settlement
 }
 
-/** What the publishes that wait on the channels of a connection take in memory, about. */
-export interface Uncommitted {
-  bytes: number
-}
-
 /** What a transaction needs from its channel. */
 export interface TransactionHost {
+  /** What waits on all channels of the connection. */
   readonly uncommitted: Uncommitted
   /** Hands the message to those of the queues that still exist. */
   deliverCommitted(message: Message, destinations: Destinations, publisher: Publisher): Delivered
@@ -76,14 +72,12 @@ export class Transaction implements Publisher {
   /** Keeps a publish. Where it goes was decided when it came. Throws AmqpError when too many wait. */
   publish(message: Message, destinations: Destinations, mandatory: boolean): void {
     const { uncommitted } = this.#host
-    if (uncommitted.bytes >= UNCOMMITTED_BYTES_MAX) {
-      const sentence = `messages that wait for tx.commit take more than ${UNCOMMITTED_BYTES_MAX} bytes`
-      throw new AmqpError('channel', ReplyCode.preconditionFailed, sentence, Method.basicPublish)
-    }
+    const { refusal } = uncommitted
+    if (refusal !== '') throw new AmqpError('channel', ReplyCode.preconditionFailed, refusal, Method.basicPublish)
     message.own()
     const bytes = message.bodyBytes + message.propertiesBytes + ENTRY_OVERHEAD_BYTES
     this.#publishedBytes += bytes
-    uncommitted.bytes += bytes
+    uncommitted.change(bytes)
     this.#publishes.push({ message, destinations, mandatory })
   }
 
@@ -128,7 +122,7 @@ export class Transaction implements Publisher {
   }
 
   #empty(): void {
-    this.#host.uncommitted.bytes -= this.#publishedBytes
+    this.#host.uncommitted.change(-this.#publishedBytes)
     this.#publishedBytes = 0
     this.#publishes = []
     this.#settled = []

@@ -1,6 +1,7 @@
 // A broker with its real store on a disk that forgets, and beside it the model of what must be true.
 import { strict as assert } from 'node:assert'
 import { Transaction } from '../../../../src/amqp/transaction.ts'
+import { AllUncommitted, Uncommitted } from '../../../../src/amqp/uncommitted.ts'
 import type { Message } from '../../../../src/core/message.ts'
 import type { Publisher } from '../../../../src/core/ports.ts'
 import type { Entry } from '../../../../src/core/queue/entry.ts'
@@ -115,7 +116,7 @@ export class World {
     const database = this.#database
     const settled = [...new Set(picks.map((pick) => this.#deliveries[pick % this.#deliveries.length]))]
     const transaction = new Transaction({
-      uncommitted: { bytes: 0 },
+      uncommitted: new Uncommitted(new AllUncommitted({ limits: { memoryBytes: 0 } })),
       deliverCommitted: (message, destinations, publisher) => {
         const delivered = session.deliver(message, destinations, publisher, 0)
         this.#model.handed(idOf(message))
