@@ -335,8 +335,16 @@ export class Connection implements FrameTaker, HeartbeatPeer, TracedClient {
   }
 
   peerSilent(): void {
+    this.#giveUp('missed heartbeats from the client')
+  }
+
+  /** The client has asked for much and does not read it. */
+  answersUnread(): void {
+    this.#giveUp('the client does not read the answers that it has asked for')
+  }
+
+  #giveUp(sentence: string): void {
     const { address, port } = this.peer
-    const sentence = 'missed heartbeats from the client'
     this.context.broker.logger.warn({ peer: `${address}:${port}` }, sentence)
     this.report(null, sentence)
     this.#socket.destroy()
@@ -477,10 +485,18 @@ export class Connection implements FrameTaker, HeartbeatPeer, TracedClient {
     this.#flow.end()
   }
 
-  /** The client has left. Called when there is time for it, twice mostly: it ended its side, and the socket is closed. */
+  /**
+   * The client has left. Called when there is time for it, twice mostly: it ended its side, and the socket is closed. The
+   * second may not come by itself: the client may read nothing of what is on its way to it.
+   */
   leave(): void {
-    if (!this.#socket.closed) this.#socket.end()
-    else if (this.context.connections.has(this)) this.#closed()
+    if (this.#socket.closed) {
+      if (this.context.connections.has(this)) this.#closed()
+    } else if (this.state === 'closed') this.#socket.end()
+    else {
+      this.#endChannels()
+      this.end()
+    }
   }
 
   #closed(): void {

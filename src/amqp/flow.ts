@@ -2,8 +2,9 @@
 import type { AlarmListener } from '../core/alarms.ts'
 import type { Session } from '../core/session.ts'
 import type { SocketReader } from '../net/socket-reader.ts'
+import type { Timer } from '../lib/clock.ts'
 import type { Connection } from './connection.ts'
-import { UNREAD_BYTES_MAX } from './limits.ts'
+import { UNREAD_BYTES_MAX, UNREAD_MS_MAX } from './limits.ts'
 import { writeConnectionBlocked, writeConnectionUnblocked } from './wire/generated.ts'
 
 /** Holds the input of one connection. It hears of alarms once the client has published. */
@@ -18,6 +19,7 @@ export class Flow implements AlarmListener {
   #blocked = false
   /** Whether the client must read before it is read from. */
   #choked = false
+  #patience: Timer | null = null
 
   constructor(connection: Connection, reader: SocketReader) {
     this.#connection = connection
@@ -54,6 +56,8 @@ export class Flow implements AlarmListener {
   drained(): void {
     if (this.#choked) this.#reader.release()
     this.#choked = false
+    this.#patience?.cancel()
+    this.#patience = null
   }
 
   /** The client's channels have ended. Nobody would say when an alarm is clear, and the answer to a close must be read. */
@@ -81,5 +85,7 @@ export class Flow implements AlarmListener {
     if (this.#choked || !this.#connection.running) return
     this.#choked = true
     this.#reader.hold()
+    const { clock } = this.#connection.context.broker
+    this.#patience = clock.after(UNREAD_MS_MAX, () => this.#connection.answersUnread())
   }
 }

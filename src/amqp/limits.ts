@@ -21,6 +21,12 @@ export const FRAME_BYTES_MIN = 4096
  */
 export const UNREAD_BYTES_MAX = 16 * 1024 * 1024
 
+/**
+ * After which time such a client is given up that has not read all of it, in milliseconds: nobody could tell whether it is
+ * still there, as nothing is read from it. A line of 30 kB a second is fast enough.
+ */
+export const UNREAD_MS_MAX = 600_000
+
 /** How long a refused or mistaken client waits for its socket to close, in milliseconds. RabbitMQ's silent close. */
 export const SILENT_CLOSE_MS = 3000
 
