@@ -4,7 +4,10 @@ import { endTurns } from '../lib/end-turns.ts'
 import { Channel } from './channel.ts'
 import type { Connection } from './connection.ts'
 import { AmqpError, atMethod } from './errors.ts'
-import { Method, ReplyCode } from './wire/generated.ts'
+import { ReplyCode } from './wire/generated.ts'
+
+/** RabbitMQ: its reader refuses a channel that is too many, and names no method. */
+const NO_METHOD = 0
 
 /** Owns the channels that are open, or wait for the client's answer to channel.close. */
 export class OpenChannels {
@@ -39,18 +42,17 @@ export class OpenChannels {
     return channel
   }
 
-  /** Opens a channel. Throws AmqpError when there are too many, or BrokerError when the user may not have more. */
+  /** Opens a channel. Throws AmqpError when there are too many, or the user or the node may not have more. */
   open(number: number, session: Session): void {
     const { channelMax, context } = this.#connection
     if (channelMax > 0 && this.count >= channelMax) {
       const sentence = `number of channels opened (${this.count}) has reached the negotiated channel_max (${channelMax})`
-      // RabbitMQ: its reader refuses the channel, and names no method.
       throw new AmqpError('connection', ReplyCode.notAllowed, sentence)
     }
     try {
       session.channelOpened()
     } catch (error) {
-      throw atMethod(error, Method.channelOpen)
+      throw atMethod(error, NO_METHOD)
     }
     const channel = new Channel(number, this.#connection, session)
     if (session.vhost.firehose !== null) channel.settlements.tracingChanged(true)

@@ -140,13 +140,14 @@ export class Quotas {
 
   /** @throws BrokerError not-allowed when the user, or the node, has as many channels as there may be */
   checkChannel(user: string, node: string): void {
-    if (this.#channels >= this.node.channels) {
-      const sentence = `number of channels opened on node '${node}' has reached the maximum allowed limit of ${this.node.channels}`
+    const max = limit(this.#users.get(user)?.maxChannels)
+    if (this.#channelsByUser.count(user) >= max) {
+      const sentence = `number of channels opened for user '${user}' has reached the maximum allowed user limit of ${max}`
       throw new BrokerError('not-allowed', sentence)
     }
-    const max = limit(this.#users.get(user)?.maxChannels)
-    if (this.#channelsByUser.count(user) < max) return
-    const sentence = `number of channels opened for user '${user}' has reached the maximum allowed user limit of ${max}`
+    const { channels } = this.node
+    if (this.#channels < channels) return
+    const sentence = `number of channels opened on node '${node}' has reached the maximum allowed limit of ${channels}`
     throw new BrokerError('not-allowed', sentence)
   }
 

@@ -56,7 +56,7 @@ describe('the node', () => {
     third.send('channel.open')
     const { nodeName } = open.broker
     const text = `NOT_ALLOWED - number of channels opened on node '${nodeName}' has reached the maximum allowed limit of 2`
-    await third.client.expectConnectionClose(530, text, 'channel.open')
+    await third.client.expectConnectionClose(530, text)
     await first.call('channel.close')
     await open.channel()
   })
@@ -117,7 +117,7 @@ describe('a user', () => {
     third.sendOn(1, 'channel.open')
     const text =
       "NOT_ALLOWED - number of channels opened for user 'ann' has reached the maximum allowed user limit of 2"
-    await third.expectConnectionClose(530, text, 'channel.open')
+    await third.expectConnectionClose(530, text)
   })
 })
 
