@@ -107,6 +107,9 @@ describe('x-consistent-hash', () => {
     const both = { 'hash-header': 'a', 'hash-property': 'message_id' }
     await expectDeclareRefused('x-consistent-hash', both, 'hash-header and hash-property are mutually exclusive')
     await expectDeclareRefused('x-consistent-hash', { 'hash-property': 'app_id' }, 'Unsupported property: app_id')
+    for (const key of ['hash-header', 'hash-property']) {
+      await expectDeclareRefused('x-consistent-hash', { [key]: true }, `invalid type 'bool' for arg '${key}'`)
+    }
   })
 })
 
@@ -197,8 +200,12 @@ describe('x-recent-history', () => {
     expect(await counts(channel, ['q'])).toEqual([1])
   })
 
-  it.each([0, -1, 'many'])('refuses the length %j', async (length) => {
-    const text = "Invalid argument, 'x-recent-history-length' must be a positive integer"
+  it.each([
+    [0, '0'],
+    [-1, '-1'],
+    ['many', '<<"many">>'],
+  ])('refuses the length %j', async (length, term) => {
+    const text = `Invalid argument ${term}, 'x-recent-history-length' must be a positive integer`
     await expectDeclareRefused('x-recent-history', { 'x-recent-history-length': length }, text)
   })
 })

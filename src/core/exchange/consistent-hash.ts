@@ -113,5 +113,9 @@ function hashProperty(args: FieldTable, header: string | null): HashProperty | n
 
 function textArgument(args: FieldTable, key: string): string | null {
   const value = args.get(key)
-  return value?.type === 'longstr' ? value.value : null
+  if (value === undefined) return null
+  // RabbitMQ fails here, with 541.
+  if (value.type !== 'longstr')
+    throw new BrokerError('precondition-failed', `invalid type '${value.type}' for arg '${key}'`)
+  return value.value
 }

@@ -1,4 +1,5 @@
 // The recent-history exchange: to everybody, and what came last also to those who come later.
+import { renderTerm } from '../arguments/render.ts'
 import { integerOf } from '../arguments/same-value.ts'
 import { BrokerError } from '../errors.ts'
 import { NO_KEYS, type Message } from '../message.ts'
@@ -100,6 +101,6 @@ function historyLength(args: FieldTable): number {
   if (value === undefined) return LENGTH_DEFAULT
   const length = Number(integerOf(value) ?? 0)
   if (length > 0) return length
-  const sentence = "Invalid argument, 'x-recent-history-length' must be a positive integer"
+  const sentence = `Invalid argument ${renderTerm(value)}, 'x-recent-history-length' must be a positive integer`
   throw new BrokerError('precondition-failed', sentence)
 }
