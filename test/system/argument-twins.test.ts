@@ -188,7 +188,7 @@ async function waits(channel: RawChannel, delays: readonly number[]): Promise<vo
 }
 
 function asArguments(values: PolicyValues): Table {
-  return Object.fromEntries(Object.entries(values).map(([key, value]) => [`x-${key}`, value])) as Table
+  return Object.fromEntries(Object.entries(values).map(([key, value]) => [`x-${key}`, value]))
 }
 
 /** Those that no policy sets, and those that are only kept and shown: they have tests of their own. */
