@@ -82,7 +82,7 @@ describe('a client that stops to read', () => {
 })
 
 describe('a client that asks for much, ends its side and reads nothing', () => {
-  it('is not read any more, so nobody sees that: it is given up after ten minutes', async () => {
+  it('is not read any more, so that its end may not be seen: it is given up after ten minutes', async () => {
     const channel = await open.channel()
     const { broker, clock } = open
     await channel.queue('large')
@@ -95,10 +95,19 @@ describe('a client that asks for much, ends its side and reads nothing', () => {
       channel.send('basic.nack', { 'delivery-tag': 0, multiple: true, requeue: true })
     }
     const [connection] = broker.connections.values()
-    await expect.poll(() => connection!.activity).toBe('flow')
+    const other = await open.channel()
+    let received = 0
+    const stuck = async (): Promise<boolean> => {
+      const before = received
+      for (let i = 0; i < 50; i++) await other.expectNothing()
+      received = connection!.receivedBytes
+      return connection!.activity === 'flow' && received === before
+    }
+    await expect.poll(stuck).toBe(true)
+    // Its end stands behind this.
+    channel.publish({ 'routing-key': 'large' }, Buffer.alloc(1024 * 1024, 'y'))
     channel.client.end()
     clock.advance(599_000)
-    const other = await open.channel()
     await other.expectNothing()
     expect(broker.connections.size).toBe(2)
     clock.advance(1000)
