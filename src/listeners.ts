@@ -12,12 +12,21 @@ import { TlsError, TlsFiles, type TlsSettings } from './net/tls/tls-files.ts'
 import { TlsListener } from './net/tls/tls-listener.ts'
 import { certificateUser, LOGIN_BY_SUBJECT, tlsFacts, type CertificateLogin } from './net/tls/tls-session.ts'
 
+/** A place to listen at, beside the first of its kind. */
+export interface FurtherAddress {
+  /** null: every interface, IPv6 and IPv4. */
+  readonly host: string | null
+  readonly port: number
+}
+
 /** TLS for AMQP. */
 export interface AmqpTlsOptions extends TlsSettings {
   /** The address to listen on. Absent: that without TLS. */
   readonly host?: string | undefined
   /** 0 (the default) picks a free one. */
   readonly port?: number | undefined
+  /** Where it is spoken besides. */
+  readonly alsoListen?: readonly FurtherAddress[] | undefined
   /** Which part of a client's certificate is the name of its user, for SASL's EXTERNAL. Absent: its whole subject. */
   readonly login?: CertificateLogin | undefined
 }
@@ -38,6 +47,8 @@ export interface ListenerOptions {
   readonly host?: string | undefined
   /** The AMQP port; 0 (the default) picks a free one, null is none. */
   readonly port?: number | null | undefined
+  /** Where AMQP is spoken besides. */
+  readonly alsoListen?: readonly FurtherAddress[] | undefined
   /** AMQP over TLS. Absent: it is not spoken. */
   readonly tls?: AmqpTlsOptions | undefined
   /** The port of the HTTP API; 0 picks a free one. Absent: it is not served without TLS. */
@@ -138,9 +149,8 @@ export class Listeners {
 
   async #resume(): Promise<void> {
     for (const listener of this.#amqpListeners()) {
-      const { host, tls } = this.#options
-      const address = listener instanceof TlsListener ? (tls?.host ?? host) : host
-      await listening(address, listener.server.port, () => listener.server.resume())
+      const { host, port } = listener.server
+      await listening(host, port, () => listener.server.resume())
     }
   }
 
@@ -157,7 +167,7 @@ export class Listeners {
   }
 
   async #start(node: NodeFacts): Promise<void> {
-    const { host, port = 0, tls, managementTls } = this.#options
+    const { host, port = 0, alsoListen = [], tls, managementTls } = this.#options
     const { logger } = this.#context.broker
     const files = await this.#files(tls)
     const httpFiles = await this.#files(managementTls)
@@ -166,14 +176,17 @@ export class Listeners {
       this.#ports = { amqp }
       logger.info({ port: amqp, dataDir: node.dataDir }, 'accepting AMQP connections')
     }
+    for (const further of alsoListen) await this.#listen(placeOf('amqp', further))
     if (files !== null && tls !== undefined) {
       const login = tls.login ?? LOGIN_BY_SUBJECT
-      const place = { protocol: 'amqp/ssl', host: tls.host ?? host, port: tls.port ?? 0 }
-      const amqps = await this.#listenTls(place, files, (socket) => {
+      const accept = (socket: TLSSocket): void => {
         const security = { facts: tlsFacts(socket), user: certificateUser(socket, login) }
         void new Connection(socket, this.#context, security)
-      })
+      }
+      const place = { protocol: 'amqp/ssl', host: tls.host ?? host, port: tls.port ?? 0 }
+      const amqps = await this.#listenTls(place, files, accept)
       this.#ports = { ...this.#ports, amqps }
+      for (const further of tls.alsoListen ?? []) await this.#listenTls(placeOf('amqp/ssl', further), files, accept)
     }
     await this.#startManagement(node, httpFiles)
   }
@@ -312,6 +325,10 @@ export class Listeners {
       if (validTo <= clock.now()) logger.warn({ file, since: new Date(validTo) }, 'a certificate has expired')
     }
   }
+}
+
+function placeOf(protocol: string, { host, port }: FurtherAddress): Place {
+  return { protocol, host: host ?? undefined, port }
 }
 
 /** Starts to listen, or says in words why that cannot be. */

@@ -60,7 +60,7 @@ export async function runServer({
   turn,
   made,
 }: ServerParts): Promise<Server> {
-  const { loopbackUsers } = options
+  const { loopbackUsers, passwordRule } = options
   const resources = { limits: resourceLimits(options), readings: resourceReadings(options.dataDir) }
   const broker = new Broker({
     store,
@@ -69,6 +69,7 @@ export async function runServer({
     nodeName: NODE_NAME,
     logger,
     loopbackUsers,
+    passwordRule,
     limits: options.limits,
     declarations: options.declarations,
     resources,

@@ -1,4 +1,5 @@
 // A broker, for the program and for other people's tests: opens its store, and has the rest loaded meanwhile.
+import type { PasswordRule } from './core/access/password.ts'
 import type { DeclarationRules } from './core/arguments.ts'
 import type { Broker, FirstStart } from './core/broker.ts'
 import type { Definition } from './core/definitions.ts'
@@ -72,6 +73,8 @@ export interface ServerOptions extends ListenerOptions {
   readonly diskFreeLimitBytes?: number | undefined
   /** Users that may log in from this machine only. */
   readonly loopbackUsers?: readonly string[] | undefined
+  /** What new passwords have to be like. */
+  readonly passwordRule?: PasswordRule | undefined
   readonly logger?: Logger | undefined
   /** What the log leaves out, for operators to change. Absent: it cannot be changed. */
   readonly logThreshold?: LogThreshold | undefined

@@ -3,6 +3,7 @@ import type { BaseLogger } from 'pino'
 import type { Config } from './config/config.ts'
 import { effectiveDocument } from './config/document.ts'
 import type { Values } from './config/schema.ts'
+import { addressesOf } from './config/setting.ts'
 import { tlsSettings } from './config/tls.ts'
 import { Exit, fail } from './exit.ts'
 import { systemClock } from './lib/clock.ts'
@@ -64,6 +65,7 @@ function serverOptions(values: Values): ServerOptions {
   return {
     dataDir: values['data-dir'],
     port: values.port,
+    alsoListen: addressesOf(values['also-listen']),
     ...(values['management-port'] === null ? {} : { managementPort: values['management-port'] }),
     ...(values['prometheus-port'] === null ? {} : { prometheusPort: values['prometheus-port'] }),
     ...tlsSettings(values),
@@ -74,6 +76,7 @@ function serverOptions(values: Values): ServerOptions {
     defaultUser: values['default-user'],
     defaultPassword: values['default-pass'],
     defaultUserTags: values['default-user-tags'],
+    passwordRule: { lengthMin: values['password-min-length'], pattern: values['password-pattern'] },
     defaultVhost: values['default-vhost'],
     defaultPermissions: {
       configure: values['default-permissions-configure'],

@@ -15,7 +15,7 @@ export function configurationDocument(): string {
     '',
     "`--rabbitmq-conf FILE` (or `LEVERET_RABBITMQ_CONF`) names RabbitMQ's own `rabbitmq.conf`, or a directory of such",
     'files. What in it has a meaning here is taken before the defaults, the rest is named in the log and ignored: so are',
-    'listeners beyond the first of a kind, and `default_users`, `default_policies` and `default_limits` for vhosts to come.',
+    '`default_users`, `default_policies` and `default_limits` for vhosts to come.',
     '',
     'A flag comes before a variable, a variable before the file, and the file before the default. A key that does not',
     'exist, or a value that is not right, keeps the broker from starting; it says which, and what comes nearest.',

@@ -31,7 +31,7 @@ export async function readRabbitmqConf(path: string, environment: Environment): 
   const settings = new Map<Key, { raw: unknown; source: string }>()
   const ignored: string[] = []
   const lists = new Map<Key, string[]>()
-  const listeners = new Map<string, string>()
+  const listeners = new Map<string, string[]>()
   const taken: string[] = []
   for (const [name, { value, file }] of given) {
     const part = partOf(name, value)
@@ -44,8 +44,9 @@ export async function readRabbitmqConf(path: string, environment: Environment): 
     const stronger = overridden(name, (other) => given.get(other)?.value)
     if (stronger === true) continue
     const found = translate(name, value)
-    const means = stronger === null && found !== null && !secondListener(name, value, listeners)
-    if (!means) ignored.push(`${name} (in ${file})`)
+    const further = found === null ? null : furtherListeners(name, value, listeners)
+    if (stronger !== null || found === null) ignored.push(`${name} (in ${file})`)
+    else if (further !== null) settings.set(further.key, { raw: further.addresses, source: `${name} in ${file}` })
     else {
       for (const [key, raw] of found) settings.set(key, { raw, source: `${name} in ${file}` })
       taken.push(`${name} in ${file}`)
@@ -89,13 +90,19 @@ function partOf(name: string, value: string): Part | null {
   return { of, key, item, together }
 }
 
-/** Whether there is a listener of this kind already: this broker has one of each, the first that is named. */
-function secondListener(name: string, value: string, listeners: Map<string, string>): boolean {
-  const [kind] = /^listeners\.(tcp|ssl)(?=\.)/.exec(name) ?? []
-  if (kind === undefined) return false
-  const first = listeners.get(kind)
-  if (first === undefined) listeners.set(kind, value)
-  return first !== undefined && first !== value
+/** The addresses of a kind of listeners beside the first, this one among them; null for what is no further listener. */
+function furtherListeners(
+  name: string,
+  value: string,
+  listeners: Map<string, string[]>,
+): { readonly key: Key; readonly addresses: readonly string[] } | null {
+  const [, kind] = /^listeners\.(tcp|ssl)(?=\.)/.exec(name) ?? []
+  if (kind === undefined) return null
+  const known = listeners.get(kind) ?? []
+  listeners.set(kind, known)
+  if (!known.includes(value)) known.push(value)
+  const addresses = known.slice(1)
+  return addresses.length === 0 ? null : { key: kind === 'tcp' ? 'also-listen' : 'tls-also-listen', addresses }
 }
 
 /** RabbitMQ: a port without an address is one of every interface, whatever addresses other ports have. */

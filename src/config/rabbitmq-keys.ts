@@ -3,6 +3,7 @@ import { byteSize } from '../lib/byte-size.ts'
 import { levelNamed } from '../lib/log.ts'
 import { memoryBytes } from '../lib/machine.ts'
 import type { Key } from './schema.ts'
+import { addressOf } from './setting.ts'
 
 /** Gives a value under our key, or nothing where it is so anyway; null where this value has no meaning here. */
 type Translation = (value: string, name: string) => readonly (readonly [key: Key, raw: unknown])[] | null
@@ -24,7 +25,9 @@ export const LISTS: Readonly<Record<string, List>> = {
   auth_mechanisms: { ...list('auth-mechanisms'), known: ['PLAIN', 'AMQPLAIN', 'EXTERNAL'] },
   'management.cors.allow_origins': list('management-cors-allow-origins'),
   'ssl_options.versions': list('tls-versions'),
-  'ssl_options.ciphers': { ...list('tls-ciphers'), together: (items) => items.join(':') },
+  'ssl_options.ciphers': cipherList('tls-ciphers'),
+  'management.ssl.versions': list('management-tls-versions'),
+  'management.ssl.ciphers': cipherList('management-tls-ciphers'),
 }
 
 /** What 0 stands for: no limit. */
@@ -38,6 +41,8 @@ const NAMES: Readonly<Record<string, Translation>> = {
   handshake_timeout: as('handshake-timeout'),
   default_user: as('default-user'),
   default_pass: as('default-pass'),
+  'credential_validator.min_length': as('password-min-length'),
+  'credential_validator.regexp': as('password-pattern'),
   default_vhost: as('default-vhost'),
   'default_permissions.configure': as('default-permissions-configure'),
   'default_permissions.write': as('default-permissions-write'),
@@ -118,6 +123,11 @@ const NAMES: Readonly<Record<string, Translation>> = {
 /** What can be said otherwise there but not here, with the values for which nothing needs to be said. */
 const ALREADY_SO: Readonly<Record<string, readonly string[]>> = {
   'auth_backends.1': ['internal', 'rabbit_auth_backend_internal'],
+  'credential_validator.validation_backend': [
+    'rabbit_credential_validator_accept_everything',
+    'rabbit_credential_validator_min_password_length',
+    'rabbit_credential_validator_password_regexp',
+  ],
   'definitions.import_backend': ['local_filesystem', 'rabbit_definitions_import_local_filesystem'],
   'log.console': ['true'],
   'log.exchange': ['true'],
@@ -145,6 +155,12 @@ const STRONGER: Readonly<Record<string, readonly string[]>> = {
   'log.level': ['log.console.level'],
 }
 
+/** Which validator of passwords looks at which key; RabbitMQ has one at a time, and without one takes every password. */
+const VALIDATORS: Readonly<Record<string, string>> = {
+  'credential_validator.min_length': 'rabbit_credential_validator_min_password_length',
+  'credential_validator.regexp': 'rabbit_credential_validator_password_regexp',
+}
+
 /** What a line comes to: nothing where it is so anyway, null where it has no meaning here. */
 export function translate(name: string, value: string): ReturnType<Translation> {
   if (Object.hasOwn(ALREADY_SO, name)) return ALREADY_SO[name]!.includes(value) ? [] : null
@@ -158,6 +174,9 @@ export function translate(name: string, value: string): ReturnType<Translation> 
  * the two cannot both hold, null where nothing is in the way.
  */
 export function overridden(name: string, given: (name: string) => string | undefined): true | 'ignored' | null {
+  if (Object.hasOwn(VALIDATORS, name)) {
+    return given('credential_validator.validation_backend') === VALIDATORS[name] ? null : true
+  }
   if (Object.hasOwn(STRONGER, name) && STRONGER[name]!.some((other) => given(other) !== undefined)) return true
   // The HTTP API and Prometheus have one certificate, which RabbitMQ lets differ.
   const [, ofHttp] = /^prometheus\.ssl\.(?!port$|ip$)(.+)$/.exec(name) ?? []
@@ -169,6 +188,10 @@ function list(key: Key): List {
   return { key, named: false, together: (items) => items }
 }
 
+function cipherList(key: Key): List {
+  return { ...list(key), together: (items) => items.join(':') }
+}
+
 function namedList(key: Key): List {
   return { ...list(key), named: true }
 }
@@ -177,17 +200,16 @@ function as(key: Key, read: (value: string) => unknown = (value) => value): Tran
   return (value) => [[key, read(value)]]
 }
 
-/** `5672`, `127.0.0.1:5672`, `::1:5672` or `[::1]:5672`; a path of a socket has no meaning here. */
+/** A port, with an address or without; a path of a socket has no meaning here. */
 function address(host: Key, port: Key): Translation {
   return (value) => {
-    const [, bracketed, plain, number] = /^(?:(?:\[(.+)\]|([^/]+)):)?(\d+)$/.exec(value) ?? []
-    if (number === undefined) return null
-    const ip = bracketed ?? plain
-    return ip === undefined
-      ? [[port, number]]
+    const at = addressOf(value)
+    if (at === null) return null
+    return at.host === null
+      ? [[port, at.port]]
       : [
-          [host, ip],
-          [port, number],
+          [host, at.host],
+          [port, at.port],
         ]
   }
 }

@@ -1,6 +1,7 @@
 // Every setting, once: flags, environment variables, the file's keys, the help and docs/configuration.md follow from it.
 import { LOG_LEVELS } from '../lib/log.ts'
 import {
+  addresses,
   amount,
   choice,
   choiceList,
@@ -31,6 +32,12 @@ const SETTINGS = {
     purpose:
       'Port for AMQP 0-9-1. With 0 the system picks a free one, which the ready line names; with none, AMQP is spoken over TLS only.',
     default: 5672,
+  }),
+  'also-listen': addresses({
+    purpose:
+      'Where AMQP 0-9-1 is spoken beside that port, as on the loopback addresses of IPv4 and IPv6. RabbitMQ: listeners.tcp.NAME.',
+    default: [],
+    defaultWords: 'nowhere',
   }),
   'management-port': port({
     purpose: 'Port for the HTTP API. With 0 the system picks a free one, which the ready line names.',
@@ -120,6 +127,19 @@ const SETTINGS = {
     purpose:
       'What the default user may do over the HTTP API: administrator, monitoring, policymaker, management. RabbitMQ: default_user_tags.',
     default: ['administrator'],
+  }),
+  'password-min-length': wholeNumber({
+    purpose:
+      'Characters that a new password has at least; those of the first start and hashes are taken as they are. RabbitMQ: credential_validator.min_length.',
+    default: 0,
+    least: 0,
+    most: 1000,
+  }),
+  'password-pattern': expression({
+    purpose:
+      'What a new password matches; those of the first start and hashes are taken as they are. RabbitMQ: credential_validator.regexp.',
+    default: '',
+    defaultWords: 'anything',
   }),
   'default-vhost': text({
     purpose: 'Virtual host that is made at the first start.',
@@ -316,6 +336,11 @@ const SETTINGS = {
     default: null,
     defaultWords: 'that without TLS',
   }),
+  'tls-also-listen': addresses({
+    purpose: 'Where AMQP 0-9-1 is spoken over TLS beside that port. RabbitMQ: listeners.ssl.NAME.',
+    default: [],
+    defaultWords: 'nowhere',
+  }),
   'tls-verify': choice({
     purpose:
       'Whether clients of AMQP are asked for a certificate. One that is given must be valid. RabbitMQ: ssl_options.verify.',
@@ -328,13 +353,13 @@ const SETTINGS = {
     default: false,
   }),
   'tls-versions': choiceList({
-    purpose: 'Versions of TLS that are spoken, on every port. RabbitMQ: ssl_options.versions.',
+    purpose: 'Versions of TLS that are spoken. RabbitMQ: ssl_options.versions.',
     default: ['tlsv1.2', 'tlsv1.3'],
     words: ['tlsv1.2', 'tlsv1.3'],
   }),
   'tls-ciphers': text({
     purpose:
-      "Cipher suites that may be used on every port, by OpenSSL's names with colons between them. RabbitMQ: ssl_options.ciphers.",
+      "Cipher suites that may be used, by OpenSSL's names with colons between them. RabbitMQ: ssl_options.ciphers.",
     default: null,
     defaultWords: 'the choice of Node.js',
   }),
@@ -399,6 +424,18 @@ const SETTINGS = {
     purpose:
       'Certificates of the authorities that clients of HTTP are believed by. RabbitMQ: management.ssl.cacertfile.',
     takes: 'the path of a file',
+    default: null,
+    defaultWords: 'those of AMQP',
+  }),
+  'management-tls-versions': choiceList({
+    purpose: 'Versions of TLS that the HTTP API and Prometheus are spoken to by. RabbitMQ: management.ssl.versions.',
+    default: null,
+    defaultWords: 'those of AMQP',
+    words: ['tlsv1.2', 'tlsv1.3'],
+  }),
+  'management-tls-ciphers': text({
+    purpose:
+      "Cipher suites that may be used there, by OpenSSL's names with colons between them. RabbitMQ: management.ssl.ciphers.",
     default: null,
     defaultWords: 'those of AMQP',
   }),

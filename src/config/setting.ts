@@ -153,9 +153,9 @@ export function choice<const W extends string>(about: About<W> & { readonly word
 }
 
 /** Some of a few words, at least one. */
-export function choiceList<const W extends string>(
-  about: About<readonly W[]> & { readonly words: readonly W[] },
-): Setting<readonly W[]> {
+export function choiceList<const W extends string, D extends readonly W[] | null = readonly W[]>(
+  about: About<D> & { readonly words: readonly W[] },
+): Setting<readonly W[] | D> {
   const { words, ...rest } = about
   const takes = `some of ${words.join(', ')}, as a list or separated by commas`
   const list = names({ ...rest, default: [] })
@@ -182,6 +182,40 @@ export function flag(about: About<boolean>): Setting<boolean> {
       if (raw === true || raw === 'true') return true
       if (raw === false || raw === 'false') return false
       throw new ValueError(`must be ${takes}`)
+    },
+  }
+}
+
+/** An address and a port to listen on. */
+export interface Address {
+  /** null for every interface. */
+  readonly host: string | null
+  readonly port: number
+}
+
+/** Reads `5672`, `127.0.0.1:5672`, `::1:5672` or `[::1]:5672`; null for anything else. */
+export function addressOf(written: string): Address | null {
+  const [, bracketed, plain, number] = /^(?:(?:\[(.+)\]|([^/]+)):)?(\d{1,5})$/.exec(written) ?? []
+  if (number === undefined || Number(number) > 65_535) return null
+  return { host: bracketed ?? plain ?? null, port: Number(number) }
+}
+
+/** The addresses of a setting of the kind below. */
+export function addressesOf(list: readonly string[]): readonly Address[] {
+  return list.map(addressOf).filter((address) => address !== null)
+}
+
+/** Addresses with their ports, as they are written: a list in a file, separated by commas elsewhere; none when empty. */
+export function addresses(about: About<readonly string[]>): Setting<readonly string[]> {
+  const takes = 'a list of ports, with an address before each or without, as 127.0.0.1:5673 or [::1]:5673'
+  const list = names({ ...about, default: [] })
+  return {
+    ...about,
+    takes,
+    read(raw) {
+      const written = list.read(typeof raw === 'number' ? String(raw) : raw)
+      if (addressesOf(written).length < written.length) throw new ValueError(`must be ${takes}`)
+      return written
     },
   }
 }

@@ -1,6 +1,6 @@
 // What the settings about TLS come to, together.
 import type { Key, Values } from './schema.ts'
-import { ConfigError } from './setting.ts'
+import { addressesOf, ConfigError, type Address } from './setting.ts'
 
 /** The files and rules of one kind of listeners. */
 interface Tls {
@@ -16,6 +16,7 @@ interface Tls {
 interface AmqpTls extends Tls {
   readonly host?: string
   readonly port: number
+  readonly alsoListen: readonly Address[]
   readonly login: {
     readonly from: Values['tls-cert-login-from']
     readonly kind: Values['tls-cert-login-san-type']
@@ -69,7 +70,17 @@ export function tlsSettings(values: Values): TlsSettings {
     ...(prometheusPort === null ? {} : { prometheusPort }),
   }
   return {
-    ...(amqp === null || port === null ? {} : { tls: { ...amqp, ...(host === null ? {} : { host }), port, login } }),
+    ...(amqp === null || port === null
+      ? {}
+      : {
+          tls: {
+            ...amqp,
+            ...(host === null ? {} : { host }),
+            port,
+            alsoListen: addressesOf(values['tls-also-listen']),
+            login,
+          },
+        }),
     ...(http === null ? {} : { managementTls: { ...http, ...places } }),
   }
 }
@@ -102,11 +113,12 @@ function tlsOf(values: Values, prefix: Prefix, own: ReturnType<typeof files>): T
     const sentence = `there is no ${prefix}tls-cacertfile to verify certificates with`
     throw new ConfigError(`${prefix}tls-verify is verify_peer, but ${sentence}`)
   }
+  const ciphers = values[`${prefix}tls-ciphers`] ?? values['tls-ciphers']
   return {
     ...own,
     ...(authorityFile === null ? {} : { authorityFile }),
     clientCertificates: verify ? (required ? 'required' : 'optional') : 'ignored',
-    versions: values['tls-versions'],
-    ...(values['tls-ciphers'] === null ? {} : { ciphers: values['tls-ciphers'] }),
+    versions: values[`${prefix}tls-versions`] ?? values['tls-versions'],
+    ...(ciphers === null ? {} : { ciphers }),
   }
 }

@@ -12,6 +12,7 @@ import {
   verifyPassword,
   type Credential,
   type Password,
+  type PasswordRule,
 } from './access/password.ts'
 import { LoginAttempts, type LoginSource } from './access/login-attempts.ts'
 import { RecentLogins } from './access/recent-logins.ts'
@@ -41,8 +42,11 @@ export interface User {
   readonly tags: readonly string[]
 }
 
-/** How a user's password is given: as it is, as a hash that was made elsewhere, or not at all (no login by password). */
-export type NewPassword = { readonly password: Password } | Credential | null
+/**
+ * How a user's password is given: itself (`asItIs`: whatever is asked of new ones), as a hash that was made elsewhere, or
+ * not at all (no login by password).
+ */
+export type NewPassword = { readonly password: Password; readonly asItIs?: true } | Credential | null
 
 /** The three patterns of a permission, over resource names. */
 export type Rights = Pick<PermissionDefinition, Right>
@@ -53,6 +57,8 @@ export interface AccessOptions {
   readonly clock: Clock
   /** Users that may log in from this machine only. */
   readonly loopbackUsers?: readonly string[]
+  /** What new passwords have to be like. */
+  readonly passwordRule?: PasswordRule
   readonly logger?: Logger
   /** Told when a user is deleted. */
   readonly userDeleted?: (name: string) => void
@@ -99,6 +105,8 @@ export class Access {
   /** By user, vhost and exchange. */
   readonly #topicGrants = new Map<string, TopicGrant>()
   readonly #recent: RecentLogins<UserDefinition>
+  readonly #passwordLengthMin: number
+  readonly #passwordPattern: Pattern | null
   readonly #hashing = new Semaphore(HASHES_AT_ONCE)
   readonly #verifying = new Map<string, Verification>()
   #version = 0
@@ -107,6 +115,9 @@ export class Access {
     this.#store = options.store
     this.#logger = options.logger ?? silentLogger
     this.#loopbackUsers = new Set(options.loopbackUsers ?? LOOPBACK_USERS)
+    const { lengthMin, pattern } = options.passwordRule ?? { lengthMin: 0, pattern: '' }
+    this.#passwordLengthMin = lengthMin
+    this.#passwordPattern = pattern === '' ? null : new Pattern(pattern)
     this.#userDeleted = options.userDeleted ?? (() => undefined)
     this.#told = options.told ?? (() => undefined)
     this.#recent = new RecentLogins(options.clock)
@@ -228,7 +239,7 @@ export class Access {
   /**
    * Adds a user, or replaces tags and password of the one with this name.
    *
-   * @throws BrokerError precondition-failed: a hash that could never be verified
+   * @throws BrokerError precondition-failed: a hash that could never be verified, or a password unlike what is asked for
    */
   async putUser(name: string, password: NewPassword, tags: readonly string[]): Promise<void> {
     const credential = await this.#credential(password)
@@ -368,11 +379,22 @@ export class Access {
   async #credential(password: NewPassword): Promise<Credential> {
     if (password === null) return NO_PASSWORD
     if ('password' in password) {
+      if (password.asItIs !== true) this.#checkPassword(Buffer.from(password.password).toString())
       // RabbitMQ: an empty password is no password.
       return password.password.length === 0 ? NO_PASSWORD : this.#hashing.run(() => hashPassword(password.password))
     }
     checkCredential(password)
     return { hashing: password.hashing, passwordHash: password.passwordHash }
+  }
+
+  /** RabbitMQ's words. */
+  #checkPassword(password: string): void {
+    if (password.length < this.#passwordLengthMin) {
+      throw new BrokerError('precondition-failed', `minimum required password length: ${this.#passwordLengthMin}`)
+    }
+    if (this.#passwordPattern?.test(password) === false) {
+      throw new BrokerError('precondition-failed', 'provided password does not match the validator regular expression')
+    }
   }
 
   #grant(user: string, vhost: string): Grant | undefined {

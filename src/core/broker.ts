@@ -2,6 +2,7 @@
 import type { Clock } from '../lib/clock.ts'
 import type { Logger } from '../lib/log.ts'
 import { Access, type Rights, type User } from './access.ts'
+import type { PasswordRule } from './access/password.ts'
 import { Alarms } from './alarms.ts'
 import { Announcements } from './announcements.ts'
 import { STRICT_RULES, type DeclarationRules } from './arguments.ts'
@@ -32,6 +33,7 @@ export interface BrokerOptions {
   /** The node's name, as `leveret@host`. */
   readonly nodeName?: string | undefined
   readonly loopbackUsers?: readonly string[] | undefined
+  readonly passwordRule?: PasswordRule | undefined
   readonly limits?: NodeLimits | undefined
   readonly declarations?: DeclarationRules | undefined
   readonly resources: { readonly limits: ResourceLimits; readonly readings: ResourceReadings }
@@ -116,6 +118,7 @@ export class Broker implements VHostContext {
         this.#closeConnections(({ user }) => user === name, `user '${name}' is deleted`)
       },
       ...(options.loopbackUsers ? { loopbackUsers: options.loopbackUsers } : {}),
+      ...(options.passwordRule ? { passwordRule: options.passwordRule } : {}),
     })
   }
 
@@ -157,7 +160,7 @@ export class Broker implements VHostContext {
    */
   async firstStart(defaults: FirstStart): Promise<void> {
     const { tags = ['administrator'] } = defaults
-    await this.access.putUser(defaults.user, { password: defaults.password }, tags)
+    await this.access.putUser(defaults.user, { password: defaults.password, asItIs: true }, tags)
     this.createVHost(defaults.vhost, 'Default virtual host')
     const { user, vhost, rights = { configure: '.*', write: '.*', read: '.*' } } = defaults
     this.access.putPermission(user, vhost, rights)

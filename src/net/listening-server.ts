@@ -33,6 +33,10 @@ export class ListeningServer {
     this.#server.on('error', this.#failed)
   }
 
+  get host(): string | undefined {
+    return this.#options.host
+  }
+
   get port(): number {
     return this.#port
   }

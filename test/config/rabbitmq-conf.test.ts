@@ -7,11 +7,25 @@ import { loadConfig, type Config } from '../../src/config/config.ts'
 import { memoryBytes } from '../../src/lib/machine.ts'
 import { effectiveDocument } from '../../src/config/document.ts'
 
+const VALIDATION = 'credential_validator.validation_backend'
+
 /** Keys of the example that comes with RabbitMQ 4, and of its guides: those that have a meaning here. */
 const TAKEN = [
   ['listeners.tcp.default = 5672', { port: 5672 }],
   ['listeners.tcp.local_v6 = ::1:5672', { host: '::1', port: 5672 }],
   ['listeners.tcp = none\nlisteners.ssl.default = 5671', { port: null }],
+  ['listeners.tcp.1 = 127.0.0.1:5672\nlisteners.tcp.2 = ::1:5672', { host: '127.0.0.1', 'also-listen': ['::1:5672'] }],
+  ['management.ssl.versions.1 = tlsv1.2', { 'management-tls-versions': ['tlsv1.2'] }],
+  ['management.ssl.ciphers.1 = A\nmanagement.ssl.ciphers.2 = B', { 'management-tls-ciphers': 'A:B' }],
+  [
+    `${VALIDATION} = rabbit_credential_validator_min_password_length\ncredential_validator.min_length = 30`,
+    { 'password-min-length': 30 },
+  ],
+  [
+    `${VALIDATION} = rabbit_credential_validator_password_regexp\ncredential_validator.regexp = ^[a-z]+`,
+    { 'password-pattern': '^[a-z]+' },
+  ],
+  ['credential_validator.min_length = 30', { 'password-min-length': 0 }],
   ['listeners.ssl.default = 10.0.0.1:5671', { 'tls-host': '10.0.0.1', 'tls-port': 5671 }],
   ['handshake_timeout = 20000', { 'handshake-timeout': 20_000 }],
   ['loopback_users.guest = false', { 'loopback-users': [] }],
@@ -81,6 +95,7 @@ const SO_ALREADY = [
   'password_hashing_module = rabbit_password_hashing_sha256',
   'reverse_dns_lookups = false',
   'proxy_protocol = false',
+  `${VALIDATION} = rabbit_credential_validator_accept_everything`,
   'tcp_listen_options.nodelay = true',
   'vm_memory_calculation_strategy = rss',
   'definitions.import_backend = local_filesystem',
@@ -108,9 +123,6 @@ const MEANINGLESS = [
   'auth_backends.1.authn = rabbit_auth_backend_ldap',
   'auth_backends.1.authz = rabbit_auth_backend_internal',
   'auth_backends.2 = rabbit_auth_backend_internal',
-  'credential_validator.validation_backend = rabbit_credential_validator_min_password_length',
-  'credential_validator.min_length = 30',
-  'credential_validator.regexp = ^[a-z]+$',
   'default_limits.vhosts.prod.pattern = ^prod-.*',
   'default_limits.vhosts.prod.max_connections = 5000',
   'default_policies.operator.limits.vhost_pattern = ^prod-.*',
@@ -152,7 +164,6 @@ const MEANINGLESS = [
   'management.tcp.idle_timeout = 120',
   'auth_mechanisms.1 = ANONYMOUS',
   'auth_mechanisms.2 = RABBIT-CR-DEMO',
-  'management.ssl.versions.1 = tlsv1.2',
   'management.sample_retention_policies.global.minute = 5',
   'management.credential_encryption_secret = a',
   'management.headers.referrer_policy = no-referrer',
@@ -176,6 +187,7 @@ const OTHER_VALUES = [
   'management.rates_mode = detailed',
   'password_hashing_module = rabbit_password_hashing_md5',
   'proxy_protocol = true',
+  `${VALIDATION} = my_validator`,
   'reverse_dns_lookups = true',
   'tcp_listen_options.nodelay = false',
   'log.console = false',
@@ -255,6 +267,14 @@ describe('rabbitmq.conf', () => {
     [
       'listeners.ssl.default = 5673\nssl_options.verify = verify_peer\nssl_options.fail_if_no_peer_cert = true',
       { 'tls-port': 5673, 'tls-verify': 'verify_peer', 'tls-fail-if-no-peer-cert': true },
+    ],
+    [
+      'listeners.tcp.local = 127.0.0.1:5672\nlisteners.tcp.local_v6 = ::1:5672\nlisteners.tcp.again = 127.0.0.1:5672',
+      { host: '127.0.0.1', port: 5672, 'also-listen': ['::1:5672'] },
+    ],
+    [
+      'listeners.ssl.1 = 5671\nlisteners.ssl.2 = 5673\nlisteners.ssl.3 = [::1]:5674',
+      { 'tls-port': 5671, 'tls-also-listen': ['5673', '[::1]:5674'] },
     ],
     ['listeners.tcp = none\nlisteners.ssl.default = 5671', { port: null, 'tls-port': 5671 }],
     ['listeners.ssl.1 = 5672\nlisteners.tcp = none', { port: null, 'tls-port': 5672 }],
@@ -364,12 +384,6 @@ describe('rabbitmq.conf', () => {
   })
 
   it.each([
-    [
-      'listeners.tcp.local = 127.0.0.1:5672\nlisteners.tcp.local_v6 = ::1:5672',
-      'listeners.tcp.local_v6',
-      { port: 5672 },
-    ],
-    ['listeners.ssl.1 = 5671\nlisteners.ssl.2 = 5673', 'listeners.ssl.2', { 'tls-port': 5671 }],
     [
       'management.ssl.certfile = a.pem\nprometheus.ssl.certfile = b.pem',
       'prometheus.ssl.certfile',

@@ -19,7 +19,7 @@ describe('the settings about TLS', () => {
     const versions = ['tlsv1.2', 'tlsv1.3']
     const login = { from: 'distinguished_name', kind: 'dns', index: 0 }
     expect(await settings(own)).toEqual({
-      tls: { ...files, versions, port: 5671, login },
+      tls: { ...files, versions, port: 5671, alsoListen: [], login },
       managementTls: { ...files, versions, managementPort: 15_671, prometheusPort: 15_691 },
     })
   })
@@ -43,6 +43,29 @@ describe('the settings about TLS', () => {
     const http = { 'management-tls-certfile': 'http.pem', 'management-tls-keyfile': 'http.key' }
     expect(await settings(http)).toMatchObject({ managementTls: { certificateFile: 'http.pem', keyFile: 'http.key' } })
     expect((await settings(http)).tls).toBeUndefined()
+  })
+
+  it('may give HTTP versions and ciphers of its own', async () => {
+    const flags = { ...own, 'tls-ciphers': 'A', 'management-tls-versions': 'tlsv1.3', 'management-tls-ciphers': 'B' }
+    expect(await settings(flags)).toMatchObject({
+      tls: { versions: ['tlsv1.2', 'tlsv1.3'], ciphers: 'A' },
+      managementTls: { versions: ['tlsv1.3'], ciphers: 'B' },
+    })
+    expect((await settings({ ...own, 'tls-ciphers': 'A' })).managementTls).toMatchObject({ ciphers: 'A' })
+  })
+
+  it('may name further addresses', async () => {
+    const addresses = { 'tls-also-listen': '5673,127.0.0.1:5674,[::1]:5675,::1:5676' }
+    expect((await settings({ ...own, ...addresses })).tls?.alsoListen).toEqual([
+      { host: null, port: 5673 },
+      { host: '127.0.0.1', port: 5674 },
+      { host: '::1', port: 5675 },
+      { host: '::1', port: 5676 },
+    ])
+    for (const wrong of ['x', '127.0.0.1', ':5672', '127.0.0.1:70000', '[::1]']) {
+      const refused = settings({ ...own, 'also-listen': wrong })
+      await expect(refused).rejects.toThrow(/must be a list of ports/)
+    }
   })
 
   it('ask clients of AMQP for certificates, and those of HTTP only when told so', async () => {

@@ -115,6 +115,39 @@ describe('a listener with a certificate', () => {
     await (await dial(server)).handshake()
   })
 
+  it('listens at further addresses, as the one without does, and is suspended there, too', async () => {
+    const further = [{ host: '127.0.0.2', port: 0 }]
+    const server = await serve({
+      alsoListen: [...further, { host: '127.0.0.3', port: 0 }],
+      tls: { ...files, alsoListen: further },
+      managementHost: '127.0.0.1',
+      managementPort: 0,
+    })
+    const { listeners, node } = (await api(server, 'GET', '/api/overview')) as {
+      readonly node: string
+      readonly listeners: readonly { readonly protocol: string; readonly ip_address: string; readonly port: number }[]
+    }
+    expect(listeners.map(({ protocol, ip_address: address }) => [protocol, address])).toEqual([
+      ['amqp', '127.0.0.1'],
+      ['amqp', '127.0.0.2'],
+      ['amqp', '127.0.0.3'],
+      ['amqp/ssl', '127.0.0.1'],
+      ['amqp/ssl', '127.0.0.2'],
+      ['http', '127.0.0.1'],
+    ])
+    const [plain, tls] = [listeners[2]!.port, listeners[4]!.port]
+    const client = await RawClient.dialTls(tls, { ...trusting(), host: '127.0.0.2' })
+    clients.push(client)
+    await client.handshake()
+    const [open] = (await once(connect(plain, '127.0.0.3').end('AMQP\0\0\x09\x01'), 'data')) as [Buffer]
+    expect(open[0]).toBe(1)
+    const path = `/api/nodes/${encodeURIComponent(node)}/listeners`
+    await api(server, 'PUT', `${path}/suspend`)
+    await expect(once(connect(plain, '127.0.0.3'), 'connect')).rejects.toMatchObject({ code: 'ECONNREFUSED' })
+    await api(server, 'PUT', `${path}/resume`)
+    await once(connect(plain, '127.0.0.3').end(), 'close')
+  })
+
   it.each(['TLSv1.2', 'TLSv1.3'] as const)('speaks %s', async (version) => {
     const server = await serve({ tls: files })
     const client = await dial(server, { ...trusting(), minVersion: version, maxVersion: version })

@@ -17,6 +17,14 @@ export interface Credential {
   readonly hashing: string
 }
 
+/** What a new password has to be like. */
+export interface PasswordRule {
+  /** Characters. */
+  readonly lengthMin: number
+  /** A regular expression; the empty one is nothing. */
+  readonly pattern: string
+}
+
 /** A password as a client sent it; bytes where it need not be text. */
 export type Password = string | Uint8Array
 
