@@ -1,6 +1,6 @@
 // A database that keeps to what a disk promises, and to nothing beyond: what was not synced is gone after a crash, or
 // there, or there in another order. Writes finish when the test says so, or fail.
-import type { Database, KeyRange, Operation, RecordIterator } from '../../src/store/level/database.ts'
+import type { Database, KeyRange, Operation, RecordIterator, Snapshot } from '../../src/store/level/database.ts'
 import type { Random } from './random.ts'
 
 /** How a write ends. */
@@ -63,6 +63,22 @@ interface Write {
   reject(error: Error): void
 }
 
+/** What a database held at one moment. */
+class FrozenView implements Snapshot {
+  /** The view of the database, which has another one once it was opened again. */
+  readonly of: ReadonlyMap<string, Buffer>
+  readonly records: ReadonlyMap<string, Buffer>
+
+  constructor(view: ReadonlyMap<string, Buffer>) {
+    this.of = view
+    this.records = new Map(view)
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve()
+  }
+}
+
 /** A database on a forgetful disk. */
 export class ForgetfulDatabase implements Database {
   readonly #disk: ForgetfulDisk
@@ -102,8 +118,16 @@ export class ForgetfulDatabase implements Database {
     return this.#read((view) => copyOf(view.get(key.toString('latin1'))))
   }
 
-  getMany(keys: Buffer[]): Promise<(Buffer | undefined)[]> {
-    return this.#read((view) => keys.map((key) => copyOf(view.get(key.toString('latin1')))))
+  getMany(keys: Buffer[], snapshot?: Snapshot): Promise<(Buffer | undefined)[]> {
+    return this.#read((view) => {
+      const frozen = snapshot as FrozenView | undefined
+      if (frozen !== undefined && frozen.of !== view) throw failure('LEVEL_SNAPSHOT_NOT_OPEN', 'Snapshot is not open')
+      return keys.map((key) => copyOf((frozen?.records ?? view).get(key.toString('latin1'))))
+    })
+  }
+
+  snapshot(): Snapshot {
+    return new FrozenView(this.#view!)
   }
 
   batch(operations: Operation[], { sync }: { readonly sync: boolean }): Promise<void> {
@@ -152,9 +176,9 @@ export class ForgetfulDatabase implements Database {
     return this.#disk.crashed(random)
   }
 
-  #read<T>(from: (view: Map<string, Buffer>) => T): Promise<T> {
-    if (this.#view === null) return Promise.reject(failure('LEVEL_DATABASE_NOT_OPEN', 'Database is not open'))
-    return Promise.resolve(from(this.#view))
+  async #read<T>(from: (view: Map<string, Buffer>) => T): Promise<T> {
+    if (this.#view === null) throw failure('LEVEL_DATABASE_NOT_OPEN', 'Database is not open')
+    return from(this.#view)
   }
 }
 

@@ -1,5 +1,5 @@
 // A database that fails, waits and forgets as a test wants, and records that it keeps as a disk does.
-import type { Database, KeyRange, Operation, RecordIterator } from '../../src/store/level/database.ts'
+import type { Database, KeyRange, Operation, RecordIterator, Snapshot } from '../../src/store/level/database.ts'
 
 /** What is on the disk, by key. Survives the databases that are opened on it. */
 export class Disk {
@@ -38,10 +38,31 @@ interface HeldBatch {
   readonly reject: (error: Error) => void
 }
 
+/** The records that there were at one moment. */
+class FrozenRecords implements Snapshot {
+  readonly records: ReadonlyMap<string, Buffer>
+  #open = true
+
+  constructor(records: ReadonlyMap<string, Buffer>) {
+    this.records = new Map(records)
+  }
+
+  get open(): boolean {
+    return this.#open
+  }
+
+  close(): Promise<void> {
+    this.#open = false
+    return Promise.resolve()
+  }
+}
+
 /** A database on a disk, with switches. What was not synced is forgotten when it is abandoned. */
 export class FaultyDatabase implements Database {
   #disk: Disk
   readonly #held: HeldBatch[] = []
+  /** Those that are open. */
+  readonly #snapshots = new Set<FrozenRecords>()
   #open = false
   /** Whether batches wait until they are released. */
   holding = false
@@ -50,7 +71,9 @@ export class FaultyDatabase implements Database {
   openFailures: Error[] = []
   readFailures: Error[] = []
   /** How often each was called. */
-  readonly calls = { open: 0, close: 0, batch: 0, compactRange: 0 }
+  readonly calls = { open: 0, close: 0, batch: 0, compactRange: 0, snapshot: 0 }
+  /** How many snapshots were open whenever a range was compacted. */
+  readonly snapshotsCompacted: number[] = []
   /** Told of batches as they come. */
   onBatch: (operations: readonly Operation[]) => void = () => undefined
 
@@ -74,6 +97,7 @@ export class FaultyDatabase implements Database {
   close(): Promise<void> {
     this.calls.close++
     this.#open = false
+    for (const snapshot of this.snapshots) void snapshot.close()
     return Promise.resolve()
   }
 
@@ -81,10 +105,26 @@ export class FaultyDatabase implements Database {
     return (await this.getMany([key]))[0]
   }
 
-  getMany(keys: Buffer[]): Promise<(Buffer | undefined)[]> {
+  getMany(keys: Buffer[], snapshot?: Snapshot): Promise<(Buffer | undefined)[]> {
     const failure = this.#open ? this.readFailures.shift() : notOpen()
     if (failure !== undefined) return Promise.reject(failure)
-    return Promise.resolve(keys.map((key) => this.#disk.records.get(key.toString('latin1'))))
+    const frozen = snapshot as FrozenRecords | undefined
+    if (frozen?.open === false) return Promise.reject(notOpen('Snapshot', 'LEVEL_SNAPSHOT_NOT_OPEN'))
+    const { records } = frozen ?? this.#disk
+    return Promise.resolve(keys.map((key) => records.get(key.toString('latin1'))))
+  }
+
+  snapshot(): Snapshot {
+    this.calls.snapshot++
+    const snapshot = new FrozenRecords(this.#disk.records)
+    this.#snapshots.add(snapshot)
+    return snapshot
+  }
+
+  /** The snapshots that are open. */
+  get snapshots(): FrozenRecords[] {
+    for (const snapshot of this.#snapshots) if (!snapshot.open) this.#snapshots.delete(snapshot)
+    return [...this.#snapshots]
   }
 
   batch(operations: Operation[], options: { readonly sync: boolean }): Promise<void> {
@@ -124,10 +164,11 @@ export class FaultyDatabase implements Database {
 
   compactRange(): Promise<void> {
     this.calls.compactRange++
+    this.snapshotsCompacted.push(this.snapshots.length)
     return Promise.resolve()
   }
 }
 
-function notOpen(): Error {
-  return Object.assign(new Error('Database is not open'), { code: 'LEVEL_DATABASE_NOT_OPEN' })
+function notOpen(what = 'Database', code = 'LEVEL_DATABASE_NOT_OPEN'): Error {
+  return Object.assign(new Error(`${what} is not open`), { code })
 }

@@ -2,6 +2,7 @@
 import type { Database } from './database.ts'
 import { Kind, positionKey } from './keys.ts'
 import type { Page } from './page.ts'
+import type { Reader } from './reader.ts'
 import { COMPACT_BYTES, COMPACT_BYTES_MIN, PAGE_SPAN } from './tuning.ts'
 
 /** Neighbouring pages of a log that were deleted, from one position to below another, and the bytes that they had. */
@@ -18,6 +19,7 @@ interface Range {
  */
 export class Compactor {
   readonly #database: Database
+  readonly #reader: Reader
   readonly #readable: () => Promise<void>
   /** What is being gathered, by log; what waits until its deletion is on disk; and what can be compacted. */
   readonly #gathered = new Map<number, Range>()
@@ -26,8 +28,9 @@ export class Compactor {
   #running = false
   #closed = false
 
-  constructor(database: Database, readable: () => Promise<void>) {
+  constructor(database: Database, reader: Reader, readable: () => Promise<void>) {
     this.#database = database
+    this.#reader = reader
     this.#readable = readable
   }
 
@@ -70,6 +73,7 @@ export class Compactor {
     while (this.#ready.length > 0 && !this.#closed) {
       const { log, from, below } = this.#ready.shift()!
       await this.#readable()
+      this.#reader.release()
       try {
         await this.#database.compactRange?.(
           positionKey(Kind.fragment, log, from),

@@ -26,14 +26,22 @@ export interface RecordIterator {
   close(): Promise<void>
 }
 
+/** What the database held at one moment. */
+export interface Snapshot {
+  close(): Promise<void>
+}
+
 /** The part of abstract-level that the store uses. A test may put anything under the store that has it. */
 export interface Database {
   open(): Promise<void>
   close(): Promise<void>
   get(key: Buffer): Promise<Buffer | undefined>
-  getMany(keys: Buffer[]): Promise<(Buffer | undefined)[]>
+  /** As of a snapshot, or of now. */
+  getMany(keys: Buffer[], snapshot?: Snapshot): Promise<(Buffer | undefined)[]>
   batch(operations: Operation[], options: { readonly sync: boolean }): Promise<void>
   iterator(range: KeyRange): RecordIterator
+  /** LevelDB only: takes one. It is gone when the database is closed. */
+  snapshot?(): Snapshot
   /** LevelDB only: whether the disk has room for opening it again, and for a batch of so many bytes. */
   hasRoom?(bytes: number): Promise<boolean>
   /** LevelDB only: gives back the space of what was deleted between two keys. */
@@ -56,6 +64,8 @@ export function levelDatabase(
 }
 
 function ignore(): void {}
+
+type LevelSnapshot = ReturnType<Level['snapshot']>
 
 const NO_FAULTS: TableFaults = { broken: null, damaged: [] }
 
@@ -121,8 +131,12 @@ class LevelDatabase implements Database {
     return this.#level.get(key)
   }
 
-  getMany(keys: Buffer[]): Promise<(Buffer | undefined)[]> {
-    return this.#level.getMany(keys)
+  getMany(keys: Buffer[], snapshot?: Snapshot): Promise<(Buffer | undefined)[]> {
+    return this.#level.getMany(keys, snapshot === undefined ? {} : { snapshot: snapshot as LevelSnapshot })
+  }
+
+  snapshot(): Snapshot {
+    return this.#level.snapshot()
   }
 
   /**

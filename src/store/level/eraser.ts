@@ -4,6 +4,7 @@ import { Compactor } from './compactor.ts'
 import type { Database } from './database.ts'
 import { Kind, positionKey } from './keys.ts'
 import type { Page } from './page.ts'
+import type { Reader } from './reader.ts'
 import { COMPACT_AGE_MIB, ERASE_SLICE } from './tuning.ts'
 
 /** Pages of one log that are to be deleted. */
@@ -24,8 +25,8 @@ export class Eraser implements BackgroundWork {
   /** The page that comes next in the first erasure. */
   #next = 0
 
-  constructor(database: Database, readable: () => Promise<void>) {
-    this.#compactor = new Compactor(database, readable)
+  constructor(database: Database, reader: Reader, readable: () => Promise<void>) {
+    this.#compactor = new Compactor(database, reader, readable)
   }
 
   get waiting(): boolean {

@@ -13,6 +13,7 @@ import { StoreOpenError, levelDatabase, openDatabase, prepareDirectory } from '.
 import { LevelDelayLog } from './delay-log.ts'
 import { definitionKey, encodeDefinition } from './definition-codec.ts'
 import { Eraser } from './eraser.ts'
+import { Reader } from './reader.ts'
 import { LevelIdLog } from './id-log.ts'
 import { Kind, kindKey } from './keys.ts'
 import type { RecoveredLog } from './level-log.ts'
@@ -212,12 +213,15 @@ function storeContext(
   dropped: (id: number) => void,
 ): StoreContext {
   const committer = new Committer(database, turn, clock, monitor)
-  const eraser = new Eraser(database, () => committer.readable())
+  const reader = new Reader(database, committer)
+  const eraser = new Eraser(database, reader, () => committer.readable())
+  committer.accompany(reader)
   committer.accompany(eraser)
   committer.accompany(bodies)
   return {
     database,
     committer,
+    reader,
     eraser,
     bodies,
     now: () => clock.now(),

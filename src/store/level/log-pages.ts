@@ -12,6 +12,7 @@ import { packFragment, unpackFragments } from './fragment.ts'
 import { Kind, POSITION_MAX, bodyKey, positionKey } from './keys.ts'
 import { Page } from './page.ts'
 import { PageList } from './page-list.ts'
+import type { Reader } from './reader.ts'
 import { encodeIndexRecord, encodeNumber } from './records.ts'
 import { ERASE_AT_ONCE_PAGES, FRAGMENTS_UNMERGED } from './tuning.ts'
 
@@ -22,6 +23,7 @@ const IO_ERROR = 'LEVEL_IO_ERROR'
 export interface StoreContext {
   readonly database: Database
   readonly committer: Committer
+  readonly reader: Reader
   readonly eraser: Eraser
   readonly bodies: Bodies
   /** Milliseconds since 1970. */
@@ -253,7 +255,7 @@ export class LogPages {
     const wanted = parts.map(({ page, from, below }) => wantedFragments(page, from, below))
     let values: (Buffer | undefined)[]
     try {
-      values = await this.#load(wanted.flat())
+      values = await this.#load(wanted.flat(), Math.max(...parts.map(({ page }) => page.serial)))
     } catch (error) {
       // Which of them that was is seen when they are read one by one.
       if (!('code' in (error as Error))) throw error
@@ -332,7 +334,7 @@ export class LogPages {
     if (this.#context.committer.closing || page.live * 2 < page.entries) return
     let values: (Buffer | undefined)[]
     try {
-      values = await this.#load(page.fragments!)
+      values = await this.#load(page.fragments!, page.serial)
     } catch (error) {
       // Reading failed: the page serves as it is, and whoever wants its messages is told.
       if (!('code' in (error as Error))) throw error
@@ -357,7 +359,8 @@ export class LogPages {
 
   /** Reads the bodies that are kept apart. An entry whose body is missing or damaged is lost. */
   async #readBodies(page: Page, bodiless: readonly StoredMessage[], found: StoredMessage[]): Promise<void> {
-    const bodies = await this.#values(bodiless.map(({ message }) => bodyKey(message.sharedBody)))
+    const keys = bodiless.map(({ message }) => bodyKey(message.sharedBody))
+    const bodies = await this.#context.reader.values(keys, page.serial)
     bodiless.forEach((stored, i) => {
       const { message, position } = stored
       try {
@@ -405,25 +408,13 @@ export class LogPages {
     const { committer } = this.#context
     while (page.serial > committer.durable) await committer.settled()
     const fragments = wantedFragments(page, from, below)
-    return { fragments, values: await this.#load(fragments) }
+    return { fragments, values: await this.#load(fragments, page.serial) }
   }
 
-  async #load(fragments: readonly number[]): Promise<(Buffer | undefined)[]> {
-    return this.#values(fragments.map((first) => positionKey(Kind.fragment, this.#log, first)))
-  }
-
-  /** Reads values, as soon as the database can be read. */
-  async #values(keys: Buffer[]): Promise<(Buffer | undefined)[]> {
-    const { committer, database } = this.#context
-    for (;;) {
-      await committer.readable()
-      try {
-        return keys.length === 1 ? [await database.get(keys[0]!)] : await database.getMany(keys)
-      } catch (error) {
-        // The database is being opened again after a failed write: wait for that.
-        if ((error as { code?: string }).code !== 'LEVEL_DATABASE_NOT_OPEN' || committer.closing) throw error
-      }
-    }
+  /** Loads fragments that were written with a batch of this serial, or before it. */
+  #load(fragments: readonly number[], serial: number): Promise<(Buffer | undefined)[]> {
+    const keys = fragments.map((first) => positionKey(Kind.fragment, this.#log, first))
+    return this.#context.reader.values(keys, serial)
   }
 
   /**
