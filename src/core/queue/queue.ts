@@ -407,6 +407,11 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
     return this.#endings.dyingCount
   }
 
+  /** Their bodies, in bytes. */
+  get dyingBytes(): number {
+    return this.#endings.dyingBytes
+  }
+
   /** Messages that the disk does not give now. They are not ready, and tried again. */
   get unreadableCount(): number {
     return this.#backlog.unreadableCount

@@ -44,6 +44,8 @@ export function* ownObjectMetrics({ ages, clock }: Management, scope: Scope): Ge
   const age = (queue: Queue): number => (ages.oldest(queue, now) ?? 0) / 1000
   yield ofQueues('queue_oldest_message_age_seconds', 'How long the oldest ready message has waited', age)
   yield ofQueues('queue_messages_delayed', 'Messages that were given back and wait', (queue) => queue.delayedCount)
+  const dying = 'Messages that were given up and wait for their dead letters to be taken'
+  yield ofQueues('queue_messages_dying', dying, (queue) => queue.dyingCount)
   const unreadable = 'Messages that the disk does not give now, and that are tried again'
   yield ofQueues('queue_messages_unreadable', unreadable, (queue) => queue.unreadableCount)
   yield ofQueues('queue_messages_unacked', 'Messages that wait for an acknowledgement', (queue) => queue.unackedCount)

@@ -145,6 +145,9 @@ export function queueColumns(call: Call): Columns<Queue> {
     messages_ram: (queue) => queue.residentCount + queue.unackedCount,
     messages_ready_ram: (queue) => queue.residentCount,
     messages_unacknowledged_ram: (queue) => queue.unackedCount,
+    // RabbitMQ: of quorum queues that dead-letter at least once. Here they are seldom there.
+    messages_dlx: (queue) => queue.dyingCount || undefined,
+    message_bytes_dlx: (queue) => queue.dyingBytes || undefined,
     // What the disk does not give now, and what was found damaged since the start: ours, and seldom there.
     messages_unreadable: (queue) => queue.unreadableCount || undefined,
     messages_damaged: (queue) => queue.damagedCount || undefined,

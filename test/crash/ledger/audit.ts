@@ -221,11 +221,13 @@ class Stay implements Holder {
     await this.#channel.call('basic.cancel', { 'consumer-tag': tag })
   }
 
-  /** How many messages wait for their time, or for the disk. */
+  /** How many messages wait for their time, for the disk, or to be taken from the queue before. */
   async #late(): Promise<number> {
     const counts = await this.#context.counts.read()
     const { delayed, unreadable } = counts.queue(this.#place)
-    return delayed + unreadable + (this.#lateBy === null ? 0 : counts.delayedBefore(this.#lateBy))
+    const from = this.#queue.family.queues[0]!
+    const dying = from === this.#place ? 0 : counts.queue(from).dying
+    return delayed + unreadable + dying + (this.#lateBy === null ? 0 : counts.delayedBefore(this.#lateBy))
   }
 
   async #get(): Promise<void> {

@@ -100,13 +100,15 @@ const topic: Part = {
 interface Mortal {
   readonly name: string
   readonly arguments: FieldsInput
+  /** The arguments of the other. */
+  readonly deadArguments?: FieldsInput
   /** Whether it does so by itself. */
   readonly leaks: boolean
   /** How its consumers work. */
   readonly habits: readonly ((random: Random) => Habit)[]
 }
 
-function mortal({ name, arguments: args, leaks, habits }: Mortal): Part {
+function mortal({ name, arguments: args, deadArguments = {}, leaks, habits }: Mortal): Part {
   const queues = [`${name}.q`, `${name}.dead`] as const
   const [first, dead] = queues
   return {
@@ -114,7 +116,7 @@ function mortal({ name, arguments: args, leaks, habits }: Mortal): Part {
     queues: [first],
     families: [{ queues, leaks, rewrites: true }],
     async declare(channel) {
-      await declareQueues(channel, [dead])
+      await channel.call('queue.declare', { queue: dead, durable: true, arguments: deadArguments })
       const buried = { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': dead }
       await channel.call('queue.declare', { queue: first, durable: true, arguments: { ...args, ...buried } })
     },
@@ -140,6 +142,19 @@ const failed = mortal({
   arguments: { 'x-delivery-limit': 3 },
   leaks: true,
   habits: [failSome, dropOut],
+})
+
+/** What expires waits until a short queue has room for it. */
+const waiting = mortal({
+  name: 'waiting',
+  arguments: {
+    'x-message-ttl': 100,
+    'x-dead-letter-strategy': 'at-least-once',
+    'x-overflow': 'reject-publish',
+  },
+  deadArguments: { 'x-max-length': 100, 'x-overflow': 'reject-publish' },
+  leaks: true,
+  habits: HABITS,
 })
 
 const RETRY_MS_MIN = 30
@@ -282,6 +297,7 @@ export const PARTS: readonly Part[] = [
   expired,
   surplus,
   failed,
+  waiting,
   retried,
   refused,
   deduplicated,

@@ -6,6 +6,8 @@ export interface QueueCounts {
   readonly unacked: number
   /** Given back, and waiting before they are ready again. */
   readonly delayed: number
+  /** Given up, and kept until their dead letters are taken. */
+  readonly dying: number
   /** On pages that the disk does not give. */
   readonly unreadable: number
 }
@@ -27,7 +29,7 @@ export class BrokerCounts {
     const unacked = this.#read(`queue ${name} unacked`)
     // Of a queue that has none of these nothing is said.
     const read = (what: string): number => this.#figures.get(`queue ${name} ${what}`) ?? 0
-    return { unacked, delayed: read('delayed'), unreadable: read('unreadable') }
+    return { unacked, delayed: read('delayed'), dying: read('dying'), unreadable: read('unreadable') }
   }
 
   /** Messages that wait for their time before an exchange. */
