@@ -5,6 +5,7 @@ import type { Tag, User } from '../core/access.ts'
 import { BrokerError } from '../core/errors.ts'
 import type { Slices } from '../lib/slices.ts'
 import { isObject, parseObject } from './body.ts'
+import { assertReadable, AT_ONCE_BYTES } from './body-outline.ts'
 import { compressed } from './compression.ts'
 import { badRequest, fromBrokerError, HttpError, notAuthorised, notFound, type JsonObject } from './http-error.ts'
 import { assertMayChange, corsHeaders, preflightHeaders } from './cors.ts'
@@ -156,6 +157,8 @@ class Application {
     const bytes = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0)
     // Another route of the path may take more.
     if (bytes.length > this.#bodyBytesMax(route)) throw tooLarge()
+    // What is larger elsewhere is read in slices by the route.
+    if (bytes.length > AT_ONCE_BYTES && route.large !== true) await assertReadable(bytes, this.#management.slices)
     const query = queryOf(request)
     const answer = await route.handle({
       ...this.#management,

@@ -1,12 +1,14 @@
 // The JSON bodies of requests: read, and asked for fields of a type, with RabbitMQ's words when they are missing or wrong.
 import { SHORT_BYTES_MAX } from '../core/limits.ts'
+import { AT_ONCE_BYTES, assertShallow, DEPTH_MAX } from './body-outline.ts'
 import { badRequest, type Json, type JsonObject } from './http-error.ts'
 
-/** Nothing that RabbitMQ's API takes nests deeper; the broker's tables end at this depth too. */
-export const DEPTH_MAX = 32
-
-/** Reads a body. An empty one stands for an empty object. Throws 400 for what is no JSON object. */
+/**
+ * Reads a body; one larger than `AT_ONCE_BYTES` was looked through before. An empty one stands for an empty object.
+ * @throws HttpError 400 for what is no JSON object
+ */
 export function parseObject(bytes: Buffer): JsonObject {
+  if (bytes.length <= AT_ONCE_BYTES) assertShallow(bytes)
   const text = bytes.toString('utf8').trim()
   if (text === '' || text === 'null' || text === 'undefined') return {}
   let value: Json

@@ -1,11 +1,10 @@
 // Large JSON bodies: what stands in their lists is read some of it at a time, so that others have their turn. A worker
 // would be no help: to take over what it has read costs more than reading it.
 import type { Slices } from '../lib/slices.ts'
-import { deeperThan, DEPTH_MAX, parseObject } from './body.ts'
+import { deeperThan, parseObject } from './body.ts'
+import { AT_ONCE_BYTES, DEPTH_MAX } from './body-outline.ts'
 import { badRequest, type Json, type JsonObject } from './http-error.ts'
 
-/** A body up to this is read at once, in three milliseconds or so. */
-const AT_ONCE_BYTES = 256 * 1024
 /** What is read of a list at once, in bytes, if its items are not larger. */
 const CHUNK_BYTES = 64 * 1024
 /** What one item of a list may have, in bytes, and all that is in no list: it is read at once. */
@@ -65,6 +64,7 @@ class LargeBody {
       if (byte === QUOTE) at = this.#endOfText(at)
       else if (byte === OPEN_OBJECT || byte === OPEN_LIST) {
         depth++
+        if (depth > DEPTH_MAX) throw badRequest('the body is nested too deeply')
         if (byte !== OPEN_LIST || depth !== 2) continue
         list = []
         this.#addToFrame(from, at + 1, String(this.#lists.push(list) - 1))

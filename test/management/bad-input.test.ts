@@ -80,6 +80,36 @@ describe('bodies', () => {
     }
   })
 
+  const UNREAD = /^the body is (too large, but for its texts|nested too deeply)$/
+
+  it.each([
+    ['lists in lists', '['.repeat(9_000_000)],
+    ['objects in objects', '{"a":'.repeat(1_500_000)],
+    ['a few of these, which are read at once', `{"arguments":${'['.repeat(200_000)}`],
+    ['small numbers', `{"arguments":{"a":[${'1,'.repeat(4_000_000)}1]}}`],
+    ['short texts', `{"arguments":{"a":[${'"",'.repeat(2_000_000)}""]}}`],
+    ['white space', ' '.repeat(9_000_000)],
+  ])('of %s are refused before they are read', async (_what, raw) => {
+    for (const [method, path] of [
+      ['PUT', '/api/exchanges/%2F/never'],
+      ['PUT', '/api/global-parameters/never'],
+      ['POST', '/api/exchanges/%2F/amq.default/publish'],
+    ] as const) {
+      const { status, body } = await api.call(method, path, { raw })
+      expect(status).toBe(400)
+      expect(body['reason']).toMatch(UNREAD)
+    }
+  })
+
+  it('may have a long text, whatever is in it', async () => {
+    const payload = `[[[{"é":"\\u0000 🐇"}]]]`.repeat(200_000)
+    const body = { properties: {}, routing_key: 'long', payload, payload_encoding: 'string' }
+    await api.put('/api/queues/%2F/long', { durable: true })
+    expect((await api.post('/api/exchanges/%2F/amq.default/publish', body)).body).toEqual({ routed: true })
+    const got = { count: 1, ackmode: 'ack_requeue_false', encoding: 'auto' }
+    expect((await api.post('/api/queues/%2F/long/get', got)).body[0]?.['payload']).toBe(payload)
+  })
+
   it('are refused when they are too large', async () => {
     const { status, body } = await api.post('/api/bindings/%2F/e/amq.topic/q/x', { routing_key: 'x'.repeat(6000) })
     expect([status, body['reason']]).toEqual([400, 'Exceeded HTTP request body size limit'])
