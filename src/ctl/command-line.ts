@@ -77,6 +77,8 @@ const WORD_OPTIONS = [
   'header',
   'text',
   'within',
+  'duration',
+  'pattern',
   'object-type',
   'pid',
   'unit',

@@ -15,6 +15,8 @@ export interface Context {
   readonly words: readonly string[]
   readonly options: Options
   readonly progress: Progress
+  /** Writes something before the command has ended. */
+  readonly say: (text: string) => void
 }
 
 /** What a command says: rows of a table, a text, or nothing. */

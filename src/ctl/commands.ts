@@ -8,6 +8,7 @@ import { objectCommands } from './commands/objects.ts'
 import { policyCommands } from './commands/policies.ts'
 import { reportCommands } from './commands/report.ts'
 import { stateCommands } from './commands/state.ts'
+import { streamCommands } from './commands/streams.ts'
 import { userCommands } from './commands/users.ts'
 import { vhostCommands } from './commands/vhosts.ts'
 
@@ -16,6 +17,7 @@ export const commands: Commands = {
   ...stateCommands,
   ...diagnosticCommands,
   ...reportCommands,
+  ...streamCommands,
   ...nodeCommands,
   ...userCommands,
   ...vhostCommands,

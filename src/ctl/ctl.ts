@@ -55,7 +55,7 @@ export function ctlOptionsOf(name: string): readonly string[] {
 
 /** Runs one command and writes what it says. Returns the exit code. */
 export async function runCtl(line: CtlWords, output: CtlOutput): Promise<number> {
-  return guarded(output, async () => outcomeText(await outcome(line, output.progress), line))
+  return guarded(output, async () => outcomeText(await outcome(line, output), line))
 }
 
 /** Runs something that may fail with a CtlError, and writes what it says. Returns the exit code. */
@@ -73,7 +73,7 @@ export async function guarded({ out, err, progress }: CtlOutput, run: () => Prom
   }
 }
 
-async function outcome(line: CtlWords, progress: Progress): Promise<Outcome> {
+async function outcome(line: CtlWords, { out, progress }: CtlOutput): Promise<Outcome> {
   const { command: name, words, vhost, options, url, user, password } = line
   if (name === HELP) return help(words)
   const command = commandOf(name)
@@ -82,7 +82,7 @@ async function outcome(line: CtlWords, progress: Progress): Promise<Outcome> {
     throw new CtlError(CtlExit.usage, `usage: leveret ctl ${name} ${command.usage}`.trimEnd())
   }
   const target = { url, user, password }
-  return command.run({ api: new ApiClient(target), target, vhost, words, options, progress })
+  return command.run({ api: new ApiClient(target), target, vhost, words, options, progress, say: out })
 }
 
 /** Throws CtlError. */

@@ -9,7 +9,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { absentCommands } from '../../src/ctl/commands/absent.ts'
 import { ctlCommands, runCtl } from '../../src/ctl/ctl.ts'
 import { Progress } from '../../src/ctl/progress.ts'
-import { items, useApi } from '../support/api.ts'
+import { items, useApi, word } from '../support/api.ts'
 
 const api = useApi()
 
@@ -23,7 +23,15 @@ async function ctl(command: string, ...words: string[]): Promise<Said> {
   return run({ command, words })
 }
 
-async function run(line: Partial<Parameters<typeof runCtl>[0]>): Promise<Said> {
+/** The queues of commands that tell what comes, once they are bound. */
+async function queuesOfStreams(): Promise<readonly string[]> {
+  const bindings = items((await api.get('/api/bindings/%2F')).body)
+  return bindings
+    .filter(({ source }) => word(source).startsWith('amq.rabbitmq.'))
+    .map(({ destination }) => word(destination))
+}
+
+async function run(line: Partial<Parameters<typeof runCtl>[0]>, hear?: (text: string) => void): Promise<Said> {
   let [out, err] = ['', '']
   const code = await runCtl(
     {
@@ -39,7 +47,10 @@ async function run(line: Partial<Parameters<typeof runCtl>[0]>): Promise<Said> {
       ...line,
     },
     {
-      out: (text) => (out += text),
+      out: (text) => {
+        out += text
+        hear?.(text)
+      },
       err: (text) => (err += text),
       progress: new Progress({ write: (text: string) => (err += text) }),
     },
@@ -72,6 +83,39 @@ describe('leveret ctl', () => {
     expect((await ctl('purge_queue', 'a/b')).code).toBe(0)
     expect((await run({ command: 'delete_queue', words: ['a/b'], options: { 'if-empty': true } })).code).toBe(0)
     expect((await ctl('purge_queue', 'a/b')).code).toBe(65)
+  })
+
+  it('tells of events as they come, until its time is over or its queue is gone', async () => {
+    let told = ''
+    const ended = run({ command: 'consume_event_stream', options: { pattern: 'vhost.#' } }, (text) => (told += text))
+    await expect.poll(() => queuesOfStreams()).toHaveLength(1)
+    await api.put('/api/vhosts/told')
+    await api.put('/api/queues/told/not')
+    await api.delete('/api/vhosts/told')
+    await expect.poll(() => told).toContain('vhost.deleted')
+    const events = told
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Record<string, unknown>)
+    expect(events).toMatchObject([
+      { event: 'vhost.created', name: 'told' },
+      { event: 'vhost.deleted', name: 'told' },
+    ])
+    expect(events[0]!['timestamp_in_ms']).toEqual(expect.any(Number))
+    for (const name of await queuesOfStreams()) await api.delete(`/api/queues/%2F/${name}`)
+    expect(await ended).toMatchObject({ code: 65 })
+  })
+
+  it('shows the lines of the log as they come', async () => {
+    const ended = run({ command: 'log_tail_stream', options: { duration: '1' } })
+    await expect.poll(() => queuesOfStreams()).toHaveLength(1)
+    await api.get('/api/whoami', { user: 'nobody', password: 'wrong' })
+    const { code, out } = await ended
+    expect(code).toBe(0)
+    expect(out).toMatch(/^\d{4}-\d\d-\d\dT\S+Z \[info\] login refused \{.*"user":"nobody".*\}$/m)
+    expect(await queuesOfStreams()).toEqual([])
+    const wrong = await run({ command: 'log_tail_stream', options: { duration: 'long' } })
+    expect(wrong).toMatchObject({ code: 64, err: expect.stringContaining('--duration must be') })
   })
 
   it('writes definitions to a file and reads them back', async () => {
@@ -227,7 +271,7 @@ describe('leveret ctl', () => {
     expect((await ctl('set_disk_free_limit', '2GB', '3GB')).code).toBe(64)
     expect((await ctl('force_gc')).code).toBe(0)
     const embedded = 'leveret: This broker is part of a program that has to end it itself\n'
-    for (const word of ['stop', 'shutdown']) expect(await ctl(word)).toMatchObject({ code: 65, err: embedded })
+    for (const name of ['stop', 'shutdown']) expect(await ctl(name)).toMatchObject({ code: 65, err: embedded })
     expect((await ctl('suspend_listeners')).code).toBe(0)
     expect((await ctl('check_protocol_listener', 'amqp')).code).toBe(69)
     expect((await ctl('resume_listeners')).code).toBe(0)

@@ -5,8 +5,8 @@ const NO_REPLICAS = 'there is one node: queues have no replicas'
 const NO_ERLANG = 'the broker is a program for Node.js: there is no Erlang in it to ask'
 const NO_ENCRYPTION =
   'settings are not encrypted here: give passwords in variables, or in a file that others cannot read'
-const NO_LOG_FILE =
-  'the log goes to standard error, and the broker keeps none of it: ask whoever started it, as journalctl does'
+const NO_OLD_LOG =
+  'the log goes to standard error, and the broker keeps none of it: log_tail_stream shows what comes, and whoever started the broker has the rest, as journalctl does'
 const NO_STOPPED_STATE =
   'the broker runs as long as its process does: suspend_listeners keeps clients out, stop ends it'
 const NO_RESET = 'stop the broker and delete its data directory: that is all there is to reset'
@@ -82,7 +82,7 @@ export const absentCommands: Readonly<Record<string, string>> = {
     'list_ciphers',
     'list_hashes',
   ]),
-  ...because(NO_LOG_FILE, ['log_tail', 'log_tail_stream']),
+  log_tail: NO_OLD_LOG,
   ...because(NO_STOPPED_STATE, ['start_app', 'stop_app', 'drain', 'revive', 'post_upgrade']),
   ...because(NO_RESET, ['reset', 'force_reset']),
   ...because(NO_SYSTEM, ['os_env', 'list_network_interfaces', 'resolve_hostname', 'resolver_info']),
@@ -111,8 +111,6 @@ export const absentCommands: Readonly<Record<string, string>> = {
     'check_if_metadata_store_is_initialized_with_data',
   ]),
   ...because(LOGINS_COUNTED, ['enable_auth_attempt_source_tracking', 'disable_auth_attempt_source_tracking']),
-  consume_event_stream:
-    'events are messages: bind a queue to the exchange amq.rabbitmq.event of the vhost /, by # or by the names of events',
   maybe_stuck: 'ctl why QUEUE tells what keeps a queue from moving, and the metrics how late the event loop is',
   message_size_stats: 'the metrics have a histogram of the sizes of messages',
   certificates: 'check_certificate_expiration tells of certificates that end soon, with their files',
