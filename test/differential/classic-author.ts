@@ -97,10 +97,7 @@ export class ClassicAuthor {
       [2, () => this.#close()],
       [this.#setting.limited ? 0 : 3, () => this.#mistake()],
       [this.#policies && !this.#setting.timed ? 8 : 0, () => this.#operate()],
-      [
-        this.#policies && !this.#setting.timed ? 8 : 0,
-        () => this.#steps.push(operation(random, this.#setting, () => this.#body())),
-      ],
+      [this.#policies && !this.#setting.timed ? 8 : 0, () => this.#operation()],
     ]
     let weight = random.below(choices.reduce((sum, [share]) => sum + share, 0))
     for (const [share, choice] of choices) {
@@ -112,6 +109,16 @@ export class ClassicAuthor {
   /** In timed programs only at the start: all that waits in a queue is to live equally long. */
   #operate(): void {
     this.#steps.push(policyStep(this.#random, this.#setting))
+  }
+
+  #operation(): void {
+    const body = (): string => this.#body()
+    this.#steps.push(operation(this.#random, this.#setting, body, (exchange) => this.#chooses(exchange)))
+  }
+
+  /** Whether an exchange chooses among destinations. */
+  #chooses(exchange: string): boolean {
+    return exchange === SPECIAL && CHOOSING_TYPES.includes(this.#special ?? '')
   }
 
   #place(): Place {
@@ -284,7 +291,7 @@ export class ClassicAuthor {
   #queueBinding(): FieldsInput {
     const random = this.#random
     const exchange = random.pick([...EXCHANGES, ...EXCHANGES, 'amq.topic', 'amq.fanout', 'amq.match'])
-    const chooses = exchange === SPECIAL && CHOOSING_TYPES.includes(this.#special ?? '')
+    const chooses = this.#chooses(exchange)
     return {
       queue: chooses ? QUEUES[0]! : random.pick(QUEUES),
       exchange,

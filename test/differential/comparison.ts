@@ -1,5 +1,5 @@
 // Programs run on two brokers side by side, and what differs between them, made small.
-import { partsByDrop } from './differences.ts'
+import { partsByDrop, partsByHistory } from './differences.ts'
 import { programOf, type Program } from './program.ts'
 import type { Runner } from './runner.ts'
 
@@ -66,7 +66,20 @@ export async function differenceOf(program: Program, [one, other]: Pair): Promis
     if (seen.has(actual.join('\n'))) return null
     difference = { program, expected, actual, meant: partsByDrop(expected, actual) }
   }
-  return difference
+  if (difference === null || difference.meant) return difference
+  return { ...difference, meant: await turnsAround(difference, [one, other]) }
+}
+
+/** Whether RabbitMQ has turned histories around: what the queues hold after the step in which the transcripts part shows it. */
+async function turnsAround({ program, expected, actual }: Difference, [one, other]: Pair): Promise<boolean> {
+  const same = expected.slice(
+    0,
+    expected.findIndex((line, i) => line !== actual[i]),
+  )
+  const steps = same.filter((line) => /^\d+: /.test(line)).length
+  const cut = { ...program, steps: program.steps.slice(0, steps) }
+  const transcripts = await Promise.all([one.transcriptOf(cut), other.transcriptOf(cut)])
+  return partsByHistory(...transcripts)
 }
 
 /**

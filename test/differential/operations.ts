@@ -5,10 +5,16 @@ import { classicArguments, KEYS, type Setting } from './arguments.ts'
 import { EXCHANGES, QUEUES } from './names.ts'
 import type { OperatorStep } from './program.ts'
 
-/** Declares, deletes, binds, publishes or gets. */
-export function operation(random: Random, setting: Setting, body: () => string): OperatorStep {
+/** Declares, deletes, binds, publishes or gets. What is bound to an exchange that `chooses` is one queue. */
+export function operation(
+  random: Random,
+  setting: Setting,
+  body: () => string,
+  chooses: (exchange: string) => boolean,
+): OperatorStep {
   const queue = random.pick(QUEUES)
   const exchange = random.pick(EXCHANGES)
+  const bound = chooses(exchange) ? QUEUES[0]! : queue
   const step = (
     method: OperatorStep['method'],
     kind: OperatorStep['kind'],
@@ -32,7 +38,7 @@ export function operation(random: Random, setting: Setting, body: () => string):
         durable: random.chance(0.5),
       }),
     () => step('DELETE', 'exchanges', `${exchange}${random.pick(['', '?if-unused=true'])}`),
-    () => step('POST', 'bindings', `e/${exchange}/q/${queue}`, { routing_key: random.pick(KEYS), arguments: {} }),
+    () => step('POST', 'bindings', `e/${exchange}/q/${bound}`, { routing_key: random.pick(KEYS), arguments: {} }),
     () => step('DELETE', 'bindings', `e/${exchange}/q/${queue}/${random.pick(['~', 'a', 'b', 'a.b'])}`),
     () =>
       step('POST', 'exchanges', `${random.pick(['amq.default', exchange])}/publish`, {
