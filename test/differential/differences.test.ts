@@ -39,6 +39,16 @@ describe('transcripts may part', () => {
     )
   })
 
+  it('where dead letters were delivered to who was about to end', () => {
+    const got = (redelivered: boolean, headers: object): string =>
+      `  q1 basic.get-ok {"exchange":"","redelivered":${redelivered},"routing-key":"q1"} ${JSON.stringify(headers)} m4`
+    const died = { 'x-death': [{ reason: 'maxlen' }] }
+    expect(partsByDrop([STEP, got(true, died), AFTER], [STEP, got(false, died), AFTER])).toBe(true)
+    expect(partsByDrop([STEP, got(false, died), AFTER], [STEP, got(true, died), AFTER])).toBe(false)
+    expect(partsByDrop([STEP, got(true, {}), AFTER], [STEP, got(false, {}), AFTER])).toBe(false)
+    expect(partsByDrop([STEP, got(true, died), AFTER], [STEP, got(false, died), STEP])).toBe(false)
+  })
+
   it('but not where what RabbitMQ has more is no dead letter of a queue that is too long, nor followed by one', () => {
     const returned = [delivery('m3', 'rejected')]
     expect(partsByDrop([STEP, delivery('m1', 'rejected'), ...returned], [STEP, ...returned])).toBe(false)
