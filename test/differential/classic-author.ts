@@ -33,6 +33,8 @@ export class ClassicAuthor {
   readonly #special: string | null
   readonly #steps: Step[] = []
   readonly #declared = new Map<string, FieldsInput>()
+  /** The channels that may have something unacknowledged from basic.get; see differences.ts. */
+  readonly #fetching = new Set<string>()
   #bodies = 0
   #consumers = 0
 
@@ -179,7 +181,11 @@ export class ClassicAuthor {
   }
 
   #get(): void {
-    this.#call(this.#place(), 'basic.get', { queue: this.#queueName(), 'no-ack': this.#random.chance(0.3) })
+    const at = this.#place()
+    const queue = this.#queueName()
+    const noAck = this.#random.chance(0.3)
+    if (!noAck) this.#fetching.add(JSON.stringify(at))
+    this.#call(at, 'basic.get', { queue, 'no-ack': noAck })
   }
 
   #consume(): void {
@@ -323,8 +329,11 @@ export class ClassicAuthor {
 
   #qos(): void {
     const random = this.#random
-    const fields = { 'prefetch-count': random.below(4), global: this.#limitsChannels && random.chance(0.5) }
-    this.#call(this.#place(), 'basic.qos', fields)
+    const count = random.below(4)
+    const whole = this.#limitsChannels && random.chance(0.5)
+    const at = this.#place()
+    const global = whole && !this.#fetching.has(JSON.stringify(at))
+    this.#call(at, 'basic.qos', { 'prefetch-count': count, global })
   }
 
   #close(): void {

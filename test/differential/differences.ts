@@ -3,6 +3,7 @@
 // file takes the traces away; the others are those that programs do not provoke:
 // - A message expires in its own time, also behind one that does not: all in a program live equally long.
 // - Consumers without acknowledgement are not held by the prefetch of a whole channel: no program has both.
+// - What is outstanding from basic.get when a channel is limited counts there for good: no program limits a channel then.
 // - An unknown exchange type closes the channel (RabbitMQ since 3.12.14), not the connection.
 // - A durable queue that is exclusive counts as transient (RabbitMQ 4), also when it is declared again.
 // - Quorum queues and the arguments that are theirs in RabbitMQ work on every queue, with the defaults of RabbitMQ 4.

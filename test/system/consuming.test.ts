@@ -525,6 +525,18 @@ describe('the prefetch of a channel', () => {
     await channel.expectDeliver({ 'delivery-tag': 4 }, '4')
   })
 
+  itOnlyHere('RabbitMQ counts that for good', 'does not count what was got before it was set', async () => {
+    const channel = await withMessages(...numbers(3))
+    await channel.get('q')
+    await channel.call('basic.qos', { 'prefetch-count': 1, ...whole })
+    await channel.consume('q')
+    await channel.expectDeliver({}, '2')
+    channel.send('basic.ack', { 'delivery-tag': 1 })
+    await channel.expectNothing()
+    channel.send('basic.ack', { 'delivery-tag': 2 })
+    await channel.expectDeliver({}, '3')
+  })
+
   it('may be raised while consumers wait', async () => {
     const channel = await withMessages(...numbers(4))
     await channel.call('basic.qos', { 'prefetch-count': 1, ...whole })
