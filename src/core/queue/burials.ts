@@ -187,8 +187,8 @@ export class Burials implements Resident, ForgottenOwner {
       this.#recalled = []
       taken = this.#try(recalled) && taken
       tried += recalled.length
-      this.#tidy()
     }
+    this.#tidy()
     if (this.residentBytes > DEAD_LETTERS_RESIDENT_BYTES) this.#sweep(DEAD_LETTERS_RESIDENT_BYTES >> 1, true)
     this.#tell()
     if (taken && tried > 0) this.#context.whenDurable(() => this.#goOn(DEAD_LETTERS_NEXT_MS))
