@@ -30,7 +30,7 @@ import {
   textBytesMax,
 } from './bytes.ts'
 import { sharesBody } from './bodies.ts'
-import type { Page } from './page.ts'
+import { PAGE_BODIES_BYTES, type Page } from './page.ts'
 import { COPY_LOOP_BYTES, PAGE_BYTES, PAGE_ENTRIES } from './tuning.ts'
 
 const VERSION = 1
@@ -102,6 +102,7 @@ export function packFragment(
 ): Packed {
   let size = HEADER_BYTES
   let count = 0
+  let bodyBytes = 0
   let end = start
   let exchange = ''
   let routingKey = ''
@@ -110,10 +111,12 @@ export function packFragment(
     const entry = entries[end]!
     if (entry === null) continue
     if (count > 0 && (page.entries + count >= PAGE_ENTRIES || page.bytes + size >= PAGE_BYTES)) break
+    if (count > 0 && page.addedBodyBytes + bodyBytes >= PAGE_BODIES_BYTES) break
     if (count > 0 && !page.spans(entry.position)) break
     const message = entry.message
     size += ENTRY_BYTES_MAX + message.propertiesBytes
     if (!sharesBody(message)) size += message.bodyBytes
+    bodyBytes += message.bodyBytes
     if (hasFurther(entry)) size += FURTHER_BYTES_MAX
     if (message.blindCopies.length > 0) size += keysBytesMax(message.blindCopies)
     if (count === 0 || message.exchange !== exchange || message.routingKey !== routingKey) {

@@ -484,7 +484,8 @@ function loadedOf({ page, from, below }: PagePart, loaded: LoadedPages): Loaded 
 
 /** What a page takes in memory once it is read, about. */
 function residentBytes(page: Page): number {
-  return page.bytes + page.live * ENTRY_OVERHEAD_BYTES
+  // Bodies may be kept apart.
+  return Math.max(page.bytes, page.bodyBytes) + page.live * ENTRY_OVERHEAD_BYTES
 }
 
 /** The index of the next entry that was not struck. */

@@ -2,6 +2,12 @@
 import { PAGE_BYTES, PAGE_ENTRIES, PAGE_FRAGMENTS, PAGE_SPAN } from './tuning.ts'
 
 /**
+ * What the bodies of a page have together, before no more are added, also where they are kept apart: whoever reads the
+ * page has all of them in memory.
+ */
+export const PAGE_BODIES_BYTES = PAGE_BYTES * 8
+
+/**
  * A page: neighbouring entries of a log, on disk as one or more fragments beside one index record.
  *
  * A set bit stands for a position that holds nothing any more, or never did. There are no bits as long as all positions
@@ -16,6 +22,8 @@ export class Page {
   live = 0
   /** The bodies of those, in bytes. */
   bodyBytes = 0
+  /** The bodies of all that were added since the start, settled or not, in bytes. */
+  addedBodyBytes = 0
   /** The size of the fragments. */
   bytes = 0
   bits: Uint8Array | null = null
@@ -42,7 +50,8 @@ export class Page {
 
   /** Whether the page has no room for a further fragment. */
   get full(): boolean {
-    return this.entries >= PAGE_ENTRIES || this.bytes >= PAGE_BYTES || this.fragmentCount >= PAGE_FRAGMENTS
+    if (this.entries >= PAGE_ENTRIES || this.bytes >= PAGE_BYTES) return true
+    return this.fragmentCount >= PAGE_FRAGMENTS || this.addedBodyBytes >= PAGE_BODIES_BYTES
   }
 
   /** Whether this position is near enough to the page's first. */
@@ -70,6 +79,7 @@ export class Page {
     this.entries++
     this.live++
     this.bodyBytes += bodyBytes
+    this.addedBodyBytes += bodyBytes
   }
 
   /** Whether a position holds nothing any more. */

@@ -7,7 +7,17 @@ import { Turn } from '../../../src/lib/turn.ts'
 import { Kind } from '../../../src/store/level/keys.ts'
 import { LevelStore } from '../../../src/store/level/level-store.ts'
 import { Disk, FaultyDatabase } from '../../support/faulty-database.ts'
-import { appendAll, bodyOf, durable, entryOf, positionsOf, propertiesOf, readAll } from '../../support/store.ts'
+import {
+  appendAll,
+  bodyOf,
+  durable,
+  entryOf,
+  EVERYTHING,
+  positionsOf,
+  propertiesOf,
+  range,
+  readAll,
+} from '../../support/store.ts'
 
 const LARGE = 'x'.repeat(8_000)
 
@@ -66,6 +76,28 @@ it('keeps a small body, and one that a single queue has, with its entry', async 
   await durable(store)
   expect(disk.keys(Kind.body).length).toBe(0)
   expect((await readAll(logs[0]!)).map(bodyOf)).toEqual(['small', LARGE, LARGE])
+})
+
+it('gives back some of many large bodies at a time, be they in one batch or in many, and all in the end', async () => {
+  const store = await open(new Disk())
+  const logs = [store.log(), store.log()]
+  const body = 'x'.repeat(128 * 1024)
+  for (let position = 0; position < 100; position++) {
+    fanOut(logs, position, body)
+    // Some are one batch, others one each.
+    if (position >= 60) await durable(store)
+  }
+  await durable(store)
+  for (const log of logs) {
+    let position = 0
+    while (position < 100) {
+      // It is asked for as much as a queue reads ahead.
+      const found = await log.read(position, EVERYTHING, 512 * 1024)
+      expect(positionsOf(found)).toEqual([...range(position, position + found.length)])
+      expect(found.length * body.length).toBeLessThanOrEqual(1024 * 1024)
+      position += found.length
+    }
+  }
 })
 
 it('deletes the body with the last entry that has it', async () => {
