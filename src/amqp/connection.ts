@@ -487,12 +487,12 @@ export class Connection implements FrameTaker, HeartbeatPeer, TracedClient {
 
   /**
    * The client has left. Called when there is time for it, twice mostly: it ended its side, and the socket is closed. The
-   * second may not come by itself: the client may read nothing of what is on its way to it.
+   * second does not come by itself where something is on its way to the client, which may never read it.
    */
   leave(): void {
     if (this.#socket.closed) {
       if (this.context.connections.has(this)) this.#closed()
-    } else if (this.state === 'closed') this.#socket.end()
+    } else if (this.state === 'closed' || this.writer.unsentBytes === 0) this.#socket.end()
     else {
       this.#endChannels()
       this.end()
