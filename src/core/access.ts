@@ -18,6 +18,7 @@ import { LoginAttempts, type LoginSource } from './access/login-attempts.ts'
 import { RecentLogins } from './access/recent-logins.ts'
 import type { Definition, PermissionDefinition, TopicPermissionDefinition, UserDefinition } from './definitions.ts'
 import { BrokerError } from './errors.ts'
+import type { EventFacts } from './events.ts'
 import type { Store } from './ports.ts'
 
 /** What a permission is about: RabbitMQ's three. */
@@ -63,7 +64,7 @@ export interface AccessOptions {
   /** Told when a user is deleted. */
   readonly userDeleted?: (name: string) => void
   /** Told what happens to users, for whoever listens to events. */
-  readonly told?: (event: string, facts: { readonly name: string; readonly tags?: readonly string[] }) => void
+  readonly told?: (event: string, facts: EventFacts) => void
 }
 
 const LOOPBACK_USERS: readonly string[] = ['guest']
@@ -168,15 +169,16 @@ export class Access {
     source: LoginSource | null = null,
   ): Promise<User | null> {
     const refusal = await this.#refusal(name, password, peerIsLoopback, source)
+    const from = source === null ? {} : { protocol: source.protocol, peer_host: source.address }
     if (source !== null) this.attempts.count(source, name, refusal === null)
     if (refusal === null) {
       const account = this.#users.get(name)
       if (account) {
-        this.#told('user.authentication.success', { name })
+        this.#told('user.authentication.success', { name, ...from })
         return { name, tags: account.tags }
       }
     }
-    this.#told('user.authentication.failure', { name })
+    this.#told('user.authentication.failure', { name, ...from })
     this.#logger.info({ user: name, reason: refusal ?? 'the user was deleted meanwhile' }, 'login refused')
     return null
   }

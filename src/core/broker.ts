@@ -305,7 +305,8 @@ export class Broker implements VHostContext {
   }
 
   #tellOf(definition: Definition, events: DefinitionEvents): void {
-    const event = events[definition.kind]
+    const cleared = events === FORGOTTEN && definition.kind === 'policy' && definition.operator
+    const event = cleared ? 'operator.policy.cleared' : events[definition.kind]
     if (event === undefined) return
     this.events.emit(event, () => definitionFacts(definition))
   }
@@ -342,11 +343,19 @@ const KEPT: DefinitionEvents = {
   permission: 'permission.created',
   'topic-permission': 'topic.permission.created',
   policy: 'policy.set',
+  'vhost-limits': 'vhost.limits.set',
+  'user-limits': 'user.limits.set',
+  parameter: 'parameter.set',
+  'global-parameter': 'parameter.set',
 }
 const FORGOTTEN: DefinitionEvents = {
   permission: 'permission.deleted',
   'topic-permission': 'topic.permission.deleted',
   policy: 'policy.cleared',
+  'vhost-limits': 'vhost.limits.cleared',
+  'user-limits': 'user.limits.cleared',
+  parameter: 'parameter.cleared',
+  'global-parameter': 'parameter.cleared',
 }
 
 /** Those of a definition's facts that are words, in RabbitMQ's spelling. */
@@ -356,8 +365,10 @@ function definitionFacts(definition: Definition): EventFacts {
     if (name === 'kind') continue
     const spelled = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
     if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') facts[spelled] = value
-    else if (name === 'definition') facts[spelled] = JSON.stringify(value)
+    else if (name === 'definition' || name === 'value') facts[spelled] = JSON.stringify(value)
   }
+  if (definition.kind === 'vhost-limits') facts['name'] = definition.vhost
+  if (definition.kind === 'user-limits') facts['username'] = facts['name'] = definition.user
   return { ...facts, user_who_performed_action: INTERNAL_USER }
 }
 

@@ -100,14 +100,36 @@ describe('amq.rabbitmq.event', () => {
     await expectEvent(told, 'vhost.deleted', { name: 'other' })
   })
 
+  it('tells of limits, parameters and operator policies', async () => {
+    const told = await listener('amq.rabbitmq.event', '#.limits.*')
+    for (const key of ['parameter.*', 'operator.policy.*']) await told.bind('told', 'amq.rabbitmq.event', key)
+    const { quotas, parameters, policies } = open.broker
+    quotas.limitVHost('/', { maxQueues: 9 })
+    await expectEvent(told, 'vhost.limits.set', { name: '/', 'max-queues': 9n })
+    quotas.limitVHost('/', {})
+    await expectEvent(told, 'vhost.limits.cleared', { name: '/' })
+    quotas.limitUser('guest', { maxChannels: 9 })
+    await expectEvent(told, 'user.limits.set', { name: 'guest', username: 'guest', 'max-channels': 9n })
+    quotas.limitUser('guest', {})
+    await expectEvent(told, 'user.limits.cleared', { name: 'guest', username: 'guest' })
+    parameters.put('/', 'component', 'p', { a: 1 })
+    await expectEvent(told, 'parameter.set', { vhost: '/', component: 'component', name: 'p', value: '{"a":1}' })
+    parameters.delete('/', 'component', 'p')
+    await expectEvent(told, 'parameter.cleared', { vhost: '/', component: 'component', name: 'p' })
+    const policy = { kind: 'policy', vhost: '/', name: 'o', operator: true, pattern: '.*', priority: 0 } as const
+    policies.put({ ...policy, applyTo: 'queues', definition: { 'max-length': 1 } })
+    policies.delete('/', 'o', true)
+    await expectEvent(told, 'operator.policy.cleared', { vhost: '/', name: 'o' })
+  })
+
   it('tells of logins and of alarms', async () => {
     const told = await listener('amq.rabbitmq.event', 'user.authentication.*')
     await open.connect()
-    await expectEvent(told, 'user.authentication.success', { name: 'guest' })
+    await expectEvent(told, 'user.authentication.success', { name: 'guest', peer_host: '127.0.0.1' })
     const refused = await open.dial()
     await refused.protocolHeader().expect('connection.start')
     await refused.startOk({ password: 'wrong' }).expect('connection.close')
-    await expectEvent(told, 'user.authentication.failure', { name: 'guest' })
+    await expectEvent(told, 'user.authentication.failure', { name: 'guest', peer_host: '127.0.0.1' })
     await told.bind('told', 'amq.rabbitmq.event', 'alarm.*')
     open.broker.alarms.raise('memory', 'limit')
     open.broker.alarms.clear('memory', 'limit')
