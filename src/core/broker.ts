@@ -2,7 +2,7 @@
 import type { Clock } from '../lib/clock.ts'
 import type { Logger } from '../lib/log.ts'
 import { Access, type Rights, type User } from './access.ts'
-import type { PasswordRule } from './access/password.ts'
+import { publicCredential, type PasswordRule } from './access/password.ts'
 import { Alarms } from './alarms.ts'
 import { Announcements } from './announcements.ts'
 import { STRICT_RULES, type DeclarationRules } from './arguments.ts'
@@ -159,10 +159,10 @@ export class Broker implements VHostContext {
    * they come into one batch: a vhost without a user would never be taken for a first start again.
    */
   async firstStart(defaults: FirstStart): Promise<void> {
-    const { tags = ['administrator'] } = defaults
-    await this.access.putUser(defaults.user, { password: defaults.password, asItIs: true }, tags)
+    const { user, password, tags = ['administrator'] } = defaults
+    await this.access.putUser(user, publicCredential(password) ?? { password, asItIs: true }, tags)
     this.createVHost(defaults.vhost, 'Default virtual host')
-    const { user, vhost, rights = { configure: '.*', write: '.*', read: '.*' } } = defaults
+    const { vhost, rights = { configure: '.*', write: '.*', read: '.*' } } = defaults
     this.access.putPermission(user, vhost, rights)
   }
 

@@ -1,6 +1,7 @@
 // A broker before and after its first start.
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { amqpPropertyCodec } from '../../src/amqp/property-codec.ts'
+import { Hashing } from '../../src/core/access/password.ts'
 import { Broker } from '../../src/core/broker.ts'
 import { NO_ARGUMENTS } from '../../src/core/value.ts'
 import { ManualClock } from '../../src/lib/clock.ts'
@@ -40,6 +41,18 @@ describe('the first start', () => {
     expect(save).toHaveBeenCalledTimes(3)
     expect([...turns.keys()].toSorted()).toEqual(['permission', 'user', 'vhost'])
     expect(new Set(turns.values()).size).toBe(1)
+  })
+
+  it('hashes the password that everybody knows as RabbitMQ does, and any other by scrypt', async () => {
+    const hashing = async (password: string): Promise<string | undefined> => {
+      const broker = emptyBroker()
+      await broker.firstStart({ ...DEFAULTS, password })
+      expect(await broker.access.authenticate('guest', password, true)).not.toBeNull()
+      expect(await broker.access.authenticate('guest', 'another', true)).toBeNull()
+      return [...broker.access.users].find(({ name }) => name === 'guest')?.hashing
+    }
+    expect(await hashing('guest')).toBe(Hashing.sha256)
+    expect(await hashing('Guest')).toBe(Hashing.scrypt)
   })
 
   it('is not that of a broker that has a vhost or a user, whatever became of the other', async () => {

@@ -44,6 +44,9 @@ const RABBIT_SALT_BYTES = 4
 /** The credential of a user who cannot log in by password. */
 export const NO_PASSWORD: Credential = { hashing: Hashing.scrypt, passwordHash: '' }
 
+/** The password of the default user where nobody chose one: RabbitMQ's. */
+const PUBLIC_PASSWORD = 'guest'
+
 /** A credential that no password fits, and that costs as much as any to find that out. */
 export const DECOY: Credential = {
   hashing: Hashing.scrypt,
@@ -60,6 +63,15 @@ export async function hashPassword(password: Password): Promise<Credential> {
   const head = Buffer.from([COST_LOG2, BLOCK_SIZE, PARALLEL, ...randomBytes(SALT_BYTES)])
   const key = await deriveKey(head, password)
   return { hashing: Hashing.scrypt, passwordHash: Buffer.concat([head, key]).toString('base64') }
+}
+
+/**
+ * How the default user's first password is kept. The one that everybody knows is not guarded by a hash that is dear to
+ * try, which would only hold each login up: it gets RabbitMQ's. Null: the password is to be hashed as any other.
+ */
+export function publicCredential(password: string): Credential | null {
+  if (password !== PUBLIC_PASSWORD) return null
+  return { hashing: Hashing.sha256, passwordHash: hashRabbitPassword(password) }
 }
 
 /** Whether the password made the hash, compared in constant time. False for a hash that cannot be read. */
