@@ -77,26 +77,15 @@ export class ListeningServer {
   }
 }
 
-/** Starts a server of Node's. Rejects with Node's system error. */
-async function bind(server: Server, { host, port }: ListenOptions): Promise<void> {
-  if (host !== undefined && host !== '::') {
-    await listening(server, host, port)
-    return
-  }
-  try {
-    await listening(server, '::', port)
-  } catch (error) {
-    // A machine without IPv6 has only the one family to listen on.
-    const { code } = error as NodeJS.ErrnoException
-    if (code !== 'EAFNOSUPPORT' && code !== 'EADDRNOTAVAIL') throw error
-    await listening(server, '0.0.0.0', port)
-  }
-}
-
-function listening(server: Server, host: string, port: number): Promise<void> {
+/**
+ * Starts a server of Node's. Rejects with Node's system error. Without an address Node.js listens on IPv6 and IPv4, or on
+ * IPv4 where there is no IPv6; it would do the same for `::`, but look that name up first, which takes a start 6 ms.
+ */
+function bind(server: Server, { host, port }: ListenOptions): Promise<void> {
+  const place = host === undefined || host === '::' ? { port } : { host, port }
   return new Promise((resolve, reject) => {
     server.once('error', reject)
-    server.listen({ host, port, backlog: 4096, ipv6Only: false }, () => {
+    server.listen({ ...place, backlog: 4096, ipv6Only: false }, () => {
       server.off('error', reject)
       resolve()
     })
