@@ -81,6 +81,8 @@ export interface ServerOptions extends ListenerOptions {
   /** Ends the program, for an administrator who asks for it over HTTP. Absent: nobody can but who started the broker. */
   readonly endProgram?: (() => void) | undefined
   readonly clock?: Clock | undefined
+  /** Called once the database opens, on a thread of its own: until it has, the main thread is free for other things. */
+  readonly opening?: (() => void) | undefined
 }
 
 /** A running broker. */
@@ -103,7 +105,10 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
   const troubles = new StoreTroubles(logger)
   // The database is opened beside the main thread, which has much to load until then.
   const load = async () => import('./running-server.ts')
-  const { store, definitions } = await openStore(options, turn, clock, troubles, () => void load())
+  const { store, definitions } = await openStore(options, turn, clock, troubles, () => {
+    void load()
+    options.opening?.()
+  })
   try {
     const { runServer } = await load()
     return await runServer({

@@ -1,5 +1,4 @@
 // `leveret start`: the broker as a program of its own, with its log, its ready line and its signals.
-import type { BaseLogger } from 'pino'
 import type { Config } from './config/config.ts'
 import { effectiveDocument } from './config/document.ts'
 import type { Values } from './config/schema.ts'
@@ -10,24 +9,18 @@ import { systemClock } from './lib/clock.ts'
 import { collectGarbage } from './lib/garbage.ts'
 import { boundHeapGrowth } from './lib/heap-growth.ts'
 import { VERSION } from './lib/version.ts'
-import type { Server, ServerOptions } from './server.ts'
-
-/** A log that may hold lines back, and must be flushed before the process exits. */
-interface ProcessLog {
-  readonly logger: BaseLogger
-  flush(): void
-}
+import { ProcessLog } from './process-log.ts'
+import { startServer, StartError, type Server, type ServerOptions } from './server.ts'
 
 /** A close that takes longer is cut off: whoever sent the signal follows it with SIGKILL at some time. */
 const CLOSE_MS_MAX = 4500
 /** How long after the start its garbage is collected, which holds the event loop for some 20 ms. */
 const TIDY_AFTER_MS = 500
-/** What the log may hold back while standard error takes nothing; beyond that lines are dropped. */
-const LOG_BYTES_MAX = 1024 * 1024
 
 /** Starts the broker, says so, and stops it when the process is told to. */
 export async function start(config: Config): Promise<void> {
-  const [log, { startServer, StartError }] = await Promise.all([openLog(config.values), import('./server.ts')])
+  const { 'log-level': level, 'log-format': format } = config.values
+  const log = new ProcessLog(level, format)
   process.on('uncaughtException', (error) => crash(log, error))
   let told = false
   const stopOnce = (by: string): void => {
@@ -36,8 +29,9 @@ export async function start(config: Config): Promise<void> {
   }
   const starting = startServer({
     ...serverOptions(config.values),
-    logger: log.logger,
-    logThreshold: log.logger,
+    logger: log,
+    logThreshold: log,
+    opening: () => log.prepare('info'),
     endProgram: () => stopOnce('HTTP'),
     configuration: () => effectiveDocument(config),
   })
@@ -51,14 +45,21 @@ export async function start(config: Config): Promise<void> {
   }
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, stopOnce)
   if (config.sources['default-user'] !== 'default' && config.sources['default-pass'] === 'default') {
-    log.logger.warn({ setting: 'default-pass' }, 'a default user was named, but has the password that everybody knows')
+    log.warn({ setting: 'default-pass' }, 'a default user was named, but has the password that everybody knows')
   }
-  if (config.ignored.length > 0)
-    log.logger.warn({ keys: config.ignored }, 'settings of RabbitMQ that mean nothing here')
+  if (config.ignored.length > 0) log.warn({ keys: config.ignored }, 'settings of RabbitMQ that mean nothing here')
   announce(server, log)
-  // What starting took; an idle broker would keep it for hours. Those who wait for the ready line come first.
-  systemClock.after(TIDY_AFTER_MS, collectGarbage)
+  // Those who wait for the ready line come first.
+  systemClock.after(TIDY_AFTER_MS, () => tidy(log))
   boundHeapGrowth(systemClock)
+}
+
+/** What could wait until there is time. */
+function tidy(log: ProcessLog): void {
+  // That no file can be opened any more is to be logged, too.
+  log.prepare('fatal')
+  // What starting took an idle broker would keep for hours.
+  collectGarbage()
 }
 
 function serverOptions(values: Values): ServerOptions {
@@ -124,15 +125,15 @@ function serverOptions(values: Values): ServerOptions {
 function announce(server: Server, log: ProcessLog): void {
   const opened = Object.entries(server.ports).filter(([, port]) => port !== 0)
   const ports = opened.map(([protocol, port]) => `${protocol} ${port}`)
-  process.stdout.on('error', (error) => log.logger.warn({ err: error }, 'nobody reads standard output'))
+  process.stdout.on('error', (error) => log.warn({ err: error }, 'nobody reads standard output'))
   process.stdout.write(`leveret ${VERSION} ready: ${ports.join(', ')}\n`)
 }
 
 /** Stops in order. `by` is a signal, or how else somebody asked for it. */
 async function stop(server: Server, log: ProcessLog, by: string): Promise<void> {
-  log.logger.info({ by }, 'told to stop')
+  log.info({ by }, 'told to stop')
   const overdue = setTimeout(() => {
-    log.logger.error({ milliseconds: CLOSE_MS_MAX }, 'closing took too long and was cut off')
+    log.error({ milliseconds: CLOSE_MS_MAX }, 'closing took too long and was cut off')
     exit(log, Exit.failed)
   }, CLOSE_MS_MAX)
   let code: number = Exit.done
@@ -140,7 +141,7 @@ async function stop(server: Server, log: ProcessLog, by: string): Promise<void> 
     await server.close()
   } catch (error) {
     // The disk, most likely. What was confirmed is on it.
-    log.logger.error({ err: error }, 'closing failed')
+    log.error({ err: error }, 'closing failed')
     code = Exit.failed
   }
   clearTimeout(overdue)
@@ -149,21 +150,8 @@ async function stop(server: Server, log: ProcessLog, by: string): Promise<void> 
 
 /** A mistake of ours: say where, and go. What was confirmed is on disk. */
 function crash(log: ProcessLog, error: unknown): void {
-  log.logger.fatal({ err: error }, 'the broker made a mistake and cannot go on')
+  log.fatal({ err: error }, 'the broker made a mistake and cannot go on')
   exit(log, Exit.failed)
-}
-
-async function openLog(values: Values): Promise<ProcessLog> {
-  const { default: pino } = await import('pino')
-  const level = values['log-level']
-  const format = values['log-format']
-  const destination = pino.destination({ dest: 2, sync: false, maxLength: LOG_BYTES_MAX })
-  if (format === 'json' || (format === 'auto' && !process.stderr.isTTY)) {
-    return { logger: pino({ level }, destination), flush: () => destination.flushSync() }
-  }
-  const { default: pretty } = await import('pino-pretty')
-  const stream = pretty({ destination: 2, sync: true, colorize: process.stderr.isTTY, ignore: 'pid,hostname' })
-  return { logger: pino({ level }, stream), flush: () => undefined }
 }
 
 function exit(log: ProcessLog, code: number): never {

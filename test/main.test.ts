@@ -172,6 +172,18 @@ describe('leveret start', () => {
     expect((await program.outcome()).errors).toMatch(/INFO.*told to stop/)
   })
 
+  it('logs what is to be logged, also when that changes', async () => {
+    const program = start('--log-level', 'error')
+    const management = / management (\d+)/.exec(await program.firstLine())?.[1]
+    const ctl = (...words: string[]): Promise<Outcome> =>
+      outcome('ctl', ...words, '--url', `http://127.0.0.1:${management}`)
+    expect(await ctl('set_log_level', 'info')).toMatchObject({ code: 0 })
+    program.signal('SIGTERM')
+    const { errors } = await program.outcome()
+    expect(errors).toContain('told to stop')
+    expect(errors).not.toContain('accepting AMQP connections')
+  })
+
   it('says that a port is in use, and exits with 1', async () => {
     const taken = createServer().listen(0, '127.0.0.1')
     await once(taken, 'listening')

@@ -30,7 +30,8 @@ const TABLE: Readonly<Record<string, Part>> = {
     packages: [/^node:/],
   },
   'exit.ts': { parts: [], packages: [] },
-  'start.ts': { parts: ['server.ts', 'config', 'lib', 'exit.ts'], packages: [/^node:/, 'pino', 'pino-pretty'] },
+  'process-log.ts': { parts: ['config', 'lib'], packages: [/^node:/, 'pino', 'pino-pretty'] },
+  'start.ts': { parts: ['process-log.ts', 'server.ts', 'config', 'lib', 'exit.ts'], packages: [/^node:/] },
   'command-line.ts': { parts: ['start.ts', 'config', 'ctl', 'lib'], packages: [/^node:/, 'yargs'] },
   'main.ts': { parts: ['start.ts', 'command-line.ts', 'config', 'exit.ts'], packages: [/^node:/] },
 }
