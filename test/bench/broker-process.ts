@@ -10,9 +10,10 @@ const MAIN = join(import.meta.dirname, '../../dist/main.js')
 const PROBE = join(import.meta.dirname, 'loop-probe.mjs')
 const SAMPLE_MS = 50
 
-/** What `npm start` tells malloc. */
-const MALLOC = {
+/** What `npm start` tells malloc; and Node.js, which would read any authorities that are named there at each start. */
+const ENVIRONMENT = {
   MALLOC_ARENA_MAX: '1',
+  NODE_EXTRA_CA_CERTS: '',
 } as const
 
 /** How late the event loop was, in milliseconds. */
@@ -57,7 +58,7 @@ export class BrokerProcess {
     const words = [MAIN, 'start', '--data-dir', directory, ...ports, '--log-level', 'warn']
     const child = spawn(process.execPath, ['--max-semi-space-size=8', ...flags, '--import', PROBE, ...words], {
       stdio: ['ignore', 'pipe', 'inherit', 'pipe'],
-      env: { ...process.env, ...MALLOC },
+      env: { ...process.env, ...ENVIRONMENT },
     })
     process.once('exit', () => child.kill('SIGKILL'))
     const [line] = (await once(child.stdout!, 'data')) as [Buffer]
