@@ -72,6 +72,7 @@ export async function runServer({
     passwordRule,
     limits: options.limits,
     declarations: options.declarations,
+    vhostDefaults: options.vhostDefaults,
     resources,
   })
   made(broker)

@@ -6,6 +6,7 @@ import type { Definition } from './core/definitions.ts'
 import type { LostMessages, Store, StoreMonitor } from './core/ports.ts'
 import type { Queue } from './core/queue/queue.ts'
 import type { NodeLimits } from './core/quotas.ts'
+import type { VHostDefaultsOptions } from './core/vhost-defaults.ts'
 import { systemClock, type Clock } from './lib/clock.ts'
 import { silentLogger, type Logger, type LogThreshold } from './lib/log.ts'
 import { StartError } from './lib/start-error.ts'
@@ -42,6 +43,8 @@ export interface ServerOptions extends ListenerOptions {
   readonly defaultUserTags?: readonly string[] | undefined
   /** What that user may do in that vhost; everything without it. */
   readonly defaultPermissions?: FirstStart['rights']
+  /** Users, operator policies and limits that vhosts to come are made with. Absent: none. */
+  readonly vhostDefaults?: VHostDefaultsOptions | undefined
   /** The name by which the broker is known from now on. Absent: the one that it has. */
   readonly clusterName?: string | undefined
   /** Whether definitions to load are left alone when they are those of the last import. */

@@ -4,6 +4,7 @@ import { effectiveDocument } from './config/document.ts'
 import type { Values } from './config/schema.ts'
 import { addressesOf } from './config/setting.ts'
 import { tlsSettings } from './config/tls.ts'
+import { vhostDefaults } from './config/vhost-defaults.ts'
 import { Exit, fail } from './exit.ts'
 import { systemClock } from './lib/clock.ts'
 import { collectGarbage } from './lib/garbage.ts'
@@ -84,6 +85,7 @@ function serverOptions(values: Values): ServerOptions {
       write: values['default-permissions-write'],
       read: values['default-permissions-read'],
     },
+    vhostDefaults: vhostDefaults(values),
     ...(values['cluster-name'] === null ? {} : { clusterName: values['cluster-name'] }),
     ...(values['load-definitions'] === null ? {} : { loadDefinitions: values['load-definitions'] }),
     skipUnchangedDefinitions: values['definitions-skip-if-unchanged'],

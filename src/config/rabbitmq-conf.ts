@@ -1,7 +1,7 @@
 // Reads rabbitmq.conf: what of it has a meaning here, as our settings, and the names of the rest.
 import { readFile, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { LISTS, overridden, translate } from './rabbitmq-keys.ts'
+import { LISTS, overridden, RECORDS, translate } from './rabbitmq-keys.ts'
 import type { Key } from './schema.ts'
 import { ConfigError } from './setting.ts'
 
@@ -33,12 +33,21 @@ export async function readRabbitmqConf(path: string, environment: Environment): 
   const lists = new Map<Key, string[]>()
   const listeners = new Map<string, string[]>()
   const taken: string[] = []
+  const records = new Map<Key, Map<string, Record<string, unknown>>>()
   for (const [name, { value, file }] of given) {
     const part = partOf(name, value)
     if (part !== null) {
       const list = lists.get(part.key) ?? []
       lists.set(part.key, part.item === null ? list : [...list, part.item])
       settings.set(part.key, { raw: part.together(lists.get(part.key)!), source: `${part.of} in ${file}` })
+      continue
+    }
+    const field = fieldOf(name, value)
+    if (field !== null) {
+      const known = records.get(field.key) ?? new Map<string, Record<string, unknown>>()
+      records.set(field.key, known)
+      known.set(field.record, { ...known.get(field.record), [field.name]: field.value })
+      settings.set(field.key, { raw: Object.fromEntries(known), source: `${field.of} in ${file}` })
       continue
     }
     const stronger = overridden(name, (other) => given.get(other)?.value)
@@ -88,6 +97,25 @@ function partOf(name: string, value: string): Part | null {
   const item = named ? (value === 'true' ? last : null) : value
   if (known?.includes(value) === false) return null
   return { of, key, item, together }
+}
+
+/** What a line says of one of many things, as of a user: the field's name and value as they are here. */
+interface Field {
+  readonly of: string
+  readonly key: Key
+  readonly record: string
+  readonly name: string
+  readonly value: unknown
+}
+
+function fieldOf(name: string, value: string): Field | null {
+  const of = Object.keys(RECORDS).find((prefix) => name.startsWith(`${prefix}.`))
+  if (of === undefined) return null
+  const { key, fields } = RECORDS[of]!
+  const [, record, field = ''] = /^([^.]+)\.(.+)$/.exec(name.slice(of.length + 1)) ?? []
+  if (record === undefined || !Object.hasOwn(fields, field)) return null
+  const ours = field.replace(/^classic_queues\./, '').replaceAll('_', '-')
+  return { of, key, record, name: ours, value: fields[field]!(value) }
 }
 
 /** The addresses of a kind of listeners beside the first, this one among them; null for what is no further listener. */

@@ -30,6 +30,47 @@ export const LISTS: Readonly<Record<string, List>> = {
   'management.ssl.ciphers': cipherList('management-tls-ciphers'),
 }
 
+/** Things that stand there as one key for each of their fields, by what the keys begin with before the thing's name. */
+interface Records {
+  readonly key: Key
+  /** What reads the value of each field that has a meaning here, by its name there. */
+  readonly fields: Readonly<Record<string, (value: string) => unknown>>
+}
+
+export const RECORDS: Readonly<Record<string, Records>> = {
+  default_users: {
+    key: 'default-users',
+    fields: {
+      vhost_pattern: asItIs,
+      password: asItIs,
+      tags: asItIs,
+      configure: asItIs,
+      write: asItIs,
+      read: asItIs,
+    },
+  },
+  'default_policies.operator': {
+    key: 'default-operator-policies',
+    fields: {
+      vhost_pattern: asItIs,
+      queue_pattern: asItIs,
+      apply_to: asItIs,
+      expires: duration,
+      message_ttl: duration,
+      max_length: asItIs,
+      max_length_bytes: binarySize,
+      max_in_memory_length: asItIs,
+      max_in_memory_bytes: binarySize,
+      delivery_limit: asItIs,
+      'classic_queues.queue_version': asItIs,
+    },
+  },
+  'default_limits.vhosts': {
+    key: 'default-vhost-limits',
+    fields: { pattern: asItIs, max_connections: signed, max_queues: signed },
+  },
+}
+
 /** What 0 stands for: no limit. */
 const FRAME_BYTES_MOST = 2_147_483_647
 const CHANNELS_MOST = 65_535
@@ -217,6 +258,37 @@ function address(host: Key, port: Key): Translation {
 /** A size with its unit; what is none is left to the setting to refuse. */
 function size(value: string): unknown {
   return byteSize(value) ?? value
+}
+
+function asItIs(value: string): unknown {
+  return value
+}
+
+/** A number that may be negative. */
+function signed(value: string): unknown {
+  return /^-?\d+$/.test(value) ? Number(value) : value
+}
+
+/** A size whose units are all powers of two, as they are in these keys of RabbitMQ. */
+function binarySize(value: string): unknown {
+  return /^\d+(kb|mb|gb)$/i.test(value) ? byteSize(value.slice(0, -1)) : value
+}
+
+const UNITS_MS: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+  w: 604_800_000,
+  f: 1_209_600_000,
+}
+
+/** Milliseconds, or a time such as `1h30m`: fortnights, weeks, days, hours, minutes, seconds, milliseconds. */
+function duration(value: string): unknown {
+  if (!/^(\d+(\.\d+)?(ms|[fwdhms]))+$/.test(value)) return value
+  const parts = [...value.matchAll(/(\d+(?:\.\d+)?)(ms|[fwdhms])/g)]
+  return Math.ceil(parts.reduce((sum, [, amount, unit]) => sum + Number(amount) * UNITS_MS[unit!]!, 0))
 }
 
 function count(value: string): unknown {

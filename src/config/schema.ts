@@ -8,7 +8,9 @@ import {
   expression,
   flag,
   names,
+  optional,
   port,
+  records,
   text,
   urlPath,
   wholeNumber,
@@ -160,6 +162,64 @@ const SETTINGS = {
     purpose:
       'Names that the default user may read from in the default virtual host. RabbitMQ: default_permissions.read.',
     default: '.*',
+  }),
+  'default-users': records({
+    purpose:
+      'Users, by name, who have permissions in each virtual host that is made from now on and matches, the default one at the first start among them. Who is not there yet is made with it; who is stays as they are. RabbitMQ: default_users.NAME.',
+    fields: {
+      'vhost-pattern': vhostPattern('the user has permissions'),
+      password: text({
+        purpose: 'Without it the user cannot log in by password.',
+        default: null,
+        defaultWords: 'none',
+        secret: true,
+      }),
+      tags: names({
+        purpose: 'What the user may do over the HTTP API, as those of the default user.',
+        default: [],
+        defaultWords: 'none',
+      }),
+      configure: expression({ purpose: 'Names that the user may configure.', default: '.*' }),
+      write: expression({ purpose: 'Names that the user may write to.', default: '.*' }),
+      read: expression({ purpose: 'Names that the user may read from.', default: '.*' }),
+    },
+  }),
+  'default-operator-policies': records({
+    purpose:
+      'Operator policies, by name, of each virtual host that is made from now on and matches, the default one at the first start among them. One that says nothing of queues is left out. RabbitMQ: default_policies.operator.NAME.',
+    fields: {
+      'vhost-pattern': vhostPattern('there is the policy'),
+      'queue-pattern': expression({ purpose: 'Names of the queues that it is for.', default: '.*' }),
+      'apply-to': choice({
+        purpose: 'What it is for.',
+        default: 'all',
+        words: ['all', 'queues', 'classic_queues', 'quorum_queues', 'streams'],
+      }),
+      expires: policyNumber('Time after which a queue that nobody uses is deleted.', 1, 'milliseconds'),
+      'message-ttl': policyNumber('Time that a message lives in a queue.', 0, 'milliseconds'),
+      'max-length': policyNumber('Messages that a queue may have.', 0),
+      'max-length-bytes': policyNumber('Bytes of the bodies that a queue may have.', 0, 'bytes'),
+      'max-in-memory-length': policyNumber('Kept and shown; queues go by what memory there is.', 0),
+      'max-in-memory-bytes': policyNumber('Kept and shown; queues go by what memory there is.', 0, 'bytes'),
+      'delivery-limit': policyNumber('How often a message may come back to a quorum queue.', 0),
+      'queue-version': optional(
+        wholeNumber({
+          purpose: 'Version of classic queues. Kept and shown; there is one kind of them here.',
+          default: 2,
+          least: 1,
+          most: 2,
+        }),
+      ),
+    },
+  }),
+  'default-vhost-limits': records({
+    purpose:
+      'Limits, under any name, of each virtual host that is made from now on and matches, the default one at the first start among them. Of several that match, the first by name holds. RabbitMQ: default_limits.vhosts.NAME.',
+    fields: {
+      pattern: vhostPattern('the limits hold'),
+      'max-connections': vhostLimit('Connections that there may be. -1 is no limit.'),
+      'max-queues': vhostLimit('Queues that there may be. -1 is no limit.'),
+    },
   }),
   'cluster-name': text({
     purpose:
@@ -451,6 +511,26 @@ const SETTINGS = {
     default: false,
   }),
 } satisfies Readonly<Record<string, Setting<unknown>>>
+
+function vhostPattern(what: string): Setting<string> {
+  return expression({ purpose: `Names of the virtual hosts in which ${what}.`, default: '.*' })
+}
+
+function policyNumber(purpose: string, least: number, unit?: 'bytes' | 'milliseconds'): Setting<number | null> {
+  return optional(
+    wholeNumber({
+      purpose,
+      default: least,
+      least,
+      most: Number.MAX_SAFE_INTEGER,
+      ...(unit === undefined ? {} : { unit }),
+    }),
+  )
+}
+
+function vhostLimit(purpose: string): Setting<number | null> {
+  return optional(wholeNumber({ purpose, default: -1, least: -1, most: 2_147_483_647 }))
+}
 
 export type Key = keyof typeof SETTINGS
 

@@ -31,11 +31,18 @@ export interface Setting<T> {
   readonly unit?: 'bytes' | 'seconds' | 'milliseconds'
   /** Another environment variable that is understood: RabbitMQ's. Leveret's own comes before it. */
   readonly alias?: string
-  /** Whether the value must not be shown. */
+  /** Whether the value must not be shown; of records, whether some of their fields must not. */
   readonly secret?: boolean
+  /** What each record of the value has, where it is records. */
+  readonly fields?: Fields
   /** Reads a raw value. @throws ValueError */
   read(raw: unknown): T
 }
+
+/** What a record has: settings of their own, by their key. */
+export type Fields = Readonly<Record<string, Setting<unknown>>>
+/** The values of a record. */
+export type RecordOf<F extends Fields> = { readonly [K in keyof F]: F[K] extends Setting<infer T> ? T : never }
 
 /** What the makers below leave to the table. */
 type About<T> = Omit<Setting<T>, 'takes' | 'read'> & { readonly takes?: string }
@@ -218,6 +225,66 @@ export function addresses(about: About<readonly string[]>): Setting<readonly str
       return written
     },
   }
+}
+
+/** A setting that need not be given where it is asked for: its default is nothing. */
+export function optional<T>(setting: Setting<T>): Setting<T | null> {
+  return { ...setting, default: null, defaultWords: 'none' }
+}
+
+/** Records by name: a mapping of mappings in a file, the same as JSON elsewhere. */
+export function records<const F extends Fields>(
+  about: Omit<About<never>, 'default' | 'fields'> & { readonly fields: F },
+): Setting<Readonly<Record<string, RecordOf<F>>>> {
+  const takes = 'a mapping of names to mappings, the same as JSON, or none'
+  return {
+    ...about,
+    takes,
+    default: {},
+    defaultWords: 'none',
+    secret: Object.values(about.fields).some(({ secret }) => secret === true),
+    read(raw) {
+      const given = typeof raw === 'string' ? parseJson(raw, takes) : raw
+      if (!isMapping(given)) throw new ValueError(`must be ${takes}`)
+      const read = Object.entries(given).map(([name, record]) => {
+        if (name === '' || !isMapping(record ?? {})) throw new ValueError(`must be ${takes}`)
+        return [name, readRecord(about.fields, name, record ?? {})] as const
+      })
+      return Object.fromEntries(read)
+    },
+  }
+}
+
+function readRecord<F extends Fields>(fields: F, name: string, record: object): RecordOf<F> {
+  const given = new Map<string, unknown>(Object.entries(record))
+  const stray = [...given.keys()].find((key) => !Object.hasOwn(fields, key))
+  if (stray !== undefined) {
+    throw new ValueError(`has no place for ${stray} in ${name}; did you mean ${nearest(stray, Object.keys(fields))}?`)
+  }
+  const values = Object.entries(fields).map(([key, field]) => {
+    const raw = given.get(key) ?? null
+    try {
+      return [key, raw === null ? field.default : field.read(raw)]
+    } catch (error) {
+      if (!(error instanceof ValueError)) throw error
+      throw new ValueError(`has a wrong ${key} in ${name}, which ${error.message}`, { cause: error })
+    }
+  })
+  // Every field has been through its own setting's read().
+  return Object.fromEntries(values) as RecordOf<F>
+}
+
+function parseJson(json: string, takes: string): unknown {
+  if (json === 'none') return {}
+  try {
+    return JSON.parse(json)
+  } catch (error) {
+    throw new ValueError(`must be ${takes}`, { cause: error })
+  }
+}
+
+function isMapping(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 /** Names: a list in a file, separated by commas elsewhere; none when empty. */

@@ -244,7 +244,17 @@ export class Access {
    * @throws BrokerError precondition-failed: a hash that could never be verified, or a password unlike what is asked for
    */
   async putUser(name: string, password: NewPassword, tags: readonly string[]): Promise<void> {
+    this.#keepUser(name, await this.#credential(password), tags)
+  }
+
+  /** The same, unless there is a user of this name: they stay as they are. */
+  async addUser(name: string, password: NewPassword, tags: readonly string[]): Promise<void> {
+    if (this.#users.has(name)) return
     const credential = await this.#credential(password)
+    if (!this.#users.has(name)) this.#keepUser(name, credential, tags)
+  }
+
+  #keepUser(name: string, credential: Credential, tags: readonly string[]): void {
     const definition: UserDefinition = { kind: 'user', name, ...credential, tags: [...tags] }
     const before = this.#users.get(name)
     this.#users.set(name, definition)

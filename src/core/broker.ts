@@ -23,6 +23,7 @@ import { ResidentBudget } from './queue/resident-budget.ts'
 import { Resources, type ResourceLimits, type ResourceReadings } from './resources.ts'
 import { Session } from './session.ts'
 import { VHost, type VHostContext } from './vhost.ts'
+import { VHostDefaults, type VHostDefaultsOptions } from './vhost-defaults.ts'
 
 /** What a broker is built of. */
 export interface BrokerOptions {
@@ -36,6 +37,8 @@ export interface BrokerOptions {
   readonly passwordRule?: PasswordRule | undefined
   readonly limits?: NodeLimits | undefined
   readonly declarations?: DeclarationRules | undefined
+  /** What vhosts to come are made with. */
+  readonly vhostDefaults?: VHostDefaultsOptions | undefined
   readonly resources: { readonly limits: ResourceLimits; readonly readings: ResourceReadings }
 }
 
@@ -78,6 +81,7 @@ export class Broker implements VHostContext {
   readonly nodeName: string
   /** The bodies of published messages, in bytes. */
   readonly sizes = new Histogram(SIZE_BOUNDS)
+  readonly #vhostDefaults: VHostDefaults
   /** What queues gave up, by their type. */
   readonly #deaths = new Map<string, DeathCounts>()
   /** Why channels and connections were closed of late. */
@@ -103,6 +107,7 @@ export class Broker implements VHostContext {
     this.residentBudget = new ResidentBudget(this.resources)
     this.policies = new Policies(this, (vhost) => this.vhosts.get(vhost)?.policiesChanged())
     this.declarations = options.declarations ?? STRICT_RULES
+    this.#vhostDefaults = new VHostDefaults(options.vhostDefaults ?? {})
     this.parameters = new Parameters(this)
     this.rates = new PublishRates(options.clock)
     this.quotas = new Quotas(this, this.rates)
@@ -161,19 +166,39 @@ export class Broker implements VHostContext {
   async firstStart(defaults: FirstStart): Promise<void> {
     const { user, password, tags = ['administrator'] } = defaults
     await this.access.putUser(user, publicCredential(password) ?? { password, asItIs: true }, tags)
-    this.createVHost(defaults.vhost, 'Default virtual host')
+    await this.createVHost(defaults.vhost, 'Default virtual host')
     const { vhost, rights = { configure: '.*', write: '.*', read: '.*' } } = defaults
     this.access.putPermission(user, vhost, rights)
   }
 
-  /** @throws BrokerError precondition-failed when there are as many vhosts as there may be */
-  createVHost(name: string, description: string, tags: readonly string[] = []): VHost {
+  /**
+   * Makes a vhost, with the users, operator policies and limits that the settings say. The passwords of users who are
+   * not there yet are hashed first; the rest comes in one turn. Whoever asks while somebody else makes it has theirs.
+   * @throws BrokerError precondition-failed when there are as many vhosts as there may be
+   */
+  async createVHost(name: string, description: string, tags: readonly string[] = []): Promise<VHost> {
+    this.quotas.checkVHost(name, this.vhosts.size)
+    for (const user of this.#vhostDefaults.users(name)) {
+      const password = user.password === null ? null : ({ password: user.password, asItIs: true } as const)
+      await this.access.addUser(user.name, password, user.tags)
+    }
+    return this.vhosts.get(name) ?? this.#makeVHost(name, description, tags)
+  }
+
+  #makeVHost(name: string, description: string, tags: readonly string[]): VHost {
+    // Others may have been made meanwhile.
     this.quotas.checkVHost(name, this.vhosts.size)
     const definition: VHostDefinition = { kind: 'vhost', name, description, tags }
     this.save(definition)
     const vhost = this.#addVHost(definition)
     const facts = { name, description, tags, user_who_performed_action: INTERNAL_USER }
     this.events.emit('vhost.created', () => facts)
+    this.quotas.limitVHost(name, this.#vhostDefaults.limits(name))
+    for (const policy of this.#vhostDefaults.operatorPolicies(name)) this.policies.put(policy)
+    for (const user of this.#vhostDefaults.users(name)) {
+      // Somebody may have been deleted while the passwords of others were hashed.
+      if (this.access.user(user.name) !== undefined) this.access.putPermission(user.name, name, user.rights)
+    }
     return vhost
   }
 

@@ -104,6 +104,25 @@ describe('values', () => {
     expect(sources.port).toBe('default')
   })
 
+  it('reads records by their names, from a file and as JSON', async () => {
+    const ann = {
+      'vhost-pattern': '^a',
+      password: null,
+      tags: ['monitoring'],
+      configure: '.*',
+      write: '.*',
+      read: '.*',
+    }
+    const { values } = await loadFile(
+      'default-users:\n  ann:\n    vhost-pattern: ^a\n    tags: [monitoring]\n    read:\n',
+    )
+    expect(values['default-users']).toEqual({ ann })
+    const json = JSON.stringify({ ann: { 'vhost-pattern': '^a', tags: 'monitoring' }, bob: null })
+    const other = await load({ 'default-users': json }, { LEVERET_DEFAULT_VHOST_LIMITS: 'none' })
+    expect(other.values['default-users']).toEqual({ ann, bob: { ...ann, 'vhost-pattern': '.*', tags: [] } })
+    expect(other.values['default-vhost-limits']).toEqual({})
+  })
+
   it('takes an empty file for no settings', async () => {
     expect((await loadFile('# nothing\n')).values.port).toBe(5672)
   })
@@ -155,6 +174,19 @@ describe('what is wrong is named, with what comes nearest', () => {
     [
       { 'log-level': 'wran' },
       'the value "wran" of --log-level is not right: it must be one of trace, debug, info, warn, error, fatal, silent; did you mean warn?',
+    ],
+    [
+      { 'default-users': 'ann' },
+      'the value of --default-users is not right: it must be a mapping of names to mappings',
+    ],
+    [{ 'default-users': '{"ann": 1}' }, 'the value of --default-users is not right: it must be a mapping of names'],
+    [
+      { 'default-users': '{"ann": {"tag": "management"}}' },
+      'the value of --default-users is not right: it has no place for tag in ann; did you mean tags?',
+    ],
+    [
+      { 'default-vhost-limits': '{"1": {"max-queues": -2}}' },
+      'is not right: it has a wrong max-queues in 1, which must be a whole number from -1 to 2147483647; the nearest is -1',
     ],
     [{ 'data-dir': '' }, 'the value "" of --data-dir is not right: it must be the path of a directory'],
     [{ config: 'missing.yaml' }, 'the configuration file missing.yaml cannot be read: it does not exist'],

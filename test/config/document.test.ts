@@ -22,5 +22,14 @@ describe('the documentation of the settings', () => {
     expect(shown).toMatch(/^host: null +# default$/m)
     expect(shown).toMatch(/^loopback-users: \["guest"\] +# default$/m)
     expect(shown).not.toContain('hidden')
+    const users = effectiveDocument(
+      await loadConfig({
+        flags: { 'default-users': '{"password": {"password": "hidden"}, "bob": {}}' },
+        environment: {},
+      }),
+    )
+    expect(users).toContain('default-users: {"password":{"vhost-pattern":".*","password":"(not shown)","tags":[],')
+    expect(users).toContain('"bob":{"vhost-pattern":".*","password":null,')
+    expect(users).not.toContain('hidden')
   })
 })

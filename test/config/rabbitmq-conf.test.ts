@@ -87,6 +87,69 @@ const TAKEN = [
   ['log.file.level = debug', { 'log-level': 'debug' }],
   ['log.console.level = warning', { 'log-level': 'warn' }],
   ['log.console.formatter = json', { 'log-format': 'json' }],
+  [
+    'default_limits.vhosts.prod.pattern = ^prod-.*\ndefault_limits.vhosts.prod.max_connections = 5000',
+    { 'default-vhost-limits': { prod: { pattern: '^prod-.*', 'max-connections': 5000, 'max-queues': null } } },
+  ],
+  [
+    'default_limits.vhosts.1.max_queues = -1\ndefault_limits.vhosts.2.max_queues = 7',
+    { 'default-vhost-limits': { 1: { pattern: '.*', 'max-queues': -1 }, 2: { pattern: '.*', 'max-queues': 7 } } },
+  ],
+  [
+    [
+      'default_policies.operator.short.vhost_pattern = ^prod-',
+      'default_policies.operator.short.queue_pattern = ^amq\\.',
+      'default_policies.operator.short.apply_to = classic_queues',
+      'default_policies.operator.short.expires = 1h30m',
+      'default_policies.operator.short.message_ttl = 2500',
+      'default_policies.operator.short.max_length = 10000',
+      'default_policies.operator.short.max_length_bytes = 2MB',
+      'default_policies.operator.short.max_in_memory_length = 5',
+      'default_policies.operator.short.max_in_memory_bytes = 1kb',
+      'default_policies.operator.short.delivery_limit = 3',
+      'default_policies.operator.short.classic_queues.queue_version = 2',
+    ].join('\n'),
+    {
+      'default-operator-policies': {
+        short: {
+          'vhost-pattern': '^prod-',
+          'queue-pattern': '^amq\\.',
+          'apply-to': 'classic_queues',
+          expires: 5_400_000,
+          'message-ttl': 2500,
+          'max-length': 10_000,
+          'max-length-bytes': 2 * 2 ** 20,
+          'max-in-memory-length': 5,
+          'max-in-memory-bytes': 1024,
+          'delivery-limit': 3,
+          'queue-version': 2,
+        },
+      },
+    },
+  ],
+  [
+    [
+      'default_users.ann.vhost_pattern = ^prod-',
+      'default_users.ann.tags = monitoring, policymaker',
+      "default_users.ann.password = 'carrot #1'",
+      'default_users.ann.configure =',
+      'default_users.ann.read = ^r',
+      'default_users.bob.write = ^w',
+    ].join('\n'),
+    {
+      'default-users': {
+        ann: {
+          'vhost-pattern': '^prod-',
+          tags: ['monitoring', 'policymaker'],
+          password: 'carrot #1',
+          configure: '',
+          read: '^r',
+          write: '.*',
+        },
+        bob: { 'vhost-pattern': '.*', tags: [], password: null, configure: '.*', read: '.*', write: '^w' },
+      },
+    },
+  ],
 ] as const
 
 /** Those that say what is so here anyway. With any other value they are named. */
@@ -123,12 +186,10 @@ const MEANINGLESS = [
   'auth_backends.1.authn = rabbit_auth_backend_ldap',
   'auth_backends.1.authz = rabbit_auth_backend_internal',
   'auth_backends.2 = rabbit_auth_backend_internal',
-  'default_limits.vhosts.prod.pattern = ^prod-.*',
-  'default_limits.vhosts.prod.max_connections = 5000',
-  'default_policies.operator.limits.vhost_pattern = ^prod-.*',
-  'default_policies.operator.limits.max_length = 10000',
-  'default_users.monitoring.vhost_pattern = .*',
-  'default_users.monitoring.tags = monitoring',
+  'default_users.monitoring.limits = 1',
+  'default_policies.operator.limits.classic_queues.ha_mode = exactly',
+  'default_policies.operator.limits.classic_queues.ha_params = 2',
+  'default_policies.operator.limits.classic_queues.ha_sync_mode = automatic',
   'initial_frame_max = 4096',
   'session_max_per_connection = 32',
   'link_max_per_session = 32',
@@ -423,6 +484,14 @@ describe('rabbitmq.conf', () => {
       'the value of default_pass in FILE is encrypted, which cannot be undone here',
     ],
     ['heartbeat = often', 'the value "often" of heartbeat in FILE is not right: it must be'],
+    [
+      'default_users.ann.password = carrot\ndefault_users.ann.read = [',
+      'the value of default_users in FILE is not right: it has a wrong read in ann, which must be a regular expression: a [',
+    ],
+    [
+      'default_policies.operator.p.expires = soon',
+      'of default_policies.operator in FILE is not right: it has a wrong expires in p, which must be a whole number of milliseconds',
+    ],
     ['vm_memory_high_watermark.absolute = much', 'the value "much" of vm_memory_high_watermark.absolute in FILE'],
   ])('says what is wrong with %j', async (line, sentence) => {
     const file = write('rabbitmq.conf', line)

@@ -64,7 +64,7 @@ describe('the first start', () => {
     expect(broker.vacant).toBe(false)
     broker.access.deleteUser('guest')
     expect(broker.vacant).toBe(true)
-    broker.createVHost('other', '')
+    await broker.createVHost('other', '')
     expect(broker.vacant).toBe(false)
   })
 })

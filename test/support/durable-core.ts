@@ -57,7 +57,7 @@ export class DurableCore {
       resources: { limits: { memoryBytes: 0, diskFreeBytes: 0 }, readings },
     })
     broker.load([...RIGHTS, ...opened.definitions])
-    if (!broker.vhosts.has('/')) broker.createVHost('/', '')
+    if (!broker.vhosts.has('/')) await broker.createVHost('/', '')
     await durable(opened.store)
     return new DurableCore(disk, database, clock, opened.store, broker)
   }

@@ -36,7 +36,7 @@ export class TestCore {
       logger: silentLogger,
       resources: { limits: { memoryBytes: 0, diskFreeBytes: 0 }, readings },
     })
-    this.broker.createVHost('/', '')
+    this.broker.load([{ kind: 'vhost', name: '/', description: '', tags: [] }])
   }
 
   /** A session of a user with these rights. The same user again is another session of theirs. */

@@ -84,7 +84,7 @@ describe('amq.rabbitmq.event', () => {
     broker.access.deleteUser('ann')
     await expectEvent(told, 'permission.deleted', { user: 'ann' })
     await expectEvent(told, 'user.deleted', { name: 'ann' })
-    broker.createVHost('other', '')
+    await broker.createVHost('other', '')
     await expectEvent(told, 'vhost.created', { name: 'other' })
     const policy = { kind: 'policy', vhost: 'other', name: 'p', operator: false, pattern: '.*' } as const
     broker.policies.put({ ...policy, applyTo: 'queues', priority: 1, definition: { 'max-length': 1 } })
@@ -144,8 +144,8 @@ describe('amq.rabbitmq.event', () => {
     await channel.expectChannelClose(403, sentence, 'basic.publish')
   })
 
-  it('is in the default vhost only', () => {
-    const { exchanges } = open.broker.createVHost('other', '')
+  it('is in the default vhost only', async () => {
+    const { exchanges } = await open.broker.createVHost('other', '')
     expect(exchanges.has('amq.rabbitmq.event')).toBe(false)
     expect(open.broker.vhosts.get('/')!.exchanges.get('amq.rabbitmq.event')).toMatchObject({
       type: 'topic',

@@ -63,7 +63,7 @@ describe('the node', () => {
 
   it('has no more queues than it may have, in all vhosts together', async () => {
     limit({ queues: 1 })
-    open.broker.createVHost('other', '')
+    await open.broker.createVHost('other', '')
     open.broker.access.putPermission('guest', 'other', { configure: '.*', write: '.*', read: '.*' })
     await (await open.channel({ vhost: 'other' })).queue('one')
     const channel = await open.channel()

@@ -138,12 +138,12 @@ class Import {
     if (Object.keys(limits).length > 0) this.#broker.quotas.limitUser(name, userLimitsOf(limits))
   }
 
-  #vhost(vhost: JsonObject): void {
+  async #vhost(vhost: JsonObject): Promise<void> {
     const name = stringField(vhost, 'name')
     const inner: Json | undefined = vhost['metadata']
     const changes = { ...this.#metadata(name, vhost), ...(isObject(inner) ? this.#metadata(name, inner) : {}) }
-    const { vhosts } = this.#broker
-    this.#broker.updateVHost(vhosts.get(name) ?? this.#broker.createVHost(name, ''), changes)
+    const home = this.#broker.vhosts.get(name) ?? (await this.#broker.createVHost(name, ''))
+    this.#broker.updateVHost(home, changes)
     const limits = objectField(vhost, 'limits')
     if (Object.keys(limits).length > 0) this.#broker.quotas.limitVHost(name, vhostLimitsOf(limits))
   }

@@ -54,8 +54,8 @@ async function put(call: Call) {
   const changes = metadata(call.body())
   const { broker } = call
   const existing = broker.vhosts.get(name)
-  await durably(broker, () => {
-    const vhost = existing ?? broker.createVHost(name, '')
+  await durably(broker, async () => {
+    const vhost = existing ?? (await broker.createVHost(name, ''))
     broker.updateVHost(vhost, changes)
     // RabbitMQ: whoever makes a vhost may do everything in it.
     if (!existing) broker.access.putPermission(call.user.name, name, { configure: '.*', write: '.*', read: '.*' })

@@ -14,7 +14,8 @@ import { ONCE_HEADER } from './messages.ts'
 import { windowArguments, type Deduplication } from './rules.ts'
 
 const USER = { name: 'tester', tags: [] }
-const RIGHTS: readonly Definition[] = [
+const HOME: readonly Definition[] = [
+  { kind: 'vhost', name: '/', description: '', tags: [] },
   { kind: 'user', name: 'tester', passwordHash: '', hashing: '', tags: [] },
   { kind: 'permission', user: 'tester', vhost: '/', configure: '.*', write: '.*', read: '.*' },
 ]
@@ -46,9 +47,8 @@ export function startBroker({ store, definitions }: OpenedStore, clock: Clock): 
   const readings = { residentBytes: () => 0, freeDiskBytes: () => Promise.resolve(null) }
   const resources = { limits: { memoryBytes: 0, diskFreeBytes: 0 }, readings }
   const broker = new Broker({ store, clock, codec: amqpPropertyCodec, logger: silentLogger, resources })
-  broker.load([...RIGHTS, ...definitions])
-  const vhost = broker.vhosts.get('/') ?? broker.createVHost('/', '')
-  return { broker, store, session: broker.openSession(USER, vhost) }
+  broker.load([...HOME, ...definitions])
+  return { broker, store, session: broker.openSession(USER, broker.vhosts.get('/')!) }
 }
 
 /** Declares a queue and binds it to the fanout exchange, and to the other two by its name. */
