@@ -1,4 +1,5 @@
 // A database whose reads wait until they are let through, or fail, beside all that the faulty one can do.
+import type { Snapshot } from '../../../../src/store/level/database.ts'
 import { diskError, FaultyDatabase } from '../../../support/faulty-database.ts'
 
 export class HeldDatabase extends FaultyDatabase {
@@ -12,12 +13,12 @@ export class HeldDatabase extends FaultyDatabase {
     return this.#reads.length
   }
 
-  override async getMany(keys: Buffer[]): Promise<(Buffer | undefined)[]> {
+  override async getMany(keys: Buffer[], snapshot?: Snapshot): Promise<(Buffer | undefined)[]> {
     const failure = this.holdingReads
       ? await new Promise<Error | undefined>((resolve) => this.#reads.push(resolve))
       : undefined
     if (failure !== undefined) throw failure
-    return super.getMany(keys)
+    return super.getMany(keys, snapshot)
   }
 
   /** LevelDB finishes what it reads before it closes. */
