@@ -79,7 +79,7 @@ const SETTINGS = {
   }),
   'management-max-body-size': wholeNumber({
     purpose:
-      'Largest body of a request to the HTTP API; files with definitions may have five times as much. RabbitMQ: management.http.max_body_size.',
+      'Largest body of a request to the HTTP API that publishes a message; files with definitions may have five times as much, other bodies 1 MiB at the most. RabbitMQ: management.http.max_body_size.',
     unit: 'bytes',
     default: 10_000_000,
     least: 1000,

@@ -17,6 +17,8 @@ import { loadRoutes } from './routes/routes.ts'
 
 /** How much more than other bodies a file with definitions may have. */
 const LARGE = 5
+/** What other bodies have is a few names and values; so much of it is read at once, in some milliseconds. */
+const BODY_BYTES_MAX = 1024 * 1024
 /** A segment of a path: names have 255 bytes, each of which may be encoded twice, and connections have two addresses. */
 const PARAMETER_LENGTH_MAX = 255 * 5
 const METHODS = ['GET', 'PUT', 'POST', 'DELETE', 'PATCH'] as const
@@ -135,9 +137,9 @@ class Application {
     })
   }
 
-  #bodyBytesMax({ bodyBytesMax, large }: Route): number {
+  #bodyBytesMax({ bodyBytesMax = BODY_BYTES_MAX, long }: Route): number {
     const most = this.#management.node.bodyBytesMax
-    return large === true ? LARGE * most : Math.min(bodyBytesMax ?? most, most)
+    return long === 'lists' ? LARGE * most : Math.min(long === 'text' ? Infinity : bodyBytesMax, most)
   }
 
   /** Finds out who asks, and whether they have the tag. Throws HttpError 401. */
@@ -157,8 +159,8 @@ class Application {
     const bytes = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0)
     // Another route of the path may take more.
     if (bytes.length > this.#bodyBytesMax(route)) throw tooLarge()
-    // What is larger elsewhere is read in slices by the route.
-    if (bytes.length > AT_ONCE_BYTES && route.large !== true) await assertReadable(bytes, this.#management.slices)
+    // What is long is read in slices by the route.
+    if (bytes.length > AT_ONCE_BYTES && route.long === undefined) await assertReadable(bytes, this.#management.slices)
     const query = queryOf(request)
     const answer = await route.handle({
       ...this.#management,

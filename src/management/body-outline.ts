@@ -22,21 +22,31 @@ export function assertShallow(bytes: Buffer): void {
   new Outline(bytes).look(bytes.length)
 }
 
+/** Where the longest text of a body stands, without its quotes. */
+export interface TextPlace {
+  readonly from: number
+  readonly to: number
+}
+
 /**
- * The same for larger ones, in slices.
+ * The same for larger ones, in slices. Returns the longest of their texts.
  * @throws HttpError 400 also for what has more than `AT_ONCE_BYTES` outside of its texts
  */
-export async function assertReadable(bytes: Buffer, slices: Slices): Promise<void> {
+export async function assertReadable(bytes: Buffer, slices: Slices): Promise<TextPlace> {
   await slices.begin()
   const outline = new Outline(bytes)
   while (outline.look(LOOKED_AT_ONCE)) if (slices.over) await slices.next()
+  return outline.longest
 }
 
 /** How far a body has been looked through. */
 class Outline {
+  /** The longest text so far that has ended. */
+  longest: TextPlace = { from: 0, to: 0 }
   readonly #bytes: Buffer
   #at = 0
   #inText = false
+  #textFrom = 0
   #depth = 0
   #outside = 0
 
@@ -53,11 +63,11 @@ class Outline {
       const byte = bytes[at]!
       if (this.#inText) {
         if (byte === BACKSLASH) at++
-        else if (byte === QUOTE) this.#inText = false
+        else if (byte === QUOTE) this.#endText(at)
         continue
       }
       this.#outside++
-      if (byte === QUOTE) this.#inText = true
+      if (byte === QUOTE) this.#beginText(at + 1)
       else if (byte === OPEN_LIST || byte === OPEN_OBJECT) this.#depth++
       else if (byte === CLOSE_LIST || byte === CLOSE_OBJECT) this.#depth--
       if (this.#depth > DEPTH_MAX) throw badRequest('the body is nested too deeply')
@@ -65,5 +75,15 @@ class Outline {
     this.#at = at
     if (this.#outside > AT_ONCE_BYTES) throw badRequest('the body is too large, but for its texts')
     return at < bytes.length
+  }
+
+  #beginText(at: number): void {
+    this.#inText = true
+    this.#textFrom = at
+  }
+
+  #endText(at: number): void {
+    this.#inText = false
+    if (at - this.#textFrom > this.longest.to - this.longest.from) this.longest = { from: this.#textFrom, to: at }
   }
 }

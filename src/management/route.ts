@@ -175,10 +175,13 @@ export interface Route {
   readonly right?: 'configure' | 'write' | 'read'
   /** The types that a body may have; without this, any. RabbitMQ: another is answered 415, none at all is not. */
   readonly bodyTypes?: readonly string[]
-  /** Bytes that a body may have at the most; without this, what is set for all. */
+  /** Bytes that a body may have at the most; without this, 1 MiB. */
   readonly bodyBytesMax?: number
-  /** Whether the body may have several times what is set for all. */
-  readonly large?: true
+  /**
+   * What the route reads in slices by itself: a body with a long text may have what is set, one with long lists several
+   * times that.
+   */
+  readonly long?: 'text' | 'lists'
   handle(call: Call): Answer | Promise<Answer>
 }
 

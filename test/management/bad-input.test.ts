@@ -1,8 +1,11 @@
 // What strangers send: it is answered in the API's words, never with a mistake of ours.
+import { once } from 'node:events'
+import { request as httpRequest, type IncomingMessage } from 'node:http'
+import { text } from 'node:stream/consumers'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { ManualClock } from '../../src/lib/clock.ts'
-import { useApi } from '../support/api.ts'
+import { items, useApi } from '../support/api.ts'
 
 const api = useApi()
 const NAMES = [
@@ -90,24 +93,44 @@ describe('bodies', () => {
     ['short texts', `{"arguments":{"a":[${'"",'.repeat(2_000_000)}""]}}`],
     ['white space', ' '.repeat(9_000_000)],
   ])('of %s are refused before they are read', async (_what, raw) => {
-    for (const [method, path] of [
-      ['PUT', '/api/exchanges/%2F/never'],
-      ['PUT', '/api/global-parameters/never'],
-      ['POST', '/api/exchanges/%2F/amq.default/publish'],
-    ] as const) {
-      const { status, body } = await api.call(method, path, { raw })
-      expect(status).toBe(400)
-      expect(body['reason']).toMatch(UNREAD)
+    const published = await api.call('POST', '/api/exchanges/%2F/amq.default/publish', { raw })
+    expect([published.status, published.body['reason']]).toEqual([400, expect.stringMatching(UNREAD)])
+    for (const path of ['/api/exchanges/%2F/never', '/api/global-parameters/never']) {
+      const { status, body } = await api.call('PUT', path, { raw: raw.slice(0, 1_000_000) })
+      expect([status, body['reason']]).toEqual([400, expect.stringMatching(UNREAD)])
     }
+  })
+
+  it('are refused before they are sent, when they are large and no message', async () => {
+    const request = httpRequest({
+      host: '127.0.0.1',
+      port: api.port,
+      method: 'PUT',
+      path: '/api/global-parameters/never',
+      headers: { authorization: `Basic ${Buffer.from('guest:guest').toString('base64')}`, 'content-length': 1_048_577 },
+    })
+    request.flushHeaders()
+    const [response] = (await once(request, 'response')) as [IncomingMessage]
+    expect(response.statusCode).toBe(400)
+    expect(await text(response)).toContain('Exceeded HTTP request body size limit')
+    request.destroy()
   })
 
   it('may have a long text, whatever is in it', async () => {
     const payload = `[[[{"é":"\\u0000 🐇"}]]]`.repeat(200_000)
     const body = { properties: {}, routing_key: 'long', payload, payload_encoding: 'string' }
     await api.put('/api/queues/%2F/long', { durable: true })
-    expect((await api.post('/api/exchanges/%2F/amq.default/publish', body)).body).toEqual({ routed: true })
-    const got = { count: 1, ackmode: 'ack_requeue_false', encoding: 'auto' }
-    expect((await api.post('/api/queues/%2F/long/get', got)).body[0]?.['payload']).toBe(payload)
+    const publish = '/api/exchanges/%2F/amq.default/publish'
+    expect((await api.post(publish, body)).body).toEqual({ routed: true })
+    const encoded = { ...body, payload: Buffer.from(payload).toString('base64'), payload_encoding: 'base64' }
+    expect((await api.post(publish, encoded)).body).toEqual({ routed: true })
+    const got = { count: 2, ackmode: 'ack_requeue_false', encoding: 'auto' }
+    const { body: messages } = await api.post('/api/queues/%2F/long/get', got)
+    expect(items(messages).map((one) => one['payload'] === (payload as unknown))).toEqual([true, true])
+    const unknown = await api.post(publish, { ...body, payload_encoding: 'hex' })
+    expect(unknown.body['reason']).toEqual(['unsupported_encoding', 'hex'])
+    const headers = { ...body, payload: '', properties: { headers: { payload } } }
+    expect((await api.post(publish, headers)).body['reason']).toBe('the body is too large, but for its payload')
   })
 
   it('are refused when they are too large', async () => {

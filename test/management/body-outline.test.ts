@@ -11,7 +11,7 @@ function nested(depth: number): string {
   return `${'['.repeat(depth)}${']'.repeat(depth)}`
 }
 
-function looked(text: string): Promise<void> {
+function looked(text: string): Promise<unknown> {
   return assertReadable(Buffer.from(text), new Slices())
 }
 

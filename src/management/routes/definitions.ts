@@ -11,7 +11,7 @@ const BODY_TYPES = ['application/json', 'multipart/form-data'] as const
 const WARNING_LENGTH_MAX = 2000
 
 const needs = 'administrator'
-const body = { large: true, bodyTypes: BODY_TYPES } as const
+const body = { long: 'lists', bodyTypes: BODY_TYPES } as const
 
 export const definitionRoutes: readonly Route[] = [
   { method: 'GET', path: '/api/definitions', needs, handle: exportAll },

@@ -1,12 +1,14 @@
 // Exchanges, and publishing to them.
 import type { BrokerError } from '../../core/errors.ts'
 import type { Session } from '../../core/session.ts'
+import type { Slices } from '../../lib/slices.ts'
 import { assertPresent, booleanField, objectField, shortField, stringField } from '../body.ts'
 import { Confirmation } from '../confirmation.ts'
 import { badRequest, fromChannelError, notFound, type HttpError } from '../http-error.ts'
 import { jsonTable } from '../json-table.ts'
 import { propertiesOf } from '../message-json.ts'
 import { Listing } from '../listing.ts'
+import { fromBase64, parseWithText } from '../long-text.ts'
 import { CREATED, inSession, NO_CONTENT, targetVHost, vhostOf, type Call, type Route } from '../route.ts'
 import { incomingOfExchange, outgoingOfExchange } from '../views/passages.ts'
 import { bindingJson, bindingTerms, defaultBinding, exchangeJson, VHostExchange } from '../views/topology.ts'
@@ -22,7 +24,7 @@ export const exchangeRoutes: readonly Route[] = [
   { method: 'GET', path: ONE, needs: 'management', handle: one },
   { method: 'PUT', path: ONE, needs: 'management', right: 'configure', handle: put },
   { method: 'DELETE', path: ONE, needs: 'management', right: 'configure', handle: remove },
-  { method: 'POST', path: `${ONE}/publish`, needs: 'management', right: 'write', handle: publish },
+  { method: 'POST', path: `${ONE}/publish`, needs: 'management', right: 'write', long: 'text', handle: publish },
   { method: 'GET', path: `${ONE}/bindings/source`, needs: 'management', handle: bindingsFrom },
   { method: 'GET', path: `${ONE}/bindings/destination`, needs: 'management', handle: bindingsTo },
 ]
@@ -91,7 +93,7 @@ async function remove(call: Call) {
 
 async function publish(call: Call) {
   const { exchange, name, vhost } = exchangeOf(call)
-  const body = call.body()
+  const { object: body, text } = await parseWithText(call.bytes, 'payload', call.slices)
   assertPresent(body, 'routing_key', 'properties', 'payload', 'payload_encoding')
   const properties = propertiesOf(objectField(body, 'properties'))
   if (properties.userId !== undefined && properties.userId !== call.user.name) {
@@ -102,7 +104,8 @@ async function publish(call: Call) {
   if (deliveryMode !== undefined && deliveryMode !== 1 && deliveryMode !== 2) {
     throw badRequest(`406 PRECONDITION_FAILED - invalid message: {delivery_mode_unknown,${deliveryMode}}`)
   }
-  const payload = payloadOf(body['payload'], stringField(body, 'payload_encoding'))
+  const encoding = stringField(body, 'payload_encoding')
+  const payload = text === null ? payloadOf(body['payload'], encoding) : await longPayload(text, encoding, call.slices)
   const routingKey = shortField(body, 'routing_key')
   const publishing = async (session: Session): Promise<boolean> => {
     const { codec } = call.broker
@@ -129,6 +132,12 @@ function payloadOf(payload: unknown, encoding: string): Buffer {
   if (encoding !== 'base64') throw badRequest(['unsupported_encoding', encoding])
   if (!/^[a-z0-9+/\s]*={0,2}\s*$/i.test(payload)) throw badRequest(['not_base64', payload.slice(0, 100)])
   return Buffer.from(payload, 'base64')
+}
+
+async function longPayload(text: Buffer, encoding: string, slices: Slices): Promise<Buffer> {
+  if (encoding === 'string') return text
+  if (encoding !== 'base64') throw badRequest(['unsupported_encoding', encoding])
+  return fromBase64(text, slices)
 }
 
 function bindingsFrom(call: Call) {
