@@ -191,7 +191,7 @@ export class Broker implements VHostContext {
     const definition: VHostDefinition = { kind: 'vhost', name, description, tags }
     this.save(definition)
     const vhost = this.#addVHost(definition)
-    const facts = { name, description, tags, user_who_performed_action: INTERNAL_USER }
+    const facts = { name, tracing: false, description, tags, user_who_performed_action: INTERNAL_USER }
     this.events.emit('vhost.created', () => facts)
     this.quotas.limitVHost(name, this.#vhostDefaults.limits(name))
     for (const policy of this.#vhostDefaults.operatorPolicies(name)) this.policies.put(policy)
@@ -255,7 +255,7 @@ export class Broker implements VHostContext {
   connectionOpened(connection: ConnectionView): void {
     this.connections.set(connection.name, connection)
     this.churn.connectionsOpened++
-    this.events.emit('connection.created', () => connectionFacts(connection))
+    this.events.emit('connection.created', () => ({ ...connectionFacts(connection), node: this.nodeName }))
   }
 
   connectionClosed(connection: ConnectionView): void {
@@ -403,6 +403,7 @@ function connectionFacts(connection: ConnectionView): EventFacts {
     name,
     user,
     vhost,
+    type: 'network',
     protocol,
     host,
     port,

@@ -29,7 +29,8 @@ describe('amq.rabbitmq.event', () => {
     const channel = await open.channel()
     await expectEvent(told, 'binding.created', { source_name: 'amq.rabbitmq.event' })
     await expectEvent(told, 'consumer.created', { queue: 'told', ack_required: false })
-    await expectEvent(told, 'connection.created', { user: 'guest', vhost: '/', protocol: 'AMQP 0-9-1', ssl: false })
+    const connected = { user: 'guest', vhost: '/', protocol: 'AMQP 0-9-1', ssl: false }
+    await expectEvent(told, 'connection.created', { ...connected, type: 'network', node: 'leveret@localhost' })
     await expectEvent(told, 'channel.created', { number: 1n, user: 'guest' })
     const by = { vhost: '/', user_who_performed_action: 'guest' }
     await channel.queue('q', { durable: true })
@@ -85,7 +86,7 @@ describe('amq.rabbitmq.event', () => {
     await expectEvent(told, 'permission.deleted', { user: 'ann' })
     await expectEvent(told, 'user.deleted', { name: 'ann' })
     await broker.createVHost('other', '')
-    await expectEvent(told, 'vhost.created', { name: 'other' })
+    await expectEvent(told, 'vhost.created', { name: 'other', tracing: false })
     const policy = { kind: 'policy', vhost: 'other', name: 'p', operator: false, pattern: '.*' } as const
     broker.policies.put({ ...policy, applyTo: 'queues', priority: 1, definition: { 'max-length': 1 } })
     await expectEvent(told, 'policy.set', {
