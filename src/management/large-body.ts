@@ -58,10 +58,18 @@ class LargeBody {
     /** Where the frame goes on, or the items that are still to be read begin. */
     let from = 0
     let list: Json[] | null = null
+    let inText = false
+    let lookAt = LOOKED_AT_ONCE
     for (let at = 0; at < bytes.length; at++) {
-      if (at % LOOKED_AT_ONCE === 0 && this.#slices.over) await this.#slices.next()
+      if (at >= lookAt) {
+        lookAt = at + LOOKED_AT_ONCE
+        if (this.#slices.over) await this.#slices.next()
+      }
       const byte = bytes[at]!
-      if (byte === QUOTE) at = this.#endOfText(at)
+      if (inText) {
+        if (byte === BACKSLASH) at++
+        else if (byte === QUOTE) inText = false
+      } else if (byte === QUOTE) inText = true
       else if (byte === OPEN_OBJECT || byte === OPEN_LIST) {
         depth++
         if (depth > DEPTH_MAX) throw badRequest('the body is nested too deeply')
@@ -82,19 +90,8 @@ class LargeBody {
         if (this.#slices.over) await this.#slices.next()
       }
     }
-    if (list !== null) throw badRequest('not_json')
+    if (list !== null || inText) throw badRequest('not_json')
     this.#addToFrame(from, bytes.length, '')
-  }
-
-  /** The position of the quote that ends the text which begins here. */
-  #endOfText(begin: number): number {
-    const bytes = this.#bytes
-    for (let end = bytes.indexOf(QUOTE, begin + 1); end >= 0; end = bytes.indexOf(QUOTE, end + 1)) {
-      let escapes = 0
-      while (bytes[end - 1 - escapes] === BACKSLASH) escapes++
-      if (escapes % 2 === 0) return end
-    }
-    throw badRequest('not_json')
   }
 
   #addToFrame(from: number, to: number, list: string): void {

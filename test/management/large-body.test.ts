@@ -40,6 +40,18 @@ describe('a large body', () => {
     expect(await reading).toEqual({ queues })
   })
 
+  it.each([String.raw`\"`, String.raw`\\`, 'x'])(
+    'gives others their turn while a long text of %s goes by',
+    async (unit) => {
+      const passes = new ManualPasses(SLICE_MS)
+      const body = Buffer.from(`{"a":["${unit.repeat(2_000_000)}"]}`)
+      const reading = parseLargeObject(body, new Slices(passes))
+      const refused = expect(reading).rejects.toMatchObject({ reason: 'an item of a list is too large' })
+      expect(await passes.runAll()).toBeGreaterThan(20)
+      await refused
+    },
+  )
+
   it.each([
     '[1,]',
     '[,1]',
