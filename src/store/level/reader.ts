@@ -30,12 +30,16 @@ export class Reader implements BackgroundWork {
     const committer = this.#committer
     for (;;) {
       await committer.readable()
+      let snapshot: Snapshot | undefined
       try {
-        return await this.#database.getMany(keys, this.#snapshotOf(serial))
+        snapshot = this.#snapshotOf(serial)
+        return await this.#database.getMany(keys, snapshot)
       } catch (error) {
-        // The database is being opened again after a failed write: wait for that.
-        if (!closedMeanwhile(error as Error) || committer.closing) throw error
-        this.#snapshot = null
+        const { code } = error as { readonly code?: string }
+        // The database was opened again after a failed write, without what was read through: others may have a new one.
+        if (code === 'LEVEL_SNAPSHOT_NOT_OPEN') this.#forget(snapshot)
+        // It is being opened: wait for that.
+        else if (code !== 'LEVEL_DATABASE_NOT_OPEN' || committer.closing) throw error
       }
     }
   }
@@ -52,6 +56,11 @@ export class Reader implements BackgroundWork {
     this.#snapshot = null
   }
 
+  /** A snapshot went with the database that it was taken of. */
+  #forget(snapshot: Snapshot | undefined): void {
+    if (snapshot === this.#snapshot) this.#snapshot = null
+  }
+
   /** What has everything up to this batch. Undefined when the database has no snapshots, or it is not yet written. */
   #snapshotOf(serial: number): Snapshot | undefined {
     if (this.#snapshot === null || serial > this.#covered) {
@@ -63,9 +72,4 @@ export class Reader implements BackgroundWork {
     }
     return this.#snapshot ?? undefined
   }
-}
-
-/** Whether a reading failed because the database, and with it what is read through, was closed. */
-function closedMeanwhile(error: Error & { readonly code?: string }): boolean {
-  return error.code === 'LEVEL_DATABASE_NOT_OPEN' || error.code === 'LEVEL_SNAPSHOT_NOT_OPEN'
 }

@@ -79,3 +79,19 @@ it('reads on when the database was opened again', async () => {
   expect(await read(log, 0)).toEqual([...range(0, PAGE_ENTRIES)])
   expect(database.calls.snapshot).toBe(2)
 })
+
+it('reads on when the database was opened again to be closed', async () => {
+  const { database, store, log } = await opened()
+  appendAll(log, range(0, PAGE_ENTRIES))
+  await durable(store)
+  await read(log, 0)
+  database.failures = [diskError()]
+  appendAll(log, [PAGE_ENTRIES])
+  await new Promise((resolve) => setImmediate(resolve))
+  database.holding = true
+  const closing = store.close()
+  expect(await read(log, 0)).toEqual([...range(0, PAGE_ENTRIES)])
+  database.holding = false
+  database.release()
+  await closing
+})
