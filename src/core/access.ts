@@ -244,14 +244,28 @@ export class Access {
    * @throws BrokerError precondition-failed: a hash that could never be verified, or a password unlike what is asked for
    */
   async putUser(name: string, password: NewPassword, tags: readonly string[]): Promise<void> {
-    this.#keepUser(name, await this.#credential(password), tags)
+    this.#keepUser(name, await this.credential(password), tags)
   }
 
-  /** The same, unless there is a user of this name: they stay as they are. */
-  async addUser(name: string, password: NewPassword, tags: readonly string[]): Promise<void> {
-    if (this.#users.has(name)) return
-    const credential = await this.#credential(password)
+  /** Adds a user whose password is hashed already, unless there is one of this name: they stay as they are. */
+  addUser(name: string, credential: Credential, tags: readonly string[]): void {
     if (!this.#users.has(name)) this.#keepUser(name, credential, tags)
+  }
+
+  /**
+   * What is kept of a new password. To hash one takes a while.
+   *
+   * @throws BrokerError precondition-failed, as `putUser`
+   */
+  async credential(password: NewPassword): Promise<Credential> {
+    if (password === null) return NO_PASSWORD
+    if ('password' in password) {
+      if (password.asItIs !== true) this.#checkPassword(Buffer.from(password.password).toString())
+      // RabbitMQ: an empty password is no password.
+      return password.password.length === 0 ? NO_PASSWORD : this.#hashing.run(() => hashPassword(password.password))
+    }
+    checkCredential(password)
+    return { hashing: password.hashing, passwordHash: password.passwordHash }
   }
 
   #keepUser(name: string, credential: Credential, tags: readonly string[]): void {
@@ -386,17 +400,6 @@ export class Access {
     const correct = this.#hashing.run(verifying, source?.address).finally(() => this.#verifying.delete(key))
     this.#verifying.set(key, { correct, sources })
     return correct
-  }
-
-  async #credential(password: NewPassword): Promise<Credential> {
-    if (password === null) return NO_PASSWORD
-    if ('password' in password) {
-      if (password.asItIs !== true) this.#checkPassword(Buffer.from(password.password).toString())
-      // RabbitMQ: an empty password is no password.
-      return password.password.length === 0 ? NO_PASSWORD : this.#hashing.run(() => hashPassword(password.password))
-    }
-    checkCredential(password)
-    return { hashing: password.hashing, passwordHash: password.passwordHash }
   }
 
   /** RabbitMQ's words. */

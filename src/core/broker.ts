@@ -2,7 +2,7 @@
 import type { Clock } from '../lib/clock.ts'
 import type { Logger } from '../lib/log.ts'
 import { Access, type Rights, type User } from './access.ts'
-import { publicCredential, type PasswordRule } from './access/password.ts'
+import { publicCredential, type Credential, type PasswordRule } from './access/password.ts'
 import { Alarms } from './alarms.ts'
 import { Announcements } from './announcements.ts'
 import { STRICT_RULES, type DeclarationRules } from './arguments.ts'
@@ -160,32 +160,47 @@ export class Broker implements VHostContext {
   }
 
   /**
-   * Makes the first vhost and the first user, who may do everything in it. The three are enlisted in one turn, so that
-   * they come into one batch: a vhost without a user would never be taken for a first start again.
+   * Makes the first vhost and the first user, who may do everything in it. All is enlisted in one turn, so that it comes
+   * into one batch: a vhost without a user, or the other way round, would never be taken for a first start again.
    */
   async firstStart(defaults: FirstStart): Promise<void> {
     const { user, password, tags = ['administrator'] } = defaults
-    await this.access.putUser(user, publicCredential(password) ?? { password, asItIs: true }, tags)
+    const credential = publicCredential(password) ?? (await this.access.credential({ password, asItIs: true }))
+    // It hashes the passwords of others first: nothing may be enlisted before.
     await this.createVHost(defaults.vhost, 'Default virtual host')
+    await this.access.putUser(user, credential, tags)
     const { vhost, rights = { configure: '.*', write: '.*', read: '.*' } } = defaults
     this.access.putPermission(user, vhost, rights)
   }
 
   /**
    * Makes a vhost, with the users, operator policies and limits that the settings say. The passwords of users who are
-   * not there yet are hashed first; the rest comes in one turn. Whoever asks while somebody else makes it has theirs.
+   * not there yet are hashed first; then all is enlisted in one turn. Whoever asks while somebody else makes it has
+   * theirs.
    * @throws BrokerError precondition-failed when there are as many vhosts as there may be
    */
   async createVHost(name: string, description: string, tags: readonly string[] = []): Promise<VHost> {
     this.quotas.checkVHost(name, this.vhosts.size)
-    for (const user of this.#vhostDefaults.users(name)) {
-      const password = user.password === null ? null : ({ password: user.password, asItIs: true } as const)
-      await this.access.addUser(user.name, password, user.tags)
-    }
-    return this.vhosts.get(name) ?? this.#makeVHost(name, description, tags)
+    const newcomers = await this.#newcomers(name)
+    return this.vhosts.get(name) ?? this.#makeVHost(name, description, tags, newcomers)
   }
 
-  #makeVHost(name: string, description: string, tags: readonly string[]): VHost {
+  /** What is kept of the passwords of those users of a vhost to come who are not there yet, by name. */
+  async #newcomers(vhost: string): Promise<ReadonlyMap<string, Credential>> {
+    const newcomers = new Map<string, Credential>()
+    for (const { name, password } of this.#vhostDefaults.users(vhost)) {
+      if (this.access.user(name) !== undefined) continue
+      newcomers.set(name, await this.access.credential(password === null ? null : { password, asItIs: true }))
+    }
+    return newcomers
+  }
+
+  #makeVHost(
+    name: string,
+    description: string,
+    tags: readonly string[],
+    newcomers: ReadonlyMap<string, Credential>,
+  ): VHost {
     // Others may have been made meanwhile.
     this.quotas.checkVHost(name, this.vhosts.size)
     const definition: VHostDefinition = { kind: 'vhost', name, description, tags }
@@ -196,6 +211,8 @@ export class Broker implements VHostContext {
     this.quotas.limitVHost(name, this.#vhostDefaults.limits(name))
     for (const policy of this.#vhostDefaults.operatorPolicies(name)) this.policies.put(policy)
     for (const user of this.#vhostDefaults.users(name)) {
+      const credential = newcomers.get(user.name)
+      if (credential !== undefined) this.access.addUser(user.name, credential, user.tags)
       // Somebody may have been deleted while the passwords of others were hashed.
       if (this.access.user(user.name) !== undefined) this.access.putPermission(user.name, name, user.rights)
     }

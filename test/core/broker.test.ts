@@ -4,6 +4,7 @@ import { amqpPropertyCodec } from '../../src/amqp/property-codec.ts'
 import { Hashing } from '../../src/core/access/password.ts'
 import { Broker } from '../../src/core/broker.ts'
 import { NO_ARGUMENTS } from '../../src/core/value.ts'
+import type { VHostDefaultsOptions } from '../../src/core/vhost-defaults.ts'
 import { ManualClock } from '../../src/lib/clock.ts'
 import { silentLogger } from '../../src/lib/log.ts'
 import { Turn } from '../../src/lib/turn.ts'
@@ -11,7 +12,7 @@ import { MemoryStore } from '../../src/store/memory/memory-store.ts'
 import { DurableCore } from '../support/durable-core.ts'
 import { turnsRun } from '../support/sockets.ts'
 
-function emptyBroker(): Broker {
+function emptyBroker(vhostDefaults: VHostDefaultsOptions = {}): Broker {
   const clock = new ManualClock()
   const readings = { residentBytes: () => 0, freeDiskBytes: () => Promise.resolve(null) }
   return new Broker({
@@ -19,6 +20,7 @@ function emptyBroker(): Broker {
     clock,
     codec: amqpPropertyCodec,
     logger: silentLogger,
+    vhostDefaults,
     resources: { limits: { memoryBytes: 0, diskFreeBytes: 0 }, readings },
   })
 }
@@ -26,8 +28,9 @@ function emptyBroker(): Broker {
 const DEFAULTS = { user: 'guest', password: 'guest', vhost: '/' }
 
 describe('the first start', () => {
-  it('enlists vhost, user and permission in one turn, so that a crash leaves all of them or none', async () => {
-    const broker = emptyBroker()
+  it('enlists vhost, users and permissions in one turn, so that a crash leaves all of them or none', async () => {
+    const rights = { configure: '', write: '', read: '' }
+    const broker = emptyBroker({ users: [{ name: 'ann', vhostPattern: '', password: 'carrot', tags: [], rights }] })
     let turn = 0
     const count = (): void => {
       turn++
@@ -35,12 +38,12 @@ describe('the first start', () => {
     }
     let next = setImmediate(count)
     onTestFinished(() => clearImmediate(next))
-    const turns = new Map<string, number>()
-    const save = vi.spyOn(broker.store, 'save').mockImplementation(({ kind }) => void turns.set(kind, turn))
+    const saved: { readonly kind: string; readonly turn: number }[] = []
+    vi.spyOn(broker.store, 'save').mockImplementation(({ kind }) => void saved.push({ kind, turn }))
     await broker.firstStart(DEFAULTS)
-    expect(save).toHaveBeenCalledTimes(3)
-    expect([...turns.keys()].toSorted()).toEqual(['permission', 'user', 'vhost'])
-    expect(new Set(turns.values()).size).toBe(1)
+    const kinds = saved.map(({ kind }) => kind)
+    expect(kinds.toSorted()).toEqual(['permission', 'permission', 'user', 'user', 'vhost'])
+    expect(new Set(saved.map((each) => each.turn)).size).toBe(1)
   })
 
   it('hashes the password that everybody knows as RabbitMQ does, and any other by scrypt', async () => {
