@@ -141,7 +141,7 @@ export class Burials implements Resident, ForgottenOwner {
   }
 
   remembered(forgotten: Forgotten, { message, position }: StoredMessage): void {
-    const shelf = this.#shelves.find((each) => each.forgotten === forgotten)!
+    const shelf = this.#shelves.findLast((each) => each.forgotten === forgotten)!
     const entry = new Entry(this.#queue, message, position)
     entry.state = EntryState.settled
     entry.stored = Stored.written
@@ -165,8 +165,8 @@ export class Burials implements Resident, ForgottenOwner {
 
   /** Whoever waits is tried again after so many milliseconds. */
   #arm(delayMs: number): void {
-    if (this.#stopped || this.count === 0) return
-    this.#timer ??= this.#context.clock.after(delayMs, this.#fire)
+    if (this.#stopped || this.#timer !== null || this.count === 0) return
+    this.#timer = this.#context.clock.after(delayMs, this.#fire)
   }
 
   readonly #fire = (): void => {
@@ -273,7 +273,7 @@ export class Burials implements Resident, ForgottenOwner {
     const spillLog = this.#spilledTo.get(entry)
     const log = spillLog ?? this.#host.logOf(entry)
     if (entry.position >= log.durableBelow) return false
-    let shelf = this.#shelves.find((each) => each.log === log && each.reason === reason)
+    let shelf = this.#shelves.findLast((each) => each.log === log && each.reason === reason)
     if (shelf === undefined) {
       const forgotten = new Forgotten(log, this, spillLog === undefined)
       this.#shelves.push((shelf = { log, reason, spilled: entry.spilled, forgotten, next: 0 }))
