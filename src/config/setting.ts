@@ -214,7 +214,8 @@ export function addressesOf(list: readonly string[]): readonly Address[] {
 
 /** Addresses with their ports, as they are written: a list in a file, separated by commas elsewhere; none when empty. */
 export function addresses(about: About<readonly string[]>): Setting<readonly string[]> {
-  const takes = 'a list of ports, with an address before each or without, as 127.0.0.1:5673 or [::1]:5673'
+  const takes =
+    'a list of ports, each with an address, as 127.0.0.1:5673 or [::1]:5673, or without one for every interface'
   const list = names({ ...about, default: [] })
   return {
     ...about,
