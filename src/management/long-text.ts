@@ -15,7 +15,7 @@ const CHARACTER_BYTES_MAX = 4
 
 const BACKSLASH = 0x5c
 const LETTER_U = 0x75
-/** `\\uXXXX` */
+/** A backslash, the letter u and four digits. */
 const ESCAPE_BYTES = 6
 
 /** A body, and its long text. */
@@ -95,10 +95,12 @@ export async function fromBase64(text: Buffer, slices: Slices): Promise<Buffer> 
   for (let from = 0; from < text.length; from += PART_BYTES) {
     const digits = left + text.toString('latin1', from, from + PART_BYTES).replaceAll(/\s+/g, '')
     const last = from + PART_BYTES >= text.length
-    const whole = last ? digits.length : digits.length - (digits.length % 4)
+    // The last four stay behind: only they may end in `=`, and white space may follow them.
+    const whole = last ? digits.length : Math.max(0, digits.length - 1 - ((digits.length - 1) % 4))
     left = digits.slice(whole)
     const part = digits.slice(0, whole)
-    if (!/^[a-z0-9+/]*={0,2}$/i.test(part)) throw badRequest(['not_base64', text.toString('latin1', 0, 100)])
+    if (!(last ? /^[a-z0-9+/]*={0,2}$/i : /^[a-z0-9+/]*$/i).test(part))
+      throw badRequest(['not_base64', text.toString('latin1', 0, 100)])
     parts.push(Buffer.from(part, 'base64'))
     if (slices.over) await slices.next()
   }

@@ -82,4 +82,16 @@ describe('base64', () => {
     const reason = ['not_base64', 'AAAA'.repeat(25)]
     await expect(fromBase64(text, new Slices())).rejects.toMatchObject({ status: 400, reason })
   })
+
+  it('is none with an end in it, wherever that stands', async () => {
+    for (let whole = 16_382; whole < 16_386; whole++) {
+      const text = Buffer.from(`${'AAAA'.repeat(whole)}AA==${'AAAA'.repeat(16_384)}`)
+      await expect(fromBase64(text, new Slices())).rejects.toMatchObject({ status: 400 })
+    }
+  })
+
+  it('is read with white space behind its end', async () => {
+    const text = Buffer.from(`${'AAAA'.repeat(16_383)}AA==${' '.repeat(100_000)}`)
+    expect((await fromBase64(text, new Slices())).length).toBe(16_383 * 3 + 1)
+  })
 })
