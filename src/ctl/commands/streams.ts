@@ -10,7 +10,7 @@ const VHOST = '/'
 const LOOK_MS = 500
 /** What is fetched at once. */
 const COUNT = 1000
-/** The queue goes when the command has gone, however it ended; what nobody fetches is dropped. Milliseconds; messages. */
+/** The queue goes by itself when the command failed or was ended; what nobody fetches is dropped. Milliseconds; messages. */
 const QUEUE_ARGUMENTS = { 'x-expires': 60_000, 'x-max-length': 10_000 } as const
 
 export const streamCommands: Commands = {
@@ -29,19 +29,15 @@ async function follow(context: Context, exchange: string, line: (message: Row) =
   const ends = performance.now() + durationMs(options)
   const queue = `leveret-ctl-${randomUUID()}`
   await api.call('PUT', ['queues', VHOST, queue], { durable: false, arguments: QUEUE_ARGUMENTS })
-  try {
-    const binding = { routing_key: textOption(options, 'pattern') ?? '#' }
-    await api.call('POST', ['bindings', VHOST, 'e', exchange, 'q', queue], binding)
-    for (;;) {
-      const last = performance.now() >= ends
-      const messages = await fetched(context, queue)
-      if (messages.length > 0) context.say(messages.map((message) => `${line(message)}\n`).join(''))
-      if (last) return
-      if (messages.length < COUNT) await pause(Math.min(LOOK_MS, Math.max(0, ends - performance.now())))
-    }
-  } finally {
-    await api.call('DELETE', ['queues', VHOST, queue])
+  const binding = { routing_key: textOption(options, 'pattern') ?? '#' }
+  await api.call('POST', ['bindings', VHOST, 'e', exchange, 'q', queue], binding)
+  for (let last = false; !last;) {
+    last = performance.now() >= ends
+    const messages = await fetched(context, queue)
+    if (messages.length > 0) context.say(messages.map((message) => `${line(message)}\n`).join(''))
+    if (!last && messages.length < COUNT) await pause(Math.min(LOOK_MS, Math.max(0, ends - performance.now())))
   }
+  await api.call('DELETE', ['queues', VHOST, queue])
 }
 
 async function fetched({ api }: Context, queue: string): Promise<readonly Row[]> {
