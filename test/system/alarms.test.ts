@@ -1,43 +1,16 @@
 // Alarms on the wire: connection.blocked and unblocked, and who waits. Memory is as full as the test says.
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { ManualClock } from '../../src/lib/clock.ts'
-import { startServer, type Server } from '../../src/server.ts'
-import { CAPABILITIES, RawClient, type Login, type RawChannel } from '../support/raw-client.ts'
+import { describe, expect, it, vi } from 'vitest'
+import { CAPABILITIES, type Login, type RawChannel } from '../support/raw-client.ts'
+import { ShortMemory } from '../support/short-memory.ts'
 
 const LIMIT = 1_000_000_000
 const WITHOUT_BLOCKED: Login = { clientProperties: { capabilities: { ...CAPABILITIES, 'connection.blocked': false } } }
 
-let server: Server
-let clock: ManualClock
-let usedBytes = 0
-const clients: RawClient[] = []
-
-beforeEach(async () => {
-  usedBytes = 0
-  clock = new ManualClock()
-  vi.spyOn(process.memoryUsage, 'rss').mockImplementation(() => usedBytes)
-  server = await startServer({ host: '127.0.0.1', clock, memoryLimit: LIMIT })
-})
-
-afterEach(async () => {
-  for (const client of clients.splice(0)) client.drop()
-  await server.close()
-  vi.restoreAllMocks()
-})
-
-async function connect(login: Login = {}): Promise<RawClient> {
-  const client = await RawClient.open(server.ports.amqp, login, '127.0.0.1')
-  clients.push(client)
-  return client
-}
-
-async function channel(login: Login = {}): Promise<RawChannel> {
-  return (await connect(login)).openChannel()
-}
+const broker = new ShortMemory(LIMIT)
 
 /** A channel of a connection that has published: it hears of alarms. */
 async function publisher(queue: string, login: Login = {}): Promise<RawChannel> {
-  const made = await channel(login)
+  const made = await broker.channel(login)
   await made.queue(queue)
   await made.call('confirm.select')
   made.publish({ 'routing-key': queue }, 'first')
@@ -47,13 +20,12 @@ async function publisher(queue: string, login: Login = {}): Promise<RawChannel> 
 
 /** Fills memory, or empties it, and lets the broker notice. */
 function memory(full: boolean): void {
-  usedBytes = full ? LIMIT + 1 : LIMIT / 2
-  clock.advance(1000)
+  broker.use(full ? LIMIT + 1 : LIMIT / 2)
 }
 
 /** Lets the broker read everything that others have sent so far. */
 async function settle(): Promise<void> {
-  const client = await connect()
+  const client = await broker.connect()
   await client.close()
 }
 
@@ -65,7 +37,7 @@ describe('a publisher', () => {
     await client.expect('connection.blocked', { reason: 'low on memory' })
     publishing.publish({ 'routing-key': 'q' }, 'second')
     await settle()
-    const other = await channel()
+    const other = await broker.channel()
     await other.call('queue.declare', { queue: 'q', passive: true }, { 'message-count': 1 })
     memory(false)
     await client.expect('connection.unblocked')
@@ -89,7 +61,7 @@ describe('a publisher', () => {
     publishing.publish({ 'routing-key': 'q' }, 'second')
     await settle()
     expect(publishing.client.waiting(0)).toBe(0)
-    const other = await channel()
+    const other = await broker.channel()
     await other.call('queue.declare', { queue: 'q', passive: true }, { 'message-count': 1 })
     memory(false)
     await publishing.expect('basic.ack')
@@ -98,13 +70,13 @@ describe('a publisher', () => {
 
   it('that comes while the alarm stands is let in, and blocked by its first message', async () => {
     memory(true)
-    const publishing = await channel()
+    const publishing = await broker.channel()
     await publishing.queue('q')
     publishing.publish({ 'routing-key': 'q' }, 'first')
     await publishing.client.expect('connection.blocked', { reason: 'low on memory' })
     publishing.publish({ 'routing-key': 'q' }, 'second')
     await settle()
-    const other = await channel()
+    const other = await broker.channel()
     await other.call('queue.declare', { queue: 'q', passive: true }, { 'message-count': 1 })
   })
 
@@ -127,7 +99,7 @@ describe('a publisher', () => {
     memory(true)
     await publishing.client.expect('connection.blocked')
     publishing.client.drop(true)
-    const other = await channel()
+    const other = await broker.channel()
     const declared = async (): Promise<string> => {
       other.send('queue.declare', { queue: 'own', exclusive: true })
       const { method } = await other.client.nextOn(1)
@@ -142,7 +114,7 @@ describe('a publisher', () => {
     memory(true)
     await client.expect('connection.blocked')
     for (let seconds = 0; seconds < 100; seconds += 5) {
-      clock.advance(5000)
+      broker.clock.advance(5000)
       await settle()
     }
     expect(client.ended).toBe(false)
@@ -158,7 +130,7 @@ describe('a publisher', () => {
     await client.expect('connection.blocked')
     // The time that clients get who do not answer never ends.
     vi.spyOn(performance, 'now').mockReturnValue(performance.now())
-    const closed = server.close()
+    const closed = broker.server.close()
     await client.expectConnectionClose(320, /^CONNECTION_FORCED/)
     await closed
   })
@@ -171,7 +143,7 @@ describe('a consumer', () => {
     await publishing.expect('basic.ack')
     memory(true)
     await publishing.client.expect('connection.blocked')
-    const consuming = await channel()
+    const consuming = await broker.channel()
     await consuming.call('basic.qos', { 'prefetch-count': 1 })
     await consuming.consume('q')
     const first = await consuming.expectDeliver({}, 'first')

@@ -1,38 +1,15 @@
 // Publishers in transactions while memory is short: they are not read, so what they have not committed must not be what
 // memory is short of. Memory is as full as the test says.
-import { afterEach, beforeEach, expect, it, vi } from 'vitest'
-import { ManualClock } from '../../src/lib/clock.ts'
-import { startServer, type Server } from '../../src/server.ts'
-import { RawClient, type RawChannel } from '../support/raw-client.ts'
+import { expect, it } from 'vitest'
+import type { RawChannel } from '../support/raw-client.ts'
+import { ShortMemory } from '../support/short-memory.ts'
 
 /** So that all may have 200 kB that wait for tx.commit before somebody is stopped, and 400 kB at the most. */
 const LIMIT = 1_000_000
 const BODY_BYTES = 10_000
 const TOO_MUCH = 'PRECONDITION_FAILED - messages of all clients that wait for tx.commit take too much memory'
 
-let server: Server
-let clock: ManualClock
-let usedBytes = 0
-const clients: RawClient[] = []
-
-beforeEach(async () => {
-  usedBytes = 0
-  clock = new ManualClock()
-  vi.spyOn(process.memoryUsage, 'rss').mockImplementation(() => usedBytes)
-  server = await startServer({ host: '127.0.0.1', clock, memoryLimit: LIMIT })
-})
-
-afterEach(async () => {
-  for (const client of clients.splice(0)) client.drop()
-  await server.close()
-  vi.restoreAllMocks()
-})
-
-async function channel(): Promise<RawChannel> {
-  const client = await RawClient.open(server.ports.amqp, {}, '127.0.0.1')
-  clients.push(client)
-  return client.openChannel()
-}
+const broker = new ShortMemory(LIMIT)
 
 /** Publishes in a transaction, and returns whether the broker has taken it, or else that it was rolled back. */
 async function published(publisher: RawChannel): Promise<boolean> {
@@ -45,11 +22,11 @@ async function published(publisher: RawChannel): Promise<boolean> {
 }
 
 it('cannot take so much together that nobody would ever commit, and commit when memory is there again', async () => {
-  const watching = await channel()
+  const watching = await broker.channel()
   await watching.queue('q')
   const publishers: RawChannel[] = []
   for (let i = 0; i < 4; i++) {
-    const publisher = await channel()
+    const publisher = await broker.channel()
     await publisher.call('tx.select')
     publishers.push(publisher)
   }
@@ -66,16 +43,15 @@ it('cannot take so much together that nobody would ever commit, and commit when 
   expect([open.size, taken.every((count) => count * BODY_BYTES < 0.4 * LIMIT)]).toEqual([1, true])
   const [last] = [...open] as [number]
   const committing = publishers[last]!
-  usedBytes = LIMIT + 1
-  clock.advance(1000)
+  broker.use(LIMIT + 1)
   await committing.client.expect('connection.blocked')
   committing.send('tx.commit')
-  const other = await channel()
+  const other = await broker.channel()
   await other.call('queue.declare', { queue: 'q', passive: true }, { 'message-count': 0 })
   // What waits for it is less than the limit; the rest went to disk.
-  usedBytes = taken[last]! * BODY_BYTES
-  expect(usedBytes).toBeLessThan(LIMIT)
-  clock.advance(1000)
+  const takenBytes = taken[last]! * BODY_BYTES
+  expect(takenBytes).toBeLessThan(LIMIT)
+  broker.use(takenBytes)
   await committing.client.expect('connection.unblocked')
   await committing.expect('tx.commit-ok')
   await other.call('queue.declare', { queue: 'q', passive: true }, { 'message-count': taken[last]! })
