@@ -68,15 +68,18 @@ describe('Departures', () => {
     expect(calls).toBe(0)
   })
 
-  it('collects what is garbage when nothing else was asked of it', async () => {
+  it('has what is garbage collected when nothing else was asked of it', async () => {
     const collecting = new Departures(clock, () => present)
-    const gone = new WeakRef({ bytes: new Uint8Array(1024) })
-    // What was made in a turn stays until its end.
-    await new Promise((resolve) => setImmediate(resolve))
+    let told = (_what: string): void => undefined
+    const collected = new Promise<string>((resolve) => (told = resolve))
+    const registry = new FinalizationRegistry<string>((what) => told(what))
+    registry.register({ bytes: new Uint8Array(1024) }, 'a kibibyte', registry)
     look(DEPARTED_MIN)
     look(0)
     look(0)
-    expect(gone.deref()).toBeUndefined()
+    expect(await collected).toBe('a kibibyte')
+    // A registry that nobody has any more tells nothing.
+    registry.unregister(registry)
     collecting.stop()
   })
 })
