@@ -72,6 +72,12 @@ export const DEAD_LETTERS_NEXT_MS = 1
 /** What a queue keeps in memory of those that nobody took. */
 export const DEAD_LETTERS_RESIDENT_BYTES = 2 * 1024 * 1024
 
+/** What a queue keeps in memory of those that wait before they are tried again, beside their positions and times. */
+export const RETRIES_RESIDENT_BYTES = 2 * 1024 * 1024
+
+/** Messages that become ready again in one go. More that are due wait for the next turn: some milliseconds. */
+export const RETRIES_AT_ONCE = 10_000
+
 /** Messages that expire in one go. More that are due at the same time wait for the next turn: a few milliseconds each. */
 export const EXPIRED_AT_ONCE = 1000
 

@@ -9,13 +9,14 @@ import {
   QUEUE_TRANSIENT_BYTES,
   TIGHT_DIVISOR,
 } from '../limits.ts'
+import type { Message } from '../message.ts'
 import type { QueueLog, StoredMessage } from '../ports.ts'
 import { firstFrom, lookAt, residentAt, type BacklogParts, type BrowsedPage, type Place } from './browse.ts'
 import { EntryState, footprint, Stored, type Entry } from './entry.ts'
 import type { Forgotten } from './forgotten.ts'
 import { Gap, type GapOwner, type Withdrawal } from './gap.ts'
 import type { Resident, ResidentBudget } from './resident-budget.ts'
-import { Returned, type ReturnedOwner } from './returned.ts'
+import { Returned, type ReturnedOwner, type UnreadMessage } from './returned.ts'
 import type { UnreadablePageError } from './unreadable.ts'
 
 /** Entries that were removed, below which nothing is done about them. */
@@ -29,6 +30,8 @@ export interface BacklogHost {
   spillLog(): QueueLog
   /** Makes the entry of a message that was read back. */
   restored(stored: StoredMessage): Entry
+  /** Such a message as consumers are to see it. */
+  presented(stored: StoredMessage): Message
   /** A message expired that was on disk only. The backlog holds it no longer. */
   expiredUnread(entry: Entry): void
   /** Messages that were on disk can be taken now, or some of them have expired. */
@@ -130,6 +133,18 @@ export class Backlog implements GapOwner, ReturnedOwner, Resident {
     this.#tell()
   }
 
+  /** The same of a message that is in this log, and not in memory. */
+  giveBackUnread(log: QueueLog, unread: UnreadMessage): void {
+    this.#returned.pushUnread(log, unread)
+    this.count++
+    this.bytes += unread.bodyBytes
+  }
+
+  /** Whether messages of this backlog are in that log. */
+  writesTo(log: QueueLog): boolean {
+    return log === this.#stored?.log || log === this.#spilled?.log
+  }
+
   /** Whether the next message is in memory. If not, or nearly not, it is being read from here on. */
   get available(): boolean {
     if (this.#removed > 0) this.#skipRemoved()
@@ -226,11 +241,16 @@ export class Backlog implements GapOwner, ReturnedOwner, Resident {
 
   /** When the first of the messages that are on disk only expires; Infinity when none does. */
   get storedDeadline(): number {
-    return Math.min(this.#stored?.deadline ?? Infinity, this.#spilled?.deadline ?? Infinity)
+    const ofGaps = Math.min(this.#stored?.deadline ?? Infinity, this.#spilled?.deadline ?? Infinity)
+    return Math.min(ofGaps, this.#returned.storedDeadline)
   }
 
-  /** Has the messages read that are on disk only and have expired; `expiredUnread` follows for each. */
+  /**
+   * Has the messages read that are on disk only and have expired: `expiredUnread` follows for each, or, of those that were
+   * requeued, `backlogRead` when they are in memory.
+   */
   expireStored(now: number): void {
+    this.#returned.expireStored(now)
     for (const gap of this.#gaps) if (gap.deadline <= now) gap.expire(now)
   }
 
@@ -300,6 +320,11 @@ export class Backlog implements GapOwner, ReturnedOwner, Resident {
   }
 
   restored({ log }: Gap | Forgotten, stored: StoredMessage): Entry {
+    return this.restoredFrom(log, stored)
+  }
+
+  /** Makes the entry of a message that was read back from this log. */
+  restoredFrom(log: QueueLog, stored: StoredMessage): Entry {
     const entry = this.#host.restored(stored)
     entry.stored = Stored.written
     entry.spilled = log === this.#spilled?.log
@@ -372,7 +397,8 @@ export class Backlog implements GapOwner, ReturnedOwner, Resident {
   get #parts(): BacklogParts {
     const gaps = this.#gaps
     const lines = [this.#head, ...gaps.map((gap) => gap.loaded), this.#tail]
-    return { returned: this.#returned, lines, gaps: this.#unread }
+    const presented = (stored: StoredMessage): Message => this.#host.presented(stored)
+    return { returned: this.#returned, lines, gaps: this.#unread, presented }
   }
 
   /** Returns the positions that are not in memory. */

@@ -24,6 +24,8 @@ export interface Browsed {
   readonly redelivered: boolean
   /** Milliseconds since 1970 when it expires; Infinity for never. */
   readonly deadline: number
+  /** Milliseconds since 1970 before which it is not to be delivered again; 0 when it may be at once. */
+  readonly dueAt: number
 }
 
 /** What one look has found, and where to look next; null when that was all. */
@@ -48,6 +50,8 @@ export interface BacklogParts {
   readonly returned: Iterable<Entry>
   readonly lines: readonly Fifo<Entry>[]
   readonly gaps: readonly Unread[]
+  /** A message that was read as consumers are to see it. */
+  presented(stored: StoredMessage): Message
 }
 
 /** Some messages from a position on, in order, and the position to go on with; Infinity when that was all. */
@@ -77,7 +81,7 @@ export async function lookAt(parts: () => BacklogParts, from: number): Promise<S
   const stored = pages.flatMap((page, i) => {
     const gap = gaps[i]!
     const left = page.filter(({ position }) => position < end && gap.holds(position))
-    return left.map((one) => seen(one, gap.requeued))
+    return left.map((one) => seen(one, after.presented(one), gap.requeued))
   })
   const messages = [...stored, ...residents(after, from, end, Infinity)]
   messages.sort((a, b) => a.position - b.position)
@@ -114,7 +118,7 @@ async function readable(
 function residents(parts: BacklogParts, from: number, below: number, most = LOOK_MAX): Browsed[] {
   const found: Browsed[] = []
   for (const entry of parts.returned) {
-    if (entry.position >= from && entry.position < below && entry.state === EntryState.ready) found.push(shown(entry))
+    if (entry.position >= from && entry.position < below && entry.state !== EntryState.settled) found.push(shown(entry))
   }
   for (const line of parts.lines) {
     let left = most
@@ -144,9 +148,16 @@ export function firstFrom(line: Fifo<Entry>, position: number): number {
 
 function shown(entry: Entry): Browsed {
   const { position, presented, redelivered, details } = entry
-  return { position, message: presented, redelivered, deadline: details?.deadline ?? Infinity }
+  return {
+    position,
+    message: presented,
+    redelivered,
+    deadline: details?.deadline ?? Infinity,
+    dueAt: details?.dueAt ?? 0,
+  }
 }
 
-function seen({ position, message, redelivered, deadline }: StoredMessage, requeued: boolean): Browsed {
-  return { position, message, redelivered: redelivered || requeued, deadline }
+function seen(stored: StoredMessage, message: Message, requeued: boolean): Browsed {
+  const { position, redelivered, deadline, attempts } = stored
+  return { position, message, redelivered: redelivered || requeued, deadline, dueAt: attempts?.dueAt ?? 0 }
 }

@@ -1,6 +1,7 @@
 // Single messages that are on disk, and in memory no longer: requeued ones, and those that wait for their dead letters.
-import { UNREADABLE_PAGES_MAX } from '../limits.ts'
+import { EXPIRY_READ_MS, EXPIRY_RETRY_MS, UNREADABLE_PAGES_MAX } from '../limits.ts'
 import type { QueueLog, StoredMessage } from '../ports.ts'
+import { PositionDeadlines, type PositionChunk } from './position-deadlines.ts'
 import { PositionSet } from './position-set.ts'
 import { UnreadablePageError } from './unreadable.ts'
 
@@ -19,6 +20,15 @@ export interface ForgottenOwner {
 /** Positions that are looked for in one read. */
 const RECALLED_AT_ONCE = 512
 
+/** What a read is about. */
+interface Wanted extends PositionChunk {
+  /** What is read takes about so many bytes in memory; 0 for one page. */
+  readonly bytes: number
+  readonly wants: (position: number) => boolean
+  /** Only those are wanted that have expired at this time, in milliseconds since 1970; Infinity for all. */
+  readonly expiredAt: number
+}
+
 /**
  * Messages of one log that were dropped from memory, by position. Between them there are others that are not to be read,
  * such as those that are out with consumers: so each position counts, not a range of them.
@@ -31,13 +41,16 @@ export class Forgotten {
   readonly #owner: ForgottenOwner
   readonly #withheld: boolean
   readonly #positions = new PositionSet()
+  readonly #deadlines = new PositionDeadlines()
   /** Those on pages that the disk did not give, and how many such pages there were. */
   readonly #aside = new PositionSet()
   #asidePages = 0
   /** Above every position that was ever in it. */
   #below = 0
   /** What is being read. */
-  #current: Promise<void> | null = null
+  #current: Promise<unknown> | null = null
+  /** Whether some are being looked through for what has expired. */
+  #expiring = false
   /** Changes when what is being read is no longer wanted. */
   #generation = 0
 
@@ -73,6 +86,11 @@ export class Forgotten {
     return this.#positions.has(position)
   }
 
+  /** When the first of them expires, or earlier; Infinity when none does, or one looks already. */
+  get deadline(): number {
+    return this.count === 0 || this.reading || this.#expiring ? Infinity : this.#deadlines.first
+  }
+
   /** The first of the positions from this one on, so many at the most. */
   some(from: number, most: number): number[] {
     const found: number[] = []
@@ -83,16 +101,38 @@ export class Forgotten {
     return found
   }
 
-  /** Takes in a message that is on disk. Nothing is being read. */
-  add(position: number, bodyBytes: number): void {
+  /**
+   * Takes in a message that is on disk, and expires at this time, in milliseconds since 1970. It was there before anything
+   * that is being read was asked for.
+   */
+  add(position: number, bodyBytes: number, deadline = Infinity): void {
     this.#positions.add(position)
+    this.#deadlines.note(position, deadline)
     this.bytes += bodyBytes
     if (position >= this.#below) this.#below = position + 1
   }
 
   /** Reads the first of them, and more as long as that takes no more than about so many bytes in memory. */
   read(bytes: number): void {
-    if (!this.reading && this.count > 0) void this.#read(this.from, this.#below, bytes, () => true)
+    if (this.reading || this.count === 0) return
+    void this.#read({ from: this.from, below: this.#below, bytes, wants: () => true, expiredAt: Infinity })
+  }
+
+  /** Reads some of those that have expired by `now`. They are in memory then, and it is up to the owner to let them go. */
+  expire(now: number): void {
+    const chunk = this.#deadlines.take()
+    if (chunk !== null) void this.#expire(chunk, now)
+  }
+
+  async #expire(chunk: PositionChunk, now: number): Promise<void> {
+    this.#expiring = true
+    const below = Math.min(chunk.below, this.#below)
+    const generation = this.#generation
+    for (let next = chunk.from; next < below;) {
+      while (this.#current !== null) await this.#current
+      if (generation !== this.#generation) return
+      next = await this.#read({ from: next, below, bytes: 0, wants: () => true, expiredAt: now })
+    }
   }
 
   /** Reads those of these positions that it has. */
@@ -103,7 +143,9 @@ export class Forgotten {
     for (const position of ordered) {
       while (this.#current !== null) await this.#current
       if (!this.holds(position)) continue
-      await this.#read(position, Math.min(below, position + RECALLED_AT_ONCE), 0, (each) => wanted.has(each))
+      const end = Math.min(below, position + RECALLED_AT_ONCE)
+      const wants = (each: number): boolean => wanted.has(each)
+      await this.#read({ from: position, below: end, bytes: 0, wants, expiredAt: Infinity })
     }
   }
 
@@ -143,9 +185,11 @@ export class Forgotten {
   /** Forgets what it has: what is being read is not wanted any more. */
   forget(): void {
     this.#positions.clear()
+    this.#deadlines.clear()
     this.#aside.clear()
     this.#asidePages = 0
     this.bytes = 0
+    this.#expiring = false
     this.#generation++
   }
 
@@ -163,27 +207,41 @@ export class Forgotten {
     return this.#withheld ? this.log.readWithheld(from, below) : this.log.read(from, below, bytes)
   }
 
-  #read(from: number, below: number, bytes: number, wants: (position: number) => boolean): Promise<void> {
-    return (this.#current = this.#readNow(from, below, bytes, wants))
+  /** Returns the position behind what was looked at; Infinity when that is of no use. */
+  #read(wanted: Wanted): Promise<number> {
+    const reading = this.#readNow(wanted)
+    this.#current = reading
+    return reading
   }
 
-  async #readNow(from: number, below: number, bytes: number, wants: (position: number) => boolean): Promise<void> {
+  async #readNow(wanted: Wanted): Promise<number> {
+    const { from, below, bytes, wants, expiredAt } = wanted
     const generation = this.#generation
     let failure: unknown = null
     let lost = 0
     let lostBytes = 0
+    let next = Infinity
     try {
       const messages = await this.#readLog(from, below, bytes)
       if (generation === this.#generation) {
+        const kept = new Set<number>()
         for (const stored of messages) {
-          const { position, message } = stored
-          if (!wants(position) || !this.#positions.delete(position)) continue
+          const { position, message, deadline } = stored
+          if (!wants(position) || !this.holds(position)) continue
+          if (deadline > expiredAt) {
+            kept.add(position)
+            this.#deadlines.note(position, Math.max(deadline, expiredAt + EXPIRY_READ_MS))
+            continue
+          }
+          this.#positions.delete(position)
           this.bytes -= message.bodyBytes
           this.#owner.remembered(this, stored)
         }
         // What was asked for and did not come is not there any more: the log has reported it.
         const end = messages.at(-1)?.position ?? below - 1
-        ;({ count: lost, bytes: lostBytes } = this.#takeOut(from, end, wants))
+        ;({ count: lost, bytes: lostBytes } = this.#takeOut(from, end, (each) => wants(each) && !kept.has(each)))
+        if (this.count === 0) this.#deadlines.clear()
+        next = end + 1
       }
     } catch (error) {
       failure = error
@@ -195,10 +253,14 @@ export class Forgotten {
         for (const position of positions) this.#aside.add(position)
         this.#owner.forgottenAside(error, count, asideBytes)
         failure = null
+        next = end
       }
+      if (failure !== null) this.#deadlines.note(from, expiredAt + EXPIRY_RETRY_MS)
     }
     this.#current = null
+    if (expiredAt < Infinity) this.#expiring = next < below
     this.#owner.forgottenRead(failure, lost, lostBytes)
+    return next
   }
 
   /** Takes out what is left between two positions, both included; how large those are is not known but on average. */

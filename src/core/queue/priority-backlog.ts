@@ -1,10 +1,11 @@
 // The ready messages of a queue with priorities: a backlog for each level that is in use, the highest first.
 import { Backlog, type BacklogHost } from './backlog.ts'
-import type { QueueLog } from '../ports.ts'
+import type { QueueLog, StoredMessage } from '../ports.ts'
 import type { Message } from '../message.ts'
 import type { BrowsedPage, Place } from './browse.ts'
 import type { Entry } from './entry.ts'
 import type { Withdrawal } from './gap.ts'
+import type { UnreadMessage } from './returned.ts'
 import { levelIn, type QueueRules } from './rules.ts'
 
 /** What levels need from their queue beside what a backlog does. */
@@ -96,6 +97,14 @@ export class PriorityBacklog {
     this.#levelOf(entry.message).backlog.giveBack(entry)
   }
 
+  giveBackUnread(log: QueueLog, unread: UnreadMessage): void {
+    this.#writing(log).giveBackUnread(log, unread)
+  }
+
+  restoredFrom(log: QueueLog, stored: StoredMessage): Entry {
+    return this.#writing(log).restoredFrom(log, stored)
+  }
+
   remove(entry: Entry): void {
     this.#levelOf(entry.message).backlog.remove(entry)
   }
@@ -181,6 +190,11 @@ export class PriorityBacklog {
       if (backlog.count > 0) return backlog
     }
     return undefined
+  }
+
+  /** The backlog of the level that has its messages in this log. */
+  #writing(log: QueueLog): Backlog {
+    return this.#levels.find(({ backlog }) => backlog.writesTo(log))!.backlog
   }
 
   #levelOf(message: Message): Level {

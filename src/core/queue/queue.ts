@@ -8,6 +8,7 @@ import type { Message } from '../message.ts'
 import type { Governance } from '../policies.ts'
 import type { CancelReason, Consumer, Held, IdLog, Publisher, QueueLog, StoredMessage } from '../ports.ts'
 import type { FieldTable } from '../value.ts'
+import { presentedMessage } from './attempts.ts'
 import { Backlog } from './backlog.ts'
 import type { BrowsedPage, Place } from './browse.ts'
 import { Dispatch, Subscription } from './dispatch.ts'
@@ -20,7 +21,6 @@ import { PriorityBacklog, type LevelHost } from './priority-backlog.ts'
 import type { QueueContext, QueueOwner, QueueProperties } from './queue-context.ts'
 import { Redeliveries, type RedeliveryHost } from './redeliveries.ts'
 import type { ResidentBudget } from './resident-budget.ts'
-import type { Waiting } from './retries.ts'
 import { longerThan, queueRules, rulePublishes, waitMs, type QueueRules } from './rules.ts'
 import { Rereading } from './unreadable.ts'
 
@@ -434,7 +434,8 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
 
   /** What the messages that are in memory cost there, about, in bytes. */
   get residentBytes(): number {
-    return this.#backlog.residentBytes + this.#endings.dyingResidentBytes + this.#unackedBytes
+    const waitingBytes = this.#redeliveries?.waitingResidentBytes ?? 0
+    return this.#backlog.residentBytes + waitingBytes + this.#endings.dyingResidentBytes + this.#unackedBytes
   }
 
   /** Ready messages that are in memory, be they on disk too or not. */
@@ -461,11 +462,6 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
   /** The message that is the next to be delivered, if it is in memory. */
   get head(): Message | undefined {
     return this.#backlog.peek()?.message
-  }
-
-  /** Messages that were given back, and when each is ready again, in no particular order. */
-  get retries(): Iterable<Waiting> {
-    return this.#redeliveries?.waiting ?? []
   }
 
   /** The ids of messages that it remembers, to know duplicates by. */
@@ -496,6 +492,13 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
     return this.#backlog.browse(from)
   }
 
+  /** Looks in the same way at those that were given back and wait. They stand by their positions alone. */
+  async browseDelayed(from: Place): Promise<BrowsedPage> {
+    if (this.#redeliveries === null) return { messages: [], next: null }
+    const { messages, next } = await this.#redeliveries.browse(from.position)
+    return { messages, next: next === Infinity ? null : { priority: from.priority, position: next } }
+  }
+
   /**
    * Takes messages out, wherever they stand, if `wants` says so when it sees each: those that are ready, and those that
    * wait before they are ready again. They are settled within the same call, so that what `wants` does goes into the same
@@ -507,7 +510,7 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
       count++
       this.#endings.settle(entry)
     }
-    this.#redeliveries?.withdraw(new Set(positions), (entry) => {
+    await this.#redeliveries?.withdraw(positions, (entry) => {
       if (!wants(entry)) return false
       taken(entry)
       return true
@@ -586,6 +589,11 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
     return entry
   }
 
+  presented({ message, attempts }: StoredMessage): Message {
+    if (attempts === undefined || attempts.acquiredCount === 0) return message
+    return presentedMessage(message, attempts, this.#context.codec)
+  }
+
   backlogRead(): void {
     // What was being read when the broker stopped is for its next start.
     if (this.#stopped) return
@@ -613,6 +621,7 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
   /** Messages have waited long enough since they were given back. */
   readyAgain(entries: readonly Entry[]): void {
     for (const entry of entries) this.#takeBack(entry)
+    if (this.#backlog.storedDeadline < Infinity) this.#deadlines().arm()
     this.takenBack()
   }
 

@@ -1,17 +1,28 @@
 // Messages that come back to a queue that counts its deliveries: how often each was tried, and what follows from that.
 import type { Clock } from '../../lib/clock.ts'
-import type { Attempts, PropertyCodec, QueueLog } from '../ports.ts'
+import type { Message } from '../message.ts'
+import type { Attempts, PropertyCodec, QueueLog, StoredMessage } from '../ports.ts'
 import { presentedMessage } from './attempts.ts'
+import { lookAt, type Stretch } from './browse.ts'
 import type { Endings } from './endings.ts'
 import { EntryState, Stored, type Entry } from './entry.ts'
-import { Retries, retryDelayMs, type Waiting } from './retries.ts'
+import { Retries, retryDelayMs, type RetriesContext } from './retries.ts'
+import type { UnreadMessage } from './returned.ts'
 import type { QueueRules } from './rules.ts'
 
 /** What redeliveries need from their queue. */
 export interface RedeliveryHost {
   readonly rules: QueueRules
-  /** Messages have waited long enough since they were given back. */
+  /** Messages have waited long enough since they were given back: these, and others that are not in memory. */
   readyAgain(entries: readonly Entry[]): void
+  /** A message that was read as consumers are to see it. */
+  presented(stored: StoredMessage): Message
+}
+
+/** And from the broker. */
+export interface RedeliveryContext extends RetriesContext {
+  readonly clock: Clock
+  readonly codec: PropertyCodec
 }
 
 /** The messages that are ready. */
@@ -19,6 +30,8 @@ interface Ready {
   peek(): Entry | undefined
   take(): Entry | undefined
   logOf(entry: Entry): QueueLog
+  restoredFrom(log: QueueLog, stored: StoredMessage): Entry
+  giveBackUnread(log: QueueLog, unread: UnreadMessage): void
 }
 
 /** Counts deliveries that came to nothing. Owns the messages that wait before they are ready again. */
@@ -32,33 +45,39 @@ export class Redeliveries {
   /** Whether messages were read back that may have to wait before they are tried again. */
   #recallsDelays = false
 
-  constructor(
-    host: RedeliveryHost,
-    ready: Ready,
-    endings: Endings,
-    { clock, codec }: { clock: Clock; codec: PropertyCodec },
-  ) {
+  constructor(host: RedeliveryHost, ready: Ready, endings: Endings, context: RedeliveryContext) {
     this.#host = host
     this.#ready = ready
     this.#endings = endings
-    this.#clock = clock
-    this.#codec = codec
-    this.#retries = new Retries(clock, (entries) => host.readyAgain(entries))
+    this.#clock = context.clock
+    this.#codec = context.codec
+    this.#retries = new Retries(context, {
+      logOf: (entry) => ready.logOf(entry),
+      restoredFrom: (log, stored) => ready.restoredFrom(log, stored),
+      giveBackUnread: (log, unread) => ready.giveBackUnread(log, unread),
+      readyAgain: (entries) => host.readyAgain(entries),
+    })
   }
 
-  /** Messages that were given back, and when each is ready again, in no particular order. */
-  get waiting(): Iterable<Waiting> {
-    return this.#retries.waiting
-  }
-
-  /** How many those are. */
+  /** Messages that were given back and wait. */
   get waitingCount(): number {
     return this.#retries.count
   }
 
-  /** Takes out those of these positions that wait, and that `take` says yes to. */
-  withdraw(positions: ReadonlySet<number>, take: (entry: Entry) => boolean): void {
-    this.#retries.withdraw(positions, take)
+  /** What those of them that are in memory cost there, about, in bytes. */
+  get waitingResidentBytes(): number {
+    return this.#retries.residentBytes
+  }
+
+  /** Looks at some of them, from a position on, in order. Rejects when that cannot be read. */
+  browse(from: number): Promise<Stretch> {
+    const presented = (stored: StoredMessage): Message => this.#host.presented(stored)
+    return lookAt(() => ({ ...this.#retries.parts, presented }), from)
+  }
+
+  /** Takes out those of these positions that wait, and that `take` says yes to. Rejects when some cannot be read. */
+  withdraw(positions: readonly number[], take: (entry: Entry) => boolean): Promise<void> {
+    return this.#retries.withdraw(positions, take)
   }
 
   /**
@@ -78,9 +97,9 @@ export class Redeliveries {
     const attempts = failed ? details.deliveryCount : details.acquiredCount
     const delayMs = retryDelayMs(rules, failed, attempts)
     details.dueAt = delayMs > 0 ? this.#clock.now() + delayMs : 0
-    if (entry.stored !== Stored.no && !entry.spilled) this.#ready.logOf(entry).attempted(entry.position, details)
+    if (entry.stored !== Stored.no) this.#ready.logOf(entry).attempted(entry.position, details)
     if (delayMs <= 0) return false
-    this.#retries.add(entry, delayMs)
+    this.#retries.add(entry, details.dueAt)
     return true
   }
 
@@ -97,12 +116,12 @@ export class Redeliveries {
   /** Puts the next message, which is in memory, aside if it was read back before it is to be tried again. */
   headDelayed(): boolean {
     if (!this.#recallsDelays) return false
-    const delayMs = (this.#ready.peek()!.details?.dueAt ?? 0) - this.#clock.now()
-    if (delayMs <= 0) return false
+    const dueAt = this.#ready.peek()!.details?.dueAt ?? 0
+    if (dueAt <= this.#clock.now()) return false
     const entry = this.#ready.take()!
     // As with those that were given back a moment ago: until it is ready again it does not expire either.
     entry.state = EntryState.unacked
-    this.#retries.add(entry, delayMs)
+    this.#retries.add(entry, dueAt)
     return true
   }
 

@@ -1,12 +1,40 @@
 // Messages that were given back, and wait before they are delivered again.
 import type { Clock, Timer } from '../../lib/clock.ts'
 import { Heap } from '../../lib/heap.ts'
-import { TIMER_MS_MAX } from '../limits.ts'
-import type { Entry } from './entry.ts'
+import { RETRIES_AT_ONCE, RETRIES_RESIDENT_BYTES, TIGHT_DIVISOR, TIMER_MS_MAX } from '../limits.ts'
+import type { QueueLog, StoredMessage } from '../ports.ts'
+import type { BacklogParts } from './browse.ts'
+import { DuePositions } from './due-positions.ts'
+import { EntryState, footprint, Stored, type Entry } from './entry.ts'
+import { PositionSet } from './position-set.ts'
+import type { Resident, ResidentBudget } from './resident-budget.ts'
+import type { UnreadMessage } from './returned.ts'
 import type { QueueRules } from './rules.ts'
 
+/** Positions that are looked for in one read. */
+const WITHDRAWN_AT_ONCE = 512
+
+/** What retries need around them. */
+export interface RetriesContext {
+  readonly clock: Clock
+  /** Counts what is in memory, and has some of it let go. */
+  readonly residentBudget: ResidentBudget
+}
+
+/** What they need from their queue. */
+export interface RetriesHost {
+  /** The log that an entry is in. */
+  logOf(entry: Entry): QueueLog
+  /** Makes the entry of a message that was read back from this log. */
+  restoredFrom(log: QueueLog, stored: StoredMessage): Entry
+  /** The time of a message has come that is in this log, and not in memory. */
+  giveBackUnread(log: QueueLog, unread: UnreadMessage): void
+  /** The time of these has come too, if there are any; that was all for now. */
+  readyAgain(entries: readonly Entry[]): void
+}
+
 /** A message, and when it is ready again, in milliseconds since 1970. */
-export interface Waiting {
+interface Waiting {
   readonly entry: Entry
   readonly dueAt: number
 }
@@ -18,49 +46,128 @@ export function retryDelayMs(rules: QueueRules, failed: boolean, attempts: numbe
   return wanted ? Math.min(retryMinMs * Math.max(attempts, 1), retryMaxMs) : 0
 }
 
-/** They are neither ready nor with anybody. One timer, set to the first of them. */
-export class Retries {
-  readonly #clock: Clock
-  readonly #due: (entries: readonly Entry[]) => void
-  readonly #heap = new Heap<Waiting>((a, b) =>
-    a.dueAt === b.dueAt ? a.entry.position < b.entry.position : a.dueAt < b.dueAt,
-  )
-  #timer: Timer | null = null
-  #timerAt = Infinity
+/** Those of one log that are on disk only. */
+class Shelf {
+  readonly log: QueueLog
+  readonly requeued = true
+  readonly due = new DuePositions()
+  /** Those that still wait: some of them may have been taken out before their time. */
+  readonly #positions = new PositionSet()
+  /** Above every position that was ever on it. */
+  below = 0
 
-  /** `due` is told of those whose time has come. */
-  constructor(clock: Clock, due: (entries: readonly Entry[]) => void) {
-    this.#clock = clock
-    this.#due = due
+  constructor(log: QueueLog) {
+    this.log = log
   }
 
   get count(): number {
-    return this.#heap.length
+    return this.#positions.size
   }
 
-  get waiting(): Iterable<Waiting> {
-    return this.#heap
+  get from(): number {
+    return this.#positions.first
   }
 
-  /** Takes out those of these positions that `take` says yes to. */
-  withdraw(positions: ReadonlySet<number>, take: (entry: Entry) => boolean): void {
-    if (this.#heap.length > 0) this.#heap.retain(({ entry }) => !positions.has(entry.position) || !take(entry))
+  holds(position: number): boolean {
+    return this.#positions.has(position)
   }
 
-  /** Keeps a message for so long, in milliseconds. */
-  add(entry: Entry, delayMs: number): void {
-    this.#heap.push({ entry, dueAt: this.#clock.now() + delayMs })
+  add(dueAt: number, unread: UnreadMessage): void {
+    this.due.push(dueAt, unread)
+    this.#positions.add(unread.position)
+    this.below = Math.max(this.below, unread.position + 1)
+  }
+
+  /** Returns whether the position was on it. */
+  delete(position: number): boolean {
+    return this.#positions.delete(position)
+  }
+
+  clear(): void {
+    this.#positions.clear()
+  }
+}
+
+/**
+ * They are neither ready nor with anybody. Some of them are in memory, and of those that are on disk and further away in
+ * time nothing but the positions and the times: when they are due they are ready as such, and read with the others. One
+ * timer, set to the first of all.
+ */
+export class Retries implements Resident {
+  readonly #clock: Clock
+  readonly #budget: ResidentBudget
+  readonly #host: RetriesHost
+  readonly #heap = new Heap<Waiting>(sooner)
+  /** What those in memory cost there, about, and those of them that are on disk or on their way there. */
+  residentBytes = 0
+  #storedBytes = 0
+  /** What must be in memory before it is looked again for what need not be. */
+  #sweepAbove = 0
+  #shelves: readonly Shelf[] = []
+  /** What the budget knows of, and whether it knows of these retries at all. */
+  #countedBytes = 0
+  #resident = false
+  #timer: Timer | null = null
+  #timerAt = Infinity
+
+  constructor({ clock, residentBudget }: RetriesContext, host: RetriesHost) {
+    this.#clock = clock
+    this.#budget = residentBudget
+    this.#host = host
+  }
+
+  get count(): number {
+    return this.#shelves.reduce((count, shelf) => count + shelf.count, this.#heap.length)
+  }
+
+  /** Where all of them are, for who wants to look. */
+  get parts(): Omit<BacklogParts, 'presented'> {
+    return { returned: Array.from(this.#heap, ({ entry }) => entry), lines: [], gaps: this.#shelves }
+  }
+
+  /** Takes out those of these positions that `take` says yes to. Rejects when some of them cannot be read. */
+  async withdraw(positions: readonly number[], take: (entry: Entry) => boolean): Promise<void> {
+    const wanted = new Set(positions)
+    if (this.#heap.length > 0) {
+      this.#heap.retain(({ entry }) => !wanted.has(entry.position) || !take(entry))
+      this.#recount()
+    }
+    for (const shelf of this.#shelves) await this.#withdrawUnread(shelf, wanted, take)
+    this.#tidy()
+  }
+
+  /** Keeps a message until then, in milliseconds since 1970. */
+  add(entry: Entry, dueAt: number): void {
+    this.#push({ entry, dueAt })
+    if (this.residentBytes > Math.max(this.#limit, this.#sweepAbove)) this.#sweep(this.#limit >> 1)
+    this.#tell()
     this.#arm()
+  }
+
+  shrink(): boolean {
+    this.#sweep(0)
+    this.#tell()
+    this.#resident = this.#heap.length > 0
+    return this.#resident
   }
 
   /** Forgets all of them: the queue goes, or the broker stops. */
   stop(): void {
     this.#timer?.cancel()
     this.#heap.clear()
+    for (const shelf of this.#shelves) shelf.clear()
+    this.#shelves = []
+    this.#recount()
+    this.#budget.leave(this)
+  }
+
+  get #limit(): number {
+    return this.#budget.tight ? RETRIES_RESIDENT_BYTES / TIGHT_DIVISOR : RETRIES_RESIDENT_BYTES
   }
 
   #arm(): void {
-    const first = this.#heap.peek()?.dueAt ?? Infinity
+    let first = this.#heap.peek()?.dueAt ?? Infinity
+    for (const { due } of this.#shelves) first = Math.min(first, due.first)
     if (first >= this.#timerAt) return
     this.#timer?.cancel()
     this.#timerAt = first
@@ -72,11 +179,115 @@ export class Retries {
     this.#timerAt = Infinity
     const now = this.#clock.now()
     const entries: Entry[] = []
-    for (let first = this.#heap.peek(); first && first.dueAt <= now; first = this.#heap.peek()) {
-      entries.push(first.entry)
-      this.#heap.pop()
+    // Many that are due at once must not keep everybody else waiting.
+    let left = RETRIES_AT_ONCE
+    for (let first = this.#heap.peek(); left > 0 && first && first.dueAt <= now; first = this.#heap.peek()) {
+      entries.push(this.#pop().entry)
+      left--
     }
+    for (const shelf of this.#shelves) {
+      for (; left > 0 && shelf.due.first <= now; left--) {
+        const unread = shelf.due.pop()
+        if (shelf.delete(unread.position)) this.#host.giveBackUnread(shelf.log, unread)
+      }
+    }
+    this.#tidy()
+    this.#tell()
     this.#arm()
-    this.#due(entries)
+    this.#host.readyAgain(entries)
   }
+
+  /** Drops from memory what is on disk, the last first, as far as it is more than this. */
+  #sweep(keep: number): void {
+    const all = [...this.#heap].toSorted((a, b) => (sooner(a, b) ? -1 : 1))
+    this.#heap.clear()
+    this.#recount()
+    for (const waiting of all) {
+      if (this.residentBytes + footprint(waiting.entry) <= keep || !this.#forget(waiting)) this.#push(waiting)
+    }
+    // What could not be dropped is not looked at again and again.
+    this.#sweepAbove = this.residentBytes > keep ? this.residentBytes * 2 : 0
+  }
+
+  /** Drops a message from memory, if it is on disk. */
+  #forget({ entry, dueAt }: Waiting): boolean {
+    if (entry.stored !== Stored.written) return false
+    const log = this.#host.logOf(entry)
+    const { position, message, details } = entry
+    if (position >= log.durableBelow) return false
+    let shelf = this.#shelves.find((each) => each.log === log)
+    if (shelf === undefined) this.#shelves = [...this.#shelves, (shelf = new Shelf(log))]
+    shelf.add(dueAt, { position, bodyBytes: message.bodyBytes, deadline: details?.deadline ?? Infinity })
+    // Whoever still knows this entry has no business with it: it comes back as another one.
+    entry.state = EntryState.settled
+    return true
+  }
+
+  async #withdrawUnread(shelf: Shelf, wanted: ReadonlySet<number>, take: (entry: Entry) => boolean): Promise<void> {
+    const ordered = [...wanted].filter((position) => shelf.holds(position)).toSorted((a, b) => a - b)
+    for (let next = 0; next < ordered.length;) {
+      const from = ordered[next]!
+      const below = Math.min(ordered.at(-1)! + 1, from + WITHDRAWN_AT_ONCE)
+      const messages = await shelf.log.read(from, below)
+      for (const stored of messages) if (wanted.has(stored.position)) this.#withdrawOne(shelf, stored, take)
+      const end = messages.at(-1)?.position ?? below - 1
+      while (next < ordered.length && ordered[next]! <= end) next++
+    }
+  }
+
+  #withdrawOne(shelf: Shelf, stored: StoredMessage, take: (entry: Entry) => boolean): void {
+    // Its time may have come while it was read.
+    if (!shelf.holds(stored.position)) return
+    const entry = this.#host.restoredFrom(shelf.log, { ...stored, redelivered: true })
+    entry.state = EntryState.unacked
+    if (take(entry)) shelf.delete(stored.position)
+    // It stays where it is; this entry stands for nothing.
+    else entry.state = EntryState.settled
+  }
+
+  #push(waiting: Waiting): void {
+    const { entry } = waiting
+    this.#heap.push(waiting)
+    this.residentBytes += footprint(entry)
+    if (entry.stored !== Stored.no) this.#storedBytes += footprint(entry)
+  }
+
+  /** Takes out the first of those in memory. There is one. */
+  #pop(): Waiting {
+    const waiting = this.#heap.pop()!
+    const { entry } = waiting
+    this.residentBytes -= footprint(entry)
+    if (entry.stored !== Stored.no) this.#storedBytes -= footprint(entry)
+    return waiting
+  }
+
+  #recount(): void {
+    this.residentBytes = 0
+    this.#storedBytes = 0
+    for (const { entry } of this.#heap) {
+      this.residentBytes += footprint(entry)
+      if (entry.stored !== Stored.no) this.#storedBytes += footprint(entry)
+    }
+    this.#tell()
+  }
+
+  /** Lets go of what holds nothing any more. */
+  #tidy(): void {
+    if (this.#shelves.some(({ count }) => count === 0)) this.#shelves = this.#shelves.filter(({ count }) => count > 0)
+  }
+
+  /** Tells the budget what has changed, but for what it could not have let go of anyway. */
+  #tell(): void {
+    const change = this.#storedBytes - this.#countedBytes
+    this.#countedBytes = this.#storedBytes
+    if (!this.#resident && this.#storedBytes > 0) {
+      this.#resident = true
+      this.#budget.enter(this)
+    }
+    this.#budget.changed(this, change, 0)
+  }
+}
+
+function sooner(a: Waiting, b: Waiting): boolean {
+  return a.dueAt === b.dueAt ? a.entry.position < b.entry.position : a.dueAt < b.dueAt
 }

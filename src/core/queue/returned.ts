@@ -11,6 +11,14 @@ export interface ReturnedOwner extends ForgottenOwner {
   logOf(entry: Entry): QueueLog
 }
 
+/** A message that is on disk, and of which no more is in memory. */
+export interface UnreadMessage {
+  readonly position: number
+  readonly bodyBytes: number
+  /** Milliseconds since 1970 when it expires; Infinity for never. */
+  readonly deadline: number
+}
+
 /** Those that are in memory come out by position. Where those on disk stand between them, the backlog asks first. */
 export class Returned {
   /** What those in memory cost there, about. */
@@ -42,6 +50,18 @@ export class Returned {
     return first
   }
 
+  /** When the first of those on disk expires, or earlier; Infinity when none does. */
+  get storedDeadline(): number {
+    let first = Infinity
+    for (const { deadline } of this.forgotten) first = Math.min(first, deadline)
+    return first
+  }
+
+  /** Has those on disk read that have expired by `now`. */
+  expireStored(now: number): void {
+    for (const forgotten of this.forgotten) if (forgotten.deadline <= now) forgotten.expire(now)
+  }
+
   /** Takes in an entry. */
   push(entry: Entry): void {
     this.#resident.push(entry)
@@ -52,6 +72,11 @@ export class Returned {
   pushAndForget(entry: Entry): void {
     this.push(entry)
     if (this.bytes > Math.max(QUEUE_RESIDENT_BYTES, this.#unforgettableBytes) * 2) this.#forget(QUEUE_RESIDENT_BYTES)
+  }
+
+  /** Takes in a message that is on disk in this log, and was there for long. */
+  pushUnread(log: QueueLog, { position, bodyBytes, deadline }: UnreadMessage): void {
+    this.#forgottenIn(log).add(position, bodyBytes, deadline)
   }
 
   /** The first that is in memory. */
@@ -114,10 +139,7 @@ export class Returned {
     if (bytes < this.#unforgettableBytes) this.#unforgettableBytes = bytes
   }
 
-  /**
-   * Drops from memory what is on disk, the newest first, as far as it is more than this. What expires, and what is
-   * counted, stays: of that more is known in memory than the message.
-   */
+  /** Drops from memory what is on disk, the newest first, as far as it is more than this. */
   #forget(keep: number): void {
     // What is on disk only since a page is being read would be missed there.
     if (this.reading) return
@@ -126,18 +148,25 @@ export class Returned {
     this.bytes = 0
     for (const entry of entries) {
       if (this.bytes + footprint(entry) <= keep || !this.#forgettable(entry)) this.push(entry)
-      else this.#forgottenOf(entry).add(entry.position, entry.message.bodyBytes)
+      else this.#drop(entry)
     }
     this.#unforgettableBytes = this.bytes > keep ? this.bytes : 0
   }
 
   #forgettable(entry: Entry): boolean {
     const written = entry.stored === Stored.written && entry.position < this.#owner.logOf(entry).durableBelow
-    return written && entry.redelivered && entry.details === null && entry.state === EntryState.ready
+    return written && entry.redelivered && entry.state === EntryState.ready
   }
 
-  #forgottenOf(entry: Entry): Forgotten {
-    const log = this.#owner.logOf(entry)
+  #drop(entry: Entry): void {
+    const { position, message, details } = entry
+    const deadline = details?.deadline ?? Infinity
+    this.pushUnread(this.#owner.logOf(entry), { position, bodyBytes: message.bodyBytes, deadline })
+    // Whoever still knows this entry has no business with it: it comes back as another one.
+    if (details !== null) entry.state = EntryState.settled
+  }
+
+  #forgottenIn(log: QueueLog): Forgotten {
     let forgotten = this.forgotten.find((each) => each.log === log)
     if (forgotten === undefined) this.forgotten = [...this.forgotten, (forgotten = new Forgotten(log, this.#owner))]
     return forgotten

@@ -1,5 +1,5 @@
 // Beyond RabbitMQ: the messages of a queue, looked at without being touched, and what can be done with single ones.
-import { FIRST_PLACE, type Browsed, type Place } from '../../core/queue/browse.ts'
+import { FIRST_PLACE, type Browsed, type BrowsedPage, type Place } from '../../core/queue/browse.ts'
 import type { Queue } from '../../core/queue/queue.ts'
 import { levelIn } from '../../core/queue/rules.ts'
 import type { Session } from '../../core/session.ts'
@@ -41,7 +41,7 @@ interface Wanted {
 }
 
 /** A message with what is known of it beside its content. */
-interface Shown extends Omit<Browsed, 'deadline'> {
+interface Shown extends Omit<Browsed, 'deadline' | 'dueAt'> {
   readonly facts: JsonObject
 }
 
@@ -62,11 +62,11 @@ function peek(call: Call) {
     const counts = { ready: queue.readyCount, unacked: queue.unackedCount, delayed: queue.delayedCount }
     switch (state) {
       case 'ready':
-        return inPieces(call, { ...(await ready(call, queue, wanted)), ...counts })
+        return inPieces(call, { ...(await browsed(call, queue, wanted, readyOf(queue))), ...counts })
       case 'unacked':
         return inPieces(call, { ...listed(call, queue, unackedOf(call, queue), wanted), ...counts })
       case 'delayed':
-        return inPieces(call, { ...listed(call, queue, delayedOf(queue), wanted), ...counts })
+        return inPieces(call, { ...(await browsed(call, queue, wanted, delayedOf(queue))), ...counts })
       default:
         throw badRequest('state should be one of ready, unacked, delayed')
     }
@@ -78,13 +78,30 @@ function inPieces({ query, slices }: Call, answer: JsonObject): TextStream {
   return new TextStream('application/json', objectText(cutToColumns(answer, query), slices))
 }
 
-async function ready(call: Call, queue: Queue, wanted: Wanted): Promise<JsonObject> {
+/** Messages that are found by looking from place to place, and what is told of each beside its content. */
+interface Line {
+  browse(from: Place): Promise<BrowsedPage>
+  factsOf(one: Browsed): JsonObject
+}
+
+function readyOf(queue: Queue): Line {
+  return {
+    browse: (from) => queue.browse(from),
+    factsOf: ({ deadline }) => (deadline === Infinity ? {} : { expires_at: deadline }),
+  }
+}
+
+function delayedOf(queue: Queue): Line {
+  return { browse: (from) => queue.browseDelayed(from), factsOf: ({ dueAt }) => ({ due_at: dueAt }) }
+}
+
+async function browsed(call: Call, queue: Queue, wanted: Wanted, line: Line): Promise<JsonObject> {
   const messages: JsonObject[] = []
   let place: Place | null = placeOf(call.query['cursor'])
   let [skip, scanned, bytes, scannedBytes] = [wanted.offset, 0, 0, 0]
   await call.slices.next()
   while (place !== null) {
-    const page = await queue.browse(place)
+    const page = await line.browse(place)
     for (const one of page.messages) {
       if (messages.length === wanted.count || bytes > ANSWER_BYTES_MAX || scanned === wanted.scan) {
         return {
@@ -97,8 +114,7 @@ async function ready(call: Call, queue: Queue, wanted: Wanted): Promise<JsonObje
       scannedBytes += one.message.bodyBytes
       if (call.slices.over) await call.slices.next()
       if (!wanted.filter(one.message) || skip-- > 0) continue
-      const facts = one.deadline === Infinity ? {} : { expires_at: one.deadline }
-      messages.push(shownJson(call, queue, { ...one, facts }, wanted))
+      messages.push(shownJson(call, queue, { ...one, facts: line.factsOf(one) }, wanted))
       bytes += Math.min(one.message.bodyBytes, wanted.truncate)
     }
     place = page.next
@@ -137,13 +153,6 @@ function unackedOf(call: Call, queue: Queue): Shown[] {
     }
   }
   return all
-}
-
-function delayedOf(queue: Queue): Shown[] {
-  return Array.from(queue.retries, ({ entry, dueAt }) => {
-    const { position, presented, redelivered } = entry
-    return { position, message: presented, redelivered, facts: { due_at: dueAt } }
-  })
 }
 
 function shownJson(
