@@ -80,12 +80,24 @@ export class Flow implements AlarmListener {
     pace.after(this.#reader, session?.takeOverrun() ?? null)
   }
 
-  /** The answers to what the client asks are memory: one that does not read them is not asked for more. */
+  /** The answers to what the client asks are memory: while so many wait, it is not asked for more. */
   #choke(): void {
     if (this.#choked || !this.#connection.running) return
     this.#choked = true
     this.#reader.hold()
-    const { clock } = this.#connection.context.broker
-    this.#patience = clock.after(UNREAD_MS_MAX, () => this.#connection.answersUnread())
+    this.#waitForReading()
+  }
+
+  /**
+   * Gives the client up unless it reads in time what it has been sent by now. What is held back until the disk has it is
+   * not the client's affair: once that is sent, the client has as much time again.
+   */
+  #waitForReading(): void {
+    const { writer, context } = this.#connection
+    const sent = writer.sentBytes
+    this.#patience = context.broker.clock.after(UNREAD_MS_MAX, () => {
+      if (writer.takenBytes < sent) this.#connection.answersUnread()
+      else this.#waitForReading()
+    })
   }
 }

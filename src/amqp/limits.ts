@@ -17,13 +17,13 @@ export const FRAME_BYTES_MIN = 4096
 
 /**
  * What may wait for a client before nothing more is read from it. Deliveries stop long before, so this is a client that
- * asks and does not read the answers.
+ * asks and does not read the answers, or whose answers wait for the disk.
  */
 export const UNREAD_BYTES_MAX = 16 * 1024 * 1024
 
 /**
- * After which time such a client is given up that has not read all of it, in milliseconds: nobody could tell whether it is
- * still there, as nothing is read from it. A line of 30 kB a second is fast enough.
+ * After which time such a client is given up that has not read all that it was sent, in milliseconds: nobody could tell
+ * whether it is still there, as nothing is read from it. A line of 30 kB a second is fast enough.
  */
 export const UNREAD_MS_MAX = 600_000
 

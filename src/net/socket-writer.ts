@@ -65,6 +65,11 @@ export class SocketWriter implements TurnTask {
     return this.#socket.writableLength + this.#heldBytes
   }
 
+  /** Of the bytes that were handed to the socket, how many it has got rid of: in time the peer has read them. */
+  get takenBytes(): number {
+    return this.sentBytes - this.#socket.writableLength
+  }
+
   /** Stays `full` from here on, however much the peer reads. */
   stayFull(): void {
     this.full = true
