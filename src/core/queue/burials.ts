@@ -11,11 +11,11 @@ import {
 } from '../limits.ts'
 import type { QueueLog, StoredMessage } from '../ports.ts'
 import { Entry, EntryState, footprint, Stored } from './entry.ts'
-import { Forgotten, type ForgottenOwner } from './forgotten.ts'
 import type { Queue } from './queue.ts'
 import type { QueueContext } from './queue-context.ts'
 import type { Resident } from './resident-budget.ts'
-import type { UnreadablePageError } from './unreadable.ts'
+import { Shelf, type ShelfOwner } from './shelf.ts'
+import { Rereading, type UnreadableHost } from './unreadable.ts'
 
 /** What burials need from their queue. */
 export interface BurialsHost {
@@ -30,23 +30,12 @@ interface Waiting {
   readonly reason: DeathReason
 }
 
-/** Those of one log that wait for one reason, and are on disk only. */
-interface Shelf {
-  readonly log: QueueLog
-  readonly reason: DeathReason
-  /** Whether the log is one of what need not survive a restart. */
-  readonly spilled: boolean
-  readonly forgotten: Forgotten
-  /** The position from which on they are tried next. */
-  next: number
-}
-
 /**
  * Messages that are given up, and still kept: in the log as they were, so that a restart makes them ready again. Some
  * stay in memory; of the others only the positions do, and they are read when they are tried again. Those that are in no
  * log are written for that, some at a time, each time to a log that goes with the last of them.
  */
-export class Burials implements Resident, ForgottenOwner {
+export class Burials implements Resident, ShelfOwner, UnreadableHost {
   readonly #queue: Queue
   readonly #host: BurialsHost
   readonly #context: QueueContext
@@ -59,8 +48,13 @@ export class Burials implements Resident, ForgottenOwner {
   #sweepAbove = DEAD_LETTERS_RESIDENT_BYTES
   /** Those that are on disk only, in the order in which they are tried. */
   #shelves: Shelf[] = []
+  #shelvedCount = 0
+  /** Of those that the disk does not give now nothing is counted. */
+  #shelvedBodyBytes = 0
   /** What was read of them, and is about to be tried. */
   #recalled: Waiting[] = []
+  #recalledBodyBytes = 0
+  #rereading: Rereading | null = null
   /** The logs that were made for what was in none, and who of those that are in memory is in which. */
   #spillLogs: QueueLog[] = []
   readonly #spilledTo = new WeakMap<Entry, QueueLog>()
@@ -81,17 +75,12 @@ export class Burials implements Resident, ForgottenOwner {
 
   /** Messages that wait, wherever they are. */
   get count(): number {
-    let count = this.#line.length + this.#recalled.length
-    for (const { forgotten } of this.#shelves) count += forgotten.count + forgotten.unreadableCount
-    return count
+    return this.#line.length + this.#recalled.length + this.#shelvedCount
   }
 
   /** Their bodies, in bytes; those that the disk does not give now are not counted. */
   get bytes(): number {
-    let bytes = this.#lineBodyBytes
-    for (const { entry } of this.#recalled) bytes += entry.message.bodyBytes
-    for (const { forgotten } of this.#shelves) bytes += forgotten.bytes
-    return bytes
+    return this.#lineBodyBytes + this.#recalledBodyBytes + this.#shelvedBodyBytes
   }
 
   /** What those that are in memory cost there, about. */
@@ -125,9 +114,10 @@ export class Burials implements Resident, ForgottenOwner {
   stop(): void {
     this.#stopped = true
     this.#timer?.cancel()
-    for (const { forgotten } of this.#shelves) forgotten.forget()
+    this.#rereading?.stop()
+    for (const shelf of this.#shelves) shelf.forget()
     this.#shelves = []
-    this.#recalled = []
+    this.#takeRecalled()
     while (this.#shift() !== undefined);
     this.#tell()
     this.#context.residentBudget.leave(this)
@@ -140,27 +130,38 @@ export class Burials implements Resident, ForgottenOwner {
     this.#spillLogs = []
   }
 
-  remembered(forgotten: Forgotten, { message, position }: StoredMessage): void {
-    const shelf = this.#shelves.findLast((each) => each.forgotten === forgotten)!
+  shelfChanged(count: number, bodyBytes: number): void {
+    this.#shelvedCount += count
+    this.#shelvedBodyBytes += bodyBytes
+  }
+
+  recalled({ log, reason, spilled }: Shelf, { message, position }: StoredMessage): void {
     const entry = new Entry(this.#queue, message, position)
     entry.state = EntryState.settled
     entry.stored = Stored.written
-    entry.spilled = shelf.spilled
-    if (this.#spillLogs.includes(shelf.log)) this.#spilledTo.set(entry, shelf.log)
-    this.#recalled.push({ entry, reason: shelf.reason })
+    entry.spilled = spilled
+    if (this.#spillLogs.includes(log)) this.#spilledTo.set(entry, log)
+    this.#recalled.push({ entry, reason })
+    this.#recalledBodyBytes += message.bodyBytes
   }
 
-  returned(forgotten: Forgotten, stored: StoredMessage): void {
-    this.remembered(forgotten, stored)
-  }
-
-  forgottenAside(error: UnreadablePageError): void {
+  shelfUnreadable(error: unknown): void {
     this.#context.queueReadFailed(this.#queue, error)
+    if (this.#stopped) return
+    this.#rereading ??= new Rereading(this.#context.clock, this, (again) => this.shelfUnreadable(again))
+    this.#rereading.failed()
   }
 
-  forgottenRead(error: unknown): void {
-    // What turned out to be damaged the log has reported.
-    if (error !== null) this.#context.queueReadFailed(this.#queue, error)
+  /** Messages that the disk does not give now. They are among those that wait. */
+  get unreadableCount(): number {
+    return this.#shelves.reduce((sum, { unreadableCount }) => sum + unreadableCount, 0)
+  }
+
+  /** Reads again what could not be read; what comes of it is tried with the next. */
+  async rereadUnreadable(): Promise<void> {
+    let count = 0
+    for (const shelf of [...this.#shelves]) count += await shelf.reread()
+    if (count > 0) this.#context.queueReadable(this.#queue, count)
   }
 
   /** Whoever waits is tried again after so many milliseconds. */
@@ -183,8 +184,7 @@ export class Burials implements Resident, ForgottenOwner {
     if (this.#shelves.length > 0) {
       await this.#recall()
       if (this.#stopped) return
-      const recalled = this.#recalled
-      this.#recalled = []
+      const recalled = this.#takeRecalled()
       taken = this.#try(recalled) && taken
       tried += recalled.length
     }
@@ -221,26 +221,23 @@ export class Burials implements Resident, ForgottenOwner {
 
   /** Reads the next of those on disk: of one shelf after the other. */
   async #recall(): Promise<void> {
-    const shelf = this.#shelves.shift()!
-    this.#shelves.push(shelf)
-    const { forgotten } = shelf
-    try {
-      if (forgotten.unreadableCount > 0) await forgotten.reread()
-      const fitting = Math.floor(QUEUE_READ_AHEAD_BYTES / (forgotten.bytes / forgotten.count + 1))
-      const most = Math.max(1, Math.min(fitting, DEAD_LETTERS_AT_ONCE))
-      let positions = forgotten.some(shelf.next, most)
-      if (positions.length === 0) positions = forgotten.some(0, most)
-      if (positions.length === 0) return
-      shelf.next = positions.at(-1)! + 1
-      await forgotten.recall(positions)
-    } catch (error) {
-      this.#context.queueReadFailed(this.#queue, error)
+    for (let left = this.#shelves.length; left > 0; left--) {
+      const shelf = this.#shelves.shift()!
+      this.#shelves.push(shelf)
+      if (shelf.readable) return shelf.recall()
     }
+  }
+
+  #takeRecalled(): readonly Waiting[] {
+    const recalled = this.#recalled
+    this.#recalled = []
+    this.#recalledBodyBytes = 0
+    return recalled
   }
 
   /** Lets go of what holds nothing any more. */
   #tidy(): void {
-    this.#shelves = this.#shelves.filter(({ forgotten }) => forgotten.count + forgotten.unreadableCount > 0)
+    this.#shelves = this.#shelves.filter(({ empty }) => !empty)
     this.#spillLogs = this.#spillLogs.filter((log) => {
       if (log.held.count > 0) return true
       log.drop()
@@ -254,7 +251,7 @@ export class Burials implements Resident, ForgottenOwner {
    */
   #sweep(keep: number, spill: boolean): void {
     // What is dropped while a page is being read would be missed there.
-    if (this.#shelves.some(({ forgotten }) => forgotten.reading)) return
+    if (this.#shelves.some(({ reading }) => reading)) return
     const transient: Entry[] = []
     for (let left = this.#line.length; left > 0; left--) {
       const excessive = this.residentBytes > keep
@@ -275,10 +272,10 @@ export class Burials implements Resident, ForgottenOwner {
     if (entry.position >= log.durableBelow) return false
     let shelf = this.#shelves.findLast((each) => each.log === log && each.reason === reason)
     if (shelf === undefined) {
-      const forgotten = new Forgotten(log, this, spillLog === undefined)
-      this.#shelves.push((shelf = { log, reason, spilled: entry.spilled, forgotten, next: 0 }))
+      shelf = new Shelf(log, reason, entry.spilled, spillLog === undefined, this)
+      this.#shelves.push(shelf)
     }
-    shelf.forgotten.add(entry.position, entry.message.bodyBytes)
+    shelf.add(entry)
     return true
   }
 

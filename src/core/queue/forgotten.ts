@@ -135,7 +135,7 @@ export class Forgotten {
     }
   }
 
-  /** Reads those of these positions that it has. */
+  /** Reads those of these positions that it has, as far as the disk gives them. */
   async recall(positions: readonly number[]): Promise<void> {
     const wanted = new Set(positions)
     const ordered = positions.toSorted((a, b) => a - b)
@@ -145,7 +145,8 @@ export class Forgotten {
       if (!this.holds(position)) continue
       const end = Math.min(below, position + RECALLED_AT_ONCE)
       const wants = (each: number): boolean => wanted.has(each)
-      await this.#read({ from: position, below: end, bytes: 0, wants, expiredAt: Infinity })
+      const next = await this.#read({ from: position, below: end, bytes: 0, wants, expiredAt: Infinity })
+      if (next === Infinity) return
     }
   }
 

@@ -118,7 +118,7 @@ class Graveyard {
       clock.advance(500)
       await turnsRun()
     }
-    expect(q).toMatchObject({ readyCount: 0, dyingCount: 0, unreadableCount: 0 })
+    expect(q).toMatchObject({ readyCount: 0, dyingCount: 0, dyingBytes: 0, unreadableCount: 0 })
     const letters = await drained(core, 'dead')
     expect(letters.toSorted()).toEqual([...new Set(letters)].toSorted())
     expect([...this.#certain, ...this.#transient].filter((text) => !letters.includes(text))).toEqual([])
@@ -205,4 +205,32 @@ describe('dead letters that wait', () => {
       )
     },
   )
+
+  it('are read less and less often while the disk does not give them', async () => {
+    const yard = await Graveyard.start(false)
+    await yard.take({ do: 'publish', persistent: true, priority: 0, count: 40 })
+    await yard.core.written()
+    const { clock, database } = yard.core
+    const q = yard.core.queue('q')
+    for (let seconds = 0; seconds < 5; seconds++) {
+      clock.advance(1000)
+      for (let turns = 0; turns < 50; turns++) await turnsRun()
+    }
+    expect(q).toMatchObject({ readyCount: 0, dyingCount: 40 })
+    const failures = 10_000
+    database.readFailures = new Array<Error>(failures).fill(diskError())
+    const readsIn = async (seconds: number): Promise<number> => {
+      const before = database.readFailures.length
+      for (let passed = 0; passed < seconds; passed++) {
+        clock.advance(1000)
+        for (let turns = 0; turns < 50; turns++) await turnsRun()
+      }
+      return before - database.readFailures.length
+    }
+    const first = await readsIn(60)
+    expect(first).toBeGreaterThan(0)
+    expect(await readsIn(60)).toBeLessThan(first / 2)
+    expect(q.dyingCount).toBe(40)
+    await yard.finish()
+  })
 })
