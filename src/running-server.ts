@@ -4,6 +4,7 @@ import type { AmqpContext } from './amqp/amqp-context.ts'
 import type { Connection } from './amqp/connection.ts'
 import { CONNECTIONS_LEAVING_AT_ONCE, MESSAGE_BYTES_MAX_DEFAULT } from './amqp/limits.ts'
 import { MECHANISMS } from './amqp/mechanisms.ts'
+import { AllIncomplete } from './amqp/incomplete.ts'
 import { AllUncommitted } from './amqp/uncommitted.ts'
 import { amqpPropertyCodec } from './amqp/property-codec.ts'
 import { ReplyCode } from './amqp/wire/generated.ts'
@@ -202,6 +203,7 @@ function amqpContext(options: ServerOptions, broker: Broker, turn: Turn): AmqpCo
     turn,
     slabs: new SlabPool(),
     uncommitted: new AllUncommitted(broker.resources),
+    incomplete: new AllIncomplete(broker.resources, broker.clock),
     connections: new Set(),
     leaving: new Portions<Connection>(turn, CONNECTIONS_LEAVING_AT_ONCE, (connection) => connection.leave()),
     options: {

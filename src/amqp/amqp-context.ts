@@ -5,6 +5,7 @@ import type { Turn } from '../lib/turn.ts'
 import type { SlabPool } from '../net/socket-writer.ts'
 import type { Connection } from './connection.ts'
 import type { Mechanism } from './mechanisms.ts'
+import type { AllIncomplete } from './incomplete.ts'
 import type { AllUncommitted } from './uncommitted.ts'
 
 /** How the front end was configured. */
@@ -34,6 +35,7 @@ export interface AmqpContext {
   readonly slabs: SlabPool
   readonly options: AmqpOptions
   readonly uncommitted: AllUncommitted
+  readonly incomplete: AllIncomplete
   /** Every open connection. Kept by the connections. */
   readonly connections: Set<Connection>
   /** Those that clients have left: when all of them leave at once, others must not wait for the last one. */

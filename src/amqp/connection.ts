@@ -20,6 +20,7 @@ import { Handshake, HandshakeError } from './handshake.ts'
 import { Heartbeat, type HeartbeatPeer } from './heartbeat.ts'
 import { CLOSE_ANSWER_MS_MAX, INITIAL_FRAME_BYTES_MAX, SILENT_CLOSE_MS } from './limits.ts'
 import type { Peer } from './mechanisms.ts'
+import { Incomplete } from './incomplete.ts'
 import { connectionMethods } from './methods/connection.ts'
 import { OpenChannels } from './open-channels.ts'
 import {
@@ -70,6 +71,7 @@ export class Connection implements FrameTaker, HeartbeatPeer, TracedClient {
   readonly writer: SocketWriter
   readonly deliveries: DeliveryWriter
   readonly uncommitted: Uncommitted
+  readonly incomplete: Incomplete
   state: ConnectionState = 'header'
   client: ClientCapabilities = {
     authenticationFailureClose: false,
@@ -121,6 +123,7 @@ export class Connection implements FrameTaker, HeartbeatPeer, TracedClient {
     this.#handshake = new Handshake(this)
     this.#input = new FrameInput(socket, context, this)
     this.#flow = new Flow(this, this.#input.reader)
+    this.incomplete = new Incomplete(context.incomplete, this.#input.reader)
     context.connections.add(this)
     const timeout = context.options.handshakeTimeoutMs
     this.#after(timeout, () => this.#session === null && this.#socket.destroy())
@@ -370,6 +373,7 @@ export class Connection implements FrameTaker, HeartbeatPeer, TracedClient {
 
   chunkRead(): void {
     this.#flow.chunkRead(this.#session)
+    this.incomplete.chunkRead()
   }
 
   /** The reader met something that is no frame. */

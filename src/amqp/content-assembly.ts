@@ -1,6 +1,7 @@
 // Puts a published message together: the method, then a content header, then body frames in any number of pieces.
 import { Message } from '../core/message.ts'
 import { AmqpError } from './errors.ts'
+import type { Incomplete } from './incomplete.ts'
 import { CONTENT_BYTES_MAX, EXPIRATION_MS_MAX } from './limits.ts'
 import { asksForReplies, mayHaveCopies } from './publish-properties.ts'
 import { Method, ReplyCode } from './wire/generated.ts'
@@ -40,6 +41,7 @@ export class ContentAssembly {
   fault: AmqpError | null = null
 
   readonly #bodyBytesMax: number
+  readonly #incomplete: Incomplete
   readonly #scan = new PropertyScan()
   #state: State = State.idle
   #properties: Buffer = NO_BYTES
@@ -49,9 +51,10 @@ export class ContentAssembly {
   #bodyBytes = 0
   #gathered = 0
 
-  /** Bodies above `bodyBytesMax` are refused at their header. */
-  constructor(bodyBytesMax: number) {
+  /** Bodies above `bodyBytesMax` are refused at their header. What has come of one in pieces is counted as incomplete. */
+  constructor(bodyBytesMax: number, incomplete: Incomplete) {
     this.#bodyBytesMax = bodyBytesMax
+    this.#incomplete = incomplete
   }
 
   /** Whether a content is under way, so that a method may not come now (AMQP 0-9-1 §4.2.6). */
@@ -107,6 +110,7 @@ export class ContentAssembly {
     const body = this.#body
     const properties = this.#properties
     this.#state = State.idle
+    this.#incomplete.gone(this.#gathered, 0)
     this.#body = NO_BYTES
     // Small properties beside a large body: they are copied along, so that the message owns all that it has.
     const own = Buffer.from(properties.subarray(this.#propertiesStart, this.#propertiesEnd))
@@ -118,6 +122,8 @@ export class ContentAssembly {
 
   /** Forgets a content that is under way. */
   abandon(): void {
+    const begun = this.#state === State.body && this.#gathered > 0
+    if (begun) this.#incomplete.gone(this.#gathered, this.#bodyBytes - this.#gathered)
     this.#state = State.idle
     this.#body = NO_BYTES
     this.#properties = NO_BYTES
@@ -185,6 +191,8 @@ export class ContentAssembly {
       this.#body = larger
     }
     buffer.copy(this.#body, this.#gathered, start, end)
+    const bytes = end - start
+    if (bytes > 0) this.#incomplete.came(bytes, this.#gathered === 0 ? this.#bodyBytes - bytes : -bytes)
     this.#gathered = needed
   }
 

@@ -48,6 +48,15 @@ export const UNCOMMITTED_BYTES_MAX = 128 * 1024 * 1024
  */
 export const UNCOMMITTED_MEMORY_SHARE = 0.2
 
+/**
+ * The share of the memory limit that bodies of which a part has come may take on all connections, about: three times of it at
+ * the most. Beyond it those that came last are not read until others are whole, and so never all of them for memory's sake.
+ */
+export const INCOMPLETE_MEMORY_SHARE = 0.1
+
+/** A client that sends nothing of its body for so long, in milliseconds, lets others go first who are not read. */
+export const INCOMPLETE_IDLE_MS = 1000
+
 /** Connections that are taken down in one turn when many leave at once: about two milliseconds. */
 export const CONNECTIONS_LEAVING_AT_ONCE = 50
 

@@ -14,7 +14,8 @@ export class Publishing {
 
   constructor(channel: Channel) {
     this.#channel = channel
-    this.#content = new ContentAssembly(channel.connection.options.messageBytesMax)
+    const { options, incomplete } = channel.connection
+    this.#content = new ContentAssembly(options.messageBytesMax, incomplete)
   }
 
   /** basic.publish: its content follows. */

@@ -3,16 +3,23 @@ import fc from 'fast-check'
 import { describe, expect, it, vi } from 'vitest'
 import { ContentAssembly } from '../../src/amqp/content-assembly.ts'
 import { AmqpError } from '../../src/amqp/errors.ts'
+import { AllIncomplete, Incomplete } from '../../src/amqp/incomplete.ts'
 import { Method } from '../../src/amqp/wire/generated.ts'
 import { WireError } from '../../src/amqp/wire/wire-error.ts'
+import { ManualClock } from '../../src/lib/clock.ts'
 import type { Message } from '../../src/core/message.ts'
 import { encodeHeader, type Properties } from '../support/codec.ts'
 
 const BYTES_MAX = 10_000_000
 
+function incompleteOf(): Incomplete {
+  const all = new AllIncomplete({ limits: { memoryBytes: 0 } }, new ManualClock())
+  return new Incomplete(all, { hold: () => undefined, release: () => undefined })
+}
+
 /** A content of which the publish has come. */
-function begun(bodyBytesMax = BYTES_MAX): ContentAssembly {
-  const content = new ContentAssembly(bodyBytesMax)
+function begun(bodyBytesMax = BYTES_MAX, incomplete = incompleteOf()): ContentAssembly {
+  const content = new ContentAssembly(bodyBytesMax, incomplete)
   content.begin('exchange', 'key', true)
   return content
 }
@@ -139,11 +146,30 @@ describe('a content', () => {
     expect(propertiesOf(message).length).toBe(2)
   })
 
+  it('is counted for as long as a part of its body has come, and not all', () => {
+    const incomplete = incompleteOf()
+    const content = begun(BYTES_MAX, incomplete)
+    header(content, 100)
+    for (const [bytes, came] of [
+      [0, 0],
+      [30, 30],
+      [0, 30],
+      [69, 99],
+    ] as const) {
+      give(content, 'body', Buffer.alloc(bytes))
+      expect([incomplete.bytes, incomplete.missing]).toEqual(came === 0 ? [0, 0] : [came, 100 - came])
+    }
+    give(content, 'body', Buffer.alloc(1))
+    expect([incomplete.bytes, incomplete.missing]).toEqual([0, 0])
+  })
+
   it('that is abandoned is forgotten', () => {
-    const content = begun()
+    const incomplete = incompleteOf()
+    const content = begun(BYTES_MAX, incomplete)
     header(content, 100)
     give(content, 'body', Buffer.alloc(50))
     content.abandon()
+    expect([incomplete.bytes, incomplete.missing]).toEqual([0, 0])
     expect(content.busy).toBe(false)
     content.begin('x', 'k', false)
     header(content, 4)

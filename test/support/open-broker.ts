@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeEach } from 'vitest'
 import type { AmqpContext } from '../../src/amqp/amqp-context.ts'
 import { Connection } from '../../src/amqp/connection.ts'
 import { MECHANISMS } from '../../src/amqp/mechanisms.ts'
+import { AllIncomplete } from '../../src/amqp/incomplete.ts'
 import { AllUncommitted } from '../../src/amqp/uncommitted.ts'
 import { amqpPropertyCodec } from '../../src/amqp/property-codec.ts'
 import { Broker } from '../../src/core/broker.ts'
@@ -58,6 +59,7 @@ export class OpenBroker {
       turn,
       slabs: new SlabPool(),
       uncommitted: new AllUncommitted(this.broker.resources),
+      incomplete: new AllIncomplete(this.broker.resources, this.broker.clock),
       options,
       connections: this.#connections,
       leaving: new Portions<Connection>(turn, 50, (connection) => connection.leave()),
