@@ -25,8 +25,14 @@ export const QUEUE_PAGE_OUT_BYTES = 2 * 1024 * 1024
 /** How many times less a queue keeps when memory is tight. */
 export const TIGHT_DIVISOR = 8
 
-/** Below this much at its head a queue reads the next page. */
+/** Below this much at its head a queue reads on, about half as much at a time. */
 export const QUEUE_READ_AHEAD_BYTES = 1024 * 1024
+
+/**
+ * The same at the most, where consumers have had to wait for what was read: a disk that gives nothing for some 30 ms, as
+ * LevelDB's while it deletes files, is what a fast consumer takes 8 MiB in.
+ */
+export const QUEUE_READ_AHEAD_BYTES_MAX = 8 * 1024 * 1024
 
 /**
  * What all queues together keep in memory of messages that are on disk or on their way there: as much as some queues with
@@ -54,7 +60,7 @@ export const OVERRUN_HOLD_MS_MAX = 50
 export const PACE_DELIVERIES_MIN = 8
 
 /** What may wait to be written before publishers wait for the disk. Some commits' worth, on a slow disk too. */
-export const STORE_PENDING_BYTES_MAX = 16 * 1024 * 1024
+export const STORE_PENDING_BYTES_MAX = 3 * 1024 * 1024
 
 /** Ids that a queue remembers of the messages in it: some 200 bytes each. In a longer queue the oldest are forgotten. */
 export const DEDUPLICATED_IDS_MAX = 1_000_000

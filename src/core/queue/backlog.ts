@@ -3,6 +3,8 @@ import { Fifo } from '../../lib/fifo.ts'
 import {
   ENTRY_OVERHEAD_BYTES,
   QUEUE_PAGE_OUT_BYTES,
+  QUEUE_READ_AHEAD_BYTES,
+  QUEUE_READ_AHEAD_BYTES_MAX,
   QUEUE_RESIDENT_BYTES,
   QUEUE_SPILL_BYTES,
   QUEUE_SPILL_GROWTH_BYTES,
@@ -79,6 +81,8 @@ export class Backlog implements GapOwner, ReturnedOwner, Resident {
   #tail = new Fifo<Entry>()
   #headBytes = 0
   #tailBytes = 0
+  /** What it wants to read ahead: more once the head has run out while more of it was read. */
+  #aheadBytes = QUEUE_READ_AHEAD_BYTES
   /** After a head that could not be split: how large it must be before that is tried again. */
   #splitAbove = 0
   /** Entries that were removed from where they stood: settled, and skipped when their turn comes. */
@@ -149,7 +153,7 @@ export class Backlog implements GapOwner, ReturnedOwner, Resident {
   get available(): boolean {
     if (this.#removed > 0) this.#skipRemoved()
     if (this.#returned.forgotten.length > 0 && !this.#returnedNext()) return false
-    if (this.#headBytes < this.#budget.readAheadBytes && !this.#gapless) this.#read()
+    if (this.#headBytes < this.#budget.readAheadBytes(this.#aheadBytes) && !this.#gapless) this.#read()
     return this.#returnedFirst || this.#head.length > 0
   }
 
@@ -376,6 +380,7 @@ export class Backlog implements GapOwner, ReturnedOwner, Resident {
 
   gapRead(error: unknown): void {
     if (error !== null) this.#host.backlogUnreadable(error)
+    if (this.#head.length === 0) this.#aheadBytes = Math.min(this.#aheadBytes * 2, QUEUE_READ_AHEAD_BYTES_MAX)
     this.#mergeLoaded()
     for (const gap of this.#gaps) {
       // What the log has set aside is counted no longer.
@@ -473,7 +478,10 @@ export class Backlog implements GapOwner, ReturnedOwner, Resident {
   /** Sees to it that requeued messages are read before they are wanted. Returns whether the next message is in memory. */
   #returnedNext(): boolean {
     const next = this.#returnedFirst ? this.#returned.peek() : this.#head.peek()
-    return this.#returned.readAhead(next?.position ?? this.#frontier, this.#budget.readAheadBytes)
+    return this.#returned.readAhead(
+      next?.position ?? this.#frontier,
+      this.#budget.readAheadBytes(QUEUE_READ_AHEAD_BYTES),
+    )
   }
 
   #append(entry: Entry): void {
@@ -636,11 +644,11 @@ export class Backlog implements GapOwner, ReturnedOwner, Resident {
     this.#tell()
   }
 
-  /** Reads what the head needs next: of the gap that begins first, half of what is read ahead at a time. */
+  /** Reads what the head needs next: of the gap that begins first, some of what is read ahead at a time. */
   #read(): void {
     const gaps = this.#gaps.filter((gap) => gap.count > 0)
     if (gaps.length === 2) gaps.sort((a, b) => a.from - b.from)
-    gaps[0]?.read(this.#budget.readAheadBytes >> 1)
+    gaps[0]?.read(Math.min(this.#budget.readAheadBytes(this.#aheadBytes) >> 1, QUEUE_READ_AHEAD_BYTES))
   }
 
   /** Moves what has been read into the head, as far as nothing before it is missing. */
@@ -670,6 +678,7 @@ export class Backlog implements GapOwner, ReturnedOwner, Resident {
       for (let entry = tail.shift(); entry; entry = tail.shift()) this.#append(entry)
     }
     this.#tailBytes = 0
+    this.#aheadBytes = QUEUE_READ_AHEAD_BYTES
   }
 
   #tellReaders(read: boolean): void {

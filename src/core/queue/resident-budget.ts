@@ -53,9 +53,9 @@ export class ResidentBudget {
     return this.#transientBytes
   }
 
-  /** Below so much in memory a backlog reads its next page. */
-  get readAheadBytes(): number {
-    if (this.#storedBytes <= BACKLOGS_STORED_BYTES && !this.#memory.tight) return QUEUE_READ_AHEAD_BYTES
+  /** Below so much in memory a backlog reads its next page, if it wants so much. */
+  readAheadBytes(wantedBytes: number): number {
+    if (this.#storedBytes <= BACKLOGS_STORED_BYTES && !this.#memory.tight) return wantedBytes
     return Math.min(QUEUE_READ_AHEAD_BYTES, this.#shareBytes >> 1)
   }
 

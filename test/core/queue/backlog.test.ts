@@ -24,6 +24,7 @@ vi.mock('../../../src/core/limits.ts', async (original) => ({
   QUEUE_SPILL_GROWTH_BYTES: 30,
   QUEUE_PAGE_OUT_BYTES: 200,
   QUEUE_READ_AHEAD_BYTES: 50,
+  QUEUE_READ_AHEAD_BYTES_MAX: 200,
   TIGHT_DIVISOR: 2,
 }))
 
@@ -517,6 +518,23 @@ describe('a long backlog of stored messages', () => {
     expect(bench.take(1)).toEqual([10])
   })
 
+  it('is read further ahead once somebody has waited for it, and as before when it is in memory', async () => {
+    const bench = new Bench(new FakeLog(span(0, 60)))
+    const readAll = async (): Promise<void> => {
+      expect(bench.backlog.available).toBe(bench.backlog.residentCount > 0)
+      while (bench.log!.readings.length > 0) await bench.log!.answer()
+    }
+    await readAll()
+    // Four messages a page, until there are 100 bytes, and 50 before anybody waited.
+    expect(bench.backlog.residentCount).toBe(12)
+    for (const further of [20, 20]) {
+      bench.take(bench.backlog.residentCount)
+      await readAll()
+      expect(bench.backlog.residentCount).toBe(further)
+    }
+    expect(await bench.drain()).toEqual(span(32, 60))
+  })
+
   it('tells at once when nothing is being read', () => {
     const bench = long()
     const told: string[] = []
@@ -639,6 +657,8 @@ describe('a backlog that is asked to keep less', () => {
     expect(bench.backlog.residentBytes).toBe(40)
     await bench.log!.answer()
     expect(bench.backlog.residentBytes).toBe(80)
+    await bench.log!.answer()
+    expect(bench.log!.readings).toEqual([])
     expect(bench.backlog.shrink(0, false)).toBe(false)
     expect(bench.state).toEqual({ count: 20, bytes: 200, transientBytes: 0 })
     expect(await bench.drain()).toEqual(span(0, 20))

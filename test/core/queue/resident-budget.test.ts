@@ -110,11 +110,11 @@ describe('the budget of all backlogs', () => {
 
   it('has backlogs read less ahead while it is exceeded, and no share is too small to read a page for', () => {
     const bench = new Bench()
-    expect(bench.budget.readAheadBytes).toBe(400)
+    expect(bench.budget.readAheadBytes(400)).toBe(400)
     for (let i = 0; i < 4; i++) bench.backlog('stubborn', 251, 0, 251)
-    expect(bench.budget.readAheadBytes).toBe(125)
+    expect(bench.budget.readAheadBytes(400)).toBe(125)
     for (let i = 0; i < 20; i++) bench.backlog('stubborn', 1, 0, 1)
-    expect(bench.budget.readAheadBytes).toBe(50)
+    expect(bench.budget.readAheadBytes(400)).toBe(50)
   })
 
   it('is smaller while memory is tight', () => {
