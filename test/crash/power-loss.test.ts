@@ -1,6 +1,6 @@
 // The power goes at a random moment, and the disk keeps what was synced and any of the rest: nothing confirmed is lost,
 // nothing settled comes back, and the changes of one moment are all there or none. The disk fails now and then, too.
-import { expect, it } from 'vitest'
+import { expect, it, vi } from 'vitest'
 import type { LostMessages } from '../../src/core/ports.ts'
 import { ManualClock } from '../../src/lib/clock.ts'
 import { Turn } from '../../src/lib/turn.ts'
@@ -10,6 +10,14 @@ import type { Random } from './random.ts'
 import { seeds, withSeed } from './seeds.ts'
 import { StoreModel } from './store-model.ts'
 import { StoreProgram } from './store-program.ts'
+
+// Index records fall behind soon, and catch up soon.
+vi.mock('../../src/store/level/tuning.ts', async (original) => ({
+  ...(await original<object>()),
+  BEHIND_BYTES_MIN: 200,
+  BEHIND_PAGES_MAX: 4,
+  BEHIND_LOGS_MAX: 2,
+}))
 
 const COUNT = 2_000
 

@@ -3,7 +3,7 @@ import type { Database } from './database.ts'
 import { Kind, positionKey } from './keys.ts'
 import type { Page } from './page.ts'
 import type { Reader } from './reader.ts'
-import { COMPACT_BYTES, COMPACT_BYTES_MIN, PAGE_SPAN } from './tuning.ts'
+import { COMPACT_BYTES, COMPACT_BYTES_MIN, COMPACT_YOUNG_BYTES_MIN, PAGE_SPAN } from './tuning.ts'
 
 /** Neighbouring pages of a log that were deleted, from one position to below another, and the bytes that they had. */
 interface Range {
@@ -21,8 +21,12 @@ export class Compactor {
   readonly #database: Database
   readonly #reader: Reader
   readonly #readable: () => Promise<void>
-  /** What is being gathered, by log; what waits until its deletion is on disk; and what can be compacted. */
+  /**
+   * What is being gathered, by log, and what is written of late of that; what waits until its deletion is on disk; and
+   * what can be compacted.
+   */
   readonly #gathered = new Map<number, Range>()
+  readonly #young = new Map<number, Range>()
   readonly #deleted: Range[] = []
   readonly #ready: Range[] = []
   #running = false
@@ -41,21 +45,24 @@ export class Compactor {
       this.emptied(log)
       range = undefined
     }
-    if (range === undefined) {
-      this.#gathered.set(log, { log, from: page.first, below: page.last + 1, bytes: page.bytes })
-      return
-    }
-    range.from = Math.min(range.from, page.first)
-    range.below = Math.max(range.below, page.last + 1)
-    range.bytes += page.bytes
+    if (range === undefined) this.#gathered.set(log, rangeOf(log, page))
+    else extend(range, page)
+  }
+
+  /** Takes note of a page that is being deleted and was written of late. */
+  deletedYoung(log: number, page: Page): void {
+    const range = this.#young.get(log)
+    if (range === undefined || !neighbours(range, page)) this.#young.set(log, rangeOf(log, page))
+    else extend(range, page)
   }
 
   /** Nothing follows for now: what was gathered of this log is worth it, or is forgotten. */
   emptied(log: number): void {
-    const range = this.#gathered.get(log)
-    if (range === undefined) return
+    const [old, young] = [this.#gathered.get(log), this.#young.get(log)]
+    if (old !== undefined && old.bytes >= COMPACT_BYTES_MIN) this.#deleted.push(old)
+    if (young !== undefined && young.bytes >= COMPACT_YOUNG_BYTES_MIN) this.#deleted.push(young)
     this.#gathered.delete(log)
-    if (range.bytes >= COMPACT_BYTES_MIN) this.#deleted.push(range)
+    this.#young.delete(log)
   }
 
   /** All deletions so far are on disk: has their space given back, unless that is going on. */
@@ -86,6 +93,16 @@ export class Compactor {
     }
     this.#running = false
   }
+}
+
+function rangeOf(log: number, page: Page): Range {
+  return { log, from: page.first, below: page.last + 1, bytes: page.bytes }
+}
+
+function extend(range: Range, page: Page): void {
+  range.from = Math.min(range.from, page.first)
+  range.below = Math.max(range.below, page.last + 1)
+  range.bytes += page.bytes
 }
 
 /** Whether a page lies beside a range, so that hardly anything is between them that would be compacted for nothing. */

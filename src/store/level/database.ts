@@ -39,7 +39,8 @@ export interface Database {
   /** As of a snapshot, or of now. */
   getMany(keys: Buffer[], snapshot?: Snapshot): Promise<(Buffer | undefined)[]>
   batch(operations: Operation[], options: { readonly sync: boolean }): Promise<void>
-  iterator(range: KeyRange): RecordIterator
+  /** `aheadBytes`: what may be read ahead in one go. */
+  iterator(range: KeyRange, aheadBytes?: number): RecordIterator
   /** LevelDB only: takes one. It is gone when the database is closed. */
   snapshot?(): Snapshot
   /** LevelDB only: whether the disk has room for opening it again, and for a batch of so many bytes. */
@@ -158,8 +159,8 @@ class LevelDatabase implements Database {
     return batch.write(options)
   }
 
-  iterator(range: KeyRange): RecordIterator {
-    return this.#level.iterator({ ...range, highWaterMarkBytes: ITERATED_BYTES })
+  iterator(range: KeyRange, aheadBytes = ITERATED_BYTES): RecordIterator {
+    return this.#level.iterator({ ...range, highWaterMarkBytes: aheadBytes })
   }
 
   hasRoom(bytes: number): Promise<boolean> {

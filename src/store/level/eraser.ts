@@ -5,7 +5,7 @@ import type { Database } from './database.ts'
 import { Kind, positionKey } from './keys.ts'
 import type { Page } from './page.ts'
 import type { Reader } from './reader.ts'
-import { COMPACT_AGE_MIB, ERASE_SLICE } from './tuning.ts'
+import { COMPACT_AGE_MIB, COMPACT_AGE_MIB_MIN, ERASE_SLICE } from './tuning.ts'
 
 /** Pages of one log that are to be deleted. */
 export interface Erasure {
@@ -40,8 +40,9 @@ export class Eraser implements BackgroundWork {
   /** Puts the deletion of a page that is settled into a batch. */
   settled(batch: Batch, log: number, page: Page): void {
     deletePage(batch, log, page)
-    // What was written of late goes by itself.
-    if (batch.writtenMiB - page.writtenMiB >= COMPACT_AGE_MIB) this.#compactor.deleted(log, page)
+    const age = batch.writtenMiB - page.writtenMiB
+    if (age >= COMPACT_AGE_MIB) this.#compactor.deleted(log, page)
+    else if (age >= COMPACT_AGE_MIB_MIN) this.#compactor.deletedYoung(log, page)
   }
 
   /** A log has no page any more: the space that its last ones took may be asked back. */
@@ -77,7 +78,7 @@ export class Eraser implements BackgroundWork {
 }
 
 function deletePage(batch: Batch, log: number, page: Page): void {
-  batch.del(positionKey(Kind.index, log, page.first))
+  if (page.indexed) batch.del(positionKey(Kind.index, log, page.first))
   if (page.fragments === null) batch.del(positionKey(Kind.fragment, log, page.first))
   else for (const first of page.fragments) batch.del(positionKey(Kind.fragment, log, first))
 }

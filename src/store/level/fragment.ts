@@ -392,26 +392,22 @@ function readKeys(reader: RecordReader): readonly string[] {
 const EVERYTHING: Wanted = { wants: () => true, redelivered: () => false }
 
 /**
- * Makes a page of its fragments, for a page whose index record was lost: these are their values and their first
- * positions, and where the page ends at the latest. Entries that are damaged are taken for what their fragments say that
- * they are: whoever reads them finds the damage.
+ * Adds a fragment to a page of which no index record tells: its first position, its value, and where it ends at the
+ * latest. Entries that are damaged are taken for what the fragment says that they are: whoever reads them finds the damage.
  */
-export function scanFragments(page: Page, firsts: readonly number[], values: readonly Buffer[], below: number): void {
-  values.forEach((value, i) => {
-    const first = firsts[i]!
-    const found: StoredMessage[] = []
-    const damage = unpackFragments(value, first, EVERYTHING, found)
-    page.beginFragment(first)
-    for (const { position, message, deadline } of found) {
-      page.add(position, message.bodyBytes)
-      if (deadline !== Infinity) page.expires(deadline)
-    }
-    page.bytes += value.length
-    if (damage === null) return
-    const from = Math.max(damage.position, page.last + 1)
-    const end = Math.min(from + entriesFrom(value, damage.at), firsts[i + 1] ?? below)
-    for (let position = from; position < end; position++) page.add(position, 0)
-  })
+export function scanFragment(page: Page, first: number, value: Buffer, below: number): void {
+  const found: StoredMessage[] = []
+  const damage = unpackFragments(value, first, EVERYTHING, found)
+  page.beginFragment(first)
+  for (const { position, message, deadline } of found) {
+    page.add(position, message.bodyBytes)
+    if (deadline !== Infinity) page.expires(deadline)
+  }
+  page.bytes += value.length
+  if (damage === null) return
+  const from = Math.max(damage.position, page.last + 1)
+  const end = Math.min(from + entriesFrom(value, damage.at), below)
+  for (let position = from; position < end; position++) page.add(position, 0)
 }
 
 /** How many entries the fragments from this offset on have, as far as their headers can be believed: at least one. */

@@ -13,18 +13,14 @@ import { Stored } from '../../core/queue/entry.ts'
 import { PositionSet } from '../../core/queue/position-set.ts'
 import type { Batch, BatchMember } from './committer.ts'
 import { Kind, logKey, positionKey } from './keys.ts'
-import type { PageOwner, StoreContext } from './log-pages.ts'
+import type { PageOwner, RecoveredPages, StoreContext } from './log-pages.ts'
 import { LogPages } from './log-pages.ts'
-import type { Page } from './page.ts'
 import { encodeAttempts, encodeLogRecord } from './records.ts'
-import { ENTRY_BYTES, NEXT_AHEAD, PAGE_ENTRIES } from './tuning.ts'
+import { ENTRY_BYTES, NEXT_AHEAD, NEXT_AHEAD_BEHIND, PAGE_ENTRIES } from './tuning.ts'
 import { DeliveryMark } from './delivery-mark.ts'
 
 /** What the database holds of a log when it is opened. */
-export interface RecoveredLog {
-  readonly pages: Page[]
-  /** The positions at which damaged bytes are kept. */
-  readonly aside: number[]
+export interface RecoveredLog extends RecoveredPages {
   /** How often messages were tried, by position. */
   readonly attempts: Map<number, Attempts>
   /** Above every position that the pages do not tell of. */
@@ -75,6 +71,8 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
   #storedBelow: number
   #durableBelow: number
   #recordNext: number
+  /** From where on index records are behind, as the log's record has it. */
+  #recordUnindexed: number
   readonly #mark: DeliveryMark
 
   /** How often messages were tried, by position. Most logs know nothing of that. */
@@ -95,11 +93,12 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
     const last = recovered.pages[recovered.pages.length - 1]
     this.id = id
     this.#context = context
-    this.#pages = new LogPages(id, context, this, recovered.pages, recovered.aside)
+    this.#pages = new LogPages(id, context, this, recovered)
     this.#attempts = recovered.attempts.size > 0 ? recovered.attempts : null
     this.#bodies = recovered.bodies
     this.#mark = new DeliveryMark(recovered.deliveredBelow)
     this.#recordNext = recovered.next
+    this.#recordUnindexed = recovered.unindexedFrom
     this.#storedBelow = Math.max(recovered.next, recovered.deliveredBelow, last === undefined ? 0 : last.last + 1)
     this.#durableBelow = this.#storedBelow
     this.recoveredDeadlines = recovered.pages
@@ -233,6 +232,7 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
     this.#dropped = true
     for (const position of this.#bodies?.keys() ?? []) this.#releaseBody(position)
     this.enlist()
+    this.#context.catchingUp.forget(this)
     this.#context.dropped(this.id)
   }
 
@@ -250,9 +250,17 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
       this.#pages.drop(batch)
       batch.del(logKey(Kind.log, this.id))
     } else {
+      if (this.#closing) this.#pages.catchUp(batch, false)
       this.#pages.contribute(batch)
       this.#writeRecord(batch)
     }
+  }
+
+  catchUp(batch: Batch): void {
+    if (this.#dropped) return
+    this.#pages.catchUp(batch, this.#pages.grewWith(batch) && !this.#closing)
+    const ahead = this.#recordNext - this.#storedBelow
+    this.#putRecord(batch, ahead > NEXT_AHEAD_BEHIND >> 1 ? this.#recordNext : this.#storedBelow + NEXT_AHEAD_BEHIND)
   }
 
   committed(): void {
@@ -358,11 +366,23 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
   #writeRecord(batch: Batch): void {
     let next = this.#recordNext
     if (this.#closing) next = this.#storedBelow
-    else if (next < this.#storedBelow) next = this.#storedBelow + NEXT_AHEAD
+    else if (next < this.#storedBelow) next = this.#storedBelow + this.#nextAhead
     const marked = this.#mark.advance(batch.now, this.#storedBelow, this.#closing)
-    if (next === this.#recordNext && !marked) return
+    if (next !== this.#recordNext || marked || this.#recordUnindexed !== this.#pages.unindexedFrom) {
+      this.#putRecord(batch, next)
+    }
+  }
+
+  get #nextAhead(): number {
+    return this.#pages.unindexedFrom < 0 ? NEXT_AHEAD : NEXT_AHEAD_BEHIND
+  }
+
+  #putRecord(batch: Batch, next: number): void {
+    const { unindexedFrom } = this.#pages
     this.#recordNext = next
-    batch.put(logKey(Kind.log, this.id), encodeLogRecord({ next, deliveredBelow: this.#mark.recorded }))
+    this.#recordUnindexed = unindexedFrom
+    const record = encodeLogRecord({ next, deliveredBelow: this.#mark.recorded, unindexedFrom })
+    batch.put(logKey(Kind.log, this.id), record)
   }
 
   #readPending(from: number, below: number): StoredMessage[] {

@@ -7,6 +7,7 @@ import { systemClock } from '../../lib/clock.ts'
 import type { Turn } from '../../lib/turn.ts'
 import { Bodies } from './bodies.ts'
 import { DamagedRecordError } from './bytes.ts'
+import { CatchingUp } from './catching-up.ts'
 import { Committer } from './committer.ts'
 import type { Database, DatabaseFactory } from './database.ts'
 import { StoreOpenError, levelDatabase, openDatabase, prepareDirectory } from './database.ts'
@@ -20,7 +21,7 @@ import type { RecoveredLog } from './level-log.ts'
 import { LevelLog } from './level-log.ts'
 import type { StoreContext } from './log-pages.ts'
 import type { Recovered } from './recovery.ts'
-import { FORMAT, checkFormat, emptyLog, recover } from './recovery.ts'
+import { FORMAT, emptyLog, formatOf, recover } from './recovery.ts'
 import { encodeNumber, type DelayRecord } from './records.ts'
 import type { LevelTuning } from './tuning.ts'
 
@@ -106,11 +107,10 @@ export class LevelStore implements Store {
     )
     let recovered: Recovered
     try {
-      if (!(await checkFormat(database, location))) {
-        const format = { type: 'put', key: kindKey(Kind.format), value: encodeNumber(FORMAT) } as const
-        await database.batch([format], { sync: true })
-      }
+      const format = await formatOf(database, location)
+      if (format === 0) await writeFormat(database)
       recovered = await recover(database)
+      if (format !== 0 && format < FORMAT) await writeFormat(database)
     } catch (error) {
       await database.close()
       throw openingError(location, error as Error)
@@ -218,16 +218,25 @@ function storeContext(
   committer.accompany(reader)
   committer.accompany(eraser)
   committer.accompany(bodies)
+  const catchingUp = new CatchingUp()
+  committer.accompany(catchingUp)
   return {
     database,
     committer,
     reader,
     eraser,
     bodies,
+    catchingUp,
     now: () => clock.now(),
     dropped,
     lost: (lost: LostMessages) => monitor.messagesLost?.(lost),
   }
+}
+
+/** Older brokers will not open it from here on. */
+async function writeFormat(database: Database): Promise<void> {
+  const format = { type: 'put', key: kindKey(Kind.format), value: encodeNumber(FORMAT) } as const
+  await database.batch([format], { sync: true })
 }
 
 function openingError(location: string, error: Error & { code?: string }): Error {

@@ -5,6 +5,7 @@ import type { Entry } from '../../core/queue/entry.ts'
 import { UnreadablePageError, type UnreadablePage } from '../../core/queue/unreadable.ts'
 import { DamagedRecordError } from './bytes.ts'
 import { type Bodies, bodiesOf, decodeBody } from './bodies.ts'
+import type { Behind, CatchingUp } from './catching-up.ts'
 import type { Batch, Committer } from './committer.ts'
 import type { Database } from './database.ts'
 import type { Eraser } from './eraser.ts'
@@ -14,7 +15,7 @@ import { Page } from './page.ts'
 import { PageList } from './page-list.ts'
 import type { Reader } from './reader.ts'
 import { encodeIndexRecord, encodeNumber } from './records.ts'
-import { ERASE_AT_ONCE_PAGES, FRAGMENTS_UNMERGED } from './tuning.ts'
+import { BEHIND_BYTES_MIN, ERASE_AT_ONCE_PAGES, FRAGMENTS_UNMERGED } from './tuning.ts'
 
 /** The code of LevelDB's errors when the system could not read or write. */
 const IO_ERROR = 'LEVEL_IO_ERROR'
@@ -26,6 +27,7 @@ export interface StoreContext {
   readonly reader: Reader
   readonly eraser: Eraser
   readonly bodies: Bodies
+  readonly catchingUp: CatchingUp
   /** Milliseconds since 1970. */
   now(): number
   /** The log with this id was dropped: it is of no use any more. */
@@ -35,7 +37,7 @@ export interface StoreContext {
 }
 
 /** The log that pages belong to. */
-export interface PageOwner {
+export interface PageOwner extends Behind {
   /** Asks for a batch to which the pages contribute. */
   enlist(): void
   /** An entry has its body elsewhere. */
@@ -44,6 +46,15 @@ export interface PageOwner {
   wasDelivered(position: number): boolean
   /** Whether the entry at this position is kept, and not to be read like the others. */
   withheld(position: number): boolean
+}
+
+/** What the database holds of a log's pages when it is opened. */
+export interface RecoveredPages {
+  readonly pages: Page[]
+  /** The positions at which damaged bytes are kept. */
+  readonly aside: number[]
+  /** From here on there may be fragments that no index record tells of; -1 when there are none. */
+  unindexedFrom: number
 }
 
 /** A page, and what of it is to be read: positions from `from` on and below `below`, either withheld or not. */
@@ -76,6 +87,9 @@ export class LogPages {
   #hit: Page | null = null
   /** Pages whose index record is to be written again, or which are to be deleted. */
   #dirty: Page[] = []
+  /** Pages whose index records are behind, and from where on there may be what these do not tell of; -1 when nowhere. */
+  #behind: Page[] = []
+  #unindexedFrom: number
   /** Full pages of many fragments. */
   readonly #fragmented: Page[] = []
   /** Pages that were merged, with their bytes. */
@@ -86,16 +100,27 @@ export class LogPages {
   readonly #setAside: { position: number; value: Buffer }[] = []
   readonly #asidePositions: number[]
 
-  constructor(log: number, context: StoreContext, owner: PageOwner, pages: readonly Page[], aside: readonly number[]) {
+  constructor(log: number, context: StoreContext, owner: PageOwner, recovered: RecoveredPages) {
+    const { pages, aside, unindexedFrom } = recovered
     this.#log = log
     this.#context = context
     this.#owner = owner
     this.#asidePositions = [...aside]
+    this.#unindexedFrom = unindexedFrom
     for (const page of pages) this.#pages.push(page)
     // Index records that were made anew are to be written.
     this.#dirty = pages.filter((page) => page.dirty)
     if (this.#dirty.length > 0) owner.enlist()
     this.#open = pages[pages.length - 1] ?? null
+    if (unindexedFrom < 0) return
+    this.#behind = pages.filter((page) => page.behind)
+    const bytes = this.#behind.reduce((sum, page) => sum + page.bytes, 0)
+    context.catchingUp.behind(owner, this.#behind.length, bytes)
+  }
+
+  /** From here on there may be fragments that no index record tells of; -1 when there are none. */
+  get unindexedFrom(): number {
+    return this.#unindexedFrom
   }
 
   /** The first position whose entry is not settled; -1 when there is none. */
@@ -115,7 +140,10 @@ export class LogPages {
 
   /** Packs entries into fragments and pages; those that are null were struck. */
   store(entries: readonly (Entry | null)[], batch: Batch): void {
+    const pages: Page[] = []
+    const bytesBefore = batch.bytes
     let index = nextEntry(entries, 0)
+    const first = entries[index]?.position ?? 0
     while (index < entries.length) {
       const position = entries[index]!.position
       const page = this.#pageFor(position)
@@ -128,10 +156,47 @@ export class LogPages {
       page.serial = batch.serial
       page.writtenMiB = batch.writtenMiB
       batch.put(positionKey(Kind.fragment, this.#log, position), value)
-      this.#touch(page)
+      pages.push(page)
       if (page.full && page.fragmentCount > FRAGMENTS_UNMERGED) this.#fragmented.push(page)
       index = nextEntry(entries, end)
     }
+    if (pages.length > 0) this.#grown(pages, first, batch.bytes - bytesBefore)
+  }
+
+  /** Pages have grown by so many bytes, from a position on: their index records are written, or fall behind. */
+  #grown(pages: readonly Page[], from: number, bytes: number): void {
+    if (this.#unindexedFrom < 0) {
+      if (bytes < BEHIND_BYTES_MIN) {
+        for (const page of pages) this.#touch(page)
+        return
+      }
+      this.#unindexedFrom = from
+    }
+    const ahead = pages.filter((page) => !page.behind)
+    for (const page of ahead) {
+      page.behind = true
+      this.#behind.push(page)
+    }
+    this.#context.catchingUp.behind(this.#owner, ahead.length, bytes)
+  }
+
+  /** Puts the index records that are behind into a batch. What is stored next will have none again, or has from here on. */
+  catchUp(batch: Batch, goesOn: boolean): void {
+    for (const page of this.#behind) if (page.behind && page.live > 0) this.#writeIndex(batch, page)
+    this.#behind = []
+    this.#unindexedFrom = goesOn && this.#open !== null ? this.#open.last + 1 : -1
+    if (this.#unindexedFrom >= 0) this.#context.catchingUp.behind(this.#owner, 0, 0)
+  }
+
+  /** Whether something was stored with this batch. */
+  grewWith(batch: Batch): boolean {
+    return this.#open !== null && this.#open.serial === batch.serial
+  }
+
+  #writeIndex(batch: Batch, page: Page): void {
+    batch.put(positionKey(Kind.index, this.#log, page.first), encodeIndexRecord(page))
+    page.indexed = true
+    page.behind = false
   }
 
   /** Settles the entry at this position. */
@@ -171,7 +236,7 @@ export class LogPages {
       // Its record is told by its first page from those of discards, which go with other pages and end before.
       const record = pages.reduce((first, page) => Math.min(first, page.first), POSITION_MAX)
       batch.put(positionKey(Kind.erasure, this.#log, record), encodeNumber(POSITION_MAX))
-      this.#context.eraser.add({ log: this.#log, pages, record })
+      this.#erasing(batch, pages, record)
     }
     for (const position of this.#asidePositions) batch.del(positionKey(Kind.setAside, this.#log, position))
     this.#writeErasures(batch)
@@ -180,6 +245,7 @@ export class LogPages {
     for (const page of pages) page.live = 0
     this.#pages.clear()
     this.#dirty = []
+    this.#behind = []
     this.#merged = []
     this.#open = null
     this.#hit = null
@@ -195,7 +261,7 @@ export class LogPages {
     for (const page of this.#dirty) {
       page.dirty = false
       if (page.live === 0) this.#context.eraser.settled(batch, this.#log, page)
-      else batch.put(positionKey(Kind.index, this.#log, page.first), encodeIndexRecord(page))
+      else this.#writeIndex(batch, page)
     }
     this.#dirty.length = 0
     if (this.#pages.length === 0) this.#context.eraser.emptied(this.#log)
@@ -311,8 +377,14 @@ export class LogPages {
     for (const pages of this.#erased.splice(0)) {
       const record = pages[0]!.first
       batch.put(positionKey(Kind.erasure, this.#log, record), encodeNumber(pages[pages.length - 1]!.last + 1))
-      this.#context.eraser.add({ log: this.#log, pages, record })
+      this.#erasing(batch, pages, record)
     }
+  }
+
+  /** Has pages deleted in slices: what is left of them after a crash is found by their index records. */
+  #erasing(batch: Batch, pages: readonly Page[], record: number): void {
+    for (const page of pages) if (page.behind) this.#writeIndex(batch, page)
+    this.#context.eraser.add({ log: this.#log, pages, record })
   }
 
   #writeMerged(batch: Batch): void {
@@ -430,6 +502,11 @@ export class LogPages {
       const wanted = this.#wantedPage(part)
       if (wanted.count > 0) throw new UnreadablePageError(wanted, error)
       return
+    }
+    // The next start tries it again.
+    if (page.behind) {
+      const key = positionKey(Kind.index, this.#log, page.first)
+      this.#context.committer.change({ type: 'put', key, value: encodeIndexRecord(page) })
     }
     page.live = 0
     page.dirty = true

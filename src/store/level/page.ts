@@ -34,6 +34,10 @@ export class Page {
   expiresLast = 0
   /** Whether the index record is enlisted to be written again, or the page to be deleted. */
   dirty = false
+  /** Whether there is an index record, be it of when the page was smaller. */
+  indexed = false
+  /** Whether no index record tells of all that the page has: then its log's record says from where on to look for it. */
+  behind = false
   /** The batch that wrote the page's newest fragment. */
   serial = 0
   /** How much the store had written by then, in MiB. */

@@ -16,17 +16,23 @@ export interface LogRecord {
   readonly next: number
   /** What is below was perhaps handed to somebody. */
   readonly deliveredBelow: number
+  /** From here on there may be fragments that no index record tells of; -1 when there are none. */
+  readonly unindexedFrom: number
 }
 
 /** The record of a log. */
 export function encodeLogRecord(record: LogRecord): Buffer {
-  return taken(putVarint(scratch, putVarint(scratch, HEADER_BYTES, record.next), record.deliveredBelow))
+  const at = putVarint(scratch, putVarint(scratch, HEADER_BYTES, record.next), record.deliveredBelow)
+  return taken(record.unindexedFrom < 0 ? at : putVarint(scratch, at, record.unindexedFrom))
 }
 
 /** Reads it. Throws DamagedRecordError. */
 export function decodeLogRecord(value: Buffer): LogRecord {
-  const reader = new RecordReader(unseal(value))
-  return { next: reader.varint(), deliveredBelow: reader.varint() }
+  const content = unseal(value)
+  const reader = new RecordReader(content)
+  const next = reader.varint()
+  const deliveredBelow = reader.varint()
+  return { next, deliveredBelow, unindexedFrom: reader.at < content.length ? reader.varint() : -1 }
 }
 
 /** What is known of a delay log. */
@@ -122,6 +128,7 @@ function putBits(at: number, page: Page): number {
 export function decodeIndexRecord(first: number, value: Buffer): Page {
   const reader = new RecordReader(unseal(value))
   const page = new Page(first)
+  page.indexed = true
   page.last = first + reader.varint()
   page.entries = reader.varint()
   page.live = reader.varint()

@@ -5,7 +5,7 @@ import { DamagedRecordError } from './bytes.ts'
 import type { Database, KeyRange } from './database.ts'
 import { StoreOpenError } from './database.ts'
 import { decodeDefinition } from './definition-codec.ts'
-import { scanFragments } from './fragment.ts'
+import { scanFragment } from './fragment.ts'
 import type { BodyReference } from './bodies.ts'
 import { Kind, POSITION_MAX, kindEnd, kindKey, logOfKey, positionKey, positionOfKey, referenceOfKey } from './keys.ts'
 import type { RecoveredLog } from './level-log.ts'
@@ -19,9 +19,13 @@ import {
   decodeSeenId,
   type DelayRecord,
 } from './records.ts'
+import { SCANNED_BYTES } from './tuning.ts'
 
-/** The version of the format that this broker writes. Older ones are read; newer ones are refused. */
-export const FORMAT = 1
+/**
+ * The version of the format that this broker writes. Older ones are read; newer ones are refused. In version 1 index
+ * records were never behind.
+ */
+export const FORMAT = 2
 
 const READ_AT_ONCE = 2000
 
@@ -48,20 +52,20 @@ export interface Recovered {
 
 /** A log that nothing is known of. */
 export function emptyLog(): RecoveredLog {
-  return { pages: [], aside: [], attempts: new Map(), next: 0, deliveredBelow: 0, bodies: null }
+  return { pages: [], aside: [], unindexedFrom: -1, attempts: new Map(), next: 0, deliveredBelow: 0, bodies: null }
 }
 
 /**
- * Reads the version of the format, and says whether there is one: a new database has none.
+ * Reads the version of the format; 0 when there is none, as in a new database.
  * Throws StoreOpenError when it is not one that this broker reads.
  */
-export async function checkFormat(database: Database, location: string): Promise<boolean> {
+export async function formatOf(database: Database, location: string): Promise<number> {
   const value = await database.get(kindKey(Kind.format))
   if (value === undefined) {
     for await (const _ of records(database, { gte: Buffer.alloc(0), lt: Buffer.of(0xff) })) {
       throw new StoreOpenError(`The directory ${location} holds a database that is not Leveret's.`)
     }
-    return false
+    return 0
   }
   const format = decodeNumber(value)
   if (format > FORMAT) {
@@ -69,7 +73,7 @@ export async function checkFormat(database: Database, location: string): Promise
       `The store in ${location} was written by a newer version of Leveret: its format is ${format}, this version reads up to ${FORMAT}.`,
     )
   }
-  return true
+  return format
 }
 
 /** Reads definitions, the records of logs and the index records of pages. */
@@ -103,6 +107,7 @@ export async function recover(database: Database): Promise<Recovered> {
   await recoverIds(database, recovered)
   await recoverPages(database, recovered)
   await recoverLogs(database, recovered)
+  await recoverUnindexed(database, recovered)
   await recoverAttempts(database, recovered)
   await recoverBodies(database, recovered.logs, recovered.bodies)
   for await (const found of recordsOf(database, Kind.setAside)) {
@@ -157,10 +162,64 @@ async function recoverLogs(database: Database, recovered: Recovered): Promise<vo
       if (record === null)
         recovered.damage.push(new Error(`the record of log ${logOfKey(key)} is damaged and made anew`))
       log.next = record?.next ?? 0
-      // Nobody knows what was delivered: then anything may have been.
-      log.deliveredBelow = record?.deliveredBelow ?? (log.pages.at(-1)?.last ?? -1) + 1
+      // Nobody knows what was delivered, or stored: then anything may have been.
+      log.deliveredBelow = record?.deliveredBelow ?? Infinity
+      log.unindexedFrom = record?.unindexedFrom ?? 0
     }
   }
+}
+
+/** Makes the pages whose index records were behind: what lies between the others. */
+async function recoverUnindexed(database: Database, recovered: Recovered): Promise<void> {
+  for (const [id, log] of recovered.logs) {
+    if (log.unindexedFrom >= 0) {
+      const known = [log.pages, ...(recovered.erasures.get(id) ?? []).map(({ pages }) => pages)].flat()
+      known.sort((a, b) => a.first - b.first)
+      let from = log.unindexedFrom
+      for (const page of known) {
+        if (page.last < from) continue
+        if (page.first > from) await addUnindexed(database, recovered, id, from, page.first)
+        from = page.last + 1
+      }
+      await addUnindexed(database, recovered, id, from, POSITION_MAX)
+    }
+    if (log.deliveredBelow === Infinity) log.deliveredBelow = (log.pages.at(-1)?.last ?? -1) + 1
+  }
+}
+
+async function addUnindexed(
+  database: Database,
+  recovered: Recovered,
+  log: number,
+  from: number,
+  below: number,
+): Promise<void> {
+  for (const page of await scanPages(database, log, from, below)) {
+    page.behind = true
+    addPage(recovered, log, page)
+  }
+}
+
+/** Makes pages of all fragments of a log from one position to below another. */
+async function scanPages(database: Database, log: number, from: number, below: number): Promise<Page[]> {
+  const pages: Page[] = []
+  const range = { gte: positionKey(Kind.fragment, log, from), lt: positionKey(Kind.fragment, log, below) }
+  let page: Page | null = null
+  const add = (first: number, value: Buffer, end: number): void => {
+    if (page === null || page.full || !page.spans(first)) pages.push((page = new Page(first)))
+    scanFragment(page, first, value, end)
+  }
+  // Each ends where the next one begins.
+  let last: [first: number, value: Buffer] | null = null
+  for await (const found of records(database, range, SCANNED_BYTES)) {
+    for (const [key, value] of found) {
+      const first = positionOfKey(key)
+      if (last !== null) add(...last, first)
+      last = [first, value]
+    }
+  }
+  if (last !== null) add(...last, below)
+  return pages
 }
 
 /** What a record says; null when it is damaged. */
@@ -223,30 +282,28 @@ function logOf(recovered: Recovered, id: number): RecoveredLog {
 }
 
 /**
- * Makes the page whose index record is damaged from its fragments. What of it was settled comes back: rather twice than
- * never.
+ * Makes the page whose index record is damaged from its fragments, and those behind it that have none. What of them was
+ * settled comes back: rather twice than never.
  */
 async function rebuildPage(database: Database, recovered: Recovered, id: number, first: number): Promise<void> {
   // It ends where the next one begins, also if that is being deleted.
   const deleted = (recovered.erasures.get(id) ?? []).map(({ pages }) => pages)
   const nexts = [logOf(recovered, id).pages, ...deleted].map((pages) => pages.find((page) => page.first > first)?.first)
   const below = Math.min(...nexts.map((next) => next ?? POSITION_MAX))
-  const range = { gte: positionKey(Kind.fragment, id, first), lt: positionKey(Kind.fragment, id, below) }
-  const page = new Page(first)
-  const firsts: number[] = []
-  const values: Buffer[] = []
-  for await (const found of records(database, range)) {
-    for (const [key, value] of found) {
-      firsts.push(positionOfKey(key))
-      values.push(value)
-    }
+  const pages = await scanPages(database, id, first, below)
+  for (const page of pages) {
+    page.dirty = true
+    addPage(recovered, id, page)
   }
-  scanFragments(page, firsts, values, below)
-  page.dirty = true
-  if (page.live > 0) addPage(recovered, id, page)
-  // There is nothing that it would be the record of.
-  else recovered.erasures.set(id, [...(recovered.erasures.get(id) ?? []), { from: first, below: first, pages: [page] }])
-  const what = `the index record of ${first} in log ${id} was damaged and is made anew from ${page.live} messages`
+  if (pages[0]?.first === first) pages[0].indexed = true
+  else {
+    // There is nothing that it would be the record of.
+    const page = new Page(first)
+    page.indexed = true
+    recovered.erasures.set(id, [...(recovered.erasures.get(id) ?? []), { from: first, below: first, pages: [page] }])
+  }
+  const messages = pages.reduce((sum, page) => sum + page.live, 0)
+  const what = `the index record of ${first} in log ${id} was damaged and is made anew from ${messages} messages`
   recovered.damage.push(new Error(what))
 }
 
@@ -255,8 +312,8 @@ function recordsOf(database: Database, kind: Kind): AsyncGenerator<[Buffer, Buff
 }
 
 /** The records in a range, many at a time. */
-async function* records(database: Database, range: KeyRange): AsyncGenerator<[Buffer, Buffer][]> {
-  const iterator = database.iterator(range)
+async function* records(database: Database, range: KeyRange, aheadBytes?: number): AsyncGenerator<[Buffer, Buffer][]> {
+  const iterator = database.iterator(range, aheadBytes)
   try {
     for (;;) {
       const found = await iterator.nextv(READ_AT_ONCE)

@@ -28,6 +28,20 @@ export const FRAGMENTS_UNMERGED = 8
 export const NEXT_AHEAD = 4096
 
 /**
+ * The same while index records are behind: then nothing is written but fragments, whose keys only grow, so that LevelDB
+ * puts its tables into the deeper levels without reading them again.
+ */
+export const NEXT_AHEAD_BEHIND = 65_536
+
+/** The bytes that a log stores in one batch from which its index records fall behind. */
+export const BEHIND_BYTES_MIN = 64 * 1024
+
+/** What may be stored of which index records know nothing, in bytes, pages and logs: it is read at a start. */
+export const BEHIND_BYTES_MAX = 64 * 1024 * 1024
+export const BEHIND_PAGES_MAX = 1024
+export const BEHIND_LOGS_MAX = 256
+
+/**
  * How far the mark of what was delivered is ahead of the deliveries: at least, as long as there are any, so that a
  * consumer that takes one message after the other waits for no commit; and at the most, while they come in masses. What
  * is marked and was not delivered counts as redelivered after a crash.
@@ -56,15 +70,23 @@ export const ERASE_AT_ONCE_PAGES = 64
 /** Deletions in one slice: about a millisecond of the main thread. */
 export const ERASE_SLICE = 500
 
-/** LevelDB is asked to give back the space of so many erased bytes at a time, and of not fewer than these. */
-export const COMPACT_BYTES = 64 * 1024 * 1024
+/**
+ * LevelDB is asked to give back the space of so many erased bytes at a time, and of not fewer than these. More at a time
+ * cost less, and take more memory and a longer breath from readers meanwhile: LevelDB maps all of it, and lets nobody read
+ * while it deletes the files.
+ */
+export const COMPACT_BYTES = 24 * 1024 * 1024
 export const COMPACT_BYTES_MIN = 4 * 1024 * 1024
 
 /**
  * What was written so many MiB ago lies in the deeper levels of LevelDB, which are not compacted before as much again
- * was written. What is younger goes by itself.
+ * was written. What is younger goes by itself as long as something is written;
  */
 export const COMPACT_AGE_MIB = 64
+
+/** but when it is all deleted with nothing behind it, from this age on and if it is as much, LevelDB is asked as well. */
+export const COMPACT_AGE_MIB_MIN = 8
+export const COMPACT_YOUNG_BYTES_MIN = 16 * 1024 * 1024
 
 /** How many batches are written until a snapshot that is read through is replaced. */
 export const SNAPSHOT_BATCHES = 64
@@ -87,17 +109,20 @@ export interface LevelTuning {
 export const CHAINED_BYTES_MAX = 256 * 1024
 export const CHAINED_AVERAGE_BYTES_MAX = 1024
 
+/** What an iterator may read ahead in one go of what index records are behind with. */
+export const SCANNED_BYTES = 1024 * 1024
+
 /** What an iterator may read ahead in one go: some two thousand index records. LevelDB's binding would read 16 KiB. */
 export const ITERATED_BYTES = 64 * 1024
 
 /**
- * Table files are memory-mapped, so those that are open show as resident memory: few and small ones. Larger write
- * buffers (and with them larger files in level 0) made writing no faster, and more of it resident.
+ * Table files are memory-mapped, so those that are open show as resident memory: few and small ones. Write buffers of
+ * 4 MiB take some 5 MiB more, and make nothing faster that can be told from noise; those of 2 MiB write a tenth less.
  */
 export const LEVEL_TUNING: Required<LevelTuning> = {
   compression: false,
   cacheSize: 8 * 1024 * 1024,
-  writeBufferSize: 4 * 1024 * 1024,
+  writeBufferSize: 2 * 1024 * 1024,
   blockSize: 4096,
   maxOpenFiles: 64,
   maxFileSize: 2 * 1024 * 1024,

@@ -18,6 +18,7 @@ vi.mock('../../../src/core/limits.ts', async (original) => ({
   ENTRY_OVERHEAD_BYTES: 10,
   QUEUE_RESIDENT_BYTES: 120,
   QUEUE_READ_AHEAD_BYTES: 100,
+  QUEUE_READ_AHEAD_BYTES_MAX: 400,
   DEAD_LETTERS_AT_ONCE: 4,
   DEAD_LETTERS_RESIDENT_BYTES: 80,
   BACKLOGS_STORED_BYTES: 200,
@@ -31,6 +32,8 @@ vi.mock('../../../src/store/level/tuning.ts', async (original) => ({
   PAGE_SPAN: 14,
   PAGE_FRAGMENTS: 4,
   FRAGMENTS_UNMERGED: 1,
+  BEHIND_BYTES_MIN: 120,
+  BEHIND_PAGES_MAX: 4,
 }))
 
 const SURELY = {

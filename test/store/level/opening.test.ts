@@ -8,6 +8,7 @@ import { StoreOpenError } from '../../../src/store/level/database.ts'
 import { Kind, kindKey } from '../../../src/store/level/keys.ts'
 import { LevelStore } from '../../../src/store/level/level-store.ts'
 import { encodeNumber } from '../../../src/store/level/records.ts'
+import { FORMAT } from '../../../src/store/level/recovery.ts'
 import { appendAll, durable, positionsOf, range, readAll, temporaryDirectory } from '../../support/store.ts'
 
 const monitor = { storeFailed: () => undefined, storeRecovered: () => undefined }
@@ -90,11 +91,11 @@ describe('opening a store', () => {
   it('refuses the format of a newer version', async () => {
     const location = await temporaryDirectory()
     const level = new Level<Buffer, Buffer>(location, { keyEncoding: 'buffer', valueEncoding: 'buffer' })
-    await level.put(kindKey(Kind.format), encodeNumber(2))
+    await level.put(kindKey(Kind.format), encodeNumber(FORMAT + 1))
     await level.put(Buffer.from('unknown'), Buffer.from('precious'))
     await level.close()
     expect(await refusal(location)).toBe(
-      `The store in ${location} was written by a newer version of Leveret: its format is 2, this version reads up to 1.`,
+      `The store in ${location} was written by a newer version of Leveret: its format is ${FORMAT + 1}, this version reads up to ${FORMAT}.`,
     )
     await level.open()
     expect(await level.get(Buffer.from('unknown'))).toEqual(Buffer.from('precious'))

@@ -1,0 +1,312 @@
+// Index records that are behind: a start finds what they do not tell of. Four entries a page; what a batch stores of a
+// log counts as much from a hundred bytes on.
+import { describe, expect, it, vi } from 'vitest'
+import type { LostMessages } from '../../../src/core/ports.ts'
+import { ManualClock } from '../../../src/lib/clock.ts'
+import { Turn } from '../../../src/lib/turn.ts'
+import { Kind, kindKey, logKey } from '../../../src/store/level/keys.ts'
+import { LevelStore } from '../../../src/store/level/level-store.ts'
+import { decodeLogRecord, decodeNumber, encodeNumber } from '../../../src/store/level/records.ts'
+import { Disk, FaultyDatabase, diskError } from '../../support/faulty-database.ts'
+import { turnsRun } from '../../support/sockets.ts'
+import { appendAll, bodyOf, durable, entryOf, positionsOf, range, readAll } from '../../support/store.ts'
+
+vi.mock('../../../src/store/level/tuning.ts', async (original) => ({
+  ...(await original<object>()),
+  PAGE_ENTRIES: 4,
+  BEHIND_BYTES_MIN: 100,
+  BEHIND_PAGES_MAX: 10,
+  BEHIND_LOGS_MAX: 3,
+  ERASE_AT_ONCE_PAGES: 2,
+  ERASE_SLICE: 4,
+}))
+
+const MANY = 30
+
+async function open(disk: Disk) {
+  const database = new FaultyDatabase(disk)
+  const lost: LostMessages[] = []
+  const damage: string[] = []
+  const monitor = {
+    storeFailed(error: Error): void {
+      throw error
+    },
+    storeRecovered: () => undefined,
+    messagesLost: (messages: LostMessages) => void lost.push(messages),
+    damageFound: (error: Error) => void damage.push(error.message),
+  }
+  const options = { location: 'memory', turn: new Turn(), clock: new ManualClock(), monitor }
+  const { store } = await LevelStore.open({ ...options, database: () => database })
+  return { store, database, lost, damage }
+}
+
+type Opened = Awaited<ReturnType<typeof open>>
+
+/** Opens the store again as a crash leaves it. */
+function crashed(disk: Disk, { database }: Opened): Promise<Opened> {
+  database.abandon()
+  return open(disk)
+}
+
+/** From where on a start looks for what index records do not tell of; -1 when nowhere. */
+function unindexedFrom(disk: Disk, log: number): number {
+  return decodeLogRecord(disk.records.get(logKey(Kind.log, log).toString('latin1'))!).unindexedFrom
+}
+
+describe('index records', () => {
+  it('fall behind when much is stored at once, and a start makes pages of what they do not tell of', async () => {
+    const disk = new Disk()
+    const opened = await open(disk)
+    const log = opened.store.log()
+    appendAll(log, range(0, 2))
+    await durable(opened.store)
+    expect(disk.keys(Kind.index)).toHaveLength(1)
+    appendAll(log, range(2, 20), { expirationMs: 5_000 })
+    await durable(opened.store)
+    appendAll(log, range(30, 31))
+    await durable(opened.store)
+    expect(disk.keys(Kind.index)).toHaveLength(1)
+    const { recovered } = log
+    const again = await crashed(disk, opened)
+    const found = again.store.log(log.id)
+    expect(recovered.count).toBe(0)
+    const bodies = [...range(0, 20), 30].map((position) => `body ${position}`)
+    expect(found.recovered).toMatchObject({ count: 21, first: 0, bodyBytes: bodies.join('').length })
+    expect(found.recoveredDeadlines.length).toBeGreaterThan(0)
+    expect((await readAll(found)).map(bodyOf)).toEqual(bodies)
+    expect([again.lost, again.damage]).toEqual([[], []])
+  })
+
+  it('do not fall behind when little is', async () => {
+    const disk = new Disk()
+    const { store } = await open(disk)
+    const log = store.log()
+    for (const position of range(0, 12)) {
+      appendAll(log, [position])
+      await durable(store)
+    }
+    expect(disk.keys(Kind.index)).toHaveLength(3)
+    expect(unindexedFrom(disk, log.id)).toBe(-1)
+  })
+
+  it('catch up when they are behind by too many pages', async () => {
+    const disk = new Disk()
+    const opened = await open(disk)
+    const log = opened.store.log()
+    for (const i of range(0, 3)) {
+      appendAll(log, range(i * 16, i * 16 + 16))
+      await durable(opened.store)
+    }
+    expect(disk.keys(Kind.index)).toHaveLength(12)
+    // What follows will be behind again, and is looked for behind what was written now.
+    expect(unindexedFrom(disk, log.id)).toBe(48)
+    appendAll(log, range(48, 64))
+    await durable(opened.store)
+    expect(disk.keys(Kind.index)).toHaveLength(12)
+    const again = await crashed(disk, opened)
+    expect(positionsOf(await readAll(again.store.log(log.id)))).toEqual([...range(0, 64)])
+  })
+
+  it('catch up when those of too many logs are behind, and stay so where nothing follows', async () => {
+    const disk = new Disk()
+    const { store } = await open(disk)
+    const logs = [...range(0, 4)].map(() => store.log())
+    for (const log of logs) {
+      appendAll(log, range(0, 8))
+      await durable(store)
+    }
+    expect(disk.keys(Kind.index)).toHaveLength(8)
+    expect(logs.map(({ id }) => unindexedFrom(disk, id))).toEqual([-1, -1, -1, 8])
+  })
+
+  it('catch up when the store is closed', async () => {
+    const disk = new Disk()
+    const { store } = await open(disk)
+    const log = store.log()
+    appendAll(log, range(0, 16))
+    await durable(store)
+    expect(disk.keys(Kind.index)).toHaveLength(0)
+    await store.close()
+    expect(disk.keys(Kind.index)).toHaveLength(4)
+    expect(unindexedFrom(disk, log.id)).toBe(-1)
+  })
+
+  it('tell what is settled of a page, whatever it grows by before and after', async () => {
+    const disk = new Disk()
+    const opened = await open(disk)
+    const log = opened.store.log()
+    const entries = appendAll(log, range(0, 10))
+    await durable(opened.store)
+    for (const position of [1, 8, 9]) log.settle(entries[position]!)
+    await durable(opened.store)
+    expect(disk.keys(Kind.index)).toHaveLength(1)
+    // The page of 8 and 9 is gone; the one that these begin has no index record, nor have those behind it.
+    appendAll(log, range(10, 20))
+    await durable(opened.store)
+    const again = await crashed(disk, opened)
+    const wanted = [0, ...range(2, 8), ...range(10, 20)]
+    expect(again.store.log(log.id).recovered).toMatchObject({ count: wanted.length, first: 0 })
+    expect(positionsOf(await readAll(again.store.log(log.id)))).toEqual(wanted)
+  })
+
+  it('are found where a page has grown since its own was written', async () => {
+    const disk = new Disk()
+    const opened = await open(disk)
+    const log = opened.store.log()
+    const [, second] = appendAll(log, range(0, 6))
+    await durable(opened.store)
+    const [next] = appendAll(log, range(6, 7))
+    await durable(opened.store)
+    log.settle(second!)
+    log.settle(next!)
+    await durable(opened.store)
+    appendAll(log, range(7, 9))
+    await durable(opened.store)
+    const again = await crashed(disk, opened)
+    const found = again.store.log(log.id)
+    expect(positionsOf(await readAll(found))).toEqual([0, 2, 3, 4, 5, 7, 8])
+    found.discard(0, 9)
+    await durable(again.store)
+    await turnsRun()
+    expect([disk.keys(Kind.index), disk.keys(Kind.fragment)]).toEqual([[], []])
+  })
+
+  it('stay behind over a crash, and catch up with what comes then', async () => {
+    const disk = new Disk()
+    const opened = await open(disk)
+    const log = opened.store.log()
+    appendAll(log, range(0, 20))
+    await durable(opened.store)
+    const again = await crashed(disk, opened)
+    const found = again.store.log(log.id)
+    const first = found.recovered.next
+    appendAll(found, range(first, first + 24))
+    await durable(again.store)
+    expect(disk.keys(Kind.index)).toHaveLength(11)
+    const third = await crashed(disk, again)
+    expect(positionsOf(await readAll(third.store.log(log.id)))).toEqual([...range(0, 20), ...range(first, first + 24)])
+  })
+
+  it('are not behind any more when the log is dropped', async () => {
+    const disk = new Disk()
+    const { store } = await open(disk)
+    const log = store.log()
+    appendAll(log, range(0, 8))
+    await durable(store)
+    log.drop()
+    const others = [...range(0, 4)].map(() => store.log())
+    for (const other of others) {
+      appendAll(other, range(0, 8))
+      await durable(store)
+    }
+    expect(disk.records.has(logKey(Kind.log, log.id).toString('latin1'))).toBe(false)
+    expect(disk.keys(Kind.index)).toHaveLength(8)
+  })
+
+  it.each([...range(1, 12)])(
+    'that are behind leave nothing of a dropped log after a crash behind batch %i',
+    async (at) => {
+      const disk = new Disk()
+      const opened = await open(disk)
+      const log = opened.store.log()
+      appendAll(log, range(0, 39))
+      await durable(opened.store)
+      log.discard(4, 20)
+      log.drop()
+      for (let done = 0; done < at; done++) await turnsRun()
+      const again = await crashed(disk, opened)
+      expect(again.store.log(log.id).recovered.count).toBe(0)
+      for (let turns = 0; turns < MANY; turns++) await turnsRun()
+      const left = [Kind.index, Kind.fragment, Kind.erasure].map((kind) => disk.keys(kind))
+      expect(left).toEqual([[], [], []])
+    },
+  )
+
+  it.each([...range(1, 12)])('that are behind bring nothing back that was discarded, after batch %i', async (at) => {
+    const disk = new Disk()
+    const opened = await open(disk)
+    const log = opened.store.log()
+    appendAll(log, range(0, 39))
+    await durable(opened.store)
+    log.discard(4, 28)
+    for (let done = 0; done < at; done++) await turnsRun()
+    const again = await crashed(disk, opened)
+    expect(positionsOf(await readAll(again.store.log(log.id)))).toEqual([...range(0, 4), ...range(28, 39)])
+    for (let turns = 0; turns < MANY; turns++) await turnsRun()
+    expect(disk.keys(Kind.fragment)).toHaveLength(4)
+  })
+
+  it('that are behind cost nothing when the record of their log is damaged', async () => {
+    const disk = new Disk()
+    const opened = await open(disk)
+    const log = opened.store.log()
+    const entries = appendAll(log, range(0, 16))
+    await durable(opened.store)
+    log.settle(entries[9]!)
+    await durable(opened.store)
+    disk.damage(logKey(Kind.log, log.id), 6)
+    const again = await crashed(disk, opened)
+    expect(again.damage).toEqual([`the record of log ${log.id} is damaged and made anew`])
+    const found = await readAll(again.store.log(log.id))
+    expect(positionsOf(found)).toEqual([...range(0, 9), ...range(10, 16)])
+    expect(found.every(({ redelivered }) => redelivered)).toBe(true)
+  })
+
+  it('that are behind cost no more than the fragment that is damaged', async () => {
+    const disk = new Disk()
+    const opened = await open(disk)
+    const log = opened.store.log()
+    appendAll(log, range(0, 16))
+    await durable(opened.store)
+    disk.damage(disk.keys(Kind.fragment)[1]!, 50)
+    const again = await crashed(disk, opened)
+    expect(again.store.log(log.id).recovered.count).toBe(16)
+    expect(positionsOf(await readAll(again.store.log(log.id)))).toEqual([...range(0, 4), ...range(8, 16)])
+    expect(again.lost).toMatchObject([{ log: log.id, first: 4, last: 7, count: 4 }])
+  })
+
+  it('are written for a page that the database cannot read, so that the next start tries it again', async () => {
+    const disk = new Disk()
+    const opened = await open(disk)
+    const log = opened.store.log()
+    appendAll(log, range(0, 8))
+    await durable(opened.store)
+    opened.database.readFailures = [Object.assign(diskError('Corruption: bad block'), { code: 'LEVEL_CORRUPTION' })]
+    expect(positionsOf(await log.read(0, 4))).toEqual([])
+    await durable(opened.store)
+    expect(disk.keys(Kind.index)).toHaveLength(1)
+    await opened.store.close()
+    const again = await open(disk)
+    expect(positionsOf(await readAll(again.store.log(log.id)))).toEqual([...range(0, 8)])
+  })
+
+  it('are behind by nothing that was stored and taken before a crash', async () => {
+    const disk = new Disk()
+    const opened = await open(disk)
+    const log = opened.store.log()
+    for (const i of range(0, 5)) {
+      const entries = appendAll(log, range(i * 8, i * 8 + 8))
+      await durable(opened.store)
+      for (const entry of entries) log.settle(entry)
+    }
+    await durable(opened.store)
+    expect([disk.keys(Kind.index), disk.keys(Kind.fragment)]).toEqual([[], []])
+    const again = await crashed(disk, opened)
+    expect(again.store.log(log.id).recovered.count).toBe(0)
+    expect(again.store.log(log.id).recovered.next).toBeGreaterThanOrEqual(40)
+  })
+
+  it('of a store that an older broker wrote are never behind: it is opened, and no older broker opens it again', async () => {
+    const disk = new Disk()
+    const opened = await open(disk)
+    const log = opened.store.log()
+    log.append(entryOf(0), null, 0)
+    await opened.store.close()
+    const format = kindKey(Kind.format).toString('latin1')
+    expect(decodeNumber(disk.records.get(format)!)).toBe(2)
+    disk.records.set(format, encodeNumber(1))
+    const again = await open(disk)
+    expect(positionsOf(await readAll(again.store.log(log.id)))).toEqual([0])
+    expect(decodeNumber(disk.records.get(format)!)).toBe(2)
+  })
+})
