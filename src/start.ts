@@ -7,7 +7,7 @@ import { tlsSettings } from './config/tls.ts'
 import { vhostDefaults } from './config/vhost-defaults.ts'
 import { Exit, fail } from './exit.ts'
 import { systemClock } from './lib/clock.ts'
-import { collectGarbage } from './lib/garbage.ts'
+import { beginCollection } from './lib/garbage.ts'
 import { boundHeapGrowth } from './lib/heap-growth.ts'
 import { VERSION } from './lib/version.ts'
 import { ProcessLog } from './process-log.ts'
@@ -15,7 +15,7 @@ import { startServer, StartError, type Server, type ServerOptions } from './serv
 
 /** A close that takes longer is cut off: whoever sent the signal follows it with SIGKILL at some time. */
 const CLOSE_MS_MAX = 4500
-/** How long after the start its garbage is collected, which holds the event loop for some 20 ms. */
+/** How long after the start its garbage is collected. */
 const TIDY_AFTER_MS = 500
 
 /** Starts the broker, says so, and stops it when the process is told to. */
@@ -59,8 +59,8 @@ export async function start(config: Config): Promise<void> {
 function tidy(log: ProcessLog): void {
   // That no file can be opened any more is to be logged, too.
   log.prepare('fatal')
-  // What starting took an idle broker would keep for hours.
-  collectGarbage()
+  // What starting took an idle broker would keep for hours. A busy one may have a large heap, and no time for it at once.
+  beginCollection()
 }
 
 function serverOptions(values: Values): ServerOptions {
