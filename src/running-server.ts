@@ -14,6 +14,7 @@ import type { Store } from './core/ports.ts'
 import type { ResourceLimits, ResourceReadings } from './core/resources.ts'
 import type { Clock } from './lib/clock.ts'
 import { Departures } from './lib/departures.ts'
+import { beginCollection } from './lib/garbage.ts'
 import type { Logger } from './lib/log.ts'
 import { freeBytes, memoryBytes } from './lib/machine.ts'
 import { Portions } from './lib/portions.ts'
@@ -193,6 +194,7 @@ function resourceLimits(options: ServerOptions): ResourceLimits {
 function resourceReadings(dataDir: string | undefined): ResourceReadings {
   return {
     residentBytes: () => process.memoryUsage.rss(),
+    collectGarbage: beginCollection,
     freeDiskBytes: async () => (dataDir === undefined ? null : freeBytes(dataDir)),
   }
 }

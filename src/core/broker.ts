@@ -105,6 +105,7 @@ export class Broker implements VHostContext {
     const { limits, readings } = options.resources
     this.resources = new Resources(limits, readings, this.alarms, this.logger)
     this.residentBudget = new ResidentBudget(this.resources)
+    this.resources.whileTight(() => this.residentBudget.relieve())
     this.policies = new Policies(this, (vhost) => this.vhosts.get(vhost)?.policiesChanged())
     this.declarations = options.declarations ?? STRICT_RULES
     this.#vhostDefaults = new VHostDefaults(options.vhostDefaults ?? {})

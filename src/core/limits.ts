@@ -108,6 +108,9 @@ export const TIMER_MS_MAX = 2 ** 31 - 1
 /** How often memory is looked at, in milliseconds: a fast publisher fills some hundred megabytes in a second. */
 export const MEMORY_CHECK_MS = 200
 
+/** How many looks come between two collections of garbage while there is too little memory. */
+export const GARBAGE_CHECKS = 25
+
 /** How often the free space of the disk is looked at, in milliseconds. */
 export const DISK_CHECK_MS = 2000
 

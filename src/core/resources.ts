@@ -2,13 +2,15 @@
 import type { Clock, Timer } from '../lib/clock.ts'
 import type { Logger } from '../lib/log.ts'
 import type { Alarms } from './alarms.ts'
-import { DISK_CHECK_MS, MEMORY_CHECK_MS, MEMORY_TIGHT_SHARE } from './limits.ts'
+import { DISK_CHECK_MS, GARBAGE_CHECKS, MEMORY_CHECK_MS, MEMORY_TIGHT_SHARE } from './limits.ts'
 
 /** Where the figures come from: the machine, or a test. Bytes. */
 export interface ResourceReadings {
   residentBytes(): number
   /** What is free where the data is; null when everything is in memory. */
   freeDiskBytes(): Promise<number | null>
+  /** Begins to collect garbage: a process that waits for memory allocates nothing, and so would not do it by itself. */
+  collectGarbage?(): void
 }
 
 /** From where on publishers are blocked. Bytes; 0 is no limit. */
@@ -30,6 +32,9 @@ export class Resources {
   readonly #logger: Logger
   readonly #timers: Timer[] = []
   #relieved: (() => void)[] = []
+  readonly #relievers: (() => void)[] = []
+  /** Checks until garbage is collected again, as long as the memory alarm stands. */
+  #checksLeft = 0
 
   constructor(limits: ResourceLimits, readings: ResourceReadings, alarms: Alarms, logger: Logger) {
     this.#limits = limits
@@ -71,6 +76,11 @@ export class Resources {
     else callback()
   }
 
+  /** Calls this with each check of memory while that is tight, so that less of it is kept. */
+  whileTight(relieve: () => void): void {
+    this.#relievers.push(relieve)
+  }
+
   /** Reads how much memory the process has; raises or clears the alarm. */
   checkMemory(): void {
     const { memoryBytes } = this.#limits
@@ -78,6 +88,8 @@ export class Resources {
     const limit = memoryBytes === 0 ? Infinity : memoryBytes
     this.#judge('memory', this.usedBytes > limit, { usedBytes: this.usedBytes, limitBytes: memoryBytes })
     this.tight = this.usedBytes > limit * MEMORY_TIGHT_SHARE
+    if (this.tight) for (const relieve of this.#relievers) relieve()
+    this.#collect(this.usedBytes > limit)
     if (this.tight || this.#relieved.length === 0) return
     const relieved = this.#relieved
     this.#relieved = []
@@ -97,6 +109,14 @@ export class Resources {
     if (this.freeDiskBytes === null) return
     const facts = { freeBytes: this.freeDiskBytes, limitBytes: diskFreeBytes }
     this.#judge('disk', this.freeDiskBytes < diskFreeBytes, facts)
+  }
+
+  #collect(short: boolean): void {
+    if (!short) this.#checksLeft = 0
+    else if (this.#checksLeft-- <= 0) {
+      this.#checksLeft = GARBAGE_CHECKS
+      this.#readings.collectGarbage?.()
+    }
   }
 
   #judge(alarm: 'memory' | 'disk', short: boolean, facts: Record<string, number>): void {

@@ -2,11 +2,13 @@
 import { describe, expect, it } from 'vitest'
 import { Alarms } from '../../src/core/alarms.ts'
 import { Resources, type ResourceLimits } from '../../src/core/resources.ts'
+import { GARBAGE_CHECKS, MEMORY_CHECK_MS } from '../../src/core/limits.ts'
 import { ManualClock } from '../../src/lib/clock.ts'
 import { silentLogger } from '../../src/lib/log.ts'
 
 class Bench {
   residentBytes = 0
+  collections = 0
   freeDiskBytes: number | null | Error = null
   readonly lines: string[] = []
   readonly alarms = new Alarms()
@@ -16,6 +18,7 @@ class Bench {
   constructor(limits: ResourceLimits = { memoryBytes: 1000, diskFreeBytes: 500 }) {
     const readings = {
       residentBytes: () => this.residentBytes,
+      collectGarbage: () => void this.collections++,
       freeDiskBytes: async () => {
         if (this.freeDiskBytes instanceof Error) throw this.freeDiskBytes
         return this.freeDiskBytes
@@ -46,6 +49,41 @@ describe('memory', () => {
     await bench.pass(1000)
     expect(bench.alarms.reason).toBe('')
     expect(bench.lines).toEqual(['memory alarm: publishers are blocked', 'memory alarm cleared'])
+  })
+
+  it('has garbage collected while there is too little, now and then', async () => {
+    const bench = new Bench()
+    await bench.resources.start(bench.clock)
+    bench.residentBytes = 1000
+    await bench.pass(MEMORY_CHECK_MS)
+    expect(bench.collections).toBe(0)
+    bench.residentBytes = 1001
+    await bench.pass(MEMORY_CHECK_MS)
+    expect(bench.collections).toBe(1)
+    for (let check = 0; check < GARBAGE_CHECKS; check++) await bench.pass(MEMORY_CHECK_MS)
+    expect(bench.collections).toBe(1)
+    await bench.pass(MEMORY_CHECK_MS)
+    expect(bench.collections).toBe(2)
+    bench.residentBytes = 500
+    await bench.pass(MEMORY_CHECK_MS)
+    bench.residentBytes = 1001
+    await bench.pass(MEMORY_CHECK_MS)
+    expect(bench.collections).toBe(3)
+  })
+
+  it('has whoever keeps some of it asked for that with each look while it is tight', async () => {
+    const bench = new Bench()
+    let asked = 0
+    bench.resources.whileTight(() => asked++)
+    await bench.resources.start(bench.clock)
+    expect(asked).toBe(0)
+    bench.residentBytes = 900
+    await bench.pass(MEMORY_CHECK_MS)
+    await bench.pass(MEMORY_CHECK_MS)
+    expect(asked).toBe(2)
+    bench.residentBytes = 500
+    await bench.pass(MEMORY_CHECK_MS)
+    expect(asked).toBe(2)
   })
 
   it('is looked at when the broker starts', async () => {

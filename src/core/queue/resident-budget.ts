@@ -79,6 +79,11 @@ export class ResidentBudget {
     if (this.#grown > BACKLOGS_SWEEP_BYTES) this.#sweep(resident)
   }
 
+  /** Memory is tight: some backlogs are looked at, also if none of them grows. */
+  relieve(): void {
+    if (this.#exceeded) this.#sweep(null)
+  }
+
   get #exceeded(): boolean {
     return this.#storedBytes > this.#storedLimit || this.#transientBytes > this.#transientLimit
   }
@@ -97,7 +102,7 @@ export class ResidentBudget {
   }
 
   /** Looks at some backlogs, and not at further ones when enough was let go of for now. */
-  #sweep(growing: Resident): void {
+  #sweep(growing: Resident | null): void {
     // What they let go of is told as well.
     this.#grown = -Infinity
     const enough = this.#storedBytes - BACKLOGS_SWEEP_BYTES * 4

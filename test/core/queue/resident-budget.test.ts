@@ -117,6 +117,16 @@ describe('the budget of all backlogs', () => {
     expect(bench.budget.readAheadBytes(400)).toBe(50)
   })
 
+  it('has backlogs asked when memory is tight, also if none of them grows', () => {
+    const bench = new Bench()
+    bench.backlog('a', 510)
+    bench.budget.relieve()
+    expect(bench.asked).toEqual([])
+    bench.memory.tight = true
+    bench.budget.relieve()
+    expect(bench.asked).toEqual(['a 250'])
+  })
+
   it('is smaller while memory is tight', () => {
     const bench = new Bench()
     bench.backlog('a', 450)
