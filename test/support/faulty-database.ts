@@ -72,8 +72,8 @@ export class FaultyDatabase implements Database {
   readFailures: Error[] = []
   /** How often each was called. */
   readonly calls = { open: 0, close: 0, batch: 0, compactRange: 0, snapshot: 0 }
-  /** How many snapshots were open whenever a range was compacted. */
-  readonly snapshotsCompacted: number[] = []
+  /** What a compaction of a range waits for. */
+  compacting: Promise<void> = Promise.resolve()
   /** Told of batches as they come. */
   onBatch: (operations: readonly Operation[]) => void = () => undefined
 
@@ -164,8 +164,7 @@ export class FaultyDatabase implements Database {
 
   compactRange(): Promise<void> {
     this.calls.compactRange++
-    this.snapshotsCompacted.push(this.snapshots.length)
-    return Promise.resolve()
+    return this.compacting
   }
 }
 

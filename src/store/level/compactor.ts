@@ -80,8 +80,8 @@ export class Compactor {
     while (this.#ready.length > 0 && !this.#closed) {
       const { log, from, below } = this.#ready.shift()!
       await this.#readable()
-      this.#reader.release()
       try {
+        this.#reader.hold()
         await this.#database.compactRange?.(
           positionKey(Kind.fragment, log, from),
           positionKey(Kind.fragment, log, below),
@@ -89,6 +89,8 @@ export class Compactor {
       } catch (error) {
         // The database was closed, or cannot write. The space comes back another time; commits report the trouble.
         if (!('code' in (error as Error))) throw error
+      } finally {
+        this.#reader.release()
       }
     }
     this.#running = false

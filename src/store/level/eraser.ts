@@ -2,7 +2,7 @@
 import type { BackgroundWork, Batch } from './committer.ts'
 import { Compactor } from './compactor.ts'
 import type { Database } from './database.ts'
-import { Kind, positionKey } from './keys.ts'
+import { Kind, mergedKey, positionKey } from './keys.ts'
 import type { Page } from './page.ts'
 import type { Reader } from './reader.ts'
 import { COMPACT_AGE_MIB, COMPACT_AGE_MIB_MIN, ERASE_SLICE } from './tuning.ts'
@@ -79,6 +79,7 @@ export class Eraser implements BackgroundWork {
 
 function deletePage(batch: Batch, log: number, page: Page): void {
   if (page.indexed) batch.del(positionKey(Kind.index, log, page.first))
-  if (page.fragments === null) batch.del(positionKey(Kind.fragment, log, page.first))
+  if (page.merged) batch.del(mergedKey(log, page.first))
+  else if (page.fragments === null) batch.del(positionKey(Kind.fragment, log, page.first))
   else for (const first of page.fragments) batch.del(positionKey(Kind.fragment, log, first))
 }

@@ -43,6 +43,7 @@ export const POSITION_MAX = 2 ** 48 - 1
 const LOG_KEY_BYTES = 5
 const POSITION_KEY_BYTES = 11
 const BODY_KEY_BYTES = 7
+const MERGED = Buffer.of(1)
 const REFERENCE_KEY_BYTES = 17
 
 /** The key of a record of which there is one, or the lower bound of all records of a kind. */
@@ -70,6 +71,20 @@ export function positionKey(kind: Kind, log: number, position: number): Buffer {
   key.writeUInt32BE(log, 1)
   key.writeUIntBE(position, LOG_KEY_BYTES, 6)
   return key
+}
+
+/**
+ * The key of a page whose fragments were merged into one value: behind that of its first fragment, and another. LevelDB
+ * (1.20) may find the older of two values of a key when it merged tables while somebody read through a snapshot; so what
+ * is looked up is written once.
+ */
+export function mergedKey(log: number, first: number): Buffer {
+  return Buffer.concat([positionKey(Kind.fragment, log, first), MERGED])
+}
+
+/** Whether the key of a fragment is that of a merged page. */
+export function isMergedKey(key: Buffer): boolean {
+  return key.length > POSITION_KEY_BYTES
 }
 
 /** The key of a body that several entries have in common. */

@@ -215,7 +215,6 @@ function storeContext(
   const committer = new Committer(database, turn, clock, monitor)
   const reader = new Reader(database, committer)
   const eraser = new Eraser(database, reader, () => committer.readable())
-  committer.accompany(reader)
   committer.accompany(eraser)
   committer.accompany(bodies)
   const catchingUp = new CatchingUp()

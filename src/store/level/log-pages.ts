@@ -10,7 +10,7 @@ import type { Batch, Committer } from './committer.ts'
 import type { Database } from './database.ts'
 import type { Eraser } from './eraser.ts'
 import { packFragment, unpackFragments } from './fragment.ts'
-import { Kind, POSITION_MAX, bodyKey, positionKey } from './keys.ts'
+import { Kind, POSITION_MAX, bodyKey, mergedKey, positionKey } from './keys.ts'
 import { Page } from './page.ts'
 import { PageList } from './page-list.ts'
 import type { Reader } from './reader.ts'
@@ -68,6 +68,8 @@ interface PagePart {
 /** Fragments of a page, by their first positions, and what the database has of each. */
 interface Loaded {
   readonly fragments: readonly number[]
+  /** Whether the page was merged by then. */
+  readonly merged: boolean
   readonly values: readonly (Buffer | undefined)[]
 }
 
@@ -319,9 +321,11 @@ export class LogPages {
   /** Loads what is wanted of some pages at once. Nothing when one of them cannot be read: then each is alone. */
   async #loadAhead(parts: readonly PagePart[]): Promise<LoadedPages> {
     const wanted = parts.map(({ page, from, below }) => wantedFragments(page, from, below))
+    const merged = parts.map(({ page }) => page.merged)
+    const keys = parts.flatMap(({ page }, i) => this.#keysOf(page, wanted[i]!))
     let values: (Buffer | undefined)[]
     try {
-      values = await this.#load(wanted.flat(), Math.max(...parts.map(({ page }) => page.serial)))
+      values = await this.#context.reader.values(keys, Math.max(...parts.map(({ page }) => page.serial)))
     } catch (error) {
       // Which of them that was is seen when they are read one by one.
       if (!('code' in (error as Error))) throw error
@@ -331,7 +335,7 @@ export class LogPages {
     return new Map(
       parts.map(({ page }, i) => {
         const fragments = wanted[i]!
-        return [page, { fragments, values: values.slice(at, (at += fragments.length)) }]
+        return [page, { fragments, merged: merged[i]!, values: values.slice(at, (at += fragments.length)) }]
       }),
     )
   }
@@ -390,12 +394,11 @@ export class LogPages {
   #writeMerged(batch: Batch): void {
     for (const { page, value } of this.#merged.splice(0)) {
       if (page.live === 0 || page.fragments === null) continue
-      batch.put(positionKey(Kind.fragment, this.#log, page.first), value)
-      for (const first of page.fragments) {
-        if (first !== page.first) batch.del(positionKey(Kind.fragment, this.#log, first))
-      }
+      batch.put(mergedKey(this.#log, page.first), value)
+      for (const first of page.fragments) batch.del(positionKey(Kind.fragment, this.#log, first))
       page.fragments = null
-      // Until the batch is on disk there is only the first of the fragments under the key of the page.
+      page.merged = true
+      // Until the batch is on disk there is nothing under its new key.
       page.serial = batch.serial
       this.#touch(page)
     }
@@ -406,7 +409,7 @@ export class LogPages {
     if (this.#context.committer.closing || page.live * 2 < page.entries) return
     let values: (Buffer | undefined)[]
     try {
-      values = await this.#load(page.fragments!, page.serial)
+      values = await this.#load(page, page.fragments!)
     } catch (error) {
       // Reading failed: the page serves as it is, and whoever wants its messages is told.
       if (!('code' in (error as Error))) throw error
@@ -447,7 +450,7 @@ export class LogPages {
 
   async #readEntries(part: PagePart, found: StoredMessage[], loaded: LoadedPages): Promise<void> {
     const { page, from, below, withheld } = part
-    const { fragments, values } = loadedOf(part, loaded) ?? (await this.#loadPage(part))
+    const { fragments, merged, values } = loadedOf(part, loaded) ?? (await this.#loadPage(part))
     const wanted = {
       wants: (position: number) =>
         position >= from && position < below && page.live > 0 && this.#wanted(page, position, withheld),
@@ -457,7 +460,7 @@ export class LogPages {
       const value = values[i]
       if (value === undefined) {
         // The page was merged, or deleted, while it was read.
-        if (wantedFragments(page, from, below).join() !== fragments.join()) {
+        if (page.merged !== merged || wantedFragments(page, from, below).join() !== fragments.join()) {
           found.length = 0
           await this.#readEntries(part, found, NOTHING_LOADED)
           return
@@ -480,13 +483,18 @@ export class LogPages {
     const { committer } = this.#context
     while (page.serial > committer.durable) await committer.settled()
     const fragments = wantedFragments(page, from, below)
-    return { fragments, values: await this.#load(fragments, page.serial) }
+    const { merged } = page
+    return { fragments, merged, values: await this.#load(page, fragments) }
   }
 
-  /** Loads fragments that were written with a batch of this serial, or before it. */
-  #load(fragments: readonly number[], serial: number): Promise<(Buffer | undefined)[]> {
-    const keys = fragments.map((first) => positionKey(Kind.fragment, this.#log, first))
-    return this.#context.reader.values(keys, serial)
+  /** Loads fragments of a page that are on disk. */
+  #load(page: Page, fragments: readonly number[]): Promise<(Buffer | undefined)[]> {
+    return this.#context.reader.values(this.#keysOf(page, fragments), page.serial)
+  }
+
+  #keysOf(page: Page, fragments: readonly number[]): Buffer[] {
+    if (page.merged) return [mergedKey(this.#log, page.first)]
+    return fragments.map((first) => positionKey(Kind.fragment, this.#log, first))
   }
 
   /**
@@ -555,7 +563,7 @@ export class LogPages {
 /** What was loaded of a page, if that is all that is wanted of it: it may have been merged meanwhile. */
 function loadedOf({ page, from, below }: PagePart, loaded: LoadedPages): Loaded | null {
   const known = loaded.get(page)
-  if (known === undefined || known.values.includes(undefined)) return null
+  if (known === undefined || known.merged !== page.merged || known.values.includes(undefined)) return null
   return wantedFragments(page, from, below).join() === known.fragments.join() ? known : null
 }
 

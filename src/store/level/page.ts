@@ -29,6 +29,8 @@ export class Page {
   bits: Uint8Array | null = null
   /** The first position of each fragment; null when there is one, which begins with the page. */
   fragments: number[] | null = null
+  /** Whether its fragments are one value, under a key of its own. */
+  merged = false
   /** Milliseconds since 1970: when the first and the last of the entries that expire do so; 0 when none does. */
   expiresFirst = 0
   expiresLast = 0

@@ -1,16 +1,14 @@
-// Reads values for pages: through a snapshot that serves many readings.
-import type { BackgroundWork, Committer } from './committer.ts'
+// Reads values for pages: through a snapshot while space is given back.
+import type { Committer } from './committer.ts'
 import type { Database, Snapshot } from './database.ts'
-import { SNAPSHOT_BATCHES } from './tuning.ts'
 
 /**
  * Reads values. Without a snapshot LevelDB takes one for each reading, on the main thread, and waits for its lock to do
- * so, which it holds as long as it deletes files: some 30 ms when the space of 64 MiB is given back. So readings share
- * one, as long as it has what they ask for; but only for a while, since LevelDB keeps what was deleted after it.
+ * so, which it holds as long as it deletes files: some milliseconds whenever space is given back. So readings share one
+ * then, as far as it has what they ask for. It must not last: of a key that is written, or deleted, while there is a
+ * snapshot, LevelDB (1.20) keeps both states when it merges tables, and may leave the older one in the upper level.
  */
-export class Reader implements BackgroundWork {
-  /** There is never anything for which a batch would have to be written. */
-  readonly waiting = false
+export class Reader {
   readonly #database: Database
   readonly #committer: Committer
   #snapshot: Snapshot | null = null
@@ -30,13 +28,12 @@ export class Reader implements BackgroundWork {
     const committer = this.#committer
     for (;;) {
       await committer.readable()
-      let snapshot: Snapshot | undefined
+      const snapshot = serial <= this.#covered ? this.#snapshot : null
       try {
-        snapshot = this.#snapshotOf(serial)
-        return await this.#database.getMany(keys, snapshot)
+        return await this.#database.getMany(keys, snapshot ?? undefined)
       } catch (error) {
         const { code } = error as { readonly code?: string }
-        // The database was opened again after a failed write, without what was read through: others may have a new one.
+        // The database was opened again after a failed write, without what was read through.
         if (code === 'LEVEL_SNAPSHOT_NOT_OPEN') this.#forget(snapshot)
         // It is being opened: wait for that.
         else if (code !== 'LEVEL_DATABASE_NOT_OPEN' || committer.closing) throw error
@@ -44,32 +41,20 @@ export class Reader implements BackgroundWork {
     }
   }
 
-  contribute(batch: { readonly serial: number }): void {
-    if (batch.serial - this.#covered > SNAPSHOT_BATCHES) this.release()
+  /** Reads what is on disk now through one snapshot until it is released. The database is open. */
+  hold(): void {
+    this.#snapshot = this.#database.snapshot?.() ?? null
+    this.#covered = this.#committer.durable
   }
 
-  committed(): void {}
-
-  /** Lets go of the snapshot: what was deleted so far can be given back to the disk. */
+  /** Lets go of the snapshot. */
   release(): void {
     void this.#snapshot?.close()
     this.#snapshot = null
   }
 
   /** A snapshot went with the database that it was taken of. */
-  #forget(snapshot: Snapshot | undefined): void {
+  #forget(snapshot: Snapshot | null): void {
     if (snapshot === this.#snapshot) this.#snapshot = null
-  }
-
-  /** What has everything up to this batch. Undefined when the database has no snapshots, or it is not yet written. */
-  #snapshotOf(serial: number): Snapshot | undefined {
-    if (this.#snapshot === null || serial > this.#covered) {
-      const { durable } = this.#committer
-      this.release()
-      if (serial > durable) return undefined
-      this.#snapshot = this.#database.snapshot?.() ?? null
-      this.#covered = durable
-    }
-    return this.#snapshot ?? undefined
   }
 }

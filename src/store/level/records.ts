@@ -104,7 +104,8 @@ export function encodeIndexRecord(page: Page): Buffer {
   at = putVarint(scratch, at, page.expiresFirst)
   at = putVarint(scratch, at, page.expiresLast === 0 ? 0 : page.expiresLast - page.expiresFirst)
   at = putFragments(at, page)
-  return taken(putBits(at, page))
+  at = putBits(at, page)
+  return taken(page.merged ? putVarint(scratch, at, 1) : at)
 }
 
 function putFragments(at: number, page: Page): number {
@@ -126,7 +127,8 @@ function putBits(at: number, page: Page): number {
 
 /** Throws DamagedRecordError when the record is not what was written. */
 export function decodeIndexRecord(first: number, value: Buffer): Page {
-  const reader = new RecordReader(unseal(value))
+  const content = unseal(value)
+  const reader = new RecordReader(content)
   const page = new Page(first)
   page.indexed = true
   page.last = first + reader.varint()
@@ -147,6 +149,7 @@ export function decodeIndexRecord(first: number, value: Buffer): Page {
     const start = reader.skip(bits)
     page.bits = new Uint8Array(reader.bytes.subarray(start, start + bits))
   }
+  page.merged = reader.at < content.length && reader.varint() === 1
   return page
 }
 

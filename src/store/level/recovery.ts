@@ -7,7 +7,17 @@ import { StoreOpenError } from './database.ts'
 import { decodeDefinition } from './definition-codec.ts'
 import { scanFragment } from './fragment.ts'
 import type { BodyReference } from './bodies.ts'
-import { Kind, POSITION_MAX, kindEnd, kindKey, logOfKey, positionKey, positionOfKey, referenceOfKey } from './keys.ts'
+import {
+  Kind,
+  POSITION_MAX,
+  isMergedKey,
+  kindEnd,
+  kindKey,
+  logOfKey,
+  positionKey,
+  positionOfKey,
+  referenceOfKey,
+} from './keys.ts'
 import type { RecoveredLog } from './level-log.ts'
 import { Page } from './page.ts'
 import {
@@ -82,14 +92,16 @@ export async function recover(database: Database): Promise<Recovered> {
   for await (const found of recordsOf(database, Kind.definition)) {
     for (const [, value] of found) definitions.push(decodeDefinition(value))
   }
-  const nextLog = await database.get(kindKey(Kind.nextLog))
+  // It is written again and again: of that an iterator finds the newest, a look-up perhaps not (see `mergedKey`).
+  let nextLog = 1
+  for await (const found of recordsOf(database, Kind.nextLog)) nextLog = decodeNumber(found[0]![1])
   const recovered: Recovered = {
     definitions,
     logs: new Map(),
     erasures: new Map(),
     delayLogs: new Map(),
     ids: new Map(),
-    nextLog: nextLog === undefined ? 1 : decodeNumber(nextLog),
+    nextLog,
     bodies: { live: [], dead: [] },
     damage: [],
   }
@@ -205,17 +217,19 @@ async function scanPages(database: Database, log: number, from: number, below: n
   const pages: Page[] = []
   const range = { gte: positionKey(Kind.fragment, log, from), lt: positionKey(Kind.fragment, log, below) }
   let page: Page | null = null
-  const add = (first: number, value: Buffer, end: number): void => {
-    if (page === null || page.full || !page.spans(first)) pages.push((page = new Page(first)))
+  const add = (key: Buffer, value: Buffer, end: number): void => {
+    const first = positionOfKey(key)
+    const merged = isMergedKey(key)
+    if (page === null || merged || page.merged || page.full || !page.spans(first)) pages.push((page = new Page(first)))
+    page.merged = merged
     scanFragment(page, first, value, end)
   }
   // Each ends where the next one begins.
-  let last: [first: number, value: Buffer] | null = null
+  let last: [key: Buffer, value: Buffer] | null = null
   for await (const found of records(database, range, SCANNED_BYTES)) {
     for (const [key, value] of found) {
-      const first = positionOfKey(key)
-      if (last !== null) add(...last, first)
-      last = [first, value]
+      if (last !== null) add(...last, positionOfKey(key))
+      last = [key, value]
     }
   }
   if (last !== null) add(...last, below)

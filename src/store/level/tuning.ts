@@ -88,9 +88,6 @@ export const COMPACT_AGE_MIB = 64
 export const COMPACT_AGE_MIB_MIN = 8
 export const COMPACT_YOUNG_BYTES_MIN = 16 * 1024 * 1024
 
-/** How many batches are written until a snapshot that is read through is replaced. */
-export const SNAPSHOT_BATCHES = 64
-
 /** How long a store that cannot write waits before it tries again: at first, and at the most. */
 export const RETRY_FIRST_MS = 100
 export const RETRY_MAX_MS = 5_000

@@ -81,3 +81,38 @@ it('reads all of a page that was merged while it was read together with another'
   database.release()
   expect(positionsOf(await reading)).toEqual([...range(0, 522)])
 })
+
+it('writes no key twice that is looked up, and finds a merged page again, also when its index record is damaged', async () => {
+  const disk = new Disk()
+  const database = new FaultyDatabase(disk)
+  const put = new Set<string>()
+  database.onBatch = (operations) => {
+    for (const { type, key } of operations) {
+      if (type !== 'put' || key[0] !== Kind.fragment) continue
+      expect(put.has(key.toString('hex'))).toBe(false)
+      put.add(key.toString('hex'))
+    }
+  }
+  const options = { location: 'nowhere', turn: new Turn(), clock: new ManualClock(), monitor }
+  const { store } = await LevelStore.open({ ...options, database: () => database })
+  const log = store.log()
+  for (const position of range(0, 12)) {
+    appendAll(log, [position], { body: 'x'.repeat(14_000) })
+    await durable(store)
+  }
+  await settle()
+  await durable(store)
+  // Ten were merged into one value; the two behind them are a page of their own.
+  expect(disk.keys(Kind.fragment).map((key) => key.length)).toEqual([12, 11, 11])
+  await store.close()
+  for (const damaged of [false, true]) {
+    if (damaged) disk.damage(disk.keys(Kind.index)[0]!, 7)
+    const again = await LevelStore.open({ ...options, database: () => new FaultyDatabase(disk) })
+    expect(positionsOf(await readAll(again.store.log(log.id)))).toEqual([...range(0, 12)])
+    await again.store.close()
+  }
+  const last = await LevelStore.open({ ...options, database: () => new FaultyDatabase(disk) })
+  last.store.log(log.id).discard(0, 12)
+  await durable(last.store)
+  expect([disk.keys(Kind.index), disk.keys(Kind.fragment)]).toEqual([[], []])
+})
