@@ -124,7 +124,7 @@ describe('the budget of all backlogs', () => {
     expect(bench.asked).toEqual([])
     bench.memory.tight = true
     bench.budget.relieve()
-    expect(bench.asked).toEqual(['a 250'])
+    expect(bench.asked).toEqual(['a 500'])
   })
 
   it('is smaller while memory is tight', () => {
