@@ -1,6 +1,6 @@
 // Bodies of which a part has come: that is in memory and nowhere else, so all of them together have a bound.
 import type { Clock, Timer } from '../lib/clock.ts'
-import { INCOMPLETE_IDLE_MS, INCOMPLETE_MEMORY_SHARE } from './limits.ts'
+import { INCOMPLETE_IDLE_MS, INCOMPLETE_MEMORY_SHARE, INCOMPLETE_PROGRESS_BYTES } from './limits.ts'
 
 /** Where the bound comes from. */
 interface Memory {
@@ -24,6 +24,8 @@ export class AllIncomplete {
   readonly #holders = new Set<Incomplete>()
   /** Those that are not read. */
   readonly #held = new Set<Incomplete>()
+  /** The one that goes on in any case, since nobody else gets any further. */
+  #favoured: Incomplete | null = null
   /** Runs while there are any. */
   #timer: Timer | null = null
 
@@ -40,11 +42,12 @@ export class AllIncomplete {
   /**
    * Whether more of a connection's bodies may come. When all together have their share of the memory limit, those go on
    * that began first, as many as can finish within as much again, and the first in any case: so they do finish, and make
-   * room. Whoever sends nothing lets others go first.
+   * room. Whoever sends next to nothing lets others go first.
    */
   admits(incomplete: Incomplete): boolean {
     const shareBytes = this.#shareBytes
     if (this.bytes < shareBytes) return true
+    if (incomplete === this.#favoured) return true
     let before = 0
     for (const holder of this.#holders) {
       if (holder === incomplete) return before === 0 || before + holder.missing <= shareBytes
@@ -57,7 +60,10 @@ export class AllIncomplete {
   /** A connection has something from now on, or nothing any more. */
   holds(incomplete: Incomplete, any: boolean): void {
     if (any) this.#holders.add(incomplete)
-    else this.#holders.delete(incomplete)
+    else {
+      this.#holders.delete(incomplete)
+      if (this.#favoured === incomplete) this.#favoured = null
+    }
   }
 
   /** A connection is not read, until it is admitted or has nothing any more. */
@@ -78,11 +84,25 @@ export class AllIncomplete {
     this.#timer = null
   }
 
-  /** Those that are read, and of which nothing comes, stand behind the others from now on: they would keep them waiting. */
+  /** Lets the one go on that has not been read for longest. */
+  #favour(): void {
+    const [longest] = this.#held
+    if (longest === undefined) return
+    this.#favoured = longest
+    this.#held.delete(longest)
+    longest.release()
+  }
+
+  /** Those that are read, and of which hardly anything comes, stand behind the others from now on: these would wait. */
   readonly #look = (): void => {
-    const idle = [...this.#holders].filter((holder) => holder.idle() && !this.#held.has(holder))
-    // Not for ever: they still have what has come.
-    if (this.bytes >= this.#shareBytes * 2) return
+    const waiting = [...this.#holders].filter((holder) => holder.idle())
+    const idle = waiting.filter((holder) => !this.#held.has(holder))
+    // Not for ever: they still have what has come. But nobody waits for those who never finish: then one goes on at a
+    // time, and what the others keep is what the memory alarm is for.
+    if (this.bytes >= this.#shareBytes * 2) {
+      if (waiting.length === this.#holders.size) this.#favour()
+      return
+    }
     for (const holder of idle) {
       this.#holders.delete(holder)
       this.#holders.add(holder)
@@ -99,25 +119,25 @@ export class Incomplete {
   readonly #all: AllIncomplete
   readonly #input: Input
   #held = false
-  /** Whether anything has come since somebody asked. */
-  #moved = false
+  /** What has come since somebody asked. */
+  #movedBytes = 0
 
   constructor(all: AllIncomplete, input: Input) {
     this.#all = all
     this.#input = input
   }
 
-  /** Whether nothing has come since this was last asked. */
+  /** Whether hardly anything has come since this was last asked. */
   idle(): boolean {
-    const moved = this.#moved
-    this.#moved = false
-    return !moved
+    const idle = this.#movedBytes < INCOMPLETE_PROGRESS_BYTES
+    this.#movedBytes = 0
+    return idle
   }
 
   /** A part of a body has come, and so much of it is still missing: more than before, if it is the first. */
   came(bytes: number, missing: number): void {
     if (this.bytes === 0) this.#all.holds(this, true)
-    this.#moved = true
+    this.#movedBytes += bytes
     this.bytes += bytes
     this.missing += missing
     this.#all.bytes += bytes

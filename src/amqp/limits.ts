@@ -50,12 +50,13 @@ export const UNCOMMITTED_MEMORY_SHARE = 0.2
 
 /**
  * The share of the memory limit that bodies of which a part has come may take on all connections, about: three times of it at
- * the most. Beyond it those that came last are not read until others are whole, and so never all of them for memory's sake.
+ * the most, as long as clients finish what they began. Beyond it those that came last are not read until others are whole, and so never all of them for memory's sake.
  */
 export const INCOMPLETE_MEMORY_SHARE = 0.1
 
-/** A client that sends nothing of its body for so long, in milliseconds, lets others go first who are not read. */
+/** A client that sends less than so many bytes of its body in so many milliseconds lets others go first who are not read. */
 export const INCOMPLETE_IDLE_MS = 1000
+export const INCOMPLETE_PROGRESS_BYTES = 16 * 1024
 
 /** Connections that are taken down in one turn when many leave at once: about two milliseconds. */
 export const CONNECTIONS_LEAVING_AT_ONCE = 50

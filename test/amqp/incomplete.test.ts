@@ -1,8 +1,13 @@
 // How much may have come of bodies that are not whole, on all connections together, and who is not read.
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { AllIncomplete, Incomplete } from '../../src/amqp/incomplete.ts'
 import { ManualClock } from '../../src/lib/clock.ts'
+
+vi.mock('../../src/amqp/limits.ts', async (original) => ({
+  ...(await original<object>()),
+  INCOMPLETE_PROGRESS_BYTES: 1,
+}))
 
 /** All may have 100 bytes before somebody is held. */
 const MEMORY_BYTES = 1000
@@ -102,6 +107,31 @@ describe('bodies of which a part has come', () => {
     expect([second.whole, first.held]).toEqual([true, false])
     first.read(150)
     expect([first.whole, clock.timerCount]).toEqual([true, 0])
+  })
+
+  it('go on one at a time where those who never finish have twice of that already', () => {
+    const clock = new ManualClock()
+    const [first, second, third, fourth] = clients([160, 160, 20, 20], MEMORY_BYTES, clock) as [
+      Client,
+      Client,
+      Client,
+      Client,
+    ]
+    first.read(40)
+    second.read(59)
+    // The first may go on in any case; one byte is missing.
+    first.read(119)
+    third.read(5)
+    fourth.read(5)
+    expect([third.held, fourth.held]).toEqual([true, true])
+    clock.advance(2000)
+    expect([third.held, fourth.held]).toEqual([false, true])
+    third.read(15)
+    expect([third.whole, fourth.held]).toEqual([true, true])
+    clock.advance(1000)
+    expect(fourth.held).toBe(false)
+    fourth.read(15)
+    expect(fourth.whole).toBe(true)
   })
 
   it('take three times of that at the most beside a chunk of each, and all become whole, but for a client that stops', () => {
