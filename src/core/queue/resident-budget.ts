@@ -53,10 +53,15 @@ export class ResidentBudget {
     return this.#transientBytes
   }
 
-  /** Below so much in memory a backlog reads its next page, if it wants so much. */
+  /**
+   * Below so much in memory a backlog reads its next page, if it wants so much: no more than half its share, or what there
+   * is room for. Otherwise it would have others drop what they would read again, as they would have it.
+   */
   readAheadBytes(wantedBytes: number): number {
-    if (this.#storedBytes <= BACKLOGS_STORED_BYTES && !this.#memory.tight) return wantedBytes
-    return Math.min(QUEUE_READ_AHEAD_BYTES, this.#shareBytes >> 1)
+    const halfShareBytes = this.#shareBytes >> 1
+    const roomBytes = BACKLOGS_STORED_BYTES - this.#storedBytes
+    if (roomBytes >= 0 && !this.#memory.tight) return Math.min(wantedBytes, Math.max(halfShareBytes, roomBytes))
+    return Math.min(QUEUE_READ_AHEAD_BYTES, halfShareBytes)
   }
 
   /** A backlog that was empty has something in memory. */
