@@ -16,8 +16,8 @@ export interface Erasure {
 }
 
 /**
- * Deletes pages in slices. Each page goes with its index record in one batch, so nothing is left behind by a crash; the
- * record of an erasure goes with its last page.
+ * Deletes pages in slices. Each page goes in one batch with its index record, which it has before it is given to this: so
+ * nothing is left behind by a crash. The record of an erasure goes with its last page.
  */
 export class Eraser implements BackgroundWork {
   readonly #compactor: Compactor

@@ -94,7 +94,8 @@ export class LevelStore implements Store {
   }
 
   /**
-   * Opens the store in a directory, and makes it if there is none. Reads definitions and index records, no messages.
+   * Opens the store in a directory, and makes it if there is none. Reads definitions and index records, and
+   * no more messages than those are behind with.
    * Throws StoreOpenError, whose message is a sentence for people; what is there is left as it was.
    */
   static async open(options: LevelStoreOptions): Promise<OpenedLevelStore> {

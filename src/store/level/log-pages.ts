@@ -387,7 +387,8 @@ export class LogPages {
 
   /** Has pages deleted in slices: what is left of them after a crash is found by their index records. */
   #erasing(batch: Batch, pages: readonly Page[], record: number): void {
-    for (const page of pages) if (page.behind) this.#writeIndex(batch, page)
+    // One that was made anew at the start may have none yet, and not be behind.
+    for (const page of pages) if (page.behind || !page.indexed) this.#writeIndex(batch, page)
     this.#context.eraser.add({ log: this.#log, pages, record })
   }
 

@@ -1,4 +1,4 @@
-// What is read when a store is opened: everything but the messages.
+// What is read when a store is opened: everything but the messages, and of those what index records are behind with.
 import type { Definition } from '../../core/definitions.ts'
 import type { SeenId } from '../../core/ports.ts'
 import { DamagedRecordError } from './bytes.ts'
@@ -86,7 +86,7 @@ export async function formatOf(database: Database, location: string): Promise<nu
   return format
 }
 
-/** Reads definitions, the records of logs and the index records of pages. */
+/** Reads definitions, the records of logs, the index records of pages, and the fragments that these are behind with. */
 export async function recover(database: Database): Promise<Recovered> {
   const definitions: Definition[] = []
   for await (const found of recordsOf(database, Kind.definition)) {
@@ -194,6 +194,8 @@ async function recoverUnindexed(database: Database, recovered: Recovered): Promi
         from = page.last + 1
       }
       await addUnindexed(database, recovered, id, from, POSITION_MAX)
+      // Also above what is being deleted, should the record of the log be damaged: its keys are not free yet.
+      log.next = Math.max(log.next, from)
     }
     if (log.deliveredBelow === Infinity) log.deliveredBelow = (log.pages.at(-1)?.last ?? -1) + 1
   }

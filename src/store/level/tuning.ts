@@ -80,11 +80,11 @@ export const COMPACT_BYTES_MIN = 4 * 1024 * 1024
 
 /**
  * What was written so many MiB ago lies in the deeper levels of LevelDB, which are not compacted before as much again
- * was written. What is younger goes by itself as long as something is written;
+ * was written. What is younger goes by itself as long as something is written.
  */
 export const COMPACT_AGE_MIB = 64
 
-/** but when it is all deleted with nothing behind it, from this age on and if it is as much, LevelDB is asked as well. */
+/** Where it is all deleted with nothing behind it, LevelDB is asked also for what is younger: from this age on, and for as much. */
 export const COMPACT_AGE_MIB_MIN = 8
 export const COMPACT_YOUNG_BYTES_MIN = 16 * 1024 * 1024
 

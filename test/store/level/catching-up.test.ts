@@ -222,6 +222,27 @@ describe('index records', () => {
     },
   )
 
+  it.each([...range(1, 5)])(
+    'that are behind one that is damaged leave nothing of a spilled log after a crash behind batch %i',
+    async (at) => {
+      const disk = new Disk()
+      const opened = await open(disk)
+      const log = opened.store.spill()
+      const entries = appendAll(log, range(0, 40))
+      await durable(opened.store)
+      log.settle(entries[1]!)
+      await durable(opened.store)
+      disk.damage(disk.keys(Kind.index)[0]!, 8)
+      // It is dropped at once, in slices, before the records that were made anew are written.
+      const again = await crashed(disk, opened)
+      for (let done = 0; done < at; done++) await turnsRun()
+      await crashed(disk, again)
+      for (let turns = 0; turns < MANY; turns++) await turnsRun()
+      const left = [Kind.index, Kind.fragment, Kind.erasure].map((kind) => disk.keys(kind))
+      expect(left).toEqual([[], [], []])
+    },
+  )
+
   it.each([...range(1, 12)])('that are behind bring nothing back that was discarded, after batch %i', async (at) => {
     const disk = new Disk()
     const opened = await open(disk)
@@ -250,6 +271,24 @@ describe('index records', () => {
     const found = await readAll(again.store.log(log.id))
     expect(positionsOf(found)).toEqual([...range(0, 9), ...range(10, 16)])
     expect(found.every(({ redelivered }) => redelivered)).toBe(true)
+  })
+
+  it('stand at no position of what is being deleted when the record of their log is damaged', async () => {
+    const disk = new Disk()
+    const opened = await open(disk)
+    const log = opened.store.log()
+    appendAll(log, range(0, 40))
+    await durable(opened.store)
+    log.discard(0, 40)
+    await turnsRun()
+    disk.damage(logKey(Kind.log, log.id), 6)
+    const again = await crashed(disk, opened)
+    const found = again.store.log(log.id)
+    const { next } = found.recovered
+    appendAll(found, range(next, next + 40))
+    await durable(again.store)
+    for (let turns = 0; turns < MANY; turns++) await turnsRun()
+    expect(positionsOf(await readAll(found))).toEqual([...range(next, next + 40)])
   })
 
   it('that are behind cost no more than the fragment that is damaged', async () => {
