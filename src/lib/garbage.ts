@@ -20,5 +20,10 @@ export function collectGarbage(): void {
  * it when much memory is asked for: this is never touched, and so takes none.
  */
 export function beginCollection(): void {
-  Buffer.allocUnsafeSlow(PRESSURE_BYTES)
+  try {
+    Buffer.allocUnsafeSlow(PRESSURE_BYTES)
+  } catch {
+    // There is not so much to be had, touched or not: then it is high time.
+    collectGarbage()
+  }
 }
