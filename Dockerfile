@@ -22,5 +22,5 @@ EXPOSE 5672 15672 15692
 # so that no process of Node's is started every few seconds.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 CMD ["bash", "-c", \
   "exec 3<>/dev/tcp/127.0.0.1/${LEVERET_PORT:-5672} && printf 'AMQP\\0\\0\\11\\1' >&3 && read -r -N 1 -t 4 first <&3 && [ \"$first\" = $'\\1' ]"]
-ENTRYPOINT ["node", "--max-semi-space-size=6", "dist/main.js"]
+ENTRYPOINT ["node", "--max-semi-space-size=8", "dist/main.js"]
 CMD ["start"]

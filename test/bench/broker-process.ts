@@ -56,7 +56,7 @@ export class BrokerProcess {
     const begun = performance.now()
     const ports = ['--port', '0', '--management-port', '0', '--prometheus-port', '0']
     const words = [MAIN, 'start', '--data-dir', directory, ...ports, '--log-level', 'warn']
-    const child = spawn(process.execPath, ['--max-semi-space-size=6', ...flags, '--import', PROBE, ...words], {
+    const child = spawn(process.execPath, ['--max-semi-space-size=8', ...flags, '--import', PROBE, ...words], {
       stdio: ['ignore', 'pipe', 'inherit', 'pipe'],
       env: { ...process.env, ...ENVIRONMENT },
     })

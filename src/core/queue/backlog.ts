@@ -153,7 +153,8 @@ export class Backlog implements GapOwner, ReturnedOwner, Resident {
   get available(): boolean {
     if (this.#removed > 0) this.#skipRemoved()
     if (this.#returned.forgotten.length > 0 && !this.#returnedNext()) return false
-    if (this.#headBytes < this.#budget.readAheadBytes(this.#aheadBytes) && !this.#gapless) this.#read()
+    // Most queues have no gaps: what there is room for is not asked for each message.
+    if (this.#headBytes < this.#aheadBytes && !this.#gapless) this.#readAhead()
     return this.#returnedFirst || this.#head.length > 0
   }
 
@@ -642,6 +643,10 @@ export class Backlog implements GapOwner, ReturnedOwner, Resident {
     this.#returned.clear()
     this.#splitAbove = 0
     this.#tell()
+  }
+
+  #readAhead(): void {
+    if (this.#headBytes < this.#budget.readAheadBytes(this.#aheadBytes)) this.#read()
   }
 
   /** Reads what the head needs next: of the gap that begins first, some of what is read ahead at a time. */
