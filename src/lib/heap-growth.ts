@@ -1,6 +1,7 @@
 // Keeps a large heap from becoming a much larger one before it is collected.
 import { getHeapStatistics, setFlagsFromString } from 'node:v8'
 import type { Clock } from './clock.ts'
+import { beginCollection } from './garbage.ts'
 
 const PERIOD_MS = 200
 
@@ -31,6 +32,7 @@ export function boundHeapGrowth(
   clock: Clock,
   usedBytes: () => number = usedHeapBytes,
   bound: (percent: number) => void = setGrowth,
+  collect: () => void = beginCollection,
 ): void {
   const looks: number[] = []
   let bounded = false
@@ -43,6 +45,8 @@ export function boundHeapGrowth(
     if (large === bounded) return
     bounded = large
     bound(large ? GROWTH_PERCENT : OWN_JUDGEMENT)
+    // V8 goes by it from the next collection on: until then the heap may grow to what was in mind at the last one.
+    if (large) collect()
   })
 }
 

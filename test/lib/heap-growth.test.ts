@@ -7,15 +7,18 @@ describe('boundHeapGrowth', () => {
   let clock: ManualClock
   let usedBytes: number
   let percents: number[]
+  let collections: number
 
   beforeEach(() => {
     clock = new ManualClock()
     usedBytes = 0
     percents = []
+    collections = 0
     boundHeapGrowth(
       clock,
       () => usedBytes,
       (percent) => void percents.push(percent),
+      () => collections++,
     )
   })
 
@@ -32,7 +35,7 @@ describe('boundHeapGrowth', () => {
   })
 
   it('leaves one to V8 that is large of garbage only', () => {
-    for (let collections = 0; collections < 10; collections++) {
+    for (let time = 0; time < 10; time++) {
       look(LARGE_HEAP_BYTES * 2, 13)
       look(LARGE_HEAP_BYTES / 2, 1)
     }
@@ -44,9 +47,11 @@ describe('boundHeapGrowth', () => {
     look(LARGE_HEAP_BYTES * 2)
     look(LARGE_HEAP_BYTES * 0.8)
     expect(percents).toEqual([30])
+    // V8 goes by it from then on.
+    expect(collections).toBe(1)
     look(LARGE_HEAP_BYTES * 0.75, 1)
     expect(percents).toEqual([30, 0])
     look(LARGE_HEAP_BYTES)
-    expect(percents).toEqual([30, 0])
+    expect([percents, collections]).toEqual([[30, 0], 1])
   })
 })
