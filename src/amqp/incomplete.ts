@@ -26,7 +26,7 @@ export class AllIncomplete {
   readonly #held = new Set<Incomplete>()
   /** The one that goes on in any case, since nobody else gets any further. */
   #favoured: Incomplete | null = null
-  /** Runs while there are any. */
+  /** Runs while some are not read. */
   #timer: Timer | null = null
 
   constructor(memory: Memory, clock: Clock) {
@@ -66,22 +66,26 @@ export class AllIncomplete {
     }
   }
 
-  /** A connection is not read, until it is admitted or has nothing any more. */
-  hold(incomplete: Incomplete): void {
+  /** A chunk was read of a connection that has any: perhaps no more is, until it is admitted or has nothing any more. */
+  chunkRead(incomplete: Incomplete): void {
+    if (this.#held.has(incomplete) || this.admits(incomplete)) return
     this.#held.add(incomplete)
     this.#timer ??= this.#clock.every(INCOMPLETE_IDLE_MS, this.#look)
+    incomplete.input.hold()
   }
 
   /** There is more room: those that are not read may be admitted. */
   released(): void {
-    for (const incomplete of this.#held) {
-      if (incomplete.bytes > 0 && !this.admits(incomplete)) continue
-      this.#held.delete(incomplete)
-      incomplete.release()
+    for (const incomplete of this.#held) if (incomplete.bytes === 0 || this.admits(incomplete)) this.#readOn(incomplete)
+  }
+
+  #readOn(incomplete: Incomplete): void {
+    this.#held.delete(incomplete)
+    if (this.#held.size === 0) {
+      this.#timer?.cancel()
+      this.#timer = null
     }
-    if (this.#held.size > 0) return
-    this.#timer?.cancel()
-    this.#timer = null
+    incomplete.input.release()
   }
 
   /** Lets the one go on that has not been read for longest. */
@@ -89,8 +93,7 @@ export class AllIncomplete {
     const [longest] = this.#held
     if (longest === undefined) return
     this.#favoured = longest
-    this.#held.delete(longest)
-    longest.release()
+    this.#readOn(longest)
   }
 
   /** Those that are read, and of which hardly anything comes, stand behind the others from now on: these would wait. */
@@ -116,15 +119,14 @@ export class Incomplete {
   bytes = 0
   /** What is still to come of the same bodies. */
   missing = 0
+  readonly input: Input
   readonly #all: AllIncomplete
-  readonly #input: Input
-  #held = false
   /** What has come since somebody asked. */
   #movedBytes = 0
 
   constructor(all: AllIncomplete, input: Input) {
     this.#all = all
-    this.#input = input
+    this.input = input
   }
 
   /** Whether hardly anything has come since this was last asked. */
@@ -152,17 +154,8 @@ export class Incomplete {
     this.#all.released()
   }
 
-  /** A chunk was read: perhaps nothing more is, until others have finished. */
+  /** A chunk was read. */
   chunkRead(): void {
-    if (this.bytes === 0 || this.#held || this.#all.admits(this)) return
-    this.#held = true
-    this.#all.hold(this)
-    this.#input.hold()
-  }
-
-  /** It is read again. */
-  release(): void {
-    this.#held = false
-    this.#input.release()
+    if (this.bytes > 0) this.#all.chunkRead(this)
   }
 }

@@ -49,8 +49,9 @@ export const UNCOMMITTED_BYTES_MAX = 128 * 1024 * 1024
 export const UNCOMMITTED_MEMORY_SHARE = 0.2
 
 /**
- * The share of the memory limit that bodies of which a part has come may take on all connections, about: three times of it at
- * the most, as long as clients finish what they began. Beyond it those that came last are not read until others are whole, and so never all of them for memory's sake.
+ * The share of the memory limit that bodies of which a part has come may take on all connections, about: three times of it
+ * at the most, as long as clients finish what they began. Beyond it those that came last are not read until others are
+ * whole, and so never all of them for memory's sake.
  */
 export const INCOMPLETE_MEMORY_SHARE = 0.1
 
