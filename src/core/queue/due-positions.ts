@@ -5,13 +5,20 @@ import type { UnreadMessage } from './returned.ts'
 const FIELDS = 4
 
 const LENGTH_FIRST = 64
-/** By how much there is more room when there is none left: some of it is always empty. */
+/** By how much there is more room than is used when there is none left: some of it is always empty. */
 const GROWTH = 1.5
+/** Where there is room for so many times as many as there are, some of it is given back. */
+const SPARE_MAX = 4
 
 /** A heap in numbers, at 32 bytes a message: the first that is due comes out first, and of those the lowest position. */
 export class DuePositions {
   length = 0
   #numbers = new Float64Array(LENGTH_FIRST * FIELDS)
+
+  /** How many it has room for. */
+  get room(): number {
+    return this.#numbers.length / FIELDS
+  }
 
   /** When the first is due, in milliseconds since 1970; Infinity when there is none. */
   get first(): number {
@@ -52,6 +59,8 @@ export class DuePositions {
       index = child
     }
     this.#move(last, index)
+    if (this.room > Math.max(last * SPARE_MAX, LENGTH_FIRST))
+      this.#resize(Math.max(Math.ceil(last * GROWTH), LENGTH_FIRST))
     return first
   }
 
@@ -71,9 +80,12 @@ export class DuePositions {
   }
 
   #reserve(length: number): void {
-    if (length * FIELDS <= this.#numbers.length) return
-    const larger = new Float64Array(Math.ceil(this.length * GROWTH) * FIELDS)
-    larger.set(this.#numbers)
-    this.#numbers = larger
+    if (length > this.room) this.#resize(Math.ceil(this.length * GROWTH))
+  }
+
+  #resize(length: number): void {
+    const numbers = new Float64Array(length * FIELDS)
+    numbers.set(this.#numbers.subarray(0, Math.min(this.#numbers.length, numbers.length)))
+    this.#numbers = numbers
   }
 }

@@ -4,12 +4,11 @@ import { Heap } from '../../lib/heap.ts'
 import { RETRIES_AT_ONCE, RETRIES_RESIDENT_BYTES, TIGHT_DIVISOR, TIMER_MS_MAX } from '../limits.ts'
 import type { QueueLog, StoredMessage } from '../ports.ts'
 import type { BacklogParts } from './browse.ts'
-import { DuePositions } from './due-positions.ts'
 import { EntryState, footprint, Stored, type Entry } from './entry.ts'
-import { PositionSet } from './position-set.ts'
 import type { Resident, ResidentBudget } from './resident-budget.ts'
 import type { UnreadMessage } from './returned.ts'
 import type { QueueRules } from './rules.ts'
+import { UnreadRetries } from './unread-retries.ts'
 
 /** Positions that are looked for in one read. */
 const WITHDRAWN_AT_ONCE = 512
@@ -46,48 +45,6 @@ export function retryDelayMs(rules: QueueRules, failed: boolean, attempts: numbe
   return wanted ? Math.min(retryMinMs * Math.max(attempts, 1), retryMaxMs) : 0
 }
 
-/** Those of one log that are on disk only. */
-class Shelf {
-  readonly log: QueueLog
-  readonly requeued = true
-  readonly due = new DuePositions()
-  /** Those that still wait: some of them may have been taken out before their time. */
-  readonly #positions = new PositionSet()
-  /** Above every position that was ever on it. */
-  below = 0
-
-  constructor(log: QueueLog) {
-    this.log = log
-  }
-
-  get count(): number {
-    return this.#positions.size
-  }
-
-  get from(): number {
-    return this.#positions.first
-  }
-
-  holds(position: number): boolean {
-    return this.#positions.has(position)
-  }
-
-  add(dueAt: number, unread: UnreadMessage): void {
-    this.due.push(dueAt, unread)
-    this.#positions.add(unread.position)
-    this.below = Math.max(this.below, unread.position + 1)
-  }
-
-  /** Returns whether the position was on it. */
-  delete(position: number): boolean {
-    return this.#positions.delete(position)
-  }
-
-  clear(): void {
-    this.#positions.clear()
-  }
-}
-
 /**
  * They are neither ready nor with anybody. Some of them are in memory, and of those that are on disk and further away in
  * time nothing but the positions and the times: when they are due they are ready as such, and read with the others. One
@@ -103,7 +60,7 @@ export class Retries implements Resident {
   #storedBytes = 0
   /** What must be in memory before it is looked again for what need not be. */
   #sweepAbove = 0
-  #shelves: readonly Shelf[] = []
+  #unread: readonly UnreadRetries[] = []
   /** What the budget knows of, and whether it knows of these retries at all. */
   #countedBytes = 0
   #resident = false
@@ -117,12 +74,12 @@ export class Retries implements Resident {
   }
 
   get count(): number {
-    return this.#shelves.reduce((count, shelf) => count + shelf.count, this.#heap.length)
+    return this.#unread.reduce((count, part) => count + part.count, this.#heap.length)
   }
 
   /** Where all of them are, for who wants to look. */
   get parts(): Omit<BacklogParts, 'presented'> {
-    return { returned: Array.from(this.#heap, ({ entry }) => entry), lines: [], gaps: this.#shelves }
+    return { returned: Array.from(this.#heap, ({ entry }) => entry), lines: [], gaps: this.#unread }
   }
 
   /** Takes out those of these positions that `take` says yes to. Rejects when some of them cannot be read. */
@@ -132,7 +89,7 @@ export class Retries implements Resident {
       this.#heap.retain(({ entry }) => !wanted.has(entry.position) || !take(entry))
       this.#recount()
     }
-    for (const shelf of this.#shelves) await this.#withdrawUnread(shelf, wanted, take)
+    for (const part of this.#unread) await this.#withdrawUnread(part, wanted, take)
     this.#tidy()
   }
 
@@ -155,8 +112,8 @@ export class Retries implements Resident {
   stop(): void {
     this.#timer?.cancel()
     this.#heap.clear()
-    for (const shelf of this.#shelves) shelf.clear()
-    this.#shelves = []
+    for (const part of this.#unread) part.clear()
+    this.#unread = []
     this.#recount()
     this.#budget.leave(this)
   }
@@ -167,7 +124,7 @@ export class Retries implements Resident {
 
   #arm(): void {
     let first = this.#heap.peek()?.dueAt ?? Infinity
-    for (const { due } of this.#shelves) first = Math.min(first, due.first)
+    for (const { due } of this.#unread) first = Math.min(first, due.first)
     if (first >= this.#timerAt) return
     this.#timer?.cancel()
     this.#timerAt = first
@@ -185,10 +142,10 @@ export class Retries implements Resident {
       entries.push(this.#pop().entry)
       left--
     }
-    for (const shelf of this.#shelves) {
-      for (; left > 0 && shelf.due.first <= now; left--) {
-        const unread = shelf.due.pop()
-        if (shelf.delete(unread.position)) this.#host.giveBackUnread(shelf.log, unread)
+    for (const part of this.#unread) {
+      for (; left > 0 && part.due.first <= now; left--) {
+        const unread = part.due.pop()
+        if (part.delete(unread.position)) this.#host.giveBackUnread(part.log, unread)
       }
     }
     this.#tidy()
@@ -215,32 +172,36 @@ export class Retries implements Resident {
     const log = this.#host.logOf(entry)
     const { position, message, details } = entry
     if (position >= log.durableBelow) return false
-    let shelf = this.#shelves.find((each) => each.log === log)
-    if (shelf === undefined) this.#shelves = [...this.#shelves, (shelf = new Shelf(log))]
-    shelf.add(dueAt, { position, bodyBytes: message.bodyBytes, deadline: details?.deadline ?? Infinity })
+    let part = this.#unread.find((each) => each.log === log)
+    if (part === undefined) this.#unread = [...this.#unread, (part = new UnreadRetries(log))]
+    part.add(dueAt, { position, bodyBytes: message.bodyBytes, deadline: details?.deadline ?? Infinity })
     // Whoever still knows this entry has no business with it: it comes back as another one.
     entry.state = EntryState.settled
     return true
   }
 
-  async #withdrawUnread(shelf: Shelf, wanted: ReadonlySet<number>, take: (entry: Entry) => boolean): Promise<void> {
-    const ordered = [...wanted].filter((position) => shelf.holds(position)).toSorted((a, b) => a - b)
+  async #withdrawUnread(
+    part: UnreadRetries,
+    wanted: ReadonlySet<number>,
+    take: (entry: Entry) => boolean,
+  ): Promise<void> {
+    const ordered = [...wanted].filter((position) => part.holds(position)).toSorted((a, b) => a - b)
     for (let next = 0; next < ordered.length;) {
       const from = ordered[next]!
       const below = Math.min(ordered.at(-1)! + 1, from + WITHDRAWN_AT_ONCE)
-      const messages = await shelf.log.read(from, below)
-      for (const stored of messages) if (wanted.has(stored.position)) this.#withdrawOne(shelf, stored, take)
+      const messages = await part.log.read(from, below)
+      for (const stored of messages) if (wanted.has(stored.position)) this.#withdrawOne(part, stored, take)
       const end = messages.at(-1)?.position ?? below - 1
       while (next < ordered.length && ordered[next]! <= end) next++
     }
   }
 
-  #withdrawOne(shelf: Shelf, stored: StoredMessage, take: (entry: Entry) => boolean): void {
+  #withdrawOne(part: UnreadRetries, stored: StoredMessage, take: (entry: Entry) => boolean): void {
     // Its time may have come while it was read.
-    if (!shelf.holds(stored.position)) return
-    const entry = this.#host.restoredFrom(shelf.log, { ...stored, redelivered: true })
+    if (!part.holds(stored.position)) return
+    const entry = this.#host.restoredFrom(part.log, { ...stored, redelivered: true })
     entry.state = EntryState.unacked
-    if (take(entry)) shelf.delete(stored.position)
+    if (take(entry)) part.delete(stored.position)
     // It stays where it is; this entry stands for nothing.
     else entry.state = EntryState.settled
   }
@@ -273,7 +234,7 @@ export class Retries implements Resident {
 
   /** Lets go of what holds nothing any more. */
   #tidy(): void {
-    if (this.#shelves.some(({ count }) => count === 0)) this.#shelves = this.#shelves.filter(({ count }) => count > 0)
+    if (this.#unread.some(({ count }) => count === 0)) this.#unread = this.#unread.filter(({ count }) => count > 0)
   }
 
   /** Tells the budget what has changed, but for what it could not have let go of anyway. */

@@ -15,25 +15,14 @@ const { TEST_MODEL_RUNS = '300', TEST_MODEL_SEED } = process.env
 // Limits at which a handful of messages has to leave memory, and several pages and logs.
 vi.mock('../../../src/core/limits.ts', async (original) => ({
   ...(await original<object>()),
-  ENTRY_OVERHEAD_BYTES: 10,
-  QUEUE_RESIDENT_BYTES: 120,
-  QUEUE_READ_AHEAD_BYTES: 100,
-  QUEUE_READ_AHEAD_BYTES_MAX: 400,
+  ...(await import('../../support/small-sizes.ts')).SMALL_LIMITS,
   DEAD_LETTERS_AT_ONCE: 4,
   DEAD_LETTERS_RESIDENT_BYTES: 80,
-  BACKLOGS_STORED_BYTES: 200,
   BACKLOGS_TRANSIENT_BYTES: 200,
-  BACKLOGS_SWEEP_BYTES: 30,
 }))
 vi.mock('../../../src/store/level/tuning.ts', async (original) => ({
   ...(await original<object>()),
-  PAGE_ENTRIES: 5,
-  PAGE_BYTES: 300,
-  PAGE_SPAN: 14,
-  PAGE_FRAGMENTS: 4,
-  FRAGMENTS_UNMERGED: 1,
-  BEHIND_BYTES_MIN: 120,
-  BEHIND_PAGES_MAX: 4,
+  ...(await import('../../support/small-sizes.ts')).SMALL_PAGES,
 }))
 
 const SURELY = {

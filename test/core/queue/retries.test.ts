@@ -19,21 +19,13 @@ const { TEST_MODEL_RUNS = '300', TEST_MODEL_SEED } = process.env
 // Limits at which a handful of messages has to leave memory, and several pages.
 vi.mock('../../../src/core/limits.ts', async (original) => ({
   ...(await original<object>()),
-  ENTRY_OVERHEAD_BYTES: 10,
-  QUEUE_RESIDENT_BYTES: 120,
-  QUEUE_READ_AHEAD_BYTES: 100,
+  ...(await import('../../support/small-sizes.ts')).SMALL_LIMITS,
   RETRIES_RESIDENT_BYTES: 90,
   RETRIES_AT_ONCE: 3,
-  BACKLOGS_STORED_BYTES: 200,
-  BACKLOGS_SWEEP_BYTES: 30,
 }))
 vi.mock('../../../src/store/level/tuning.ts', async (original) => ({
   ...(await original<object>()),
-  PAGE_ENTRIES: 5,
-  PAGE_BYTES: 300,
-  PAGE_SPAN: 14,
-  PAGE_FRAGMENTS: 4,
-  FRAGMENTS_UNMERGED: 1,
+  ...(await import('../../support/small-sizes.ts')).SMALL_PAGES,
 }))
 
 const RETRY_MS = 1000
@@ -464,5 +456,16 @@ describe('times of messages that are on disk only', () => {
         expect(due.first).toBe(Infinity)
       }),
     )
+  })
+
+  it('take no more memory than four times what they need, however many there were', () => {
+    const due = new DuePositions()
+    const roomFirst = due.room
+    for (let position = 0; position < 10_000; position++) due.push(position, { position, bodyBytes: 1, deadline: 2 })
+    for (let position = 0; position < 10_000; position++) {
+      expect(due.pop()).toEqual({ position, bodyBytes: 1, deadline: 2 })
+      expect(due.room).toBeLessThanOrEqual(Math.max(due.length * 4, roomFirst))
+    }
+    expect(due.room).toBe(roomFirst)
   })
 })
