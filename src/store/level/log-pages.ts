@@ -98,6 +98,10 @@ export class LogPages {
   #merged: { page: Page; value: Buffer }[] = []
   /** Pages that are deleted in slices, behind a record that says so. */
   readonly #erased: Page[][] = []
+  /** Pages that the database finds damaged: on disk until the next start tries them again, or the log goes. */
+  readonly #unreadablePages: Page[] = []
+  /** Index records that such pages are to have, as they were. */
+  #unreadableRecords: { first: number; record: Buffer }[] = []
   /** Damaged bytes that are to be kept elsewhere, and the positions of all that are. */
   readonly #setAside: { position: number; value: Buffer }[] = []
   readonly #asidePositions: number[]
@@ -182,7 +186,7 @@ export class LogPages {
     this.#context.catchingUp.behind(this.#owner, ahead.length, bytes)
   }
 
-  /** Puts the index records that are behind into a batch. What is stored next will have none again, or has from here on. */
+  /** Puts the index records that are behind into a batch. `goesOn`: those of what is stored next are behind again. */
   catchUp(batch: Batch, goesOn: boolean): void {
     for (const page of this.#behind) if (page.behind && page.live > 0) this.#writeIndex(batch, page)
     this.#behind = []
@@ -231,7 +235,7 @@ export class LogPages {
 
   /** Settles everything for good. Nothing is to be stored afterwards. */
   drop(batch: Batch): void {
-    const pages = [...this.#pages, ...this.#dirty.filter((page) => page.live === 0)]
+    const pages = [...this.#pages, ...this.#dirty.filter((page) => page.live === 0), ...this.#unreadablePages]
     if (pages.length <= ERASE_AT_ONCE_PAGES)
       for (const page of pages) this.#context.eraser.settled(batch, this.#log, page)
     else {
@@ -249,6 +253,7 @@ export class LogPages {
     this.#dirty = []
     this.#behind = []
     this.#merged = []
+    this.#unreadableRecords = []
     this.#open = null
     this.#hit = null
   }
@@ -259,6 +264,9 @@ export class LogPages {
     if (this.#erased.length > 0) this.#writeErasures(batch)
     for (const { position, value } of this.#setAside.splice(0)) {
       batch.put(positionKey(Kind.setAside, this.#log, position), value)
+    }
+    for (const { first, record } of this.#unreadableRecords.splice(0)) {
+      batch.put(positionKey(Kind.index, this.#log, first), record)
     }
     for (const page of this.#dirty) {
       page.dirty = false
@@ -512,11 +520,14 @@ export class LogPages {
       if (wanted.count > 0) throw new UnreadablePageError(wanted, error)
       return
     }
-    // The next start tries it again.
+    // The next start finds it by its index record.
     if (page.behind) {
-      const key = positionKey(Kind.index, this.#log, page.first)
-      this.#context.committer.change({ type: 'put', key, value: encodeIndexRecord(page) })
+      this.#unreadableRecords.push({ first: page.first, record: encodeIndexRecord(page) })
+      page.indexed = true
+      page.behind = false
+      this.#owner.enlist()
     }
+    this.#unreadablePages.push(page)
     page.live = 0
     page.dirty = true
     this.#dirty = this.#dirty.filter((other) => other !== page)

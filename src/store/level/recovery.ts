@@ -33,7 +33,7 @@ import { SCANNED_BYTES } from './tuning.ts'
 
 /**
  * The version of the format that this broker writes. Older ones are read; newer ones are refused. In version 1 index
- * records were never behind.
+ * records were never behind, and a merged page had the key of its first fragment.
  */
 export const FORMAT = 2
 

@@ -114,7 +114,7 @@ export const ITERATED_BYTES = 64 * 1024
 
 /**
  * Table files are memory-mapped, so those that are open show as resident memory: few and small ones. Write buffers of
- * 4 MiB take some 5 MiB more, and make nothing faster that can be told from noise; those of 2 MiB write a tenth less.
+ * 4 MiB take some 10 MiB more; what they make faster could not be told from noise.
  */
 export const LEVEL_TUNING: Required<LevelTuning> = {
   compression: false,

@@ -48,6 +48,16 @@ function crashed(disk: Disk, { database }: Opened): Promise<Opened> {
   return open(disk)
 }
 
+/** A store on a new disk, with a log that has entries at these positions, stored in one batch. */
+async function begun(positions: Iterable<number> = []) {
+  const disk = new Disk()
+  const opened = await open(disk)
+  const log = opened.store.log()
+  const entries = appendAll(log, positions)
+  await durable(opened.store)
+  return { disk, opened, store: opened.store, log, entries }
+}
+
 /** From where on a start looks for what index records do not tell of; -1 when nowhere. */
 function unindexedFrom(disk: Disk, log: number): number {
   return decodeLogRecord(disk.records.get(logKey(Kind.log, log).toString('latin1'))!).unindexedFrom
@@ -55,11 +65,7 @@ function unindexedFrom(disk: Disk, log: number): number {
 
 describe('index records', () => {
   it('fall behind when much is stored at once, and a start makes pages of what they do not tell of', async () => {
-    const disk = new Disk()
-    const opened = await open(disk)
-    const log = opened.store.log()
-    appendAll(log, range(0, 2))
-    await durable(opened.store)
+    const { disk, opened, log } = await begun(range(0, 2))
     expect(disk.keys(Kind.index)).toHaveLength(1)
     appendAll(log, range(2, 20), { expirationMs: 5_000 })
     await durable(opened.store)
@@ -78,9 +84,7 @@ describe('index records', () => {
   })
 
   it('do not fall behind when little is', async () => {
-    const disk = new Disk()
-    const { store } = await open(disk)
-    const log = store.log()
+    const { disk, store, log } = await begun()
     for (const position of range(0, 12)) {
       appendAll(log, [position])
       await durable(store)
@@ -90,9 +94,7 @@ describe('index records', () => {
   })
 
   it('catch up when they are behind by too many pages', async () => {
-    const disk = new Disk()
-    const opened = await open(disk)
-    const log = opened.store.log()
+    const { disk, opened, log } = await begun()
     for (const i of range(0, 3)) {
       appendAll(log, range(i * 16, i * 16 + 16))
       await durable(opened.store)
@@ -120,11 +122,7 @@ describe('index records', () => {
   })
 
   it('catch up when the store is closed', async () => {
-    const disk = new Disk()
-    const { store } = await open(disk)
-    const log = store.log()
-    appendAll(log, range(0, 16))
-    await durable(store)
+    const { disk, store, log } = await begun(range(0, 16))
     expect(disk.keys(Kind.index)).toHaveLength(0)
     await store.close()
     expect(disk.keys(Kind.index)).toHaveLength(4)
@@ -132,11 +130,7 @@ describe('index records', () => {
   })
 
   it('tell what is settled of a page, whatever it grows by before and after', async () => {
-    const disk = new Disk()
-    const opened = await open(disk)
-    const log = opened.store.log()
-    const entries = appendAll(log, range(0, 10))
-    await durable(opened.store)
+    const { disk, opened, log, entries } = await begun(range(0, 10))
     for (const position of [1, 8, 9]) log.settle(entries[position]!)
     await durable(opened.store)
     expect(disk.keys(Kind.index)).toHaveLength(1)
@@ -150,11 +144,12 @@ describe('index records', () => {
   })
 
   it('are found where a page has grown since its own was written', async () => {
-    const disk = new Disk()
-    const opened = await open(disk)
-    const log = opened.store.log()
-    const [, second] = appendAll(log, range(0, 6))
-    await durable(opened.store)
+    const {
+      disk,
+      opened,
+      log,
+      entries: [, second],
+    } = await begun(range(0, 6))
     const [next] = appendAll(log, range(6, 7))
     await durable(opened.store)
     log.settle(second!)
@@ -172,11 +167,7 @@ describe('index records', () => {
   })
 
   it('stay behind over a crash, and catch up with what comes then', async () => {
-    const disk = new Disk()
-    const opened = await open(disk)
-    const log = opened.store.log()
-    appendAll(log, range(0, 20))
-    await durable(opened.store)
+    const { disk, opened, log } = await begun(range(0, 20))
     const again = await crashed(disk, opened)
     const found = again.store.log(log.id)
     const first = found.recovered.next
@@ -188,11 +179,7 @@ describe('index records', () => {
   })
 
   it('are not behind any more when the log is dropped', async () => {
-    const disk = new Disk()
-    const { store } = await open(disk)
-    const log = store.log()
-    appendAll(log, range(0, 8))
-    await durable(store)
+    const { disk, store, log } = await begun(range(0, 8))
     log.drop()
     const others = [...range(0, 4)].map(() => store.log())
     for (const other of others) {
@@ -244,11 +231,7 @@ describe('index records', () => {
   )
 
   it.each([...range(1, 12)])('that are behind bring nothing back that was discarded, after batch %i', async (at) => {
-    const disk = new Disk()
-    const opened = await open(disk)
-    const log = opened.store.log()
-    appendAll(log, range(0, 39))
-    await durable(opened.store)
+    const { disk, opened, log } = await begun(range(0, 39))
     log.discard(4, 28)
     for (let done = 0; done < at; done++) await turnsRun()
     const again = await crashed(disk, opened)
@@ -258,11 +241,7 @@ describe('index records', () => {
   })
 
   it('that are behind cost nothing when the record of their log is damaged', async () => {
-    const disk = new Disk()
-    const opened = await open(disk)
-    const log = opened.store.log()
-    const entries = appendAll(log, range(0, 16))
-    await durable(opened.store)
+    const { disk, opened, log, entries } = await begun(range(0, 16))
     log.settle(entries[9]!)
     await durable(opened.store)
     disk.damage(logKey(Kind.log, log.id), 6)
@@ -274,11 +253,7 @@ describe('index records', () => {
   })
 
   it('stand at no position of what is being deleted when the record of their log is damaged', async () => {
-    const disk = new Disk()
-    const opened = await open(disk)
-    const log = opened.store.log()
-    appendAll(log, range(0, 40))
-    await durable(opened.store)
+    const { disk, opened, log } = await begun(range(0, 40))
     log.discard(0, 40)
     await turnsRun()
     disk.damage(logKey(Kind.log, log.id), 6)
@@ -292,11 +267,7 @@ describe('index records', () => {
   })
 
   it('that are behind cost no more than the fragment that is damaged', async () => {
-    const disk = new Disk()
-    const opened = await open(disk)
-    const log = opened.store.log()
-    appendAll(log, range(0, 16))
-    await durable(opened.store)
+    const { disk, opened, log } = await begun(range(0, 16))
     disk.damage(disk.keys(Kind.fragment)[1]!, 50)
     const again = await crashed(disk, opened)
     expect(again.store.log(log.id).recovered.count).toBe(16)
@@ -305,11 +276,7 @@ describe('index records', () => {
   })
 
   it('are written for a page that the database cannot read, so that the next start tries it again', async () => {
-    const disk = new Disk()
-    const opened = await open(disk)
-    const log = opened.store.log()
-    appendAll(log, range(0, 8))
-    await durable(opened.store)
+    const { disk, opened, log } = await begun(range(0, 8))
     opened.database.readFailures = [Object.assign(diskError('Corruption: bad block'), { code: 'LEVEL_CORRUPTION' })]
     expect(positionsOf(await log.read(0, 4))).toEqual([])
     await durable(opened.store)
@@ -319,10 +286,19 @@ describe('index records', () => {
     expect(positionsOf(await readAll(again.store.log(log.id)))).toEqual([...range(0, 8)])
   })
 
+  it.each(['before', 'after'])('of a page that is damaged go with the log, %s they are written', async (when) => {
+    const { disk, opened, log } = await begun(range(0, 8))
+    opened.database.readFailures = [Object.assign(diskError('Corruption: bad block'), { code: 'LEVEL_CORRUPTION' })]
+    expect(positionsOf(await log.read(0, 4))).toEqual([])
+    if (when === 'after') await durable(opened.store)
+    log.drop()
+    await durable(opened.store)
+    await opened.store.close()
+    expect([Kind.index, Kind.fragment, Kind.log].map((kind) => disk.keys(kind))).toEqual([[], [], []])
+  })
+
   it('are behind by nothing that was stored and taken before a crash', async () => {
-    const disk = new Disk()
-    const opened = await open(disk)
-    const log = opened.store.log()
+    const { disk, opened, log } = await begun()
     for (const i of range(0, 5)) {
       const entries = appendAll(log, range(i * 8, i * 8 + 8))
       await durable(opened.store)
@@ -336,9 +312,7 @@ describe('index records', () => {
   })
 
   it('of a store that an older broker wrote are never behind: it is opened, and no older broker opens it again', async () => {
-    const disk = new Disk()
-    const opened = await open(disk)
-    const log = opened.store.log()
+    const { disk, opened, log } = await begun()
     log.append(entryOf(0), null, 0)
     await opened.store.close()
     const format = kindKey(Kind.format).toString('latin1')
