@@ -140,6 +140,11 @@ export class Committer implements TurnTask {
     return new Promise((resolve) => this.#waitersInFlight.push(resolve))
   }
 
+  /** Whether the database is being opened again, and cannot be read until then. */
+  get reopening(): boolean {
+    return !this.#readable
+  }
+
   /** Resolves when the database can be read: at once, unless it is being opened again. */
   readable(): Promise<void> {
     if (this.#readable) return Promise.resolve()

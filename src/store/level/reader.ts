@@ -27,7 +27,8 @@ export class Reader {
   async values(keys: Buffer[], serial: number): Promise<(Buffer | undefined)[]> {
     const committer = this.#committer
     for (;;) {
-      await committer.readable()
+      // Without a wait otherwise: the disk is to be asked before whoever asks goes on, and delivers what it has.
+      if (committer.reopening) await committer.readable()
       const snapshot = serial <= this.#covered ? this.#snapshot : null
       try {
         return await this.#database.getMany(keys, snapshot ?? undefined)
