@@ -83,6 +83,8 @@ export class Backlog implements GapOwner, ReturnedOwner, Resident {
   #tailBytes = 0
   /** What it wants to read ahead: more once the head has run out while more of it was read. */
   #aheadBytes = QUEUE_READ_AHEAD_BYTES
+  /** Below so much in the head it is looked for what to read: not for each message, and not while something is read. */
+  #lookBelow = Infinity
   /** After a head that could not be split: how large it must be before that is tried again. */
   #splitAbove = 0
   /** Entries that were removed from where they stood: settled, and skipped when their turn comes. */
@@ -154,8 +156,8 @@ export class Backlog implements GapOwner, ReturnedOwner, Resident {
     if (this.#removed > 0) this.#skipRemoved()
     if (this.#returned.forgotten.length > 0 && !this.#returnedNext()) return false
     // Most queues have no gaps: what there is room for is not asked for each message.
-    if (this.#headBytes < this.#aheadBytes && !this.#gapless) this.#readAhead()
-    return this.#returnedFirst || this.#head.length > 0
+    if (this.#headBytes < this.#lookBelow && !this.#gapless) this.#readAhead()
+    return this.#head.length > 0 || this.#returnedFirst
   }
 
   /** The next message, if it is in memory. */
@@ -380,6 +382,7 @@ export class Backlog implements GapOwner, ReturnedOwner, Resident {
   }
 
   gapRead(error: unknown): void {
+    this.#lookBelow = Infinity
     if (error !== null) this.#host.backlogUnreadable(error)
     if (this.#head.length === 0) this.#aheadBytes = Math.min(this.#aheadBytes * 2, QUEUE_READ_AHEAD_BYTES_MAX)
     this.#mergeLoaded()
@@ -642,11 +645,19 @@ export class Backlog implements GapOwner, ReturnedOwner, Resident {
     this.#tailBytes = 0
     this.#returned.clear()
     this.#splitAbove = 0
+    this.#lookBelow = Infinity
     this.#tell()
   }
 
   #readAhead(): void {
-    if (this.#headBytes < this.#budget.readAheadBytes(this.#aheadBytes)) this.#read()
+    const wanted = this.#budget.readAheadBytes(this.#aheadBytes)
+    if (this.#headBytes >= wanted) {
+      this.#lookBelow = wanted
+      return
+    }
+    this.#read()
+    // Whatever reads tells of it when it is done.
+    this.#lookBelow = this.#gaps.some(({ reading }) => reading) ? 0 : Infinity
   }
 
   /** Reads what the head needs next: of the gap that begins first, some of what is read ahead at a time. */
