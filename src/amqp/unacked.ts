@@ -176,22 +176,25 @@ export class Unacked {
     }
   }
 
+  /** Moves what is outstanding to the front: of the same arrays, unless these have become much too large. */
   #compact(): void {
     if (this.#tail < COMPACT_FROM) return
-    const tags: number[] = []
-    const entries: (Entry | null)[] = []
-    const consumers: (ChannelConsumer | null)[] = []
+    const [tags, entries, consumers] = [this.#tags, this.#entries, this.#consumers]
+    if (this.#live < entries.length >> 3) this.#clear()
+    let to = 0
     for (let i = this.#head; i < this.#tail; i++) {
-      if (this.#entries[i] === null) continue
-      tags.push(this.#tags[i]!)
-      entries.push(this.#entries[i]!)
-      consumers.push(this.#consumers[i]!)
+      const entry = entries[i]!
+      if (entry === null) continue
+      this.#tags[to] = tags[i]!
+      this.#entries[to] = entry
+      this.#consumers[to++] = consumers[i]!
     }
-    this.#tags = tags
-    this.#entries = entries
-    this.#consumers = consumers
+    if (this.#entries === entries) {
+      entries.fill(null, to, this.#tail)
+      consumers.fill(null, to, this.#tail)
+    }
     this.#head = 0
-    this.#tail = tags.length
+    this.#tail = to
   }
 
   #clear(): void {
