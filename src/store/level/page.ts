@@ -56,7 +56,8 @@ export class Page {
 
   /** Whether the page has no room for a further fragment. */
   get full(): boolean {
-    if (this.entries >= PAGE_ENTRIES || this.bytes >= PAGE_BYTES) return true
+    // What was merged has a key of its own, under which nothing is written again.
+    if (this.merged || this.entries >= PAGE_ENTRIES || this.bytes >= PAGE_BYTES) return true
     return this.fragmentCount >= PAGE_FRAGMENTS || this.addedBodyBytes >= PAGE_BODIES_BYTES
   }
 

@@ -4,6 +4,7 @@ import { ManualClock } from '../../../src/lib/clock.ts'
 import { Turn } from '../../../src/lib/turn.ts'
 import { Kind } from '../../../src/store/level/keys.ts'
 import { LevelStore } from '../../../src/store/level/level-store.ts'
+import { PAGE_FRAGMENTS } from '../../../src/store/level/tuning.ts'
 import { Disk, FaultyDatabase } from '../../support/faulty-database.ts'
 import { appendAll, durable, entryOf, positionsOf, range, readAll } from '../../support/store.ts'
 
@@ -114,5 +115,31 @@ it('writes no key twice that is looked up, and finds a merged page again, also w
   const last = await LevelStore.open({ ...options, database: () => new FaultyDatabase(disk) })
   last.store.log(log.id).discard(0, 12)
   await durable(last.store)
+  expect([disk.keys(Kind.index), disk.keys(Kind.fragment)]).toEqual([[], []])
+})
+
+it('adds nothing to a page that was merged, though it had room', async () => {
+  const disk = new Disk()
+  const options = { location: 'nowhere', turn: new Turn(), clock: new ManualClock(), monitor }
+  const { store } = await LevelStore.open({ ...options, database: () => new FaultyDatabase(disk) })
+  const log = store.log()
+  let next = 0
+  // One message a commit, and a pause whenever a page has as many fragments as it may have: it is merged then.
+  for (let page = 0; page < 3; page++) {
+    for (const end = next + PAGE_FRAGMENTS; next < end; next++) {
+      appendAll(log, [next])
+      await durable(store)
+    }
+    await settle()
+    await durable(store)
+    expect(disk.keys(Kind.fragment)).toHaveLength(page + 1)
+  }
+  expect(positionsOf(await readAll(log))).toEqual([...range(0, next)])
+  await store.close()
+  const again = await LevelStore.open({ ...options, database: () => new FaultyDatabase(disk) })
+  const found = again.store.log(log.id)
+  expect(positionsOf(await readAll(found))).toEqual([...range(0, next)])
+  found.discard(0, next)
+  await durable(again.store)
   expect([disk.keys(Kind.index), disk.keys(Kind.fragment)]).toEqual([[], []])
 })
