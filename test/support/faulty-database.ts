@@ -70,6 +70,8 @@ export class FaultyDatabase implements Database {
   failures: Error[] = []
   openFailures: Error[] = []
   readFailures: Error[] = []
+  /** The same of what goes through a range of records. */
+  scanFailures: Error[] = []
   /** How often each was called. */
   readonly calls = { open: 0, close: 0, batch: 0, compactRange: 0, snapshot: 0 }
   /** What a compaction of a range waits for. */
@@ -159,7 +161,11 @@ export class FaultyDatabase implements Database {
       .filter(([key]) => key >= from && key < below)
       .toSorted(([a], [b]) => (a < b ? -1 : 1))
       .map(([key, value]): [Buffer, Buffer] => [Buffer.from(key, 'latin1'), value])
-    return { nextv: (size) => Promise.resolve(rest.splice(0, size)), close: () => Promise.resolve() }
+    const nextv = (size: number): Promise<[Buffer, Buffer][]> => {
+      const failure = this.scanFailures.shift()
+      return failure === undefined ? Promise.resolve(rest.splice(0, size)) : Promise.reject(failure)
+    }
+    return { nextv, close: () => Promise.resolve() }
   }
 
   compactRange(): Promise<void> {

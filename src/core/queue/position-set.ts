@@ -46,6 +46,20 @@ export class PositionSet {
     return true
   }
 
+  /** Takes out all from one position to below another: as quickly however many they are. */
+  deleteRange(from: number, below: number): void {
+    for (const [id, chunk] of this.#chunks) {
+      const start = Math.max(from - id * CHUNK_POSITIONS, 0)
+      const end = Math.min(below - id * CHUNK_POSITIONS, CHUNK_POSITIONS)
+      if (start >= end) continue
+      if (end - start === CHUNK_POSITIONS) {
+        this.#chunks.delete(id)
+        this.size -= chunk.size
+      } else for (let offset = start; offset < end; offset++) this.delete(id * CHUNK_POSITIONS + offset)
+    }
+    this.first = this.#lowest()
+  }
+
   clear(): void {
     this.#chunks.clear()
     this.size = 0

@@ -11,18 +11,19 @@ import type {
 import type { Entry } from '../../core/queue/entry.ts'
 import { Stored } from '../../core/queue/entry.ts'
 import { PositionSet } from '../../core/queue/position-set.ts'
+import { AttemptRecords } from './attempt-records.ts'
 import type { Batch, BatchMember } from './committer.ts'
-import { Kind, logKey, positionKey } from './keys.ts'
+import { Kind, POSITION_MAX, logKey } from './keys.ts'
 import type { PageOwner, RecoveredPages, StoreContext } from './log-pages.ts'
 import { LogPages } from './log-pages.ts'
-import { encodeAttempts, encodeLogRecord } from './records.ts'
+import { encodeLogRecord } from './records.ts'
 import { ENTRY_BYTES, NEXT_AHEAD, NEXT_AHEAD_BEHIND, PAGE_ENTRIES } from './tuning.ts'
 import { DeliveryMark } from './delivery-mark.ts'
 
 /** What the database holds of a log when it is opened. */
 export interface RecoveredLog extends RecoveredPages {
-  /** How often messages were tried, by position. */
-  readonly attempts: Map<number, Attempts>
+  /** The positions of messages that were tried; null when none was. */
+  attempts: PositionSet | null
   /** Above every position that the pages do not tell of. */
   next: number
   deliveredBelow: number
@@ -75,10 +76,8 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
   #recordUnindexed: number
   readonly #mark: DeliveryMark
 
-  /** How often messages were tried, by position. Most logs know nothing of that. */
-  #attempts: Map<number, Attempts> | null
-  /** The positions of which that is to be written, or deleted. */
-  readonly #attemptsChanged = new Set<number>()
+  /** How often messages were tried. Most logs know nothing of that. */
+  #attempts: AttemptRecords | null = null
   /** The bodies that entries have elsewhere, by position. Most logs have none. */
   #bodies: Map<number, number> | null
 
@@ -94,7 +93,7 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
     this.id = id
     this.#context = context
     this.#pages = new LogPages(id, context, this, recovered)
-    this.#attempts = recovered.attempts.size > 0 ? recovered.attempts : null
+    if (recovered.attempts !== null) this.#attempts = this.#attemptRecords(recovered.attempts)
     this.#bodies = recovered.bodies
     this.#mark = new DeliveryMark(recovered.deliveredBelow)
     this.#recordNext = recovered.next
@@ -149,7 +148,7 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
   }
 
   supersede(entry: Entry): void {
-    if (this.#attempts !== null) this.#forgetAttempts(entry.position)
+    if (this.#attempts !== null) this.#attempts.forget(entry.position)
     if (this.#withheld !== null) this.#withheld.delete(entry.position)
     if (entry.stored === Stored.written) {
       entry.stored = Stored.no
@@ -178,23 +177,15 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
 
   attempted(position: number, attempts: Attempts): void {
     if (this.#dropped) return
-    const { deliveryCount, acquiredCount, dueAt } = attempts
-    this.#attempts ??= new Map()
-    this.#attempts.set(position, { deliveryCount, acquiredCount, dueAt })
-    this.#attemptsChanged.add(position)
-    this.enlist()
+    this.#attempts ??= this.#attemptRecords(new PositionSet())
+    this.#attempts.put(position, attempts)
   }
 
   async read(from: number, below: number, bytes = 0): Promise<readonly StoredMessage[]> {
     if (this.#dropped) return []
     const found = await this.#pages.read(from, below, bytes, false)
     const all = found.length > 0 ? found : this.#readPending(from, below)
-    const known = this.#attempts
-    if (known === null) return all
-    return all.map((stored) => {
-      const attempts = known.get(stored.position)
-      return attempts === undefined ? stored : { ...stored, attempts }
-    })
+    return this.#attempts === null ? all : this.#attempts.addTo(all)
   }
 
   async readWithheld(from: number, below: number): Promise<readonly StoredMessage[]> {
@@ -220,7 +211,7 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
         if (entry !== null && entry.position >= from && entry.position < below) this.#withdraw(entry)
       }
     }
-    for (const position of knownWithin(this.#attempts, from, below)) this.#forgetAttempts(position)
+    this.#attempts?.discard(from, below)
     this.#pages.discard(from, Math.min(below, this.#storedBelow))
     for (const position of knownWithin(this.#bodies, from, below)) this.#releaseBody(position)
   }
@@ -228,7 +219,7 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
   drop(): void {
     if (this.#dropped) return
     for (const entry of this.#entries) if (entry !== null) this.#withdraw(entry)
-    for (const position of this.#attempts?.keys() ?? []) this.#forgetAttempts(position)
+    this.#attempts?.discard(0, POSITION_MAX)
     this.#dropped = true
     for (const position of this.#bodies?.keys() ?? []) this.#releaseBody(position)
     this.enlist()
@@ -245,7 +236,7 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
   contribute(batch: Batch): void {
     this.#enlisted = false
     if (this.#entries.length > 0) this.#store(batch)
-    if (this.#attemptsChanged.size > 0) this.#writeAttempts(batch)
+    this.#attempts?.contribute(batch)
     if (this.#dropped) {
       this.#pages.drop(batch)
       batch.del(logKey(Kind.log, this.id))
@@ -272,6 +263,7 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
     this.#context.committer.pendingBytes -= this.#bytesInFlight
     this.#bytesInFlight = 0
     this.#durableBelow = this.#storedBelow
+    this.#attempts?.committed()
     if (!this.#dropped) this.#pages.committed()
     this.#mark.committed()
   }
@@ -299,20 +291,8 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
     return this.#withheld !== null && this.#withheld.has(position)
   }
 
-  #forgetAttempts(position: number): void {
-    if (!this.#attempts!.delete(position)) return
-    this.#attemptsChanged.add(position)
-    this.enlist()
-  }
-
-  #writeAttempts(batch: Batch): void {
-    for (const position of this.#attemptsChanged) {
-      const attempts = this.#attempts?.get(position)
-      const key = positionKey(Kind.attempts, this.id, position)
-      if (attempts === undefined) batch.del(key)
-      else batch.put(key, encodeAttempts(attempts))
-    }
-    this.#attemptsChanged.clear()
+  #attemptRecords(positions: PositionSet): AttemptRecords {
+    return new AttemptRecords(this.id, this.#context, positions, () => this.enlist())
   }
 
   #withdraw(entry: Entry): void {

@@ -5,6 +5,7 @@ import type { DelayLog, IdLog, LostMessages, QueueLog, SeenId, Store, StoreMonit
 import type { Clock } from '../../lib/clock.ts'
 import { systemClock } from '../../lib/clock.ts'
 import type { Turn } from '../../lib/turn.ts'
+import { attemptsRange } from './attempt-records.ts'
 import { Bodies } from './bodies.ts'
 import { DamagedRecordError } from './bytes.ts'
 import { CatchingUp } from './catching-up.ts'
@@ -13,6 +14,7 @@ import type { Database, DatabaseFactory } from './database.ts'
 import { StoreOpenError, levelDatabase, openDatabase, prepareDirectory } from './database.ts'
 import { LevelDelayLog } from './delay-log.ts'
 import { definitionKey, encodeDefinition } from './definition-codec.ts'
+import { eraseRange } from './erase-range.ts'
 import { Eraser } from './eraser.ts'
 import { Reader } from './reader.ts'
 import { LevelIdLog } from './id-log.ts'
@@ -89,6 +91,10 @@ export class LevelStore implements Store {
       if (owned.has(id)) continue
       recovered.ids.delete(id)
       void new LevelIdLog(id, context, []).erase()
+    }
+    for (const { log, from, below } of recovered.orphanedAttempts) {
+      void eraseRange(context, attemptsRange(log, from, below))
+      this.#nextSpill = Math.max(this.#nextSpill, log + 1)
     }
     if (context.eraser.waiting || context.bodies.waiting) context.committer.schedule()
   }
@@ -189,8 +195,10 @@ export class LevelStore implements Store {
 }
 
 /** Above every id that is in use, also when the record that says so was damaged: two queues never share a log. */
-function nextIdOf({ nextLog, logs, delayLogs, ids, erasures, definitions }: Recovered): number {
+function nextIdOf(recovered: Recovered): number {
+  const { nextLog, logs, delayLogs, ids, erasures, orphanedAttempts, definitions } = recovered
   let next = nextLog
+  for (const { log } of orphanedAttempts) if (log < SPILL_FIRST) next = Math.max(next, log + 1)
   for (const known of [logs.keys(), delayLogs.keys(), ids.keys(), erasures.keys()]) {
     for (const id of known) if (id < SPILL_FIRST) next = Math.max(next, id + 1)
   }
@@ -230,6 +238,7 @@ function storeContext(
     now: () => clock.now(),
     dropped,
     lost: (lost: LostMessages) => monitor.messagesLost?.(lost),
+    damaged: (damage: Error) => monitor.damageFound?.(damage),
   }
 }
 

@@ -34,6 +34,8 @@ export interface StoreContext {
   dropped(id: number): void
   /** Messages turned out to be damaged and were set aside. */
   lost(lost: LostMessages): void
+  /** Something else turned out to be damaged and was left out. */
+  damaged(damage: Error): void
 }
 
 /** The log that pages belong to. */

@@ -1,6 +1,8 @@
 // Reads values for pages: through a snapshot while space is given back.
 import type { Committer } from './committer.ts'
-import type { Database, Snapshot } from './database.ts'
+import type { Database, KeyRange, RecordIterator, Snapshot } from './database.ts'
+
+const READ_AT_ONCE = 2000
 
 /**
  * Reads values. Without a snapshot LevelDB takes one for each reading, on the main thread, and waits for its lock to do
@@ -42,6 +44,25 @@ export class Reader {
     }
   }
 
+  /**
+   * Reads the records of a range that are on disk now, in the order of their keys, as soon as the database can be read: of
+   * those that are written again and again the newest, which a look-up might not find (see `mergedKey`). Rejects with the
+   * database's error, which has a code.
+   */
+  async records(range: KeyRange): Promise<[Buffer, Buffer][]> {
+    const committer = this.#committer
+    for (;;) {
+      if (committer.reopening) await committer.readable()
+      try {
+        return await allOf(this.#database.iterator(range))
+      } catch (error) {
+        const { code } = error as { readonly code?: string }
+        // With the database what reads from it is closed, if it was not to begin with: both end when it is open again.
+        if (!committer.reopening || committer.closing || code === undefined) throw error
+      }
+    }
+  }
+
   /** Reads what is on disk now through one snapshot until it is released. The database is open. */
   hold(): void {
     this.#snapshot = this.#database.snapshot?.() ?? null
@@ -57,5 +78,18 @@ export class Reader {
   /** A snapshot went with the database that it was taken of. */
   #forget(snapshot: Snapshot | null): void {
     if (snapshot === this.#snapshot) this.#snapshot = null
+  }
+}
+
+async function allOf(iterator: RecordIterator): Promise<[Buffer, Buffer][]> {
+  const records: [Buffer, Buffer][] = []
+  try {
+    for (;;) {
+      const found = await iterator.nextv(READ_AT_ONCE)
+      if (found.length === 0) return records
+      for (const record of found) records.push(record)
+    }
+  } finally {
+    await iterator.close()
   }
 }

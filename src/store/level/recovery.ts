@@ -1,6 +1,7 @@
 // What is read when a store is opened: everything but the messages, and of those what index records are behind with.
 import type { Definition } from '../../core/definitions.ts'
 import type { SeenId } from '../../core/ports.ts'
+import { PositionSet } from '../../core/queue/position-set.ts'
 import { DamagedRecordError } from './bytes.ts'
 import type { Database, KeyRange } from './database.ts'
 import { StoreOpenError } from './database.ts'
@@ -21,7 +22,6 @@ import {
 import type { RecoveredLog } from './level-log.ts'
 import { Page } from './page.ts'
 import {
-  decodeAttempts,
   decodeDelayRecord,
   decodeIndexRecord,
   decodeLogRecord,
@@ -46,6 +46,13 @@ export interface UnfinishedErasure {
   readonly pages: Page[]
 }
 
+/** How often messages were tried that there are no more: records from one position to below another. */
+interface OrphanedAttempts {
+  readonly log: number
+  readonly from: number
+  below: number
+}
+
 /** What a database held. */
 export interface Recovered {
   readonly definitions: Definition[]
@@ -56,13 +63,14 @@ export interface Recovered {
   readonly ids: Map<number, SeenId[]>
   readonly nextLog: number
   readonly bodies: { readonly live: BodyReference[]; readonly dead: BodyReference[] }
+  readonly orphanedAttempts: OrphanedAttempts[]
   /** What was made anew or left out, because records were damaged. */
   readonly damage: Error[]
 }
 
 /** A log that nothing is known of. */
 export function emptyLog(): RecoveredLog {
-  return { pages: [], aside: [], unindexedFrom: -1, attempts: new Map(), next: 0, deliveredBelow: 0, bodies: null }
+  return { pages: [], aside: [], unindexedFrom: -1, attempts: null, next: 0, deliveredBelow: 0, bodies: null }
 }
 
 /**
@@ -103,6 +111,7 @@ export async function recover(database: Database): Promise<Recovered> {
     ids: new Map(),
     nextLog,
     bodies: { live: [], dead: [] },
+    orphanedAttempts: [],
     damage: [],
   }
   for await (const found of recordsOf(database, Kind.erasure)) {
@@ -155,13 +164,20 @@ async function recoverIds(database: Database, { ids, damage }: Recovered): Promi
   }
 }
 
-/** A count that is damaged is lost: its message counts as one that has failed once. */
-async function recoverAttempts(database: Database, recovered: Recovered): Promise<void> {
+/** Notes which messages were tried; how often is read with them. */
+async function recoverAttempts(database: Database, { logs, orphanedAttempts }: Recovered): Promise<void> {
+  let orphans = null as OrphanedAttempts | null
   for await (const found of recordsOf(database, Kind.attempts)) {
-    for (const [key, value] of found) {
-      const attempts = undamaged(() => decodeAttempts(value))
-      if (attempts !== null) logOf(recovered, logOfKey(key)).attempts.set(positionOfKey(key), attempts)
-      else recovered.damage.push(new Error(`a count of attempts in log ${logOfKey(key)} is damaged and left out`))
+    for (const [key] of found) {
+      const id = logOfKey(key)
+      const position = positionOfKey(key)
+      const log = logs.get(id)
+      if (log !== undefined && holds(log.pages, position)) {
+        log.attempts ??= new PositionSet()
+        log.attempts.add(position)
+        orphans = null
+      } else if (orphans?.log === id) orphans.below = position + 1
+      else orphanedAttempts.push((orphans = { log: id, from: position, below: position + 1 }))
     }
   }
 }

@@ -1,0 +1,124 @@
+// How often the messages of a log were tried, and when they may be again: on disk, but for what is on its way there.
+import type { Attempts, StoredMessage } from '../../core/ports.ts'
+import type { PositionSet } from '../../core/queue/position-set.ts'
+import { DamagedRecordError } from './bytes.ts'
+import type { Batch } from './committer.ts'
+import { eraseRange } from './erase-range.ts'
+import { Kind, positionKey, positionOfKey } from './keys.ts'
+import type { StoreContext } from './log-pages.ts'
+import { decodeAttempts, encodeAttempts } from './records.ts'
+import { ERASE_SLICE } from './tuning.ts'
+
+/** What a batch does to the records, by position; null: deletes it. */
+type Changes = Map<number, Attempts | null>
+
+/**
+ * Of each message that has a record no more than a bit stays in memory: there may be as many of them as messages wait. The
+ * record is read with the message.
+ */
+export class AttemptRecords {
+  readonly #log: number
+  readonly #context: StoreContext
+  /** Asks for a batch. */
+  readonly #enlist: () => void
+  readonly #positions: PositionSet
+  /** What the next batch is to do, and what that in flight does. */
+  #changes: Changes = new Map()
+  #inFlight: Changes = new Map()
+
+  constructor(log: number, context: StoreContext, positions: PositionSet, enlist: () => void) {
+    this.#log = log
+    this.#context = context
+    this.#positions = positions
+    this.#enlist = enlist
+  }
+
+  put(position: number, { deliveryCount, acquiredCount, dueAt }: Attempts): void {
+    this.#positions.add(position)
+    this.#changes.set(position, { deliveryCount, acquiredCount, dueAt })
+    this.#enlist()
+  }
+
+  /** The message is settled. */
+  forget(position: number): void {
+    if (!this.#positions.delete(position)) return
+    this.#changes.set(position, null)
+    this.#enlist()
+  }
+
+  /** All messages from one position to below another are settled: where they are many, their records go a slice at a time. */
+  discard(from: number, below: number): void {
+    const some: number[] = []
+    for (const position of this.#positions.from(from)) {
+      if (position >= below || some.length > ERASE_SLICE) break
+      some.push(position)
+    }
+    if (some.length <= ERASE_SLICE) {
+      for (const position of some) this.forget(position)
+      return
+    }
+    this.#positions.deleteRange(from, below)
+    for (const position of this.#changes.keys())
+      if (position >= from && position < below) this.#changes.delete(position)
+    void this.#erase(from, below)
+  }
+
+  contribute(batch: Batch): void {
+    for (const [position, attempts] of this.#changes) {
+      const key = positionKey(Kind.attempts, this.#log, position)
+      if (attempts === null) batch.del(key)
+      else batch.put(key, encodeAttempts(attempts))
+    }
+    this.#inFlight = this.#changes
+    this.#changes = new Map()
+  }
+
+  committed(): void {
+    this.#inFlight = new Map()
+  }
+
+  /**
+   * The messages, which are in order, with what is known of each. Rejects when that cannot be read now. What is damaged is
+   * lost: its message counts as one that has failed once.
+   */
+  async addTo(messages: readonly StoredMessage[]): Promise<readonly StoredMessage[]> {
+    const counted = messages.filter(({ position }) => this.#positions.has(position))
+    if (counted.length === 0) return messages
+    // Of what was on its way when the reading began the disk may not know, though it is there when the reading ends.
+    const before = [this.#changes, this.#inFlight]
+    const stored = await this.#read(counted[0]!.position, counted.at(-1)!.position)
+    const sources = [this.#changes, this.#inFlight, ...before, stored]
+    return messages.map((message) => {
+      const source = sources.find((each) => each.has(message.position))
+      const attempts = source?.get(message.position) ?? null
+      return attempts === null ? message : { ...message, attempts }
+    })
+  }
+
+  async #read(first: number, last: number): Promise<Changes> {
+    const found: Changes = new Map()
+    const range = attemptsRange(this.#log, first, last + 1)
+    for (const [key, value] of await this.#context.reader.records(range)) {
+      const position = positionOfKey(key)
+      try {
+        found.set(position, decodeAttempts(value))
+      } catch (error) {
+        if (!(error instanceof DamagedRecordError)) throw error
+        this.forget(position)
+        this.#context.damaged(new Error(`a count of attempts in log ${this.#log} is damaged and left out`))
+      }
+    }
+    return found
+  }
+
+  async #erase(from: number, below: number): Promise<void> {
+    // What the batch in flight writes is to be found.
+    await this.#context.committer.settled()
+    await eraseRange(this.#context, attemptsRange(this.#log, from, below))
+  }
+}
+
+/** The records of a log from one position to below another. */
+export function attemptsRange(log: number, from: number, below: number): { gte: Buffer; lt: Buffer } {
+  return { gte: positionKey(Kind.attempts, log, from), lt: positionKey(Kind.attempts, log, below) }
+}

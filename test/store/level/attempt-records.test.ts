@@ -1,0 +1,142 @@
+// How often messages were tried: on disk, whatever becomes of them. Four records are deleted at once.
+import { expect, it, vi } from 'vitest'
+import type { QueueLog } from '../../../src/core/ports.ts'
+import { ManualClock } from '../../../src/lib/clock.ts'
+import { Turn } from '../../../src/lib/turn.ts'
+import { Kind, positionKey } from '../../../src/store/level/keys.ts'
+import { LevelStore } from '../../../src/store/level/level-store.ts'
+import { Disk, FaultyDatabase, diskError } from '../../support/faulty-database.ts'
+import { turnsRun } from '../../support/sockets.ts'
+import { appendAll, durable, range, readAll } from '../../support/store.ts'
+
+vi.mock('../../../src/store/level/tuning.ts', async (original) => ({
+  ...(await original<object>()),
+  ERASE_SLICE: 4,
+}))
+
+async function open(disk: Disk) {
+  const database = new FaultyDatabase(disk)
+  const damage: string[] = []
+  const monitor = {
+    storeFailed: () => undefined,
+    storeRecovered: () => undefined,
+    damageFound: (error: Error) => void damage.push(error.message),
+  }
+  const clock = new ManualClock()
+  const options = { location: 'memory', turn: new Turn(), clock, monitor, database: () => database }
+  const { store } = await LevelStore.open(options)
+  return { store, database, damage, clock }
+}
+
+/** A log with messages at these positions, each tried as often as its position says, and all of it on disk. */
+async function tried(positions: Iterable<number>) {
+  const disk = new Disk()
+  const opened = await open(disk)
+  const log = opened.store.log()
+  const entries = appendAll(log, positions)
+  for (const { position } of entries) log.attempted(position, triedOften(position))
+  await durable(opened.store)
+  return { disk, ...opened, log, entries }
+}
+
+function triedOften(times: number) {
+  return { deliveryCount: times, acquiredCount: times, dueAt: 0 }
+}
+
+/** How often each message was tried, as it is read; -1 when nothing is known of that. */
+async function counts(log: QueueLog): Promise<number[]> {
+  return (await readAll(log)).map(({ attempts }) => attempts?.deliveryCount ?? -1)
+}
+
+it('are known before, while and after they are written', async () => {
+  const { database, store, log } = await tried(range(0, 3))
+  expect(await counts(log)).toEqual([0, 1, 2])
+  log.attempted(1, triedOften(7))
+  expect(await counts(log)).toEqual([0, 7, 2])
+  database.holding = true
+  await turnsRun()
+  expect(database.held).toBe(1)
+  expect(await counts(log)).toEqual([0, 7, 2])
+  log.attempted(1, triedOften(8))
+  log.attempted(2, triedOften(9))
+  expect(await counts(log)).toEqual([0, 8, 9])
+  database.holding = false
+  const reading = counts(log)
+  database.release()
+  expect(await reading).toEqual([0, 8, 9])
+  await durable(store)
+  expect(await counts(log)).toEqual([0, 8, 9])
+})
+
+it('go with their messages: some in the batch that settles these, many a slice at a time', async () => {
+  const { disk, store, log, entries } = await tried(range(0, 20))
+  log.settle(entries[0]!)
+  log.discard(1, 3)
+  await durable(store)
+  expect(disk.keys(Kind.attempts)).toHaveLength(17)
+  log.attempted(4, triedOften(40))
+  log.attempted(17, triedOften(170))
+  log.discard(3, 16)
+  while (disk.keys(Kind.attempts).length > 4) await durable(store)
+  expect(await counts(log)).toEqual([16, 170, 18, 19])
+  log.drop()
+  await durable(store)
+  await turnsRun()
+  expect(disk.keys(Kind.attempts)).toEqual([])
+})
+
+it('are deleted at the next start, when those of many messages could not be before', async () => {
+  const { disk, store, log } = await tried(range(0, 20))
+  const records = new Map(disk.records)
+  const other = store.log()
+  appendAll(other, [5])
+  other.attempted(5, triedOften(50))
+  log.discard(2, 18)
+  while (disk.keys(Kind.attempts).length > 5) await durable(store)
+  await store.close()
+  const left = [...range(2, 18)].map((position) => positionKey(Kind.attempts, log.id, position).toString('latin1'))
+  const gone = positionKey(Kind.attempts, 77, 3).toString('latin1')
+  for (const key of left) disk.records.set(key, records.get(key)!)
+  disk.records.set(gone, records.get(left[0]!)!)
+  const again = await open(disk)
+  expect(await counts(again.store.log(log.id))).toEqual([0, 1, 18, 19])
+  expect(await counts(again.store.log(other.id))).toEqual([50])
+  while (disk.keys(Kind.attempts).length > 5) await durable(again.store)
+  const kept = [0, 1, 18, 19].map((position) => positionKey(Kind.attempts, log.id, position))
+  expect(disk.keys(Kind.attempts)).toEqual([...kept, positionKey(Kind.attempts, other.id, 5)])
+})
+
+it('are lost when they are damaged, and that is said; the messages are there', async () => {
+  const { disk, store, log, damage } = await tried(range(0, 4))
+  disk.damage(positionKey(Kind.attempts, log.id, 2), 5)
+  expect(await counts(log)).toEqual([0, 1, -1, 3])
+  expect(damage).toEqual([`a count of attempts in log ${log.id} is damaged and left out`])
+  await durable(store)
+  expect(disk.keys(Kind.attempts)).toHaveLength(3)
+  expect(await counts(log)).toEqual([0, 1, -1, 3])
+  expect(damage).toHaveLength(1)
+})
+
+it('are read again when the disk did not give them, and when the database was opened again', async () => {
+  const { database, clock, store, log } = await tried(range(0, 4))
+  database.scanFailures = [diskError('IO error: Input/output error')]
+  await expect(counts(log)).rejects.toThrow('Input/output error')
+  expect(await counts(log)).toEqual([0, 1, 2, 3])
+  // A write fails; what is read is read when the database is open again.
+  database.failures = [diskError()]
+  log.attempted(3, triedOften(30))
+  await turnsRun()
+  const opening = database.open.bind(database)
+  let opened: () => void = () => undefined
+  database.open = async () => {
+    await new Promise<void>((resolve) => (opened = resolve))
+    await opening()
+  }
+  clock.advance(1000)
+  await turnsRun()
+  const reading = counts(log)
+  await turnsRun()
+  opened()
+  expect(await reading).toEqual([0, 1, 2, 30])
+  await durable(store)
+})
