@@ -103,7 +103,7 @@ export class LogPages {
   /** Pages that the database finds damaged: on disk until the next start tries them again, or the log goes. */
   readonly #unreadablePages: Page[] = []
   /** Index records that such pages are to have, as they were. */
-  #unreadableRecords: { first: number; record: Buffer }[] = []
+  #unreadableRecords: { page: Page; record: Buffer }[] = []
   /** Damaged bytes that are to be kept elsewhere, and the positions of all that are. */
   readonly #setAside: { position: number; value: Buffer }[] = []
   readonly #asidePositions: number[]
@@ -202,7 +202,11 @@ export class LogPages {
   }
 
   #writeIndex(batch: Batch, page: Page): void {
-    batch.put(positionKey(Kind.index, this.#log, page.first), encodeIndexRecord(page))
+    this.#putIndex(batch, page, encodeIndexRecord(page))
+  }
+
+  #putIndex(batch: Batch, page: Page, record: Buffer): void {
+    batch.put(positionKey(Kind.index, this.#log, page.first), record)
     page.indexed = true
     page.behind = false
   }
@@ -267,9 +271,7 @@ export class LogPages {
     for (const { position, value } of this.#setAside.splice(0)) {
       batch.put(positionKey(Kind.setAside, this.#log, position), value)
     }
-    for (const { first, record } of this.#unreadableRecords.splice(0)) {
-      batch.put(positionKey(Kind.index, this.#log, first), record)
-    }
+    for (const { page, record } of this.#unreadableRecords.splice(0)) this.#putIndex(batch, page, record)
     for (const page of this.#dirty) {
       page.dirty = false
       if (page.live === 0) this.#context.eraser.settled(batch, this.#log, page)
@@ -523,10 +525,8 @@ export class LogPages {
       return
     }
     // The next start finds it by its index record.
-    if (page.behind) {
-      this.#unreadableRecords.push({ first: page.first, record: encodeIndexRecord(page) })
-      page.indexed = true
-      page.behind = false
+    if (page.behind || page.dirty || !page.indexed) {
+      this.#unreadableRecords.push({ page, record: encodeIndexRecord(page) })
       this.#owner.enlist()
     }
     this.#unreadablePages.push(page)

@@ -297,6 +297,21 @@ describe('index records', () => {
     expect([Kind.index, Kind.fragment, Kind.log].map((kind) => disk.keys(kind))).toEqual([[], [], []])
   })
 
+  it.each([...range(0, 6)])(
+    'of a page that is damaged go with those of a long log, also after a crash in turn %i',
+    async (at) => {
+      const { disk, opened, log } = await begun(range(0, 24))
+      opened.database.readFailures = [Object.assign(diskError('Corruption: bad block'), { code: 'LEVEL_CORRUPTION' })]
+      expect(positionsOf(await log.read(0, 4))).toEqual([])
+      log.drop()
+      for (let done = 0; done <= at; done++) await turnsRun()
+      const again = await crashed(disk, opened)
+      for (let done = 0; done < 12; done++) await turnsRun()
+      await again.store.close()
+      expect([Kind.index, Kind.fragment, Kind.log].map((kind) => disk.keys(kind))).toEqual([[], [], []])
+    },
+  )
+
   it('are behind by nothing that was stored and taken before a crash', async () => {
     const { disk, opened, log } = await begun()
     for (const i of range(0, 5)) {
