@@ -270,8 +270,8 @@ const facts: { -readonly [Fact in keyof MessageFacts]: MessageFacts[Fact] } = {
 
 /** Decides which of the entries that are read back are wanted. */
 export interface Wanted {
-  /** Whether the entry at this position is to be returned. */
-  wants(position: number): boolean
+  /** Whether the entry at this position is to be returned; `deadline`: in milliseconds since 1970, or Infinity. */
+  wants(position: number, bodyBytes: number, deadline: number): boolean
   /** Whether the entry at this position was handed to somebody, as far as its log knows. */
   redelivered(position: number): boolean
 }
@@ -345,7 +345,7 @@ function unpackEntries(bytes: Buffer, at: number, end: number, wanted: Wanted, f
     if (further.deadline === Infinity && facts.expirationMs >= 0) further.deadline = storedAt + facts.expirationMs
     const shared = further.body !== 0
     const start = reader.skip(shared ? propertiesBytes : propertiesBytes + bodyBytes)
-    if (!wanted.wants(position)) continue
+    if (!wanted.wants(position, bodyBytes, further.deadline)) continue
     const bodyStart = start + propertiesBytes
     const bodyEnd = bodyStart + bodyBytes
     const message = shared
@@ -389,20 +389,21 @@ function readKeys(reader: RecordReader): readonly string[] {
   return keys
 }
 
-const EVERYTHING: Wanted = { wants: () => true, redelivered: () => false }
-
 /**
  * Adds a fragment to a page of which no index record tells: its first position, its value, and where it ends at the
  * latest. Entries that are damaged are taken for what the fragment says that they are: whoever reads them finds the damage.
  */
 export function scanFragment(page: Page, first: number, value: Buffer, below: number): void {
-  const found: StoredMessage[] = []
-  const damage = unpackFragments(value, first, EVERYTHING, found)
   page.beginFragment(first)
-  for (const { position, message, deadline } of found) {
-    page.add(position, message.bodyBytes)
-    if (deadline !== Infinity) page.expires(deadline)
+  const noted: Wanted = {
+    wants: (position, bodyBytes, deadline) => {
+      page.add(position, bodyBytes)
+      if (deadline !== Infinity) page.expires(deadline)
+      return false
+    },
+    redelivered: () => false,
   }
+  const damage = unpackFragments(value, first, noted, [])
   page.bytes += value.length
   if (damage === null) return
   const from = Math.max(damage.position, page.last + 1)
