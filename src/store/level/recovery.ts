@@ -343,16 +343,20 @@ function recordsOf(database: Database, kind: Kind): AsyncGenerator<[Buffer, Buff
   return records(database, { gte: kindKey(kind), lt: kindEnd(kind) })
 }
 
-/** The records in a range, many at a time. */
+/** The records in a range, many at a time: the next are read while those before are looked at. */
 async function* records(database: Database, range: KeyRange, aheadBytes?: number): AsyncGenerator<[Buffer, Buffer][]> {
   const iterator = database.iterator(range, aheadBytes)
+  let reading = iterator.nextv(READ_AT_ONCE)
   try {
     for (;;) {
-      const found = await iterator.nextv(READ_AT_ONCE)
+      const found = await reading
       if (found.length === 0) return
+      reading = iterator.nextv(READ_AT_ONCE)
       yield found
     }
   } finally {
+    // Whoever wants no more does not hear of what was still being read.
+    await reading.catch(() => undefined)
     await iterator.close()
   }
 }
