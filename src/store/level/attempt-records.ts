@@ -48,6 +48,10 @@ export class AttemptRecords {
 
   /** All messages from one position to below another are settled: where they are many, their records go a slice at a time. */
   discard(from: number, below: number): void {
+    if (below - from <= ERASE_SLICE) {
+      for (let position = from; position < below; position++) this.forget(position)
+      return
+    }
     const some: number[] = []
     for (const position of this.#positions.from(from)) {
       if (position >= below || some.length > ERASE_SLICE) break
