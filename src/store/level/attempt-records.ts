@@ -25,6 +25,9 @@ export class AttemptRecords {
   /** What the next batch is to do, and what that in flight does. */
   #changes: Changes = new Map()
   #inFlight: Changes = new Map()
+  /** Readings that are under way, and what was written since the first of them began, the last first. */
+  #readings = 0
+  #written: Changes[] = []
 
   constructor(log: number, context: StoreContext, positions: PositionSet, enlist: () => void) {
     this.#log = log
@@ -78,6 +81,7 @@ export class AttemptRecords {
   }
 
   committed(): void {
+    if (this.#readings > 0) this.#written.unshift(this.#inFlight)
     this.#inFlight = new Map()
   }
 
@@ -86,33 +90,56 @@ export class AttemptRecords {
    * lost: its message counts as one that has failed once.
    */
   async addTo(messages: readonly StoredMessage[]): Promise<readonly StoredMessage[]> {
-    const counted = messages.filter(({ position }) => this.#positions.has(position))
+    const counted = messages.filter(({ position }) => this.#positions.has(position)).map(({ position }) => position)
     if (counted.length === 0) return messages
-    // Of what was on its way when the reading began the disk may not know, though it is there when the reading ends.
-    const before = [this.#changes, this.#inFlight]
-    const stored = await this.#read(counted[0]!.position, counted.at(-1)!.position)
-    const sources = [this.#changes, this.#inFlight, ...before, stored]
-    return messages.map((message) => {
-      const source = sources.find((each) => each.has(message.position))
-      const attempts = source?.get(message.position) ?? null
-      return attempts === null ? message : { ...message, attempts }
-    })
+    this.#readings++
+    try {
+      const stored = await this.#read(counted)
+      return messages.map((message) => {
+        const newer = this.#newer(message.position)
+        const attempts = newer === undefined ? stored.get(message.position) : newer
+        return attempts ? { ...message, attempts } : message
+      })
+    } finally {
+      if (--this.#readings === 0) this.#written = []
+    }
   }
 
-  async #read(first: number, last: number): Promise<Changes> {
+  /** What a reading that has begun may not have found; undefined when that is nothing. */
+  #newer(position: number): Attempts | null | undefined {
+    return [this.#changes, this.#inFlight, ...this.#written].find((changes) => changes.has(position))?.get(position)
+  }
+
+  async #read(positions: readonly number[]): Promise<Changes> {
     const found: Changes = new Map()
-    const range = attemptsRange(this.#log, first, last + 1)
-    for (const [key, value] of await this.#context.reader.records(range)) {
+    const range = attemptsRange(this.#log, positions[0]!, positions.at(-1)! + 1)
+    let records: [Buffer, Buffer][]
+    try {
+      records = await this.#context.reader.records(range)
+    } catch (error) {
+      if ((error as { code?: string }).code !== 'LEVEL_CORRUPTION') throw error
+      this.#lose(positions, error as Error)
+      return found
+    }
+    for (const [key, value] of records) {
       const position = positionOfKey(key)
       try {
         found.set(position, decodeAttempts(value))
       } catch (error) {
         if (!(error instanceof DamagedRecordError)) throw error
-        this.forget(position)
-        this.#context.damaged(new Error(`a count of attempts in log ${this.#log} is damaged and left out`))
+        this.#lose([position], error)
       }
     }
     return found
+  }
+
+  /** What the disk has of these positions is damaged, which is all that is known of them unless it was written anew. */
+  #lose(positions: readonly number[], cause: Error): void {
+    const lost = positions.filter((position) => this.#newer(position) === undefined)
+    if (lost.length === 0) return
+    for (const position of lost) this.forget(position)
+    const what = `how often messages were tried is damaged and left out: ${lost.length} of log ${this.#log}`
+    this.#context.damaged(new Error(what, { cause }))
   }
 
   async #erase(from: number, below: number): Promise<void> {

@@ -92,10 +92,8 @@ export class LevelStore implements Store {
       recovered.ids.delete(id)
       void new LevelIdLog(id, context, []).erase()
     }
-    for (const { log, from, below } of recovered.orphanedAttempts) {
-      void eraseRange(context, attemptsRange(log, from, below))
-      this.#nextSpill = Math.max(this.#nextSpill, log + 1)
-    }
+    for (const { log } of recovered.orphanedAttempts) this.#nextSpill = Math.max(this.#nextSpill, log + 1)
+    void eraseOrphans(context, recovered)
     if (context.eraser.waiting || context.bodies.waiting) context.committer.schedule()
   }
 
@@ -192,6 +190,11 @@ export class LevelStore implements Store {
     this.#context.committer.change({ type: 'put', key: kindKey(Kind.nextLog), value: encodeNumber(this.#nextLog) })
     return id
   }
+}
+
+/** Deletes how often messages were tried that there are no more: one stretch after the other, however many there are. */
+async function eraseOrphans(context: StoreContext, { orphanedAttempts }: Recovered): Promise<void> {
+  for (const { log, from, below } of orphanedAttempts) await eraseRange(context, attemptsRange(log, from, below))
 }
 
 /** Above every id that is in use, also when the record that says so was damaged: two queues never share a log. */

@@ -176,7 +176,11 @@ async function recoverAttempts(database: Database, { logs, orphanedAttempts }: R
         log.attempts ??= new PositionSet()
         log.attempts.add(position)
         orphans = null
-      } else if (orphans?.log === id) orphans.below = position + 1
+        continue
+      }
+      // Living messages between them may be tried while those are being deleted.
+      const goesOn = orphans?.log === id && !holdsWithin(log?.pages ?? [], orphans.below, position)
+      if (goesOn) orphans!.below = position + 1
       else orphanedAttempts.push((orphans = { log: id, from: position, below: position + 1 }))
     }
   }
@@ -296,6 +300,21 @@ async function recoverBodies(
 
 /** Whether one of the pages, which are in order, has an entry at this position that is not settled. */
 function holds(pages: readonly Page[], position: number): boolean {
+  const page = pages[firstUpTo(pages, position)]
+  return page !== undefined && page.first <= position && page.live > 0 && !page.settled(position)
+}
+
+/** The same from one position to below another. */
+function holdsWithin(pages: readonly Page[], from: number, below: number): boolean {
+  for (let i = firstUpTo(pages, from); i < pages.length && pages[i]!.first < below; i++) {
+    const page = pages[i]!
+    if (page.holds(Math.max(from, page.first), Math.min(below, page.last + 1))) return true
+  }
+  return false
+}
+
+/** The index of the first page that ends at this position or behind it. */
+function firstUpTo(pages: readonly Page[], position: number): number {
   let low = 0
   let high = pages.length
   while (low < high) {
@@ -303,8 +322,7 @@ function holds(pages: readonly Page[], position: number): boolean {
     if (pages[middle]!.last < position) low = middle + 1
     else high = middle
   }
-  const page = pages[low]
-  return page !== undefined && page.first <= position && page.live > 0 && !page.settled(position)
+  return low
 }
 
 function logOf(recovered: Recovered, id: number): RecoveredLog {

@@ -110,11 +110,63 @@ it('are lost when they are damaged, and that is said; the messages are there', a
   const { disk, store, log, damage } = await tried(range(0, 4))
   disk.damage(positionKey(Kind.attempts, log.id, 2), 5)
   expect(await counts(log)).toEqual([0, 1, -1, 3])
-  expect(damage).toEqual([`a count of attempts in log ${log.id} is damaged and left out`])
+  expect(damage).toEqual([`how often messages were tried is damaged and left out: 1 of log ${log.id}`])
   await durable(store)
   expect(disk.keys(Kind.attempts)).toHaveLength(3)
   expect(await counts(log)).toEqual([0, 1, -1, 3])
   expect(damage).toHaveLength(1)
+})
+
+it('are lost when the database finds them damaged, but for what was written anew', async () => {
+  const { database, store, log, damage } = await tried(range(0, 6))
+  log.attempted(3, triedOften(30))
+  database.scanFailures = [Object.assign(diskError('Corruption: bad block'), { code: 'LEVEL_CORRUPTION' })]
+  expect(await counts(log)).toEqual([-1, -1, -1, 30, -1, -1])
+  expect(damage).toEqual([`how often messages were tried is damaged and left out: 5 of log ${log.id}`])
+  await durable(store)
+  expect(await counts(log)).toEqual([-1, -1, -1, 30, -1, -1])
+})
+
+it('are those that were written while they were read, by however many batches', async () => {
+  const { database, store, log } = await tried(range(0, 4))
+  const iterator = database.iterator.bind(database)
+  let arrive: () => void = () => undefined
+  database.iterator = (scanned) => {
+    const found = iterator(scanned)
+    const arrived = new Promise<void>((resolve) => (arrive = resolve))
+    return { ...found, nextv: (size) => arrived.then(() => found.nextv(size)) }
+  }
+  const reading = counts(log)
+  await turnsRun()
+  for (const times of [10, 20, 30]) {
+    log.attempted(times / 10, triedOften(times))
+    await durable(store)
+  }
+  database.iterator = iterator
+  arrive()
+  expect(await reading).toEqual([0, 10, 20, 30])
+})
+
+it('of living messages stay while those around them are deleted at a start', async () => {
+  const { disk, store, log } = await tried(range(0, 20))
+  const records = new Map(disk.records)
+  log.discard(0, 8)
+  log.discard(12, 20)
+  while (disk.keys(Kind.attempts).length > 4) await durable(store)
+  await store.close()
+  for (const key of disk.keys(Kind.attempts)) disk.records.delete(key.toString('latin1'))
+  for (const position of [...range(0, 8), ...range(12, 20)]) {
+    const key = positionKey(Kind.attempts, log.id, position).toString('latin1')
+    disk.records.set(key, records.get(key)!)
+  }
+  const again = await open(disk)
+  const found = again.store.log(log.id)
+  found.attempted(10, triedOften(100))
+  await durable(again.store)
+  while (disk.keys(Kind.attempts).length > 1) await durable(again.store)
+  expect(await counts(found)).toEqual([-1, -1, 100, -1])
+  for (let done = 0; done < 10; done++) await turnsRun()
+  expect(disk.keys(Kind.attempts)).toEqual([positionKey(Kind.attempts, log.id, 10)])
 })
 
 it('are read again when the disk did not give them, and when the database was opened again', async () => {
