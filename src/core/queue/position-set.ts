@@ -48,13 +48,12 @@ export class PositionSet {
 
   /** Takes out all from one position to below another: as quickly however many they are. */
   deleteRange(from: number, below: number): void {
-    for (const [id, chunk] of this.#chunks) {
+    for (const id of this.#chunksWithin(from, below)) {
       const start = Math.max(from - id * CHUNK_POSITIONS, 0)
       const end = Math.min(below - id * CHUNK_POSITIONS, CHUNK_POSITIONS)
-      if (start >= end) continue
       if (end - start === CHUNK_POSITIONS) {
+        this.size -= this.#chunks.get(id)!.size
         this.#chunks.delete(id)
-        this.size -= chunk.size
       } else for (let offset = start; offset < end; offset++) this.delete(id * CHUNK_POSITIONS + offset)
     }
     this.first = this.#lowest()
@@ -83,14 +82,25 @@ export class PositionSet {
     return this.from(0)
   }
 
-  /** Those from this position on, in order. */
-  *from(position: number): Generator<number> {
-    for (const id of [...this.#chunks.keys()].toSorted((a, b) => a - b)) {
+  /** Those from this position on and below another, in order. */
+  *from(position: number, below = Infinity): Generator<number> {
+    for (const id of this.#chunksWithin(position, below)) {
       const chunk = this.#chunks.get(id)!
-      for (let offset = Math.max(0, position - id * CHUNK_POSITIONS); offset < CHUNK_POSITIONS; offset++) {
+      const end = Math.min(below - id * CHUNK_POSITIONS, CHUNK_POSITIONS)
+      for (let offset = Math.max(0, position - id * CHUNK_POSITIONS); offset < end; offset++) {
         if (isSet(chunk, offset)) yield id * CHUNK_POSITIONS + offset
       }
     }
+  }
+
+  /** The chunks of a range, in order. A short one is looked up, whatever else there is. */
+  #chunksWithin(from: number, below: number): number[] {
+    const first = Math.floor(from / CHUNK_POSITIONS)
+    const end = Math.ceil(below / CHUNK_POSITIONS)
+    if (end - first > this.#chunks.size) {
+      return [...this.#chunks.keys()].filter((id) => id >= first && id < end).toSorted((a, b) => a - b)
+    }
+    return Array.from({ length: end - first }, (_, i) => first + i).filter((id) => this.#chunks.has(id))
   }
 
   #lowest(): number {

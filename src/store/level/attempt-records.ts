@@ -3,6 +3,7 @@ import type { Attempts, StoredMessage } from '../../core/ports.ts'
 import type { PositionSet } from '../../core/queue/position-set.ts'
 import { DamagedRecordError } from './bytes.ts'
 import type { Batch } from './committer.ts'
+import type { KeyRange } from './database.ts'
 import { eraseRange } from './erase-range.ts'
 import { Kind, positionKey, positionOfKey } from './keys.ts'
 import type { StoreContext } from './log-pages.ts'
@@ -10,7 +11,9 @@ import { decodeAttempts, encodeAttempts } from './records.ts'
 import { ERASE_SLICE } from './tuning.ts'
 
 /** What a batch does to the records, by position; null: deletes it. */
-type Changes = Map<number, Attempts | null>
+type Changes = ReadonlyMap<number, Attempts | null>
+
+const NO_CHANGES: Changes = new Map()
 
 /**
  * Of each message that has a record no more than a bit stays in memory: there may be as many of them as messages wait. The
@@ -23,8 +26,8 @@ export class AttemptRecords {
   readonly #enlist: () => void
   readonly #positions: PositionSet
   /** What the next batch is to do, and what that in flight does. */
-  #changes: Changes = new Map()
-  #inFlight: Changes = new Map()
+  #changes = new Map<number, Attempts | null>()
+  #inFlight = NO_CHANGES
   /** Readings that are under way, and what was written since the first of them began, the last first. */
   #readings = 0
   #written: Changes[] = []
@@ -51,15 +54,8 @@ export class AttemptRecords {
 
   /** All messages from one position to below another are settled: where they are many, their records go a slice at a time. */
   discard(from: number, below: number): void {
-    if (below - from <= ERASE_SLICE) {
-      for (let position = from; position < below; position++) this.forget(position)
-      return
-    }
     const some: number[] = []
-    for (const position of this.#positions.from(from)) {
-      if (position >= below || some.length > ERASE_SLICE) break
-      some.push(position)
-    }
+    for (const position of this.#positions.from(from, below)) if (some.push(position) > ERASE_SLICE) break
     if (some.length <= ERASE_SLICE) {
       for (const position of some) this.forget(position)
       return
@@ -71,6 +67,7 @@ export class AttemptRecords {
   }
 
   contribute(batch: Batch): void {
+    if (this.#changes.size === 0) return
     for (const [position, attempts] of this.#changes) {
       const key = positionKey(Kind.attempts, this.#log, position)
       if (attempts === null) batch.del(key)
@@ -81,8 +78,9 @@ export class AttemptRecords {
   }
 
   committed(): void {
+    if (this.#inFlight.size === 0) return
     if (this.#readings > 0) this.#written.unshift(this.#inFlight)
-    this.#inFlight = new Map()
+    this.#inFlight = NO_CHANGES
   }
 
   /**
@@ -95,9 +93,9 @@ export class AttemptRecords {
     this.#readings++
     try {
       const stored = await this.#read(counted)
+      const sources = [...this.#newer, stored]
       return messages.map((message) => {
-        const newer = this.#newer(message.position)
-        const attempts = newer === undefined ? stored.get(message.position) : newer
+        const attempts = sources.find((each) => each.has(message.position))?.get(message.position)
         return attempts ? { ...message, attempts } : message
       })
     } finally {
@@ -105,13 +103,13 @@ export class AttemptRecords {
     }
   }
 
-  /** What a reading that has begun may not have found; undefined when that is nothing. */
-  #newer(position: number): Attempts | null | undefined {
-    return [this.#changes, this.#inFlight, ...this.#written].find((changes) => changes.has(position))?.get(position)
+  /** What a reading that has begun may not have found, the newest first. */
+  get #newer(): readonly Changes[] {
+    return [this.#changes, this.#inFlight, ...this.#written]
   }
 
   async #read(positions: readonly number[]): Promise<Changes> {
-    const found: Changes = new Map()
+    const found = new Map<number, Attempts>()
     const range = attemptsRange(this.#log, positions[0]!, positions.at(-1)! + 1)
     let records: [Buffer, Buffer][]
     try {
@@ -135,7 +133,8 @@ export class AttemptRecords {
 
   /** What the disk has of these positions is damaged, which is all that is known of them unless it was written anew. */
   #lose(positions: readonly number[], cause: Error): void {
-    const lost = positions.filter((position) => this.#newer(position) === undefined)
+    const newer = this.#newer
+    const lost = positions.filter((position) => !newer.some((changes) => changes.has(position)))
     if (lost.length === 0) return
     for (const position of lost) this.forget(position)
     const what = `how often messages were tried is damaged and left out: ${lost.length} of log ${this.#log}`
@@ -150,6 +149,6 @@ export class AttemptRecords {
 }
 
 /** The records of a log from one position to below another. */
-export function attemptsRange(log: number, from: number, below: number): { gte: Buffer; lt: Buffer } {
+export function attemptsRange(log: number, from: number, below: number): KeyRange {
   return { gte: positionKey(Kind.attempts, log, from), lt: positionKey(Kind.attempts, log, below) }
 }

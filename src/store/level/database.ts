@@ -31,6 +31,9 @@ export interface Snapshot {
   close(): Promise<void>
 }
 
+/** Records that are read at once. */
+const READ_AT_ONCE = 2000
+
 /** The part of abstract-level that the store uses. A test may put anything under the store that has it. */
 export interface Database {
   open(): Promise<void>
@@ -47,6 +50,31 @@ export interface Database {
   hasRoom?(bytes: number): Promise<boolean>
   /** LevelDB only: gives back the space of what was deleted between two keys. */
   compactRange?(start: Buffer, end: Buffer): Promise<void>
+}
+
+/**
+ * The records in a range in the order of their keys, many at a time: the next are read while those before are looked at.
+ * `aheadBytes` as for `Database.iterator`.
+ */
+export async function* recordsIn(
+  database: Database,
+  range: KeyRange,
+  aheadBytes?: number,
+): AsyncGenerator<[Buffer, Buffer][]> {
+  const iterator = database.iterator(range, aheadBytes)
+  let reading = iterator.nextv(READ_AT_ONCE)
+  try {
+    for (;;) {
+      const found = await reading
+      if (found.length === 0) return
+      reading = iterator.nextv(READ_AT_ONCE)
+      yield found
+    }
+  } finally {
+    // Whoever wants no more does not hear of what was still being read.
+    await reading.catch(() => undefined)
+    await iterator.close()
+  }
 }
 
 /** Makes the database of a directory. */

@@ -5,10 +5,10 @@ import type { StoreContext } from './log-pages.ts'
 /** Records that one batch deletes. */
 const ERASE_AT_ONCE = 1000
 
-/** Returns whether all of them are deleted: when the database is closed meanwhile, the next start goes on with it. */
+/** Returns whether all of them are deleted: when the store is closed meanwhile, the next start goes on with it. */
 export async function eraseRange({ committer, database }: StoreContext, range: KeyRange): Promise<boolean> {
-  try {
-    while (!committer.closing) {
+  while (!committer.closing) {
+    try {
       await committer.readable()
       const iterator = database.iterator(range)
       const found = await iterator.nextv(ERASE_AT_ONCE)
@@ -17,10 +17,11 @@ export async function eraseRange({ committer, database }: StoreContext, range: K
       if (found.length === 0) return true
       for (const [key] of found) committer.change({ type: 'del', key })
       await new Promise<void>((resolve) => committer.whenDurable(resolve))
+    } catch (error) {
+      if (!('code' in (error as Error))) throw error
+      // It was closed to be opened again: then it goes on. Otherwise it is closed for good, or cannot be read.
+      if (!committer.reopening) return false
     }
-  } catch (error) {
-    // The database was closed, or cannot be read.
-    if (!('code' in (error as Error))) throw error
   }
   return false
 }

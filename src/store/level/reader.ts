@@ -1,8 +1,7 @@
-// Reads values for pages: through a snapshot while space is given back.
+// Reads what is on disk: values for pages, through a snapshot while space is given back, and ranges of small records.
 import type { Committer } from './committer.ts'
-import type { Database, KeyRange, RecordIterator, Snapshot } from './database.ts'
-
-const READ_AT_ONCE = 2000
+import type { Database, KeyRange, Snapshot } from './database.ts'
+import { recordsIn } from './database.ts'
 
 /**
  * Reads values. Without a snapshot LevelDB takes one for each reading, on the main thread, and waits for its lock to do
@@ -54,7 +53,9 @@ export class Reader {
     for (;;) {
       if (committer.reopening) await committer.readable()
       try {
-        return await allOf(this.#database.iterator(range))
+        const records: [Buffer, Buffer][] = []
+        for await (const some of recordsIn(this.#database, range)) for (const record of some) records.push(record)
+        return records
       } catch (error) {
         const { code } = error as { readonly code?: string }
         // With the database what reads from it is closed, if it was not to begin with: both end when it is open again.
@@ -78,18 +79,5 @@ export class Reader {
   /** A snapshot went with the database that it was taken of. */
   #forget(snapshot: Snapshot | null): void {
     if (snapshot === this.#snapshot) this.#snapshot = null
-  }
-}
-
-async function allOf(iterator: RecordIterator): Promise<[Buffer, Buffer][]> {
-  const records: [Buffer, Buffer][] = []
-  try {
-    for (;;) {
-      const found = await iterator.nextv(READ_AT_ONCE)
-      if (found.length === 0) return records
-      for (const record of found) records.push(record)
-    }
-  } finally {
-    await iterator.close()
   }
 }

@@ -3,8 +3,8 @@ import type { Definition } from '../../core/definitions.ts'
 import type { SeenId } from '../../core/ports.ts'
 import { PositionSet } from '../../core/queue/position-set.ts'
 import { DamagedRecordError } from './bytes.ts'
-import type { Database, KeyRange } from './database.ts'
-import { StoreOpenError } from './database.ts'
+import type { Database } from './database.ts'
+import { StoreOpenError, recordsIn } from './database.ts'
 import { decodeDefinition } from './definition-codec.ts'
 import { scanFragment } from './fragment.ts'
 import type { BodyReference } from './bodies.ts'
@@ -36,8 +36,6 @@ import { SCANNED_BYTES } from './tuning.ts'
  * records were never behind, and a merged page had the key of its first fragment.
  */
 export const FORMAT = 2
-
-const READ_AT_ONCE = 2000
 
 /** Pages of one log that were being deleted when the broker ended. */
 export interface UnfinishedErasure {
@@ -80,7 +78,7 @@ export function emptyLog(): RecoveredLog {
 export async function formatOf(database: Database, location: string): Promise<number> {
   const value = await database.get(kindKey(Kind.format))
   if (value === undefined) {
-    for await (const _ of records(database, { gte: Buffer.alloc(0), lt: Buffer.of(0xff) })) {
+    for await (const _ of recordsIn(database, { gte: Buffer.alloc(0), lt: Buffer.of(0xff) })) {
       throw new StoreOpenError(`The directory ${location} holds a database that is not Leveret's.`)
     }
     return 0
@@ -248,7 +246,7 @@ async function scanPages(database: Database, log: number, from: number, below: n
   }
   // Each ends where the next one begins.
   let last: [key: Buffer, value: Buffer] | null = null
-  for await (const found of records(database, range, SCANNED_BYTES)) {
+  for await (const found of recordsIn(database, range, SCANNED_BYTES)) {
     for (const [key, value] of found) {
       if (last !== null) add(...last, positionOfKey(key))
       last = [key, value]
@@ -358,23 +356,5 @@ async function rebuildPage(database: Database, recovered: Recovered, id: number,
 }
 
 function recordsOf(database: Database, kind: Kind): AsyncGenerator<[Buffer, Buffer][]> {
-  return records(database, { gte: kindKey(kind), lt: kindEnd(kind) })
-}
-
-/** The records in a range, many at a time: the next are read while those before are looked at. */
-async function* records(database: Database, range: KeyRange, aheadBytes?: number): AsyncGenerator<[Buffer, Buffer][]> {
-  const iterator = database.iterator(range, aheadBytes)
-  let reading = iterator.nextv(READ_AT_ONCE)
-  try {
-    for (;;) {
-      const found = await reading
-      if (found.length === 0) return
-      reading = iterator.nextv(READ_AT_ONCE)
-      yield found
-    }
-  } finally {
-    // Whoever wants no more does not hear of what was still being read.
-    await reading.catch(() => undefined)
-    await iterator.close()
-  }
+  return recordsIn(database, { gte: kindKey(kind), lt: kindEnd(kind) })
 }

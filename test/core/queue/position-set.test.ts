@@ -9,9 +9,11 @@ it('has what was added and not deleted, alone or in a range, in order, and knows
       const set = new PositionSet()
       const model = new Set<number>()
       for (const [adds, at, reach] of changes) {
+        const within = [...model].filter((known) => known >= at && known < at + reach).toSorted((a, b) => a - b)
+        expect([...set.from(at, at + reach)]).toEqual(within)
         if (reach < 10_000) {
           set.deleteRange(at, at + reach)
-          for (const known of model) if (known >= at && known < at + reach) model.delete(known)
+          for (const known of within) model.delete(known)
         }
         const known = [set, model].map((each) => (adds ? each.has(at) : each.delete(at)))
         expect(known[0]).toBe(known[1])

@@ -1,14 +1,13 @@
 // What the store of a broker that was killed holds for messages, for whoever looks into a failure.
 import { cp, rm } from 'node:fs/promises'
 import { amqpPropertyCodec } from '../../../src/amqp/property-codec.ts'
-import { levelDatabase } from '../../../src/store/level/database.ts'
+import { levelDatabase, recordsIn } from '../../../src/store/level/database.ts'
 import type { Database } from '../../../src/store/level/database.ts'
 import { unpackFragments } from '../../../src/store/level/fragment.ts'
 import { Kind, kindEnd, kindKey, logOfKey, positionOfKey } from '../../../src/store/level/keys.ts'
 import { recover, type Recovered } from '../../../src/store/level/recovery.ts'
 import type { StoredMessage } from '../../../src/core/ports.ts'
 
-const READ_AT_ONCE = 100
 const EVERYTHING = { wants: () => true, redelivered: () => false }
 
 /**
@@ -73,14 +72,5 @@ function namesOfLogs({ definitions }: Recovered): ReadonlyMap<number, string> {
 }
 
 async function* recordsOf(database: Database, kind: Kind): AsyncGenerator<[Buffer, Buffer]> {
-  const iterator = database.iterator({ gte: kindKey(kind), lt: kindEnd(kind) })
-  try {
-    for (;;) {
-      const found = await iterator.nextv(READ_AT_ONCE)
-      if (found.length === 0) return
-      yield* found
-    }
-  } finally {
-    await iterator.close()
-  }
+  for await (const found of recordsIn(database, { gte: kindKey(kind), lt: kindEnd(kind) })) yield* found
 }
