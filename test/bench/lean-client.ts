@@ -16,10 +16,16 @@ const CONNECTION_TUNE_OK = 0x000a001f
 const CONNECTION_OPEN = 0x000a0028
 const CLOSES: ReadonlySet<number> = new Set([0x000a0032, 0x00140028])
 
+/** Where all clients have their input put: each looks at it at once, and keeps no more than an unfinished frame. */
+const input = Buffer.allocUnsafeSlow(256 * 1024)
+const NOTHING = Buffer.alloc(0)
+
 /** One connection with one channel, number 1. */
 export class LeanClient {
   readonly #socket: Socket
-  #rest: Buffer = Buffer.alloc(0)
+  /** The beginning of a frame that is to be looked at as a whole, and what is still to come of one that is not. */
+  #rest = NOTHING
+  #skipped = 0
   #confirmedUpTo: (tag: number, multiple: boolean) => void = () => undefined
   #delivered: (tag: number) => void = () => undefined
   #heard: ((body: Buffer) => void) | null = null
@@ -28,17 +34,21 @@ export class LeanClient {
   #waiting: { method: number; resolve: () => void } | null = null
   #received = 0
 
-  private constructor(socket: Socket) {
+  private constructor(port: number) {
+    const callback = (bytes: number): boolean => {
+      this.#read(input.subarray(0, bytes))
+      return true
+    }
+    const socket = connect({ port, host: '127.0.0.1', noDelay: true, onread: { buffer: input, callback } })
     this.#socket = socket
-    socket.on('data', (chunk: Buffer) => this.#read(chunk))
     socket.on('error', () => socket.destroy())
   }
 
   /** Connects as guest, and opens the channel. */
   static async open(port: number): Promise<LeanClient> {
-    const socket = connect({ port, host: '127.0.0.1', noDelay: true })
+    const client = new LeanClient(port)
+    const socket = client.#socket
     await new Promise((resolve, reject) => socket.once('connect', resolve).once('error', reject))
-    const client = new LeanClient(socket)
     socket.write('AMQP\0\0\x09\x01', 'latin1')
     await client.#expect(0x000a000a)
     const login = longString('\0guest\0guest')
@@ -160,29 +170,43 @@ export class LeanClient {
   }
 
   #read(chunk: Buffer): void {
-    const bytes = this.#rest.length > 0 ? Buffer.concat([this.#rest, chunk]) : chunk
-    let at = 0
-    while (bytes.length - at >= 8) {
-      const end = at + bytes.readUInt32BE(at + 3) + 8
-      if (end > bytes.length) break
-      if (bytes[at] === 1) this.#method(bytes, at + 7)
-      else if (bytes[at] === 3) this.#heard?.(bytes.subarray(at + 7, end - 1))
+    let at = Math.min(this.#skipped, chunk.length)
+    this.#skipped -= at
+    let bytes = chunk
+    if (this.#rest.length > 0) {
+      bytes = Buffer.concat([this.#rest, chunk])
+      this.#rest = NOTHING
+    }
+    while (bytes.length - at >= 7) {
+      const type = bytes[at]
+      const end = at + 8 + uint32At(bytes, at + 3)
+      const whole = type === 1 || (type === 3 && this.#heard !== null)
+      if (end > bytes.length) {
+        if (whole) break
+        this.#skipped = end - bytes.length
+        return
+      }
+      if (type === 1) this.#method(bytes, at + 7)
+      else if (whole) this.#heard!(bytes.subarray(at + 7, end - 1))
       at = end
     }
-    this.#rest = bytes.subarray(at)
+    // What is in the input is there until the next is read.
+    if (at < bytes.length) this.#rest = Buffer.from(bytes.subarray(at))
   }
 
   #method(bytes: Buffer, at: number): void {
-    const method = bytes.readUInt32BE(at)
+    const method = uint32At(bytes, at)
+    if (method === BASIC_DELIVER) {
+      this.#delivered(uint64At(bytes, at + 5 + bytes[at + 4]!))
+      return
+    }
     if (CLOSES.has(method)) throw new Error(`closed by the broker: ${bytes.toString('latin1', at + 7, at + 200)}`)
     if (this.#waiting?.method === method) {
       const { resolve } = this.#waiting
       this.#waiting = null
       resolve()
     } else if (method === BASIC_ACK) {
-      this.#confirmedUpTo(Number(bytes.readBigUInt64BE(at + 4)), (bytes[at + 12]! & 1) === 1)
-    } else if (method === BASIC_DELIVER) {
-      this.#delivered(Number(bytes.readBigUInt64BE(at + 5 + bytes[at + 4]!)))
+      this.#confirmedUpTo(uint64At(bytes, at + 4), (bytes[at + 12]! & 1) === 1)
     }
   }
 }
@@ -271,6 +295,14 @@ export function table(values: Readonly<Record<string, number | string>> = {}): B
 
 export function uint16(value: number): Buffer {
   return Buffer.of(value >>> 8, value & 0xff)
+}
+
+function uint32At(bytes: Buffer, at: number): number {
+  return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0
+}
+
+function uint64At(bytes: Buffer, at: number): number {
+  return uint32At(bytes, at) * 0x1_0000_0000 + uint32At(bytes, at + 4)
 }
 
 function uint32(value: number): Buffer {
