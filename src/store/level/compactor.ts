@@ -3,7 +3,7 @@ import type { Database } from './database.ts'
 import { Kind, positionKey } from './keys.ts'
 import type { Page } from './page.ts'
 import type { Reader } from './reader.ts'
-import { COMPACT_BYTES, COMPACT_BYTES_MIN, COMPACT_YOUNG_BYTES_MIN, PAGE_SPAN } from './tuning.ts'
+import { COMPACT_BYTES, COMPACT_BYTES_MIN, COMPACT_YOUNG_BYTES_MIN, PAGE_SPAN, TABLES_HELD } from './tuning.ts'
 
 /** Neighbouring pages of a log that were deleted, from one position to below another, and the bytes that they had. */
 interface Range {
@@ -77,23 +77,29 @@ export class Compactor {
 
   async #run(): Promise<void> {
     this.#running = true
+    let closing = Promise.resolve()
     while (this.#ready.length > 0 && !this.#closed) {
-      const { log, from, below } = this.#ready.shift()!
+      const range = this.#ready.shift()!
       await this.#readable()
-      try {
-        this.#reader.hold()
-        await this.#database.compactRange?.(
-          positionKey(Kind.fragment, log, from),
-          positionKey(Kind.fragment, log, below),
-        )
-      } catch (error) {
-        // The database was closed, or cannot write. The space comes back another time; commits report the trouble.
-        if (!('code' in (error as Error))) throw error
-      } finally {
-        this.#reader.release()
-      }
+      const tables = await this.#database.holdTables?.(TABLES_HELD)
+      await this.#compact(range)
+      await closing
+      if (tables !== undefined) closing = tables.letGo()
     }
     this.#running = false
+    await closing
+  }
+
+  async #compact({ log, from, below }: Range): Promise<void> {
+    try {
+      this.#reader.hold()
+      await this.#database.compactRange?.(positionKey(Kind.fragment, log, from), positionKey(Kind.fragment, log, below))
+    } catch (error) {
+      // The database was closed, or cannot write. The space comes back another time; commits report the trouble.
+      if (!('code' in (error as Error))) throw error
+    } finally {
+      this.#reader.release()
+    }
   }
 }
 

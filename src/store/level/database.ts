@@ -2,8 +2,16 @@
 import { stat, mkdir, access, constants } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { Level } from 'level'
-import type { Journals } from './level-files.ts'
-import { hasRoom, keepDamaged, orphanedFile, readJournals, syncDirectory, undoCreation } from './level-files.ts'
+import type { HeldTables, Journals } from './level-files.ts'
+import {
+  hasRoom,
+  holdOldestTables,
+  keepDamaged,
+  orphanedFile,
+  readJournals,
+  syncDirectory,
+  undoCreation,
+} from './level-files.ts'
 import { checkTables, type TableFaults } from './table-check.ts'
 import type { LevelTuning } from './tuning.ts'
 import { CHAINED_AVERAGE_BYTES_MAX, CHAINED_BYTES_MAX, ITERATED_BYTES, LEVEL_TUNING } from './tuning.ts'
@@ -50,6 +58,8 @@ export interface Database {
   hasRoom?(bytes: number): Promise<boolean>
   /** LevelDB only: gives back the space of what was deleted between two keys. */
   compactRange?(start: Buffer, end: Buffer): Promise<void>
+  /** LevelDB only: has so many of the oldest tables be deleted when they are let go of, if they are before. */
+  holdTables?(count: number): Promise<HeldTables>
 }
 
 /**
@@ -114,8 +124,12 @@ class LevelDatabase implements Database {
 
   /** It opens itself as soon as there is one: not before the files were looked at. */
   get #level(): Level<Buffer, Buffer> {
-    const options = { ...LEVEL_TUNING, ...this.#tuning, keyEncoding: 'buffer', valueEncoding: 'buffer' }
-    return (this.#opened ??= new Level(this.#location, options))
+    return (this.#opened ??= this.#made())
+  }
+
+  #made(): Level<Buffer, Buffer> {
+    const encodings = { keyEncoding: 'buffer', valueEncoding: 'buffer' }
+    return new Level(this.#location, { ...LEVEL_TUNING, ...this.#tuning, ...encodings })
   }
 
   async open(): Promise<void> {
@@ -193,6 +207,10 @@ class LevelDatabase implements Database {
 
   hasRoom(bytes: number): Promise<boolean> {
     return hasRoom(this.#location, bytes)
+  }
+
+  holdTables(count: number): Promise<HeldTables> {
+    return holdOldestTables(this.#location, count)
   }
 
   compactRange(start: Buffer, end: Buffer): Promise<void> {

@@ -85,6 +85,39 @@ export async function keepDamaged(location: string, journals: Journals): Promise
   return damage
 }
 
+/** Tables that are kept open. */
+export interface HeldTables {
+  readonly names: readonly string[]
+  /** Closes them, one after the other. The space of those that were deleted is free after that. */
+  letGo(): Promise<void>
+}
+
+/**
+ * Opens the oldest tables, so many of them at the most. LevelDB deletes tables while nobody can read, and the system takes a
+ * millisecond for each; but for one that is open it takes that when it is closed. What the system does not open, or close,
+ * only takes longer.
+ */
+export async function holdOldestTables(location: string, count: number): Promise<HeldTables> {
+  const tables = ((await unlessRefused(readdir(location))) ?? []).filter((name) => TABLE.test(name))
+  tables.sort((a, b) => Number.parseInt(a, 10) - Number.parseInt(b, 10))
+  const opening = tables.slice(0, count).map((name) => unlessRefused(open(join(location, name))))
+  const handles = await Promise.all(opening)
+  const letGo = async (): Promise<void> => {
+    for (const handle of handles) if (handle !== null) await unlessRefused(handle.close())
+  }
+  return { names: tables.filter((_, i) => (handles[i] ?? null) !== null), letGo }
+}
+
+/** What the system says, or null when it refuses. */
+async function unlessRefused<T>(said: Promise<T>): Promise<T | null> {
+  try {
+    return await said
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === undefined) throw error
+    return null
+  }
+}
+
 /**
  * Whether the disk seems to have room for the table that the journals become when the database is opened, and for a
  * batch of so many bytes. What cannot be told counts as room.

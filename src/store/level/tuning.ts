@@ -78,6 +78,9 @@ export const ERASE_SLICE = 500
 export const COMPACT_BYTES = 24 * 1024 * 1024
 export const COMPACT_BYTES_MIN = 4 * 1024 * 1024
 
+/** The tables that are kept open meanwhile, the oldest: as many as are deleted then, where messages go as they came. */
+export const TABLES_HELD = 16
+
 /**
  * What was written so many MiB ago lies in the deeper levels of LevelDB, which are not compacted before as much again
  * was written. What is younger goes by itself as long as something is written.

@@ -1,8 +1,9 @@
 // What LevelDB leaves to its user: it is refused what it would destroy, and what it left out is kept and told.
-import { readFile, readdir, unlink, writeFile } from 'node:fs/promises'
+import { readFile, readdir, readlink, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { Turn } from '../../../src/lib/turn.ts'
+import { holdOldestTables } from '../../../src/store/level/level-files.ts'
 import { LevelStore } from '../../../src/store/level/level-store.ts'
 import { appendAll, durable, positionsOf, range, readAll, temporaryDirectory } from '../../support/store.ts'
 
@@ -32,6 +33,13 @@ async function closedStore(location: string): Promise<number> {
 
 async function journalOf(location: string): Promise<string> {
   return (await readdir(location)).find((name) => name.endsWith('.log'))!
+}
+
+/** What this process has open, deleted or not, where the system tells. */
+async function openFiles(): Promise<string[]> {
+  if (process.platform !== 'linux') return []
+  const names = (await readdir('/proc/self/fd')).map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => ''))
+  return Promise.all(names)
 }
 
 describe('the files of LevelDB', () => {
@@ -72,5 +80,19 @@ describe('the files of LevelDB', () => {
     const positions = positionsOf(await readAll(store.log(id)))
     expect(positions.length).toBeLessThan(10)
     expect(positions).toEqual(expect.arrayContaining([0, 9]))
+  })
+
+  it('are held by their age, and one that is deleted meanwhile is there until it is let go of', async () => {
+    const location = await temporaryDirectory()
+    const names = ['999999.ldb', '1000000.ldb', '000007.ldb', '000012.sst']
+    for (const name of [...names, '000001.log', 'MANIFEST-000002']) await writeFile(join(location, name), name)
+    const held = async (): Promise<number> => (await openFiles()).filter((file) => file.startsWith(location)).length
+    const tables = await holdOldestTables(location, 3)
+    expect(tables.names).toEqual(['000007.ldb', '000012.sst', '999999.ldb'])
+    for (const name of tables.names) await unlink(join(location, name))
+    expect(await held()).toBe(process.platform === 'linux' ? 3 : 0)
+    await tables.letGo()
+    expect(await held()).toBe(0)
+    expect((await holdOldestTables(location, 0)).names).toEqual([])
   })
 })
