@@ -29,8 +29,8 @@ export const TIGHT_DIVISOR = 8
 export const QUEUE_READ_AHEAD_BYTES = 1024 * 1024
 
 /**
- * The same at the most, where consumers have had to wait for what was read: a disk that gives nothing for some 30 ms, as
- * LevelDB's while it deletes files, is what a fast consumer takes 8 MiB in.
+ * The same at the most, where consumers have had to wait for what was read: in some 30 ms in which a disk gives nothing a
+ * fast consumer takes 8 MiB.
  */
 export const QUEUE_READ_AHEAD_BYTES_MAX = 8 * 1024 * 1024
 

@@ -72,14 +72,13 @@ export const ERASE_SLICE = 500
 
 /**
  * LevelDB is asked to give back the space of so many erased bytes at a time, and of not fewer than these. More at a time
- * cost less, and take more memory and a longer breath from readers meanwhile: LevelDB maps all of it, and lets nobody read
- * while it deletes the files.
+ * cost less, for what lies at the end is written again each time, and take more memory, for LevelDB maps all of it.
  */
-export const COMPACT_BYTES = 24 * 1024 * 1024
+export const COMPACT_BYTES = 32 * 1024 * 1024
 export const COMPACT_BYTES_MIN = 4 * 1024 * 1024
 
 /** The tables that are kept open meanwhile, the oldest: as many as are deleted then, where messages go as they came. */
-export const TABLES_HELD = 16
+export const TABLES_HELD = 24
 
 /**
  * What was written so many MiB ago lies in the deeper levels of LevelDB, which are not compacted before as much again
