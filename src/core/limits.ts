@@ -29,8 +29,8 @@ export const TIGHT_DIVISOR = 8
 export const QUEUE_READ_AHEAD_BYTES = 1024 * 1024
 
 /**
- * The same at the most, where consumers have had to wait for what was read: in some 30 ms in which a disk gives nothing a
- * fast consumer takes 8 MiB.
+ * The same at the most, where consumers have had to wait for what was read: a fast one takes 8 MiB in some 30 ms in which
+ * a disk gives nothing.
  */
 export const QUEUE_READ_AHEAD_BYTES_MAX = 8 * 1024 * 1024
 

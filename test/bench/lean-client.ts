@@ -23,7 +23,7 @@ const NOTHING = Buffer.alloc(0)
 /** One connection with one channel, number 1. */
 export class LeanClient {
   readonly #socket: Socket
-  /** The beginning of a frame that is to be looked at as a whole, and what is still to come of one that is not. */
+  /** The beginning of a frame, and what is still to come of one that is passed over. */
   #rest = NOTHING
   #skipped = 0
   #confirmedUpTo: (tag: number, multiple: boolean) => void = () => undefined
@@ -133,7 +133,7 @@ export class LeanClient {
     await done
   }
 
-  /** Consumes queues without acknowledgement from here on, telling of each body as it comes. */
+  /** Consumes queues without acknowledgement from here on, telling of each body, which is there as long as that takes. */
   async listen(queues: readonly string[], heard: (body: Buffer) => void): Promise<void> {
     this.#heard = heard
     const noAck = Buffer.of(2)

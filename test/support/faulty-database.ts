@@ -1,5 +1,6 @@
 // A database that fails, waits and forgets as a test wants, and records that it keeps as a disk does.
 import type { Database, KeyRange, Operation, RecordIterator, Snapshot } from '../../src/store/level/database.ts'
+import type { HeldTables } from '../../src/store/level/level-files.ts'
 
 /** What is on the disk, by key. Survives the databases that are opened on it. */
 export class Disk {
@@ -74,6 +75,9 @@ export class FaultyDatabase implements Database {
   scanFailures: Error[] = []
   /** How often each was called. */
   readonly calls = { open: 0, close: 0, batch: 0, compactRange: 0, snapshot: 0 }
+  /** What opening tables waits for, and how many are held. */
+  openingTables: Promise<void> = Promise.resolve()
+  tablesHeld = 0
   /** What a compaction of a range waits for. */
   compacting: Promise<void> = Promise.resolve()
   /** Told of batches as they come. */
@@ -171,6 +175,16 @@ export class FaultyDatabase implements Database {
   compactRange(): Promise<void> {
     this.calls.compactRange++
     return this.compacting
+  }
+
+  async holdTables(count: number): Promise<HeldTables> {
+    await this.openingTables
+    this.tablesHeld += count
+    const letGo = (): Promise<void> => {
+      this.tablesHeld -= count
+      return Promise.resolve()
+    }
+    return { names: [], letGo }
   }
 }
 

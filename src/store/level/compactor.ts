@@ -79,10 +79,9 @@ export class Compactor {
     this.#running = true
     let closing = Promise.resolve()
     while (this.#ready.length > 0 && !this.#closed) {
-      const range = this.#ready.shift()!
-      await this.#readable()
       const tables = await this.#database.holdTables?.(TABLES_HELD)
-      await this.#compact(range)
+      await this.#readable()
+      if (!this.#closed) await this.#compact(this.#ready.shift()!)
       await closing
       if (tables !== undefined) closing = tables.letGo()
     }

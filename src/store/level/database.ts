@@ -58,7 +58,7 @@ export interface Database {
   hasRoom?(bytes: number): Promise<boolean>
   /** LevelDB only: gives back the space of what was deleted between two keys. */
   compactRange?(start: Buffer, end: Buffer): Promise<void>
-  /** LevelDB only: has so many of the oldest tables be deleted when they are let go of, if they are before. */
+  /** LevelDB only: keeps so many of the oldest tables open. Those deleted meanwhile are freed when they are let go of. */
   holdTables?(count: number): Promise<HeldTables>
 }
 

@@ -1,5 +1,5 @@
-// What LevelDB leaves to its user: names that are to be on disk, a creation that was cut short, and damage of which it
-// tells nobody but its own log.
+// What LevelDB leaves to its user: names that are to be on disk, a creation that was cut short, damage of which only its
+// own log tells, and the time that the system takes to free tables.
 import { open, readFile, readdir, stat, statfs, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
@@ -93,19 +93,28 @@ export interface HeldTables {
 }
 
 /**
- * Opens the oldest tables, so many of them at the most. LevelDB deletes tables while nobody can read, and the system takes a
- * millisecond for each; but for one that is open it takes that when it is closed. What the system does not open, or close,
- * only takes longer.
+ * Keeps the oldest tables open, so many of them. LevelDB deletes tables while nobody can read, and the system takes a
+ * millisecond for each; but for one that is open it takes that when it is closed. Where one cannot be opened none is
+ * kept: deleting takes longer then, and the last descriptors are for LevelDB.
  */
 export async function holdOldestTables(location: string, count: number): Promise<HeldTables> {
-  const tables = ((await unlessRefused(readdir(location))) ?? []).filter((name) => TABLE.test(name))
-  tables.sort((a, b) => Number.parseInt(a, 10) - Number.parseInt(b, 10))
-  const opening = tables.slice(0, count).map((name) => unlessRefused(open(join(location, name))))
-  const handles = await Promise.all(opening)
+  const names = (await unlessRefused(readdir(location))) ?? []
+  const tables = oldest(names, count)
+  const opened = await Promise.all(tables.map((name) => unlessRefused(open(join(location, name)))))
   const letGo = async (): Promise<void> => {
-    for (const handle of handles) if (handle !== null) await unlessRefused(handle.close())
+    for (const handle of opened) if (handle !== null) await unlessRefused(handle.close())
   }
-  return { names: tables.filter((_, i) => (handles[i] ?? null) !== null), letGo }
+  if (!opened.includes(null)) return { names: tables, letGo }
+  await letGo()
+  return { names: [], letGo: () => Promise.resolve() }
+}
+
+/** The tables with the lowest numbers. */
+function oldest(names: readonly string[], count: number): string[] {
+  const tables: { readonly number: number; readonly name: string }[] = []
+  for (const name of names) if (TABLE.test(name)) tables.push({ number: Number.parseInt(name, 10), name })
+  tables.sort((a, b) => a.number - b.number)
+  return tables.slice(0, count).map(({ name }) => name)
 }
 
 /** What the system says, or null when it refuses. */

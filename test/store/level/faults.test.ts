@@ -57,6 +57,18 @@ async function openOn(disk: Disk) {
   return { store, definitions, database, monitor, clock }
 }
 
+/** Has a log settle so much of what it stored long ago that its space is asked back. */
+async function settleOld(store: LevelStore): Promise<void> {
+  const [old, other] = [store.log(), store.log()]
+  const body = Buffer.alloc(2 ** 20)
+  const aged = appendAll(old, range(0, 10), { body })
+  await durable(store)
+  appendAll(other, range(0, 64), { body })
+  await durable(store)
+  for (const entry of aged) old.settle(entry)
+  await durable(store)
+}
+
 /** Lets everything happen that needs no more than the event loop. */
 async function settle(): Promise<void> {
   for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve))
@@ -508,6 +520,30 @@ describe('what is written', () => {
     await durable(store)
     await settle()
     expect(database.calls.compactRange).toBe(2)
+  })
+
+  it('has tables held while its space is given back, and not for longer', async () => {
+    const { store, database } = await openOn(new Disk())
+    await settleOld(store)
+    let compacted = (): void => undefined
+    database.compacting = new Promise((resolve) => (compacted = resolve))
+    await settle()
+    expect([database.calls.compactRange, database.tablesHeld > 0]).toEqual([1, true])
+    compacted()
+    await settle()
+    expect(database.tablesHeld).toBe(0)
+  })
+
+  it('keeps its space when the store is closed before the tables are held', async () => {
+    const { store, database } = await openOn(new Disk())
+    let opened = (): void => undefined
+    database.openingTables = new Promise((resolve) => (opened = resolve))
+    await settleOld(store)
+    await settle()
+    await store.close()
+    opened()
+    await settle()
+    expect([database.calls.compactRange, database.tablesHeld]).toEqual([0, 0])
   })
 
   it('is deleted in slices when it is much, and the rest of it after a crash on the way', async () => {

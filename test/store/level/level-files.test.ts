@@ -1,5 +1,5 @@
 // What LevelDB leaves to its user: it is refused what it would destroy, and what it left out is kept and told.
-import { readFile, readdir, readlink, unlink, writeFile } from 'node:fs/promises'
+import { readFile, readdir, readlink, realpath, symlink, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { Turn } from '../../../src/lib/turn.ts'
@@ -83,7 +83,7 @@ describe('the files of LevelDB', () => {
   })
 
   it('are held by their age, and one that is deleted meanwhile is there until it is let go of', async () => {
-    const location = await temporaryDirectory()
+    const location = await realpath(await temporaryDirectory())
     const names = ['999999.ldb', '1000000.ldb', '000007.ldb', '000012.sst']
     for (const name of [...names, '000001.log', 'MANIFEST-000002']) await writeFile(join(location, name), name)
     const held = async (): Promise<number> => (await openFiles()).filter((file) => file.startsWith(location)).length
@@ -93,6 +93,17 @@ describe('the files of LevelDB', () => {
     expect(await held()).toBe(process.platform === 'linux' ? 3 : 0)
     await tables.letGo()
     expect(await held()).toBe(0)
-    expect((await holdOldestTables(location, 0)).names).toEqual([])
+  })
+
+  it('are not held where one of them cannot be opened, or nobody can say which there are', async () => {
+    const location = await realpath(await temporaryDirectory())
+    await writeFile(join(location, '000001.ldb'), '')
+    await symlink('nowhere', join(location, '000002.ldb'))
+    expect((await holdOldestTables(location, 2)).names).toEqual([])
+    expect((await openFiles()).filter((file) => file.startsWith(location))).toEqual([])
+    const tables = await holdOldestTables(location, 1)
+    expect(tables.names).toEqual(['000001.ldb'])
+    await tables.letGo()
+    expect((await holdOldestTables(join(location, 'nothing'), 2)).names).toEqual([])
   })
 })
