@@ -48,6 +48,19 @@ async function counts(log: QueueLog): Promise<number[]> {
   return (await readAll(log)).map(({ attempts }) => attempts?.deliveryCount ?? -1)
 }
 
+/** Has the database, of which a write has failed, be opened again: it is open once what is returned was called. */
+async function openingAgain(database: FaultyDatabase, clock: ManualClock): Promise<() => void> {
+  const opening = database.open.bind(database)
+  let opened: () => void = () => undefined
+  database.open = async () => {
+    await new Promise<void>((resolve) => (opened = resolve))
+    await opening()
+  }
+  clock.advance(1000)
+  await turnsRun()
+  return opened
+}
+
 /** Waits until there are no more records than so many. */
 async function remaining(disk: Disk, count: number): Promise<void> {
   for (let turn = 0; turn < 100 && disk.keys(Kind.attempts).length > count; turn++) await turnsRun()
@@ -126,14 +139,7 @@ it('are deleted to the end, though the database is opened again meanwhile', asyn
   database.failures = [diskError()]
   log.attempted(18, triedOften(1))
   await turnsRun()
-  const opening = database.open.bind(database)
-  let opened: () => void = () => undefined
-  database.open = async () => {
-    await new Promise<void>((resolve) => (opened = resolve))
-    await opening()
-  }
-  clock.advance(1000)
-  await turnsRun()
+  const opened = await openingAgain(database, clock)
   database.iterator = iterator
   fail()
   await turnsRun()
@@ -215,14 +221,7 @@ it('are read again when the disk did not give them, and when the database was op
   database.failures = [diskError()]
   log.attempted(3, triedOften(30))
   await turnsRun()
-  const opening = database.open.bind(database)
-  let opened: () => void = () => undefined
-  database.open = async () => {
-    await new Promise<void>((resolve) => (opened = resolve))
-    await opening()
-  }
-  clock.advance(1000)
-  await turnsRun()
+  const opened = await openingAgain(database, clock)
   const reading = counts(log)
   await turnsRun()
   opened()
