@@ -130,7 +130,7 @@ export class Channel implements ChannelView, TransactionHost {
     const { deliveries } = this.connection
     const message = entry.presented
     if (deliveries.plain(message) || this.#mayDeliver(entry, message)) {
-      deliveries.deliver(this.number, consumer.tagBytes, tag, entry.redelivered, message)
+      deliveries.deliver(consumer.head, tag, entry.redelivered, message)
       return true
     }
     if (consumer.noAck) {

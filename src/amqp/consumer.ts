@@ -8,7 +8,7 @@ import type { CancelReason, Consumer } from '../core/ports.ts'
 import type { Queue } from '../core/queue/queue.ts'
 import type { AckTimeouts } from './ack-timeouts.ts'
 import type { Channel } from './channel.ts'
-import { encodeText } from './wire/text.ts'
+import { DeliveryHead } from './delivery-head.ts'
 
 /** What a client asks for in basic.consume, beside queue and tag. */
 interface ConsumerTerms {
@@ -20,8 +20,8 @@ interface ConsumerTerms {
 /** Credit and tag of one consumer. Deliveries go to its channel, which owns the delivery tags. */
 export class ChannelConsumer implements Consumer, ConsumerView {
   readonly tag: string
-  /** The tag as a short string, length byte first, for the delivery's frame. */
-  readonly tagBytes: Buffer
+  /** What its deliveries begin with. */
+  readonly head: DeliveryHead
   readonly noAck: boolean
   readonly exclusive: boolean
   readonly arguments: FieldTable
@@ -43,8 +43,7 @@ export class ChannelConsumer implements Consumer, ConsumerView {
     this.#channel = channel
     this.queue = queue
     this.tag = tag
-    const text = encodeText(tag)
-    this.tagBytes = Buffer.concat([Buffer.of(text.length), text])
+    this.head = new DeliveryHead(channel.number, tag)
     this.noAck = terms.noAck
     this.exclusive = terms.exclusive
     this.arguments = terms.arguments

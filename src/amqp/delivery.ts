@@ -1,9 +1,9 @@
 // Writes messages to a client: basic.deliver, basic.get-ok and basic.return with their content.
 import type { Message } from '../core/message.ts'
 import type { SocketWriter } from '../net/socket-writer.ts'
+import type { DeliveryHead } from './delivery-head.ts'
 import { writeBasicGetOk, writeBasicReturn } from './wire/generated.ts'
 import { writeBody, writeContentHeader } from './wire/frame-writer.ts'
-import { writeShortString } from './wire/method-arguments.ts'
 
 /** Bodies from this size on go to the socket by reference; below it a copy into the slab is cheaper. */
 const REFERENCE_BYTES = 16 * 1024
@@ -13,14 +13,9 @@ const LOOP_COPY_BYTES = 64
 
 const FRAME_OVERHEAD = 8
 const FRAME_END = 0xce
-const TYPE_METHOD = 1
-const TYPE_HEADER = 2
 const TYPE_BODY = 3
 
-/** Where exchange and routing key are put together: two short strings. */
-const addressBytes = Buffer.alloc(2 * 256)
-
-/** The content part of one connection's output. Caches what successive deliveries have in common. */
+/** The content part of one connection's output. */
 export class DeliveryWriter {
   readonly #out: SocketWriter
   /** The largest payload of a body frame. */
@@ -29,10 +24,6 @@ export class DeliveryWriter {
   #plainMax = 4096 - FRAME_OVERHEAD - 12
   #watched = false
   #frameMax = 4096
-  #exchange = ''
-  #routingKey = ''
-  /** Exchange and routing key of the last delivery, as two short strings. */
-  #address = Buffer.from([0, 0])
 
   constructor(out: SocketWriter) {
     this.#out = out
@@ -61,44 +52,28 @@ export class DeliveryWriter {
     return message.propertiesBytes + 12 <= this.#payloadMax
   }
 
-  /** Writes basic.deliver with its content. `tagBytes` is the consumer tag as a short string. */
-  deliver(channel: number, tagBytes: Buffer, deliveryTag: number, redelivered: boolean, message: Message): void {
-    if (message.exchange !== this.#exchange || message.routingKey !== this.#routingKey) this.#readdress(message)
-    const address = this.#address
+  /** Writes basic.deliver with its content. */
+  deliver(head: DeliveryHead, deliveryTag: number, redelivered: boolean, message: Message): void {
+    head.address(message)
     const bodyBytes = message.bodyEnd - message.bodyStart
     const propertiesBytes = message.propertiesEnd - message.propertiesStart
-    const payload = 13 + tagBytes.length + address.length
     const inline = bodyBytes <= this.#payloadMax && bodyBytes < REFERENCE_BYTES
     const out = this.#out
-    out.reserve(payload + propertiesBytes + 12 + 3 * FRAME_OVERHEAD + (inline ? bodyBytes : 0))
-    const buffer = out.buffer
+    out.reserve(head.bytes + propertiesBytes + 2 * FRAME_OVERHEAD + (inline ? bodyBytes : 0))
+    const { buffer, view } = out
     let at = out.position
-    at = frameStart(buffer, at, TYPE_METHOD, channel, payload)
-    // basic.deliver is 60, 60.
-    buffer[at] = 0
-    buffer[at + 1] = 60
-    buffer[at + 2] = 0
-    buffer[at + 3] = 60
-    at = copy(buffer, at + 4, tagBytes, 0, tagBytes.length)
-    at = writeLongLong(buffer, at, deliveryTag)
-    buffer[at++] = redelivered ? 1 : 0
-    at = copy(buffer, at, address, 0, address.length)
-    buffer[at++] = FRAME_END
-    at = frameStart(buffer, at, TYPE_HEADER, channel, 12 + propertiesBytes)
-    buffer[at] = 0
-    buffer[at + 1] = 60
-    buffer[at + 2] = 0
-    buffer[at + 3] = 0
-    at = writeLongLong(buffer, at + 4, bodyBytes)
-    at = copy(buffer, at, message.properties, message.propertiesStart, message.propertiesEnd)
-    buffer[at++] = FRAME_END
+    head.write(view, at, deliveryTag, redelivered, propertiesBytes, bodyBytes)
+    at = copy(buffer, at + head.bytes, message.properties, message.propertiesStart, message.propertiesEnd)
+    view.setUint8(at++, FRAME_END)
     if (inline && bodyBytes > 0) {
-      at = frameStart(buffer, at, TYPE_BODY, channel, bodyBytes)
-      at = copy(buffer, at, message.body, message.bodyStart, message.bodyEnd)
-      buffer[at++] = FRAME_END
+      view.setUint8(at, TYPE_BODY)
+      view.setUint16(at + 1, head.channel)
+      view.setUint32(at + 3, bodyBytes)
+      at = copy(buffer, at + 7, message.body, message.bodyStart, message.bodyEnd)
+      view.setUint8(at++, FRAME_END)
     }
     out.position = at
-    if (!inline) this.#body(channel, message)
+    if (!inline) this.#body(head.channel, message)
   }
 
   /** Writes basic.get-ok with its content. */
@@ -137,14 +112,6 @@ export class DeliveryWriter {
       out.buffer[out.position++] = FRAME_END
     }
   }
-
-  #readdress(message: Message): void {
-    this.#exchange = message.exchange
-    this.#routingKey = message.routingKey
-    // What is too long to be told, such as the key of a dead letter that an argument gave, is cut as everywhere.
-    const keyAt = writeShortString(addressBytes, 0, message.exchange)
-    this.#address = Buffer.from(addressBytes.subarray(0, writeShortString(addressBytes, keyAt, message.routingKey)))
-  }
 }
 
 function frameStart(buffer: Buffer, at: number, type: number, channel: number, payload: number): number {
@@ -158,21 +125,12 @@ function frameStart(buffer: Buffer, at: number, type: number, channel: number, p
   return at + 7
 }
 
-function writeLongLong(buffer: Buffer, at: number, value: number): number {
-  const high = Math.floor(value / 0x1_0000_0000)
-  buffer[at] = high >>> 24
-  buffer[at + 1] = high >>> 16
-  buffer[at + 2] = high >>> 8
-  buffer[at + 3] = high
-  buffer[at + 4] = value >>> 24
-  buffer[at + 5] = value >>> 16
-  buffer[at + 6] = value >>> 8
-  buffer[at + 7] = value
-  return at + 8
-}
-
 function copy(target: Buffer, at: number, source: Buffer, start: number, end: number): number {
-  if (end - start > LOOP_COPY_BYTES) return at + source.copy(target, at, start, end)
+  if (end - start > LOOP_COPY_BYTES) {
+    // As Buffer's `copy` does it, without looking whether it can be done.
+    target.set(new Uint8Array(source.buffer, source.byteOffset + start, end - start), at)
+    return at + end - start
+  }
   for (let i = start; i < end; i++) target[at++] = source[i]!
   return at
 }

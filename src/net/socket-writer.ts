@@ -9,27 +9,39 @@ export const SLAB_BYTES = 128 * 1024
 /** What may wait for a peer that reads slowly before `full` says so. */
 export const UNSENT_BYTES_MAX = 1024 * 1024
 
-/** Slabs that no writer uses. A writer has one only from its first byte in a turn until that turn's end. */
-export class SlabPool {
-  readonly #free: Buffer[] = []
+/** Memory that is written to, and a view of the same for numbers of several bytes. */
+export class Slab {
+  readonly bytes: Buffer
+  readonly view: DataView
 
-  take(): Buffer {
-    return this.#free.pop() ?? Buffer.allocUnsafeSlow(SLAB_BYTES)
-  }
-
-  give(slab: Buffer): void {
-    if (slab.length === SLAB_BYTES && this.#free.length < 16) this.#free.push(slab)
+  constructor(length: number) {
+    this.bytes = Buffer.allocUnsafeSlow(length)
+    this.view = new DataView(this.bytes.buffer, this.bytes.byteOffset, length)
   }
 }
 
-const NO_SLAB = Buffer.alloc(0)
+/** Slabs that no writer uses. A writer has one only from its first byte in a turn until that turn's end. */
+export class SlabPool {
+  readonly #free: Slab[] = []
+
+  take(): Slab {
+    return this.#free.pop() ?? new Slab(SLAB_BYTES)
+  }
+
+  give(slab: Slab): void {
+    if (slab.bytes.length === SLAB_BYTES && this.#free.length < 16) this.#free.push(slab)
+  }
+}
+
+const NO_SLAB = new Slab(0)
 
 /**
- * The outgoing side of a socket. Callers `reserve` room, write at `buffer[position]` and move `position`; the bytes
- * leave at the end of the turn. `hold` keeps them back (and their order) until `release`.
+ * The outgoing side of a socket. Callers `reserve` room, write at `buffer[position]`, or through `view`, and move
+ * `position`; the bytes leave at the end of the turn. `hold` keeps them back (and their order) until `release`.
  */
 export class SocketWriter implements TurnTask {
-  buffer: Buffer = NO_SLAB
+  buffer = NO_SLAB.bytes
+  view = NO_SLAB.view
   position = 0
   /** Whether so much waits, for the peer or to be released, that no deliveries should be added. */
   full = false
@@ -42,6 +54,7 @@ export class SocketWriter implements TurnTask {
   readonly #drained: () => void
   /** TLS sockets never finish a write at once: they get copies, so that their slabs need not be made anew each turn. */
   readonly #copies: boolean
+  #slab = NO_SLAB
   #enlisted = false
   #holds = 0
   #held: Buffer[] = []
@@ -129,23 +142,28 @@ export class SocketWriter implements TurnTask {
   #makeRoom(bytes: number): void {
     this.#sendSlab()
     if (this.position + bytes <= this.buffer.length) return
-    this.buffer = bytes > SLAB_BYTES ? Buffer.allocUnsafeSlow(bytes) : this.#slabs.take()
+    this.#use(bytes > SLAB_BYTES ? new Slab(bytes) : this.#slabs.take())
+  }
+
+  #use(slab: Slab): void {
+    this.#slab = slab
+    this.buffer = slab.bytes
+    this.view = slab.view
     this.position = 0
   }
 
   /** Hands the slab to the socket, and takes it back if the socket is done with it already. */
   #sendSlab(beforeHold = false): void {
-    const slab = this.buffer
+    const slab = this.#slab
     const bytes = this.position
-    this.buffer = NO_SLAB
-    this.position = 0
+    this.#use(NO_SLAB)
     if (bytes === 0) {
       this.#slabs.give(slab)
       return
     }
     if (this.#holds > 0 && !beforeHold) {
       // A copy: what is held back is little, and the slab is in demand.
-      this.#keep(Buffer.from(slab.subarray(0, bytes)))
+      this.#keep(Buffer.from(slab.bytes.subarray(0, bytes)))
       this.#slabs.give(slab)
       return
     }
@@ -154,7 +172,7 @@ export class SocketWriter implements TurnTask {
       return
     }
     this.sentBytes += bytes
-    const sent = slab.subarray(0, bytes)
+    const sent = slab.bytes.subarray(0, bytes)
     this.#socket.write(this.#copies ? Buffer.from(sent) : sent)
     if (this.#copies || this.#socket.writableLength === 0) this.#slabs.give(slab)
     if (this.#socket.writableLength > UNSENT_BYTES_MAX) this.full = true

@@ -1,5 +1,6 @@
 // Deliveries: the bytes must be those of the plain writers, whatever the sizes of bodies, frames and names.
 import { describe, expect, it, vi } from 'vitest'
+import { DeliveryHead } from '../../src/amqp/delivery-head.ts'
 import { DeliveryWriter } from '../../src/amqp/delivery.ts'
 import { writeBody, writeContentHeader, type FrameOutput } from '../../src/amqp/wire/frame-writer.ts'
 import { writeBasicDeliver, writeBasicGetOk, writeBasicReturn } from '../../src/amqp/wire/generated.ts'
@@ -50,7 +51,7 @@ function plainDeliver(out: FrameOutput, tag: number, redelivered: boolean, messa
   writeContent(out, 513, message, frameMax)
 }
 
-const TAG = Buffer.from('\x04ctag')
+const head = new DeliveryHead(513, 'ctag')
 
 /** Around every size at which something is done in another way. */
 const BODIES = [0, 1, 63, 64, 65, 66, 1000, 4087, 4088, 4089, 4095, 4096, 8175, 8176, 8177, 8184, 8185, 16_383]
@@ -64,7 +65,7 @@ describe('a delivery', () => {
     async (frameMax) => {
       const messages = [...BODIES, ...LARGE_BODIES].map((bodyBytes) => messageOf({ bodyBytes }))
       const bytes = await sent(frameMax, (deliveries) => {
-        for (const [i, message] of messages.entries()) deliveries.deliver(513, TAG, i + 1, i % 2 === 0, message)
+        for (const [i, message] of messages.entries()) deliveries.deliver(head, i + 1, i % 2 === 0, message)
       })
       const expected = written((out) => {
         for (const [i, message] of messages.entries()) plainDeliver(out, i + 1, i % 2 === 0, message, frameMax)
@@ -82,7 +83,7 @@ describe('a delivery', () => {
       }
     }
     const bytes = await sent(4096, (deliveries) => {
-      for (const [i, message] of messages.entries()) deliveries.deliver(513, TAG, i, false, message)
+      for (const [i, message] of messages.entries()) deliveries.deliver(head, i, false, message)
     })
     const expected = written((out) => {
       for (const [i, message] of messages.entries()) plainDeliver(out, i, false, message, 4096)
@@ -101,7 +102,7 @@ describe('a delivery', () => {
     ] as const
     const messages = names.map(([exchange, routingKey]) => messageOf({ exchange, routingKey }))
     const bytes = await sent(4096, (deliveries) => {
-      for (const message of messages) deliveries.deliver(513, TAG, 1, false, message)
+      for (const message of messages) deliveries.deliver(head, 1, false, message)
     })
     const expected = written((out) => {
       for (const message of messages) plainDeliver(out, 1, false, message, 4096)
@@ -111,10 +112,10 @@ describe('a delivery', () => {
 
   it('carries consumer tags, channels and delivery tags of any size', async () => {
     const message = messageOf()
-    const longTag = Buffer.alloc(256, 't').fill(255, 0, 1)
+    const longest = new DeliveryHead(65_535, 't'.repeat(255))
     const tags = [1, 255, 256, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 2 ** 40 + 1, 2 ** 53 - 1]
     const bytes = await sent(4096, (deliveries) => {
-      for (const tag of tags) deliveries.deliver(65_535, longTag, tag, true, message)
+      for (const tag of tags) deliveries.deliver(longest, tag, true, message)
     })
     const expected = written((out) => {
       for (const tag of tags) {
@@ -132,7 +133,7 @@ describe('a delivery', () => {
     const deliveries = new DeliveryWriter(writer)
     deliveries.tuned(131_072)
     const [small, large] = [messageOf({ bodyBytes: 16_383 }), messageOf({ bodyBytes: 200_000 })]
-    for (const message of [small, large]) deliveries.deliver(1, TAG, 1, false, message)
+    for (const message of [small, large]) deliveries.deliver(new DeliveryHead(1, 'ctag'), 1, false, message)
     writer.flush()
     const views = write.mock.calls.map(([bytes]) => bytes as Buffer)
     expect(views.filter(({ buffer }) => buffer === large.body.buffer).map(({ length }) => length)).toEqual([

@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import { describe, expect, it, vi } from 'vitest'
 import { Turn } from '../../src/lib/turn.ts'
-import { SLAB_BYTES, SlabPool, SocketWriter, UNSENT_BYTES_MAX } from '../../src/net/socket-writer.ts'
+import { SLAB_BYTES, Slab, SlabPool, SocketWriter, UNSENT_BYTES_MAX } from '../../src/net/socket-writer.ts'
 import { Receiver, socketPair, turnsRun, type SocketPair } from '../support/sockets.ts'
 
 interface Bench extends SocketPair {
@@ -99,8 +99,8 @@ describe('a socket writer', () => {
     const slab = writer.buffer
     await turnsRun()
     expect(writer.buffer.length).toBe(0)
-    expect(slabs.take()).toBe(slab)
-    expect(slabs.take()).not.toBe(slab)
+    expect(slabs.take().bytes).toBe(slab)
+    expect(slabs.take().bytes).not.toBe(slab)
   })
 
   it('does not give back a slab whose bytes still wait for the peer', async () => {
@@ -111,7 +111,7 @@ describe('a socket writer', () => {
     const slab = writer.buffer
     writer.flush()
     const other = slabs.take()
-    expect(other).not.toBe(slab)
+    expect(other.bytes).not.toBe(slab)
     far.resume()
     const all = Buffer.concat([written, Buffer.from('waiting')])
     expect((await receiver.atLeast(all.length)).equals(all)).toBe(true)
@@ -119,9 +119,9 @@ describe('a socket writer', () => {
 
   it('does not keep more slabs than are in use at a time, nor buffers of another size', () => {
     const slabs = new SlabPool()
-    const odd = Buffer.alloc(SLAB_BYTES + 1)
+    const odd = new Slab(SLAB_BYTES + 1)
     slabs.give(odd)
-    for (let i = 0; i < 100; i++) slabs.give(Buffer.alloc(SLAB_BYTES))
+    for (let i = 0; i < 100; i++) slabs.give(new Slab(SLAB_BYTES))
     const taken = Array.from({ length: 100 }, () => slabs.take())
     expect(taken).not.toContain(odd)
     expect(new Set(taken).size).toBe(100)
@@ -188,7 +188,7 @@ describe('a socket writer that is held', () => {
     put(writer, 'kept')
     const slab = writer.buffer
     await turnsRun()
-    expect(slabs.take()).toBe(slab)
+    expect(slabs.take().bytes).toBe(slab)
     slab.fill(0)
     writer.release()
     expect(String(await receiver.atLeast(4))).toBe('kept')
