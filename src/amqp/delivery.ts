@@ -125,11 +125,26 @@ function frameStart(buffer: Buffer, at: number, type: number, channel: number, p
   return at + 7
 }
 
+/** What was copied from last: mostly the next is in the same page, and to ask a buffer for its memory is a slow call. */
+const last: { source: Buffer; memory: ArrayBufferLike; offset: number } = {
+  source: Buffer.alloc(0),
+  memory: new ArrayBuffer(0),
+  offset: 0,
+}
+/** A larger source is not remembered, for it would stay in memory until the next. */
+const REMEMBERED_BYTES_MAX = 256 * 1024
+
 function copy(target: Buffer, at: number, source: Buffer, start: number, end: number): number {
-  if (end - start > LOOP_COPY_BYTES) {
-    // As Buffer's `copy` does it, without looking whether it can be done.
-    target.set(new Uint8Array(source.buffer, source.byteOffset + start, end - start), at)
-    return at + end - start
+  const length = end - start
+  if (length > LOOP_COPY_BYTES) {
+    if (source !== last.source) {
+      if (source.length > REMEMBERED_BYTES_MAX) return at + source.copy(target, at, start, end)
+      last.source = source
+      last.memory = source.buffer
+      last.offset = source.byteOffset
+    }
+    target.set(new Uint8Array(last.memory, last.offset + start, length), at)
+    return at + length
   }
   for (let i = start; i < end; i++) target[at++] = source[i]!
   return at
