@@ -109,7 +109,7 @@ export class Backlog implements GapOwner, ReturnedOwner, Resident {
   push(entry: Entry): void {
     if (this.#gapless) {
       this.#count(entry, 1)
-      this.#append(entry)
+      this.append(entry)
       if (this.#headBytes > this.#headLimit && this.#headBytes > this.#splitAbove) this.#splitHead(QUEUE_RESIDENT_BYTES)
     } else {
       this.#spill(entry)
@@ -381,10 +381,19 @@ export class Backlog implements GapOwner, ReturnedOwner, Resident {
     this.#host.expiredUnread(entry)
   }
 
+  gapArrives(gap: Gap): boolean {
+    if (this.#head.length === 0) this.#aheadBytes = Math.min(this.#aheadBytes * 2, QUEUE_READ_AHEAD_BYTES_MAX)
+    return this.#gaps.every((each) => (each === gap ? each.loaded.length === 0 : empty(each)))
+  }
+
+  append(entry: Entry): void {
+    this.#head.push(entry)
+    this.#headBytes += footprint(entry)
+  }
+
   gapRead(error: unknown): void {
     this.#lookBelow = Infinity
     if (error !== null) this.#host.backlogUnreadable(error)
-    if (this.#head.length === 0) this.#aheadBytes = Math.min(this.#aheadBytes * 2, QUEUE_READ_AHEAD_BYTES_MAX)
     this.#mergeLoaded()
     for (const gap of this.#gaps) {
       // What the log has set aside is counted no longer.
@@ -486,11 +495,6 @@ export class Backlog implements GapOwner, ReturnedOwner, Resident {
       next?.position ?? this.#frontier,
       this.#budget.readAheadBytes(QUEUE_READ_AHEAD_BYTES),
     )
-  }
-
-  #append(entry: Entry): void {
-    this.#head.push(entry)
-    this.#headBytes += footprint(entry)
   }
 
   /** Has a transient message written, so that it can be dropped from memory. */
@@ -677,7 +681,7 @@ export class Backlog implements GapOwner, ReturnedOwner, Resident {
       if (first === undefined || first.position >= frontier) return
       if (first === stored) this.#stored!.loaded.shift()
       else this.#spilled!.loaded.shift()
-      this.#append(first)
+      this.append(first)
     }
   }
 
@@ -691,7 +695,7 @@ export class Backlog implements GapOwner, ReturnedOwner, Resident {
       this.#tail = head
       this.#headBytes += this.#tailBytes
     } else {
-      for (let entry = tail.shift(); entry; entry = tail.shift()) this.#append(entry)
+      for (let entry = tail.shift(); entry; entry = tail.shift()) this.append(entry)
     }
     this.#tailBytes = 0
     this.#aheadBytes = QUEUE_READ_AHEAD_BYTES

@@ -17,7 +17,10 @@ export interface GapOwner {
   setAside(error: UnreadablePageError): void
   /** A message of such a page could be read after all. */
   reread(gap: Gap, stored: StoredMessage): void
-  /** A page has arrived, or could not be read; the owner decides what is read next. */
+  /** Messages have arrived. Returns whether nothing has to come before them: then they are given to `append` in order. */
+  gapArrives(gap: Gap): boolean
+  append(entry: Entry): void
+  /** A page was read, or could not be; the owner decides what is read next. */
   gapRead(error: unknown): void
 }
 
@@ -284,8 +287,12 @@ export class Gap {
   }
 
   #load(messages: readonly StoredMessage[]): void {
+    const owner = this.#owner
+    const first = owner.gapArrives(this)
     for (const stored of messages) {
-      this.loaded.push(this.#owner.restored(this, stored))
+      const entry = owner.restored(this, stored)
+      if (first) owner.append(entry)
+      else this.loaded.push(entry)
       this.bytes -= stored.message.bodyBytes
     }
     this.from = messages.at(-1)!.position + 1
