@@ -473,7 +473,7 @@ export class LogPages {
       const value = values[i]
       if (value === undefined) {
         // The page was merged, or deleted, while it was read.
-        if (page.merged !== merged || wantedFragments(page, from, below).join() !== fragments.join()) {
+        if (page.merged !== merged || !sameNumbers(wantedFragments(page, from, below), fragments)) {
           found.length = 0
           await this.#readEntries(part, found, NOTHING_LOADED)
           return
@@ -578,7 +578,11 @@ export class LogPages {
 function loadedOf({ page, from, below }: PagePart, loaded: LoadedPages): Loaded | null {
   const known = loaded.get(page)
   if (known === undefined || known.merged !== page.merged || known.values.includes(undefined)) return null
-  return wantedFragments(page, from, below).join() === known.fragments.join() ? known : null
+  return sameNumbers(wantedFragments(page, from, below), known.fragments) ? known : null
+}
+
+function sameNumbers(some: readonly number[], others: readonly number[]): boolean {
+  return some.length === others.length && some.every((number, i) => number === others[i])
 }
 
 /** What a page takes in memory once it is read, about. */
