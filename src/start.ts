@@ -11,13 +11,15 @@ import { systemClock } from './lib/clock.ts'
 import { beginCollection, collectGarbage } from './lib/garbage.ts'
 import { boundHeapGrowth } from './lib/heap-growth.ts'
 import { VERSION } from './lib/version.ts'
+import { whenQuiet } from './lib/when-quiet.ts'
 import { ProcessLog } from './process-log.ts'
 import { startServer, StartError, type Server, type ServerOptions } from './server.ts'
 
 /** A close that takes longer is cut off: whoever sent the signal follows it with SIGKILL at some time. */
 const CLOSE_MS_MAX = 4500
-/** How long after the start its garbage is collected. */
+/** How soon after the start its garbage is collected, when there is time, and after how many times that in any case. */
 const TIDY_AFTER_MS = 500
+const TIDY_PERIODS_MAX = 10
 /** A heap of which less is in use is collected in some 20 ms. */
 const SMALL_HEAP_BYTES = 32 * 1024 * 1024
 
@@ -53,8 +55,8 @@ export async function start(config: Config): Promise<void> {
   }
   if (config.ignored.length > 0) log.warn({ keys: config.ignored }, 'settings of RabbitMQ that mean nothing here')
   announce(server, log)
-  // Those who wait for the ready line come first.
-  systemClock.after(TIDY_AFTER_MS, () => tidy(log))
+  // Those who wait for the ready line come first, and what they have it do.
+  whenQuiet(systemClock, { periodMs: TIDY_AFTER_MS, periodsMax: TIDY_PERIODS_MAX }, () => tidy(log))
   boundHeapGrowth(systemClock)
 }
 
