@@ -131,16 +131,17 @@ const last: { source: Buffer; memory: ArrayBufferLike; offset: number } = {
   memory: new ArrayBuffer(0),
   offset: 0,
 }
-/** A larger source is not remembered, for it would stay in memory until the next. */
+/** More memory is not remembered, for it would be kept until the next. */
 const REMEMBERED_BYTES_MAX = 256 * 1024
 
 function copy(target: Buffer, at: number, source: Buffer, start: number, end: number): number {
   const length = end - start
   if (length > LOOP_COPY_BYTES) {
     if (source !== last.source) {
-      if (source.length > REMEMBERED_BYTES_MAX) return at + source.copy(target, at, start, end)
+      const memory = source.buffer
+      if (memory.byteLength > REMEMBERED_BYTES_MAX) return at + source.copy(target, at, start, end)
       last.source = source
-      last.memory = source.buffer
+      last.memory = memory
       last.offset = source.byteOffset
     }
     target.set(new Uint8Array(last.memory, last.offset + start, length), at)

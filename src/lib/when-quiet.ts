@@ -2,8 +2,8 @@
 import { performance } from 'node:perf_hooks'
 import type { Clock } from './clock.ts'
 
-/** A period is quiet in which the event loop waited for at least so much of it. */
-const IDLE_SHARE_MIN = 0.5
+/** A period is quiet in which the event loop was at work for no more of it. */
+const BUSY_SHARE_MAX = 0.5
 
 /**
  * Calls back after the first period in which the event loop had little to do, and after so many in any case.
@@ -17,7 +17,7 @@ export function whenQuiet(
 ): void {
   let left = periodsMax
   const timer = clock.every(periodMs, () => {
-    if (--left > 0 && busyShare() > 1 - IDLE_SHARE_MIN) return
+    if (--left > 0 && busyShare() > BUSY_SHARE_MAX) return
     timer.cancel()
     callback()
   })

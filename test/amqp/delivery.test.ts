@@ -6,7 +6,7 @@ import { writeBody, writeContentHeader, type FrameOutput } from '../../src/amqp/
 import { writeBasicDeliver, writeBasicGetOk, writeBasicReturn } from '../../src/amqp/wire/generated.ts'
 import { Message } from '../../src/core/message.ts'
 import { Turn } from '../../src/lib/turn.ts'
-import { SlabPool, SocketWriter } from '../../src/net/socket-writer.ts'
+import { SLAB_BYTES, SlabPool, SocketWriter } from '../../src/net/socket-writer.ts'
 import { Receiver, socketPair } from '../support/sockets.ts'
 import { written } from './wire/support.ts'
 
@@ -124,6 +124,61 @@ describe('a delivery', () => {
       }
     })
     expect(bytes.equals(expected)).toBe(true)
+  })
+
+  it('has the bytes of its own body and names, whoever and wherever the one before came from', async () => {
+    const facts = { persistent: false, priority: -1, expirationMs: -1, headers: false }
+    // Two that lie within larger memory, as in a page, and one that is too large to be remembered.
+    const pages = [50_000, 60_000, 300_000].map((length, seed) => {
+      const memory = Buffer.alloc(length + 100)
+      for (let i = 0; i < memory.length; i++) memory[i] = i * 13 + (i >> 8) + seed
+      return memory.subarray(37, 37 + length)
+    })
+    const heads = ['one', 'another consumer'].map((tag) => new DeliveryHead(7, tag))
+    const deliveries = Array.from({ length: 60 }, (_, i) => {
+      const page = pages[[0, 0, 1, 0, 2, 2, 1][i % 7]!]!
+      const start = (i * 701) % 40_000
+      const bodyBytes = [64, 65, 1000, 0, 4000][i % 5]!
+      const names = [`x${i % 3}`, 'key'.repeat(i % 4)] as const
+      const message = new Message(...names, facts, page, start, start + 2, page, start + 2, start + 2 + bodyBytes, true)
+      return { consumer: i % 3 === 0 ? 0 : 1, message }
+    })
+    const bytes = await sent(8192, (writer) => {
+      for (const [i, { consumer, message }] of deliveries.entries()) {
+        writer.deliver(heads[consumer]!, i, false, message)
+      }
+    })
+    const expected = written((out) => {
+      for (const [i, { consumer, message }] of deliveries.entries()) {
+        const tag = ['one', 'another consumer'][consumer]!
+        writeBasicDeliver(out, 7, tag, i, false, message.exchange, message.routingKey)
+        writeContent(out, 7, message, 8192)
+      }
+    })
+    expect(bytes.equals(expected)).toBe(true)
+  })
+
+  it('fills a slab to its end', async () => {
+    const tag = 'ctag'
+    const bodyBytes = 16_000
+    const each = written((out) => plainDeliver(out, 1, false, messageOf({ bodyBytes }), 0)).length
+    const count = Math.floor(SLAB_BYTES / each)
+    const rests = [0, 1, 2, 3, 4, 5, 15, 16, 17].map((spare) => SLAB_BYTES - count * each - spare)
+    for (const rest of rests) {
+      const last = bodyBytes + rest - each
+      const messages = [
+        ...Array.from({ length: count }, () => messageOf({ bodyBytes })),
+        messageOf({ bodyBytes: last }),
+      ]
+      const bytes = await sent(0, (deliveries) => {
+        const own = new DeliveryHead(513, tag)
+        for (const message of messages) deliveries.deliver(own, 1, false, message)
+      })
+      const expected = written((out) => {
+        for (const message of messages) plainDeliver(out, 1, false, message, 0)
+      })
+      expect(bytes.equals(expected), `${rest} bytes are left`).toBe(true)
+    }
   })
 
   it('refers to a large body and copies a small one', async () => {

@@ -381,11 +381,15 @@ export class Backlog implements GapOwner, ReturnedOwner, Resident {
     this.#host.expiredUnread(entry)
   }
 
-  gapArrives(gap: Gap): boolean {
+  gapArrives(): void {
     if (this.#head.length === 0) this.#aheadBytes = Math.min(this.#aheadBytes * 2, QUEUE_READ_AHEAD_BYTES_MAX)
+  }
+
+  comesNext(gap: Gap): boolean {
     return this.#gaps.every((each) => (each === gap ? each.loaded.length === 0 : empty(each)))
   }
 
+  /** Adds a message to the head that is counted already. */
   append(entry: Entry): void {
     this.#head.push(entry)
     this.#headBytes += footprint(entry)

@@ -17,8 +17,10 @@ export interface GapOwner {
   setAside(error: UnreadablePageError): void
   /** A message of such a page could be read after all. */
   reread(gap: Gap, stored: StoredMessage): void
-  /** Messages have arrived. Returns whether nothing has to come before them: then they are given to `append` in order. */
-  gapArrives(gap: Gap): boolean
+  /** Messages have arrived that were asked for, and follow. */
+  gapArrives(): void
+  /** Whether nothing has to come before what has arrived: then it is given to `append`, in order, and does not wait. */
+  comesNext(gap: Gap): boolean
   append(entry: Entry): void
   /** A page was read, or could not be; the owner decides what is read next. */
   gapRead(error: unknown): void
@@ -288,10 +290,11 @@ export class Gap {
 
   #load(messages: readonly StoredMessage[]): void {
     const owner = this.#owner
-    const first = owner.gapArrives(this)
+    owner.gapArrives()
+    const direct = owner.comesNext(this)
     for (const stored of messages) {
       const entry = owner.restored(this, stored)
-      if (first) owner.append(entry)
+      if (direct) owner.append(entry)
       else this.loaded.push(entry)
       this.bytes -= stored.message.bodyBytes
     }
