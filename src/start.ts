@@ -11,17 +11,13 @@ import { systemClock } from './lib/clock.ts'
 import { beginCollection, collectGarbage } from './lib/garbage.ts'
 import { boundHeapGrowth } from './lib/heap-growth.ts'
 import { VERSION } from './lib/version.ts'
-import { whenQuiet } from './lib/when-quiet.ts'
 import { ProcessLog } from './process-log.ts'
 import { startServer, StartError, type Server, type ServerOptions } from './server.ts'
 
 /** A close that takes longer is cut off: whoever sent the signal follows it with SIGKILL at some time. */
 const CLOSE_MS_MAX = 4500
-/** How long after the start the log is loaded, whatever it writes. */
-const LOG_AFTER_MS = 500
-/** How soon after the start its garbage is collected, when there is time, and after how many times that in any case. */
-const COLLECTION_PERIOD_MS = 500
-const COLLECTION_PERIODS_MAX = 10
+/** How long after the start its garbage is collected. */
+const TIDY_AFTER_MS = 500
 /** A heap of which less is in use is collected in some 20 ms. */
 const SMALL_HEAP_BYTES = 32 * 1024 * 1024
 
@@ -57,14 +53,16 @@ export async function start(config: Config): Promise<void> {
   }
   if (config.ignored.length > 0) log.warn({ keys: config.ignored }, 'settings of RabbitMQ that mean nothing here')
   announce(server, log)
-  // Those who wait for the ready line come first. That no file can be opened any more is to be logged, too.
-  systemClock.after(LOG_AFTER_MS, () => log.prepare('fatal'))
-  whenQuiet(systemClock, { periodMs: COLLECTION_PERIOD_MS, periodsMax: COLLECTION_PERIODS_MAX }, tidy)
+  // Those who wait for the ready line come first.
+  systemClock.after(TIDY_AFTER_MS, () => tidy(log))
   boundHeapGrowth(systemClock)
 }
 
-/** What starting took an idle broker would keep for hours. All at once leaves less, but takes long where much is in use. */
-function tidy(): void {
+/** What could wait until there is time. */
+function tidy(log: ProcessLog): void {
+  // That no file can be opened any more is to be logged, too.
+  log.prepare('fatal')
+  // What starting took an idle broker would keep for hours. All at once leaves less, but takes long where much is in use.
   if (getHeapStatistics().used_heap_size < SMALL_HEAP_BYTES) collectGarbage()
   else beginCollection()
 }
