@@ -30,7 +30,7 @@ it('says 320 to everybody at SIGTERM under load, exits with 0 in time, and has e
 }, 45_000)
 
 it('keeps its books while the broker hardly gets to run', async () => {
-  const { starved, tally } = await expectFaultless({ seed, cycles: 1, starvedShare: 1 })
+  const { starved, tally } = await expectFaultless({ seed, cycles: 1, confirmed: 100, starvedShare: 1 })
   expect(starved).toBe(2)
   expect(tally.compared).toBeGreaterThan(0)
 }, 90_000)
