@@ -18,8 +18,8 @@ const NOTHING = Buffer.alloc(0)
 
 /**
  * The same for one delivery after the other, but for five numbers. So it is kept as words of four bytes, which are
- * written at once: one byte after the other, with what each costs to be checked, deliveries of 1 KiB took 23 % of the
- * event loop's thread in a drain, and take 17 % like this. Made again when a message has another exchange or routing key
+ * written at once: one byte after the other, with what each costs to be checked, took six hundredths more of the event
+ * loop's thread while messages of 1 KiB were drained. Made again when a message has another exchange or routing key
  * than the one before.
  */
 export class DeliveryHead {

@@ -3,6 +3,13 @@ import type { Message } from '../core/message.ts'
 import type { SocketWriter } from '../net/socket-writer.ts'
 import type { DeliveryHead } from './delivery-head.ts'
 import { writeBasicGetOk, writeBasicReturn } from './wire/generated.ts'
+import {
+  CONTENT_HEADER_FIXED_BYTES,
+  FRAME_BODY,
+  FRAME_END,
+  FRAME_HEADER_BYTES,
+  FRAME_OVERHEAD_BYTES,
+} from './wire/frame.ts'
 import { writeBody, writeContentHeader } from './wire/frame-writer.ts'
 
 /** Bodies from this size on go to the socket by reference; below it a copy into the slab is cheaper. */
@@ -11,17 +18,13 @@ const REFERENCE_BYTES = 16 * 1024
 /** Copies below this many bytes are made by a loop; the call into native code costs more. */
 const LOOP_COPY_BYTES = 64
 
-const FRAME_OVERHEAD = 8
-const FRAME_END = 0xce
-const TYPE_BODY = 3
-
 /** The content part of one connection's output. */
 export class DeliveryWriter {
   readonly #out: SocketWriter
   /** The largest payload of a body frame. */
-  #payloadMax = 4096 - FRAME_OVERHEAD
+  #payloadMax = 4096 - FRAME_OVERHEAD_BYTES
   /** The most bytes of properties that a message may have to be `plain`. */
-  #plainMax = 4096 - FRAME_OVERHEAD - 12
+  #plainMax = 4096 - FRAME_OVERHEAD_BYTES - CONTENT_HEADER_FIXED_BYTES
   #watched = false
   #frameMax = 4096
 
@@ -32,14 +35,14 @@ export class DeliveryWriter {
   /** Sets the negotiated frame size, overhead included; 0 is no limit. */
   tuned(frameMax: number): void {
     this.#frameMax = frameMax
-    this.#payloadMax = frameMax === 0 ? Infinity : frameMax - FRAME_OVERHEAD
+    this.#payloadMax = frameMax === 0 ? Infinity : frameMax - FRAME_OVERHEAD_BYTES
     this.watched = this.#watched
   }
 
   /** Has every message be taken for one that is not plain, so that whoever delivers it looks closer. */
   set watched(watched: boolean) {
     this.#watched = watched
-    this.#plainMax = watched ? -1 : this.#payloadMax - 12
+    this.#plainMax = watched ? -1 : this.#payloadMax - CONTENT_HEADER_FIXED_BYTES
   }
 
   /** Whether the message can be delivered without a closer look. */
@@ -49,7 +52,7 @@ export class DeliveryWriter {
 
   /** Whether the message's properties fit into one frame: they cannot be split (AMQP 0-9-1 §4.2.6). */
   fits(message: Message): boolean {
-    return message.propertiesBytes + 12 <= this.#payloadMax
+    return message.propertiesBytes + CONTENT_HEADER_FIXED_BYTES <= this.#payloadMax
   }
 
   /** Writes basic.deliver with its content. */
@@ -59,17 +62,15 @@ export class DeliveryWriter {
     const propertiesBytes = message.propertiesEnd - message.propertiesStart
     const inline = bodyBytes <= this.#payloadMax && bodyBytes < REFERENCE_BYTES
     const out = this.#out
-    out.reserve(head.bytes + propertiesBytes + 2 * FRAME_OVERHEAD + (inline ? bodyBytes : 0))
+    out.reserve(head.bytes + propertiesBytes + 2 * FRAME_OVERHEAD_BYTES + (inline ? bodyBytes : 0))
     const { buffer, view } = out
     let at = out.position
     head.write(view, at, deliveryTag, redelivered, propertiesBytes, bodyBytes)
     at = copy(buffer, at + head.bytes, message.properties, message.propertiesStart, message.propertiesEnd)
     view.setUint8(at++, FRAME_END)
     if (inline && bodyBytes > 0) {
-      view.setUint8(at, TYPE_BODY)
-      view.setUint16(at + 1, head.channel)
-      view.setUint32(at + 3, bodyBytes)
-      at = copy(buffer, at + 7, message.body, message.bodyStart, message.bodyEnd)
+      at = beginBody(view, at, head.channel, bodyBytes)
+      at = copy(buffer, at, message.body, message.bodyStart, message.bodyEnd)
       view.setUint8(at++, FRAME_END)
     }
     out.position = at
@@ -105,8 +106,8 @@ export class DeliveryWriter {
     const out = this.#out
     for (let from = message.bodyStart; from < message.bodyEnd; from += this.#payloadMax) {
       const to = Math.min(from + this.#payloadMax, message.bodyEnd)
-      out.reserve(FRAME_OVERHEAD)
-      out.position = frameStart(out.buffer, out.position, TYPE_BODY, channel, to - from)
+      out.reserve(FRAME_OVERHEAD_BYTES)
+      out.position = beginBody(out.view, out.position, channel, to - from)
       out.reference(message.body.subarray(from, to))
       out.reserve(1)
       out.buffer[out.position++] = FRAME_END
@@ -114,15 +115,12 @@ export class DeliveryWriter {
   }
 }
 
-function frameStart(buffer: Buffer, at: number, type: number, channel: number, payload: number): number {
-  buffer[at] = type
-  buffer[at + 1] = channel >>> 8
-  buffer[at + 2] = channel
-  buffer[at + 3] = payload >>> 24
-  buffer[at + 4] = payload >>> 16
-  buffer[at + 5] = payload >>> 8
-  buffer[at + 6] = payload
-  return at + 7
+/** Writes the head of a body frame, and returns the position of its payload. */
+function beginBody(view: DataView, at: number, channel: number, payloadBytes: number): number {
+  view.setUint8(at, FRAME_BODY)
+  view.setUint16(at + 1, channel)
+  view.setUint32(at + 3, payloadBytes)
+  return at + FRAME_HEADER_BYTES
 }
 
 /** What was copied from last: mostly the next is in the same page, and to ask a buffer for its memory is a slow call. */

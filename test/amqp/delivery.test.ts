@@ -159,7 +159,6 @@ describe('a delivery', () => {
   })
 
   it('fills a slab to its end', async () => {
-    const tag = 'ctag'
     const bodyBytes = 16_000
     const each = written((out) => plainDeliver(out, 1, false, messageOf({ bodyBytes }), 0)).length
     const count = Math.floor(SLAB_BYTES / each)
@@ -171,8 +170,7 @@ describe('a delivery', () => {
         messageOf({ bodyBytes: last }),
       ]
       const bytes = await sent(0, (deliveries) => {
-        const own = new DeliveryHead(513, tag)
-        for (const message of messages) deliveries.deliver(own, 1, false, message)
+        for (const message of messages) deliveries.deliver(head, 1, false, message)
       })
       const expected = written((out) => {
         for (const message of messages) plainDeliver(out, 1, false, message, 0)

@@ -48,7 +48,7 @@ async function counts(log: QueueLog): Promise<number[]> {
   return (await readAll(log)).map(({ attempts }) => attempts?.deliveryCount ?? -1)
 }
 
-/** Has the database, of which a write has failed, be opened again: it is open once what is returned was called. */
+/** Has the database opened again after a write that failed: it is open once what is returned was called. */
 async function openingAgain(database: FaultyDatabase, clock: ManualClock): Promise<() => void> {
   const opening = database.open.bind(database)
   let opened: () => void = () => undefined
