@@ -33,9 +33,9 @@ import { SCANNED_BYTES } from './tuning.ts'
 
 /**
  * The version of the format that this broker writes. Older ones are read; newer ones are refused. In version 1 index
- * records were never behind, and a merged page had the key of its first fragment.
+ * records were never behind, and a merged page had the key of its first fragment; fragments of version 2 are of format 3.
  */
-export const FORMAT = 2
+export const FORMAT = 3
 
 /** Pages of one log that were being deleted when the broker ended. */
 export interface UnfinishedErasure {

@@ -7,6 +7,7 @@ import { Turn } from '../../../src/lib/turn.ts'
 import { Kind, kindKey, logKey } from '../../../src/store/level/keys.ts'
 import { LevelStore } from '../../../src/store/level/level-store.ts'
 import { decodeLogRecord, decodeNumber, encodeNumber } from '../../../src/store/level/records.ts'
+import { FORMAT } from '../../../src/store/level/recovery.ts'
 import { Disk, FaultyDatabase, diskError } from '../../support/faulty-database.ts'
 import { turnsRun } from '../../support/sockets.ts'
 import { appendAll, bodyOf, durable, entryOf, positionsOf, range, readAll } from '../../support/store.ts'
@@ -331,10 +332,10 @@ describe('index records', () => {
     log.append(entryOf(0), null, 0)
     await opened.store.close()
     const format = kindKey(Kind.format).toString('latin1')
-    expect(decodeNumber(disk.records.get(format)!)).toBe(2)
+    expect(decodeNumber(disk.records.get(format)!)).toBe(FORMAT)
     disk.records.set(format, encodeNumber(1))
     const again = await open(disk)
     expect(positionsOf(await readAll(again.store.log(log.id)))).toEqual([0])
-    expect(decodeNumber(disk.records.get(format)!)).toBe(2)
+    expect(decodeNumber(disk.records.get(format)!)).toBe(FORMAT)
   })
 })
