@@ -12,8 +12,7 @@
 //     texts   exchange and routing key, unless as before
 //
 // Further fields are the number of the body, if that is kept elsewhere, then an octet that tells which others there are,
-// and these in the order of its bits. In version 2 the checksum is `laneSum`, in version 1 it was CRC-32, which took twice
-// the time.
+// and these in the order of its bits. In version 2 the checksum is `laneSum`, in version 1 it was CRC-32.
 import { crc32 } from 'node:zlib'
 import type { MessageFacts } from '../../core/message.ts'
 import { Deaths, Message, NO_KEYS } from '../../core/message.ts'

@@ -2,7 +2,7 @@
 // 32nd word of four bytes, with zeros behind the last; the length and then the lanes go through the same round, and what
 // comes out is the sum.
 import { LANES_BYTES, MEMORY_BYTES, plainLanes, round, type Lanes } from './lanes.ts'
-import { vectorLanes } from './vector-lanes.ts'
+import { noVectors, vectorLanes } from './vector-lanes.ts'
 
 const { memory, take } = quickestLanes()
 const space = new Uint8Array(memory)
@@ -17,14 +17,15 @@ const PART_BYTES = MEMORY_BYTES - LANES_BYTES
 function quickestLanes(): Lanes {
   try {
     return vectorLanes()
-  } catch {
-    return plainLanes()
+  } catch (error) {
+    if (noVectors(error)) return plainLanes()
+    throw error
   }
 }
 
 /**
- * The sum of the bytes from one offset up to another, 0 to 2^32 - 1. Damage within four bytes that begin at a multiple of
- * four is found for certain, any other but for one in 2^32. It is no help against somebody who wants the same sum.
+ * The sum of the bytes from one offset up to another, 0 to 2^32 - 1. Damage within a word of four bytes, counted from the
+ * first, is found for certain, any other but for one in 2^32. It is no help against somebody who wants the same sum.
  */
 export function laneSum(bytes: Uint8Array, from: number, to: number): number {
   space.set(BEGINNING, 0)

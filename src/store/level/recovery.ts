@@ -33,7 +33,8 @@ import { SCANNED_BYTES } from './tuning.ts'
 
 /**
  * The version of the format that this broker writes. Older ones are read; newer ones are refused. In version 1 index
- * records were never behind, and a merged page had the key of its first fragment; fragments of version 2 are of format 3.
+ * records were never behind, and a merged page had the key of its first fragment; before version 3 the checksum of
+ * fragments was CRC-32.
  */
 export const FORMAT = 3
 

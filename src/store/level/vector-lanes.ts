@@ -11,15 +11,15 @@ const MEMORY_PAGES = MEMORY_BYTES / 65_536
 declare const WebAssembly: {
   readonly Module: new (code: Uint8Array) => object
   readonly Instance: new (module: object) => { readonly exports: unknown }
+  readonly CompileError: new () => Error
 }
 
 interface Exports {
   readonly memory: { readonly buffer: ArrayBuffer }
-  /** Has the lanes, which are kept at 0, take the bytes from one offset to another: so many that all take the same. */
-  readonly take: (from: number, to: number) => void
+  readonly take: Lanes['take']
 }
 
-/** Instructions and types by their numbers (WebAssembly core specification, version 2, section 5.4). */
+/** Instructions and types by their numbers (WebAssembly core specification, version 2, sections 5.3 and 5.4). */
 const Op = {
   loop: 0x03,
   branchIf: 0x0d,
@@ -99,13 +99,18 @@ const MODULE = code(
   [...Buffer.from('\0asm'), 1, 0, 0, 0],
   section(1, [1, Type.function, 2, Type.i32, Type.i32, 0]),
   section(3, [1, 0]),
-  section(5, [1, 1, MEMORY_PAGES, MEMORY_PAGES]),
+  section(5, code(1, 1, unsigned(MEMORY_PAGES), unsigned(MEMORY_PAGES))),
   section(7, code(2, named('memory'), 2, 0, named('take'), 0, 0)),
-  section(10, code(1, sized(code(1, 2 + VECTORS, Type.v128, TAKE)))),
+  section(10, code(1, sized(code(1, unsigned(2 + VECTORS), Type.v128, TAKE)))),
 )
 
-/** Lanes whose words are taken by WebAssembly. Throws where there is none, or no memory of the kind that it wants. */
+/** Lanes whose words are taken by WebAssembly. Throws what `noVectors` knows where that is not to be had. */
 export function vectorLanes(): Lanes {
   const { memory, take } = new WebAssembly.Instance(new WebAssembly.Module(Uint8Array.from(MODULE))).exports as Exports
   return { memory: memory.buffer, take }
+}
+
+/** Whether there is no WebAssembly, none with vectors, or no memory for it. */
+export function noVectors(error: unknown): boolean {
+  return typeof WebAssembly === 'undefined' || error instanceof RangeError || error instanceof WebAssembly.CompileError
 }

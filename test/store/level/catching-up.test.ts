@@ -1,9 +1,11 @@
 // Index records that are behind: a start finds what they do not tell of. Four entries a page; what a batch stores of a
 // log counts as much from a hundred bytes on.
+import { crc32 } from 'node:zlib'
 import { describe, expect, it, vi } from 'vitest'
 import type { LostMessages } from '../../../src/core/ports.ts'
 import { ManualClock } from '../../../src/lib/clock.ts'
 import { Turn } from '../../../src/lib/turn.ts'
+import type { Operation } from '../../../src/store/level/database.ts'
 import { Kind, kindKey, logKey } from '../../../src/store/level/keys.ts'
 import { LevelStore } from '../../../src/store/level/level-store.ts'
 import { decodeLogRecord, decodeNumber, encodeNumber } from '../../../src/store/level/records.ts'
@@ -26,6 +28,8 @@ const MANY = 30
 
 async function open(disk: Disk) {
   const database = new FaultyDatabase(disk)
+  const batches: (readonly Operation[])[] = []
+  database.onBatch = (operations) => void batches.push(operations)
   const lost: LostMessages[] = []
   const damage: string[] = []
   const monitor = {
@@ -38,7 +42,7 @@ async function open(disk: Disk) {
   }
   const options = { location: 'memory', turn: new Turn(), clock: new ManualClock(), monitor }
   const { store } = await LevelStore.open({ ...options, database: () => database })
-  return { store, database, lost, damage }
+  return { store, database, batches, lost, damage }
 }
 
 type Opened = Awaited<ReturnType<typeof open>>
@@ -327,15 +331,29 @@ describe('index records', () => {
     expect(again.store.log(log.id).recovered.next).toBeGreaterThanOrEqual(40)
   })
 
-  it('of a store that an older broker wrote are never behind: it is opened, and no older broker opens it again', async () => {
-    const { disk, opened, log } = await begun()
-    log.append(entryOf(0), null, 0)
+  it.each([1, 2])('of a store of format %i are read with it, and no older broker opens it again', async (older) => {
+    const { disk, opened, log } = await begun(range(0, 3))
     await opened.store.close()
     const format = kindKey(Kind.format).toString('latin1')
     expect(decodeNumber(disk.records.get(format)!)).toBe(FORMAT)
-    disk.records.set(format, encodeNumber(1))
+    disk.records.set(format, encodeNumber(older))
+    for (const key of disk.keys(Kind.fragment)) withCrc32(disk.records.get(key.toString('latin1'))!)
     const again = await open(disk)
-    expect(positionsOf(await readAll(again.store.log(log.id)))).toEqual([0])
+    expect(again.batches).toEqual([[{ type: 'put', key: kindKey(Kind.format), value: encodeNumber(FORMAT) }]])
+    const found = again.store.log(log.id)
+    found.append(entryOf(3), null, 0)
+    await durable(again.store)
+    expect(positionsOf(await readAll(found))).toEqual([0, 1, 2, 3])
+    const versions = disk.keys(Kind.fragment).map((key) => disk.records.get(key.toString('latin1'))![4])
+    expect(versions).toEqual([1, 2])
+    const last = await crashed(disk, again)
+    expect(positionsOf(await readAll(last.store.log(log.id)))).toEqual([0, 1, 2, 3])
     expect(decodeNumber(disk.records.get(format)!)).toBe(FORMAT)
   })
 })
+
+/** Makes a fragment as it was before format 3. */
+function withCrc32(fragment: Buffer): void {
+  fragment[4] = 1
+  fragment.writeUInt32BE(crc32(fragment.subarray(4)), 0)
+}
