@@ -30,6 +30,11 @@ export interface Memory {
   readonly last: number
 }
 
+/** Passes on what a broker writes of its own accord, but for what it tells of a day without trouble. */
+function sayTrouble(line: string): void {
+  if (!line.startsWith('{"level":30,')) process.stderr.write(`${line}\n`)
+}
+
 /** A running broker with its HTTP API and its metrics, on ports that were free. */
 export class BrokerProcess {
   readonly port: number
@@ -55,12 +60,13 @@ export class BrokerProcess {
   static async start(directory: string, flags: readonly string[] = []): Promise<BrokerProcess> {
     const begun = performance.now()
     const ports = ['--port', '0', '--management-port', '0', '--prometheus-port', '0']
-    const words = [MAIN, 'start', '--data-dir', directory, ...ports, '--log-level', 'warn']
+    const words = [MAIN, 'start', '--data-dir', directory, ...ports, '--log-level', 'info', '--log-format', 'json']
     const child = spawn(process.execPath, ['--max-semi-space-size=8', ...flags, '--import', PROBE, ...words], {
-      stdio: ['ignore', 'pipe', 'inherit', 'pipe'],
+      stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
       env: { ...process.env, ...ENVIRONMENT },
     })
     process.once('exit', () => child.kill('SIGKILL'))
+    createInterface(child.stderr!).on('line', sayTrouble)
     const [line] = (await once(child.stdout!, 'data')) as [Buffer]
     return new BrokerProcess(child, line.toString(), begun)
   }

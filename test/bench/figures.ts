@@ -1,17 +1,18 @@
 // Prints the figures of large backlogs, many queues and many connections, each on a broker of its own, beside the bounds
 // that they are to keep.
 //   npx tsx test/bench/figures.ts [start] [backlog] [large] [queues] [delete] [connections] [trickle]
-//       [--messages N] [--rabbitmq PORT]
+//       [--messages N] [--rabbitmq PORT] [--rounds N]
 // `npm run build` comes first. Without names all but `large` are measured, which takes 25 GB of disk and some minutes.
 // `--messages` replaces the number of messages of backlog, large and delete. With `--rabbitmq` the backlog goes through
-// the RabbitMQ on that port too. Rates are of this machine at this moment: read them beside those of the same run.
+// the RabbitMQ on that port too, in turn, in so many rounds, an odd number (3). Rates are of this machine at this moment:
+// read them beside those of the same run.
 import { setTimeout as pause } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { Level } from 'level'
 import { Kind, kindEnd, kindKey } from '../../src/store/level/keys.ts'
 import { BrokerProcess, type Memory } from './broker-process.ts'
 import { LeanClient, shortString, uint16 } from './lean-client.ts'
-import { mib, ms, perSecond, percent, say, timed, title, whole, withDirectory } from './report.ts'
+import { mib, middleOf, ms, perSecond, percent, say, timed, times, title, whole, withDirectory } from './report.ts'
 
 const QUEUE_DECLARE = 0x0032000a
 const QUEUE_PURGE = 0x0032001e
@@ -23,7 +24,7 @@ const KIB = 1024
 
 const { values: options, positionals: names } = parseArgs({
   allowPositionals: true,
-  options: { messages: { type: 'string' }, rabbitmq: { type: 'string' } },
+  options: { messages: { type: 'string' }, rabbitmq: { type: 'string' }, rounds: { type: 'string', default: '3' } },
 })
 
 function messagesOr(fallback: number): number {
@@ -46,8 +47,11 @@ interface BacklogBounds {
   readonly first: string
 }
 
-/** A backlog of persistent messages of 1 KiB: memory, restart after SIGKILL, first message, draining. */
-function backlog(count: number, bounds: BacklogBounds): Promise<void> {
+/**
+ * A backlog of persistent messages of 1 KiB: memory, restart after SIGKILL, first message, draining. Returns the
+ * milliseconds that draining it took.
+ */
+function backlog(count: number, bounds: BacklogBounds): Promise<number> {
   return withDirectory(async (directory) => {
     title(`${whole(count)} persistent messages of 1 KiB in one queue, without a consumer`)
     let broker = await BrokerProcess.start(directory)
@@ -67,8 +71,9 @@ function backlog(count: number, bounds: BacklogBounds): Promise<void> {
     await first.consume('backlog', 1, 1)
     say('after SIGKILL: first message', ms(performance.now() - broker.begun), bounds.first)
     first.close()
-    await drain(broker, count - 1, freshMs)
+    const drainedMs = await drain(broker, count - 1, freshMs)
     await broker.kill()
+    return drainedMs
   })
 }
 
@@ -89,7 +94,7 @@ async function fresh(broker: BrokerProcess): Promise<number> {
   return took / FRESH_COUNT
 }
 
-async function drain(broker: BrokerProcess, count: number, freshMs: number): Promise<void> {
+async function drain(broker: BrokerProcess, count: number, freshMs: number): Promise<number> {
   const consumer = await LeanClient.open(broker.port)
   let took = 0
   const memory = await broker.during(
@@ -99,19 +104,22 @@ async function drain(broker: BrokerProcess, count: number, freshMs: number): Pro
   say('drained, of the fresh rate', percent(freshMs * count, took), '70 %')
   await sayMemory('resident memory (most, at the end)', memory, '')
   await sayDelay('draining', broker)
+  return took
 }
 
-/** The same through a RabbitMQ that runs already: how fast it takes and drains a backlog. */
-async function peer(port: number, count: number): Promise<void> {
+/** The same through a RabbitMQ that runs already: how fast it takes and drains a backlog. Returns the latter's time. */
+async function peer(port: number, count: number): Promise<number> {
   title(`RabbitMQ: ${whole(count)} persistent messages of 1 KiB`)
   const client = await LeanClient.open(port)
   await client.declare('figures-backlog')
   say('published, each confirmed', perSecond(count, await timed(() => client.publish('figures-backlog', count, KIB))))
   const consumer = await LeanClient.open(port)
-  say('drained', perSecond(count, await timed(() => consumer.consume('figures-backlog', count))), '1/8 of ours')
+  const took = await timed(() => consumer.consume('figures-backlog', count))
+  say('drained', perSecond(count, took))
   await client.call(QUEUE_DELETE, uint16(0), shortString('figures-backlog'), NO_FLAGS)
   consumer.close()
   client.close()
+  return took
 }
 
 /** Ten thousand queues with a hundred messages each: restart and memory. */
@@ -247,14 +255,23 @@ async function starting(): Promise<void> {
 
 async function backlogBeside(): Promise<void> {
   const count = messagesOr(600_000)
-  await backlog(count, { memory: '150 MiB', ready: '', first: '500 ms' })
-  if (options.rabbitmq !== undefined) await peer(Number(options.rabbitmq), count)
+  const bounds = { memory: '150 MiB', ready: '', first: '500 ms' }
+  if (options.rabbitmq === undefined) return void (await backlog(count, bounds))
+  const ours: number[] = []
+  const theirs: number[] = []
+  for (let round = 0; round < Number(options.rounds); round++) {
+    ours.push(await backlog(count, bounds))
+    theirs.push(await peer(Number(options.rabbitmq), count))
+    say('drained, beside RabbitMQ', times(theirs.at(-1)!, ours.at(-1)!))
+  }
+  say(`drained, beside RabbitMQ: medians of ${ours.length}`, times(middleOf(theirs), middleOf(ours)), '8 times')
 }
 
 const FIGURES: Readonly<Record<string, () => Promise<void>>> = {
   start: starting,
   backlog: backlogBeside,
-  large: () => backlog(messagesOr(10_000_000), { memory: '250 MiB', ready: '1,000 ms', first: '2,000 ms' }),
+  large: async () =>
+    void (await backlog(messagesOr(10_000_000), { memory: '250 MiB', ready: '1,000 ms', first: '2,000 ms' })),
   queues,
   delete: () => deletion(messagesOr(5_000_000)),
   connections,

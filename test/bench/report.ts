@@ -16,6 +16,14 @@ export const ms = (value: number): string => `${whole(value)} ms`
 export const mib = (value: number): string => `${whole(value)} MiB`
 export const percent = (part: number, total: number): string => `${whole((part * 100) / total)} %`
 
+/** How many times as much one is. */
+export const times = (one: number, other: number): string => `${(one / other).toFixed(1)} times`
+
+/** The middle one, of an odd number of them. */
+export function middleOf(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[values.length >> 1]!
+}
+
 /** A rate from a count and the milliseconds that it took. */
 export const perSecond = (count: number, milliseconds: number): string =>
   `${whole((count / milliseconds) * 1000)} a second`
@@ -28,10 +36,10 @@ export async function timed(work: () => Promise<void>): Promise<number> {
 }
 
 /** Does something with a directory that is deleted afterwards. */
-export async function withDirectory(work: (directory: string) => Promise<void>): Promise<void> {
+export async function withDirectory<T>(work: (directory: string) => Promise<T>): Promise<T> {
   const directory = mkdtempSync(join(tmpdir(), 'leveret-figures-'))
   try {
-    await work(directory)
+    return await work(directory)
   } finally {
     rmSync(directory, { recursive: true, force: true })
   }

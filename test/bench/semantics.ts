@@ -7,7 +7,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { BrokerProcess } from './broker-process.ts'
 import { LeanClient, publishFrames, shortString, table, uint16 } from './lean-client.ts'
-import { mib, percent, perSecond, say, timed, title, whole, withDirectory } from './report.ts'
+import { mib, middleOf, percent, perSecond, say, timed, title, whole, withDirectory } from './report.ts'
 
 const EXCHANGE_DECLARE = 0x0028000a
 const QUEUE_BIND = 0x00320014
@@ -304,10 +304,6 @@ async function medians(one: () => Promise<number>, other: () => Promise<number>)
     others.push(await other())
   }
   return [middleOf(ones), middleOf(others)]
-}
-
-function middleOf(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1]!
 }
 
 const FIGURES: Readonly<Record<string, () => Promise<void>>> = { topic, priorities, delays, expiry }
