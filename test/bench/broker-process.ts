@@ -13,6 +13,7 @@ const SAMPLE_MS = 50
 /** What `npm start` tells malloc; and Node.js, which would read any authorities that are named there at each start. */
 const ENVIRONMENT = {
   MALLOC_ARENA_MAX: '1',
+  MALLOC_MMAP_THRESHOLD_: '262144',
   NODE_EXTRA_CA_CERTS: '',
 } as const
 
