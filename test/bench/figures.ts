@@ -4,7 +4,7 @@
 //       [--messages N] [--rabbitmq PORT] [--rounds N]
 // `npm run build` comes first. Without names all but `large` are measured, which takes 25 GB of disk and some minutes.
 // `--messages` replaces the number of messages of backlog, large and delete. With `--rabbitmq` the backlog goes through
-// the RabbitMQ on that port too, in turn, in so many rounds, an odd number (3). Rates are of this machine at this moment:
+// the RabbitMQ on that port too, in turn, in so many rounds (3). Rates are of this machine at this moment:
 // read them beside those of the same run.
 import { setTimeout as pause } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
@@ -26,6 +26,9 @@ const { values: options, positionals: names } = parseArgs({
   allowPositionals: true,
   options: { messages: { type: 'string' }, rabbitmq: { type: 'string' }, rounds: { type: 'string', default: '3' } },
 })
+
+const rounds = Number(options.rounds)
+if (!(rounds >= 1)) throw new Error(`--rounds is a number from 1 on, and not ${options.rounds}`)
 
 function messagesOr(fallback: number): number {
   return options.messages === undefined ? fallback : Number(options.messages)
@@ -259,12 +262,12 @@ async function backlogBeside(): Promise<void> {
   if (options.rabbitmq === undefined) return void (await backlog(count, bounds))
   const ours: number[] = []
   const theirs: number[] = []
-  for (let round = 0; round < Number(options.rounds); round++) {
+  for (let round = 0; round < rounds; round++) {
     ours.push(await backlog(count, bounds))
     theirs.push(await peer(Number(options.rabbitmq), count))
     say('drained, beside RabbitMQ', times(theirs.at(-1)!, ours.at(-1)!))
   }
-  say(`drained, beside RabbitMQ: medians of ${ours.length}`, times(middleOf(theirs), middleOf(ours)), '8 times')
+  say(`drained: median times of ${rounds} rounds, RabbitMQ by ours`, times(middleOf(theirs), middleOf(ours)), '8 times')
 }
 
 const FIGURES: Readonly<Record<string, () => Promise<void>>> = {

@@ -6,15 +6,13 @@
 // consumes are processes of their own. `--path` asks for these instead; with `--profile` the broker writes a profile.
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
 import { Agent, get } from 'node:http'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { BrokerProcess } from './broker-process.ts'
 import { LeanClient, shortString, uint16 } from './lean-client.ts'
+import { mib, middleOf, title, withDirectory } from './report.ts'
 
 const QUEUE_DECLARE = 0x0032000a
 const QUEUE_BIND = 0x00320014
@@ -142,12 +140,7 @@ function say(what: string, figure: string, bound = ''): void {
   console.log([`  ${what}`.padEnd(78), figure.padStart(24), bound && `   bound ${bound}`].join(' ').trimEnd())
 }
 
-function title(text: string): void {
-  console.log(`\n${text}`)
-}
-
 const ms = (value: number): string => `${value.toFixed(1)} ms`
-const mib = (value: number): string => `${value.toFixed(0)} MiB`
 
 function quantile(sorted: readonly number[], share: number): number {
   return sorted[Math.ceil(sorted.length * share) - 1] ?? Number.NaN
@@ -159,21 +152,12 @@ async function sayDelay(what: string, broker: BrokerProcess): Promise<void> {
   say(`${what}: event loop late by, held for (most)`, `${ms(max)}, ${ms(held)}`, '20 ms')
 }
 
-const median = (values: readonly number[]): number =>
-  quantile(
-    [...values].toSorted((a, b) => a - b),
-    0.5,
-  )
-
-async function withBroker(flags: readonly string[], work: (broker: BrokerProcess) => Promise<void>): Promise<void> {
-  const directory = mkdtempSync(join(tmpdir(), 'leveret-management-'))
-  try {
+function withBroker(flags: readonly string[], work: (broker: BrokerProcess) => Promise<void>): Promise<void> {
+  return withDirectory(async (directory) => {
     const broker = await BrokerProcess.start(directory, flags)
     await work(broker)
     await broker.stop()
-  } finally {
-    rmSync(directory, { recursive: true, force: true })
-  }
+  })
 }
 
 /** An idle broker: its memory, and what the first request of all does to the event loop. */
@@ -278,7 +262,7 @@ async function cost(broker: BrokerProcess, helper: Helper, rounds: number): Prom
       await poll(polled)
       polls.push(broker.threadMs - before)
     }
-    const share = `${ms(median(polls))}, ${((median(polls) / everyMs) * 100).toFixed(1)} %`
+    const share = `${ms(middleOf(polls))}, ${((middleOf(polls) / everyMs) * 100).toFixed(1)} %`
     say(polled.join(' '), '')
     say(`  time of the thread for each, and share of ${everyMs / 1000} seconds`, share, bound)
   }
@@ -294,7 +278,7 @@ async function cost(broker: BrokerProcess, helper: Helper, rounds: number): Prom
     await polling
     ratios.push(beside / without)
   }
-  say('messages with it, of those without (median of rounds)', `${(median(ratios) * 100).toFixed(1)} %`, '97 %')
+  say('messages with it, of those without (median of rounds)', `${(middleOf(ratios) * 100).toFixed(1)} %`, '97 %')
   load.end()
 }
 

@@ -19,7 +19,7 @@ export const percent = (part: number, total: number): string => `${whole((part *
 /** How many times as much one is. */
 export const times = (one: number, other: number): string => `${(one / other).toFixed(1)} times`
 
-/** The middle one, of an odd number of them. */
+/** The middle one; of an even number of them the upper of two. */
 export function middleOf(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[values.length >> 1]!
 }

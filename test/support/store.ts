@@ -2,6 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { crc32 } from 'node:zlib'
 import { onTestFinished } from 'vitest'
 import type { Publisher, QueueLog, Store, StoredMessage } from '../../src/core/ports.ts'
 import { Message } from '../../src/core/message.ts'
@@ -107,6 +108,12 @@ export function bodyOf({ message }: { readonly message: Message }): string {
 
 export function propertiesOf({ message }: { readonly message: Message }): string {
   return message.properties.toString('latin1', message.propertiesStart, message.propertiesEnd)
+}
+
+/** Makes a fragment as it was before format 3 of the store: of version 1, whose checksum is CRC-32. */
+export function withCrc32(fragment: Buffer): void {
+  fragment[4] = 1
+  fragment.writeUInt32BE(crc32(fragment.subarray(4)), 0)
 }
 
 /** A directory that is removed when the test ends. */

@@ -1,10 +1,10 @@
 // The checksum of fragments: 32 bits that tell whether bytes are those that were written. Each of 32 lanes takes every
 // 32nd word of four bytes, with zeros behind the last; the length and then the lanes go through the same round, and what
 // comes out is the sum.
-import { LANES_BYTES, MEMORY_BYTES, plainLanes, round, type Lanes } from './lanes.ts'
-import { noVectors, vectorLanes } from './vector-lanes.ts'
+import { LANES_BYTES, MEMORY_BYTES, plainLanes, round } from './lanes.ts'
+import { vectorLanes } from './vector-lanes.ts'
 
-const { memory, take } = quickestLanes()
+const { memory, take } = vectorLanes() ?? plainLanes()
 const space = new Uint8Array(memory)
 const states = new DataView(memory, 0, LANES_BYTES)
 
@@ -12,16 +12,6 @@ const states = new DataView(memory, 0, LANES_BYTES)
 const BEGINNING = new Uint8Array(LANES_BYTES).map((_, at) => at)
 /** What they take in one go, at the most. */
 const PART_BYTES = MEMORY_BYTES - LANES_BYTES
-
-/** Without a compiler (`--jitless`), or where address space is limited, there are no vectors. */
-function quickestLanes(): Lanes {
-  try {
-    return vectorLanes()
-  } catch (error) {
-    if (noVectors(error)) return plainLanes()
-    throw error
-  }
-}
 
 /**
  * The sum of the bytes from one offset up to another, 0 to 2^32 - 1. Damage within a word of four bytes, counted from the

@@ -1,4 +1,4 @@
-// Lanes: what the checksum of fragments is computed with, and in plain JavaScript, where there is nothing better.
+// Lanes: what the checksum of fragments is computed with, and how that goes in plain JavaScript.
 
 /** The round of XXH32: the state plus the word times one prime, turned by bits, times another. */
 export const WORD_PRIME = 0x85ebca77
@@ -14,7 +14,7 @@ export const MEMORY_BYTES = 2 * 65_536
 export interface Lanes {
   /** MEMORY_BYTES: the states of the lanes first, then what is to be taken. Words are little-endian. */
   readonly memory: ArrayBuffer
-  /** Has the lanes take the bytes from one offset to another, which are so many that all take the same. */
+  /** Has the lanes take the bytes from one offset to another: so many that each takes a word or more, and all the same. */
   readonly take: (from: number, to: number) => void
 }
 

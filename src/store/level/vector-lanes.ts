@@ -9,9 +9,9 @@ const MEMORY_PAGES = MEMORY_BYTES / 65_536
 
 /** What the standard library has of WebAssembly is described with the DOM only. */
 declare const WebAssembly: {
+  readonly validate: (code: Uint8Array) => boolean
   readonly Module: new (code: Uint8Array) => object
   readonly Instance: new (module: object) => { readonly exports: unknown }
-  readonly CompileError: new () => Error
 }
 
 interface Exports {
@@ -69,7 +69,7 @@ const fill = (local: number, value: number): number[] => code(constant(value), v
 const load = (state: number, offset: number): number[] => code(constant(0), access(Vector.load, offset), set(state))
 const store = (state: number, offset: number): number[] => code(constant(0), get(state), access(Vector.store, offset))
 
-/** state = (state + word * WORD_PRIME turned by TURNED_BITS) * STATE_PRIME */
+/** state = ((state + word * WORD_PRIME) turned by TURNED_BITS) * STATE_PRIME */
 function round(state: number, offset: number): number[] {
   const product = code(get(FROM), access(Vector.load, offset), get(WORD_PRIMES), vector(Vector.multiply))
   const sum = code(get(state), product, vector(Vector.add), set(state))
@@ -94,23 +94,31 @@ const sized = (bytes: number[]): number[] => code(unsigned(bytes.length), bytes)
 const section = (id: number, bytes: number[]): number[] => code(id, sized(bytes))
 const named = (name: string): number[] => sized([...Buffer.from(name)])
 
-/** The module: one type, one function of it, a memory that does not grow, their names, the function's instructions. */
-const MODULE = code(
-  [...Buffer.from('\0asm'), 1, 0, 0, 0],
-  section(1, [1, Type.function, 2, Type.i32, Type.i32, 0]),
-  section(3, [1, 0]),
-  section(5, code(1, 1, unsigned(MEMORY_PAGES), unsigned(MEMORY_PAGES))),
-  section(7, code(2, named('memory'), 2, 0, named('take'), 0, 0)),
-  section(10, code(1, sized(code(1, unsigned(2 + VECTORS), Type.v128, TAKE)))),
-)
-
-/** Lanes whose words are taken by WebAssembly. Throws what `noVectors` knows where that is not to be had. */
-export function vectorLanes(): Lanes {
-  const { memory, take } = new WebAssembly.Instance(new WebAssembly.Module(Uint8Array.from(MODULE))).exports as Exports
-  return { memory: memory.buffer, take }
+/** A module: one type, one function of it, a memory that does not grow, their names, the function's instructions. */
+function moduleOf(instructions: number[]): Uint8Array {
+  const bytes = code(
+    [...Buffer.from('\0asm'), 1, 0, 0, 0],
+    section(1, [1, Type.function, 2, Type.i32, Type.i32, 0]),
+    section(3, [1, 0]),
+    section(5, code(1, 1, unsigned(MEMORY_PAGES), unsigned(MEMORY_PAGES))),
+    section(7, code(2, named('memory'), 2, 0, named('take'), 0, 0)),
+    section(10, code(1, sized(code(1, unsigned(2 + VECTORS), Type.v128, instructions)))),
+  )
+  return Uint8Array.from(bytes)
 }
 
-/** Whether there is no WebAssembly, none with vectors, or no memory for it. */
-export function noVectors(error: unknown): boolean {
-  return typeof WebAssembly === 'undefined' || error instanceof RangeError || error instanceof WebAssembly.CompileError
+/**
+ * Lanes whose words are taken by WebAssembly. Null where there is none (`--jitless`), where it has no vectors, so that not
+ * even a function which only declares some is valid, and where address space is limited to less than its memory takes.
+ */
+export function vectorLanes(): Lanes | null {
+  if (typeof WebAssembly === 'undefined' || !WebAssembly.validate(moduleOf([Op.end]))) return null
+  const module = new WebAssembly.Module(moduleOf(TAKE))
+  try {
+    const { memory, take } = new WebAssembly.Instance(module).exports as Exports
+    return { memory: memory.buffer, take }
+  } catch (error) {
+    if (error instanceof RangeError) return null
+    throw error
+  }
 }

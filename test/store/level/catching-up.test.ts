@@ -1,6 +1,5 @@
 // Index records that are behind: a start finds what they do not tell of. Four entries a page; what a batch stores of a
 // log counts as much from a hundred bytes on.
-import { crc32 } from 'node:zlib'
 import { describe, expect, it, vi } from 'vitest'
 import type { LostMessages } from '../../../src/core/ports.ts'
 import { ManualClock } from '../../../src/lib/clock.ts'
@@ -12,7 +11,7 @@ import { decodeLogRecord, decodeNumber, encodeNumber } from '../../../src/store/
 import { FORMAT } from '../../../src/store/level/recovery.ts'
 import { Disk, FaultyDatabase, diskError } from '../../support/faulty-database.ts'
 import { turnsRun } from '../../support/sockets.ts'
-import { appendAll, bodyOf, durable, entryOf, positionsOf, range, readAll } from '../../support/store.ts'
+import { appendAll, bodyOf, durable, entryOf, positionsOf, range, readAll, withCrc32 } from '../../support/store.ts'
 
 vi.mock('../../../src/store/level/tuning.ts', async (original) => ({
   ...(await original<object>()),
@@ -331,13 +330,10 @@ describe('index records', () => {
     expect(again.store.log(log.id).recovered.next).toBeGreaterThanOrEqual(40)
   })
 
-  it.each([1, 2])('of a store of format %i are read with it, and no older broker opens it again', async (older) => {
+  it.each([1, 2])('of a store of format %i are read, and no older broker opens it again', async (older) => {
     const { disk, opened, log } = await begun(range(0, 3))
     await opened.store.close()
-    const format = kindKey(Kind.format).toString('latin1')
-    expect(decodeNumber(disk.records.get(format)!)).toBe(FORMAT)
-    disk.records.set(format, encodeNumber(older))
-    for (const key of disk.keys(Kind.fragment)) withCrc32(disk.records.get(key.toString('latin1'))!)
+    asOfFormat(disk, older)
     const again = await open(disk)
     expect(again.batches).toEqual([[{ type: 'put', key: kindKey(Kind.format), value: encodeNumber(FORMAT) }]])
     const found = again.store.log(log.id)
@@ -348,12 +344,28 @@ describe('index records', () => {
     expect(versions).toEqual([1, 2])
     const last = await crashed(disk, again)
     expect(positionsOf(await readAll(last.store.log(log.id)))).toEqual([0, 1, 2, 3])
-    expect(decodeNumber(disk.records.get(format)!)).toBe(FORMAT)
+    expect(decodeNumber(disk.records.get(FORMAT_KEY)!)).toBe(FORMAT)
+  })
+
+  it('of a store of format 2 that crashed are made anew from fragments of its version', async () => {
+    const { disk, opened, log } = await begun(range(0, 2))
+    appendAll(log, range(2, 20))
+    await durable(opened.store)
+    expect(disk.keys(Kind.index)).toHaveLength(1)
+    opened.database.abandon()
+    asOfFormat(disk, 2)
+    const again = await open(disk)
+    expect(again.damage).toEqual([])
+    expect(positionsOf(await readAll(again.store.log(log.id)))).toEqual([...range(0, 20)])
+    expect(decodeNumber(disk.records.get(FORMAT_KEY)!)).toBe(FORMAT)
   })
 })
 
-/** Makes a fragment as it was before format 3. */
-function withCrc32(fragment: Buffer): void {
-  fragment[4] = 1
-  fragment.writeUInt32BE(crc32(fragment.subarray(4)), 0)
+const FORMAT_KEY = kindKey(Kind.format).toString('latin1')
+
+/** Makes of a store one that an older broker wrote. */
+function asOfFormat(disk: Disk, older: number): void {
+  expect(decodeNumber(disk.records.get(FORMAT_KEY)!)).toBe(FORMAT)
+  disk.records.set(FORMAT_KEY, encodeNumber(older))
+  for (const key of disk.keys(Kind.fragment)) withCrc32(disk.records.get(key.toString('latin1'))!)
 }

@@ -1,38 +1,28 @@
 // Fragments of both versions: what was written is read, and nothing that is damaged passes.
-import { crc32 } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
-import { Message } from '../../../src/core/message.ts'
 import type { StoredMessage } from '../../../src/core/ports.ts'
-import { Entry } from '../../../src/core/queue/entry.ts'
-import type { Queue } from '../../../src/core/queue/queue.ts'
 import { packFragment, unpackFragments, type Wanted } from '../../../src/store/level/fragment.ts'
 import { Page } from '../../../src/store/level/page.ts'
+import { bodyOf, entryOf, propertiesOf, range, withCrc32 } from '../../support/store.ts'
 
 const ALL: Wanted = { wants: () => true, redelivered: () => false }
 const COUNT = 20
 
-/** A fragment of messages of 1 KiB, as it is written. */
-function newest(): Buffer {
-  const facts = { persistent: true, priority: -1, expirationMs: -1, headers: false }
-  const entries = Array.from({ length: COUNT }, (_, position) => {
-    const bytes = Buffer.alloc(1026, `${position} `)
-    return new Entry(null as unknown as Queue, new Message('', 'q', facts, bytes, 0, 2, bytes, 2, 1026, true), position)
-  })
-  return packFragment(entries, 0, new Page(0), 0, () => 0).value
+function bodyAt(position: number): string {
+  return `${position} `.repeat(512)
 }
 
-/** The properties and the body of a message, as text. */
-function contentOf(message: Message): string {
-  const { properties, propertiesStart, propertiesEnd, body, bodyStart, bodyEnd } = message
-  return properties.toString('latin1', propertiesStart, propertiesEnd) + body.toString('latin1', bodyStart, bodyEnd)
+/** A fragment of messages of some KiB, as it is written. */
+function newest(): Buffer {
+  const entries = [...range(0, COUNT)].map((position) => entryOf(position, { body: bodyAt(position) }))
+  return packFragment(entries, 0, new Page(0), 0, () => 0).value
 }
 
 /** The same as version 1 had it. */
 function older(): Buffer {
-  const bytes = Buffer.from(newest())
-  bytes[4] = 1
-  bytes.writeUInt32BE(crc32(bytes.subarray(4)), 0)
-  return bytes
+  const value = Buffer.from(newest())
+  withCrc32(value)
+  return value
 }
 
 describe.each([
@@ -44,8 +34,8 @@ describe.each([
     const found: StoredMessage[] = []
     expect(value[4]).toBe(version)
     expect(unpackFragments(value, 0, ALL, found)).toBe(null)
-    expect(found.map(({ position, message }) => [position, contentOf(message)])).toEqual(
-      Array.from({ length: COUNT }, (_, position) => [position, Buffer.alloc(1026, `${position} `).toString()]),
+    expect(found.map((each) => [each.position, propertiesOf(each), bodyOf(each)])).toEqual(
+      [...range(0, COUNT)].map((position) => [position, 'props', bodyAt(position)]),
     )
   })
 

@@ -45,11 +45,15 @@ function someBytes(length: number): Buffer {
 }
 
 const { WebAssembly: real } = globalThis as unknown as {
-  readonly WebAssembly: Record<'Module' | 'CompileError', unknown>
+  readonly WebAssembly: {
+    readonly validate: (code: Uint8Array) => boolean
+    readonly Module: unknown
+    readonly CompileError: new (message: string) => Error
+  }
 }
 const withoutMemory = {
+  validate: real.validate,
   Module: real.Module,
-  CompileError: real.CompileError,
   Instance: function Instance() {
     throw new RangeError('Out of memory')
   },
@@ -58,6 +62,7 @@ const withoutMemory = {
 describe.each([
   ['with vectors', await laneSumWith(real)],
   ['without WebAssembly', await laneSumWith(undefined)],
+  ['without vectors', await laneSumWith({ validate: () => false })],
   ['without memory for it', await laneSumWith(withoutMemory)],
 ])('the sum of lanes %s', (_, laneSum) => {
   it('is part of the format', () => {
@@ -142,20 +147,32 @@ describe.each([
 
 it('is not computed at all when the module is wrong', async () => {
   const broken = {
-    CompileError: real.CompileError,
+    validate: real.validate,
     Module: function Module() {
-      throw new TypeError('not a module')
+      throw new real.CompileError('not a module')
     },
   }
   await expect(laneSumWith(broken)).rejects.toThrow('not a module')
 })
 
+it('is not computed at all when the module fails for another reason than memory', async () => {
+  const broken = {
+    validate: real.validate,
+    Module: real.Module,
+    Instance: function Instance() {
+      throw new TypeError('nothing to import')
+    },
+  }
+  await expect(laneSumWith(broken)).rejects.toThrow('nothing to import')
+})
+
 it('is computed by WebAssembly where there is any', () => {
-  const states = [vectorLanes(), plainLanes()].map(({ memory, take }) => {
+  const vectors = vectorLanes()!
+  const states = [vectors, plainLanes()].map(({ memory, take }) => {
     new Uint8Array(memory).set(someBytes(128 * 5))
     take(128, 128 * 5)
     return Buffer.from(memory, 0, 128).toString('hex')
   })
   expect(states[0]).toBe(states[1])
-  expect(String(vectorLanes().take)).toContain('[native code]')
+  expect(String(vectors.take)).toContain('[native code]')
 })
