@@ -1,7 +1,7 @@
 // A large heap: from when on its growth is bounded, and until when.
 import { beforeEach, describe, expect, it } from 'vitest'
 import { ManualClock } from '../../src/lib/clock.ts'
-import { LARGE_HEAP_BYTES, boundHeapGrowth } from '../../src/lib/heap-growth.ts'
+import { LARGE_HEAP_BYTES, LOOKS, boundHeapGrowth } from '../../src/lib/heap-growth.ts'
 
 describe('boundHeapGrowth', () => {
   let clock: ManualClock
@@ -23,7 +23,7 @@ describe('boundHeapGrowth', () => {
   })
 
   /** Lets so many bytes be in use at each of so many looks. */
-  function look(bytes: number, times = 15): void {
+  function look(bytes: number, times = LOOKS): void {
     usedBytes = bytes
     clock.advance(200 * times)
   }
@@ -36,7 +36,7 @@ describe('boundHeapGrowth', () => {
 
   it('leaves one to V8 that is large of garbage only', () => {
     for (let time = 0; time < 10; time++) {
-      look(LARGE_HEAP_BYTES * 2, 13)
+      look(LARGE_HEAP_BYTES * 2, LOOKS - 2)
       look(LARGE_HEAP_BYTES / 2, 1)
     }
     expect(percents).toEqual([])
