@@ -1,5 +1,5 @@
 // Bundles the sources for `npm run build`: few files instead of two hundred, which Node.js would open, compile and link one
-// by one at each start. They are the sources' own text without the types, each under its name; the program and
+// by one at each start. They are the sources' own text without types and comments, each under its name; the program and
 // `import 'leveret'` share them. Packages stay where npm put them. What a start needs lies in three files: the settings,
 // what opens the store, and the broker, which is loaded meanwhile. main.ts waits while they are loaded, so that none of
 // them may import anything out of its file.
@@ -15,6 +15,7 @@ export default defineConfig({
     cleanDir: true,
     format: 'esm',
     sourcemap: true,
+    comments: false,
     chunkFileNames: 'chunks/[name]-[hash].js',
     codeSplitting: {
       groups: [

@@ -10,12 +10,18 @@ const LONE_SURROGATE = /[\uD800-\uDFFF]/u
 /** An octet that is no UTF-8 becomes this plus the octet: U+DC80 to U+DCFF, which valid UTF-8 never decodes to. */
 const ESCAPE_BASE = 0xdc00
 
+/**
+ * What Node.js decodes an octet to that is no UTF-8, U+FFFD. By its number: as a character it would be the only one in the
+ * program that takes two bytes, and V8 would keep the text of the whole file so.
+ */
+const REPLACEMENT = String.fromCharCode(0xfffd)
+
 /** Decodes bytes to text. Octets that are not valid UTF-8 become lone surrogates, one each, so that nothing is lost. */
 export function decodeText(buffer: Buffer, start: number, end: number): string {
   if (end - start <= LOOP_LENGTH_MAX && asciiOnly(buffer, start, end)) return buffer.toString('latin1', start, end)
   const text = buffer.toString('utf8', start, end)
   // The replacement character may have been sent as such: only then is a second look needed.
-  if (!text.includes('\uFFFD') || isUtf8(buffer.subarray(start, end))) return text
+  if (!text.includes(REPLACEMENT) || isUtf8(buffer.subarray(start, end))) return text
   return decodeEscaped(buffer, start, end)
 }
 
