@@ -66,7 +66,9 @@ export class BrokerProcess {
       stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
       env: { ...process.env, ...ENVIRONMENT },
     })
-    process.once('exit', () => child.kill('SIGKILL'))
+    const end = (): unknown => child.kill('SIGKILL')
+    process.once('exit', end)
+    child.once('exit', () => process.off('exit', end))
     createInterface(child.stderr!).on('line', sayTrouble)
     const [line] = (await once(child.stdout!, 'data')) as [Buffer]
     return new BrokerProcess(child, line.toString(), begun)

@@ -4,7 +4,7 @@
 //       [--messages N] [--rabbitmq PORT] [--rounds N]
 // `npm run build` comes first. Without names all but `large` are measured, which takes 25 GB of disk and some minutes.
 // `--messages` replaces the number of messages of backlog, large and delete. With `--rabbitmq` the backlog goes through
-// the RabbitMQ on that port too, in turn, in so many rounds (3). Rates are of this machine at this moment:
+// the RabbitMQ on that port too, in turn, in so many rounds (5). Rates are of this machine at this moment:
 // read them beside those of the same run.
 import { setTimeout as pause } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
@@ -24,7 +24,7 @@ const KIB = 1024
 
 const { values: options, positionals: names } = parseArgs({
   allowPositionals: true,
-  options: { messages: { type: 'string' }, rabbitmq: { type: 'string' }, rounds: { type: 'string', default: '3' } },
+  options: { messages: { type: 'string' }, rabbitmq: { type: 'string' }, rounds: { type: 'string', default: '5' } },
 })
 
 const rounds = Number(options.rounds)
