@@ -14,6 +14,16 @@ export interface BodyReference {
   readonly position: number
 }
 
+/** The bodies that a log's entries have elsewhere, by position. */
+export type BodiesOfLog = Map<number, number>
+
+/** References of one log that go because a range of its entries is settled: those that are still to be looked for. */
+interface Sweep {
+  readonly log: number
+  readonly bodies: BodiesOfLog
+  readonly positions: Iterator<number>
+}
+
 /** What was found of bodies when the store was opened. */
 export interface RecoveredBodies {
   /** Those of entries that are not settled. */
@@ -39,6 +49,8 @@ export class Bodies implements BackgroundWork {
   #released: BodyReference[] = []
   /** Where in `#released` the next batch goes on. */
   #next = 0
+  /** What is behind those, one after the other. */
+  readonly #sweeps: Sweep[] = []
   #nextBody = 1
 
   constructor(recovered: RecoveredBodies) {
@@ -51,7 +63,7 @@ export class Bodies implements BackgroundWork {
   }
 
   get waiting(): boolean {
-    return this.#released.length > 0
+    return this.#released.length > 0 || this.#sweeps.length > 0
   }
 
   /** Puts a reference into a batch, and the body if it is not there yet. Returns the body's number. */
@@ -72,21 +84,45 @@ export class Bodies implements BackgroundWork {
     this.#released.push(reference)
   }
 
+  /**
+   * The entries of a log from one position to below another are settled, as many as they are: batches look through what
+   * the log knows of bodies, a slice each, and take out of it what goes. What is added meanwhile is above the range.
+   */
+  releaseWithin(log: number, bodies: BodiesOfLog, from: number, below: number): void {
+    this.#sweeps.push({ log, bodies, positions: knownWithin(bodies, from, below) })
+  }
+
   contribute(batch: Batch): void {
     const end = Math.min(this.#released.length, this.#next + RELEASE_SLICE)
-    while (this.#next < end) {
-      const reference = this.#released[this.#next++]!
-      batch.del(bodyReferenceKey(reference))
-      const left = this.#references.get(reference.body)! - 1
-      if (left > 0) this.#references.set(reference.body, left)
-      else {
-        this.#references.delete(reference.body)
-        batch.del(bodyKey(reference.body))
-      }
-    }
+    for (let left = RELEASE_SLICE - (end - this.#next); left > 0 && this.#sweeps.length > 0; left--) this.#sweep(batch)
+    while (this.#next < end) this.#delete(batch, this.#released[this.#next++]!)
     if (this.#next < this.#released.length) return
     this.#released = []
     this.#next = 0
+  }
+
+  /** Looks at one position of the first sweep. */
+  #sweep(batch: Batch): void {
+    const { log, bodies, positions } = this.#sweeps[0]!
+    const { done, value: position } = positions.next()
+    if (done === true) {
+      this.#sweeps.shift()
+      return
+    }
+    const body = bodies.get(position)
+    if (body === undefined) return
+    bodies.delete(position)
+    this.#delete(batch, { body, log, position })
+  }
+
+  #delete(batch: Batch, reference: BodyReference): void {
+    batch.del(bodyReferenceKey(reference))
+    const left = this.#references.get(reference.body)! - 1
+    if (left > 0) this.#references.set(reference.body, left)
+    else {
+      this.#references.delete(reference.body)
+      batch.del(bodyKey(reference.body))
+    }
   }
 
   committed(): void {
@@ -101,6 +137,13 @@ export class Bodies implements BackgroundWork {
 }
 
 const NOTHING = Buffer.alloc(0)
+
+/** The positions of a range, or those that are known, whichever are fewer; -1 for each of these that is not in the range. */
+function* knownWithin(bodies: BodiesOfLog, from: number, below: number): Generator<number, undefined> {
+  if (below - from < bodies.size) for (let position = from; position < below; position++) yield position
+  else for (const position of bodies.keys()) yield position >= from && position < below ? position : -1
+}
+
 /** The body of so many bytes that a value holds. Throws DamagedRecordError when it is not what was written. */
 export function decodeBody(value: Buffer | undefined, bodyBytes: number): Buffer {
   if (value === undefined) throw new DamagedRecordError('a body is missing')

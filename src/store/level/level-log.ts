@@ -18,6 +18,7 @@ import type { PageOwner, RecoveredPages, StoreContext } from './log-pages.ts'
 import { LogPages } from './log-pages.ts'
 import { encodeLogRecord } from './records.ts'
 import { ENTRY_BYTES, NEXT_AHEAD, NEXT_AHEAD_BEHIND, PAGE_ENTRIES } from './tuning.ts'
+import type { BodiesOfLog } from './bodies.ts'
 import { DeliveryMark } from './delivery-mark.ts'
 
 /** What the database holds of a log when it is opened. */
@@ -27,21 +28,13 @@ export interface RecoveredLog extends RecoveredPages {
   /** Above every position that the pages do not tell of. */
   next: number
   deliveredBelow: number
-  /** The bodies that entries have elsewhere, by position. */
-  bodies: Map<number, number> | null
+  bodies: BodiesOfLog | null
 }
 
 /** About the bytes that an entry takes on disk. */
 function entryBytes(entry: Entry): number {
   const { message } = entry
   return ENTRY_BYTES + message.bodyEnd - message.bodyStart + message.propertiesEnd - message.propertiesStart
-}
-
-/** The positions of a range that a map may have: whichever is less to look at. */
-function* knownWithin(map: ReadonlyMap<number, unknown> | null, from: number, below: number): Generator<number> {
-  if (map === null) return
-  if (below - from < map.size) for (let position = from; position < below; position++) yield position
-  else for (const position of map.keys()) if (position >= from && position < below) yield position
 }
 
 /**
@@ -78,8 +71,8 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
 
   /** How often messages were tried. Most logs know nothing of that. */
   #attempts: AttemptRecords | null = null
-  /** The bodies that entries have elsewhere, by position. Most logs have none. */
-  #bodies: Map<number, number> | null
+  /** Most logs have none. */
+  #bodies: BodiesOfLog | null
 
   /** The positions of messages that are kept and not read like the others. Most logs have none. */
   #withheld: PositionSet | null = null
@@ -213,7 +206,7 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
     }
     this.#attempts?.discard(from, below)
     this.#pages.discard(from, Math.min(below, this.#storedBelow))
-    for (const position of knownWithin(this.#bodies, from, below)) this.#releaseBody(position)
+    this.#releaseWithin(from, below)
   }
 
   drop(): void {
@@ -221,7 +214,7 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
     for (const entry of this.#entries) if (entry !== null) this.#withdraw(entry)
     this.#attempts?.discard(0, POSITION_MAX)
     this.#dropped = true
-    for (const position of this.#bodies?.keys() ?? []) this.#releaseBody(position)
+    this.#releaseWithin(0, POSITION_MAX)
     this.enlist()
     this.#context.catchingUp.forget(this)
     this.#context.dropped(this.id)
@@ -314,6 +307,10 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
     const publisher = this.#publishers[entry.slot]!
     this.#publishers[entry.slot] = null
     publisher?.accepted(this.#sequences[entry.slot]!)
+  }
+
+  #releaseWithin(from: number, below: number): void {
+    if (this.#bodies !== null) this.#context.bodies.releaseWithin(this.id, this.#bodies, from, below)
   }
 
   /** The entry at this position is settled: if its body is elsewhere, it does not keep it any longer. */

@@ -6,6 +6,7 @@ import { ManualClock } from '../../../src/lib/clock.ts'
 import { Turn } from '../../../src/lib/turn.ts'
 import { Kind } from '../../../src/store/level/keys.ts'
 import { LevelStore } from '../../../src/store/level/level-store.ts'
+import { RELEASE_SLICE, SHARED_BODY_BYTES } from '../../../src/store/level/tuning.ts'
 import { Disk, FaultyDatabase } from '../../support/faulty-database.ts'
 import {
   appendAll,
@@ -20,6 +21,8 @@ import {
 } from '../../support/store.ts'
 
 const LARGE = 'x'.repeat(8_000)
+/** As little as is stored apart. */
+const SHARED = 'x'.repeat(SHARED_BODY_BYTES)
 
 const monitor = {
   storeFailed(error: Error): void {
@@ -152,6 +155,39 @@ it('lets the bodies of a dropped queue go, and of others only when they are done
   expect((await readAll(logs[1]!)).map(bodyOf)).toEqual([LARGE])
   logs[1]!.drop()
   await written(store)
+  expect(disk.keys(Kind.body).length).toBe(0)
+})
+
+it('lets many go in slices when a range is settled, and keeps what is not in it', async () => {
+  const disk = new Disk()
+  const store = await open(disk)
+  const logs = [store.log(), store.log()]
+  const count = RELEASE_SLICE * 2 + 100
+  for (let position = 0; position < count; position++) fanOut(logs, position, SHARED)
+  await durable(store)
+  const references = (): number => disk.keys(Kind.bodyReference).length
+  const left: number[] = []
+  const untilAllWent = async (end: number): Promise<void> => {
+    left.length = 0
+    do {
+      await new Promise((resolve) => setImmediate(resolve))
+      await durable(store)
+      left.push(references())
+    } while (left.at(-1)! > end)
+  }
+  logs[0]!.discard(50, count - 50)
+  await untilAllWent(count + 100)
+  expect(left[0]).toBe(count * 2 - RELEASE_SLICE)
+  expect(positionsOf(await readAll(logs[0]!))).toEqual([...range(0, 50), ...range(count - 50, count)])
+  // Few that are known of a range that is large, and many positions of one that is not.
+  logs[0]!.drop()
+  await untilAllWent(count)
+  logs[1]!.discard(0, 10)
+  await untilAllWent(count - 10)
+  expect(disk.keys(Kind.body).length).toBe(count - 10)
+  logs[1]!.drop()
+  await untilAllWent(0)
+  expect(left.length).toBeGreaterThan(2)
   expect(disk.keys(Kind.body).length).toBe(0)
 })
 
