@@ -1,5 +1,6 @@
 // Alarms on the wire: connection.blocked and unblocked, and who waits. Memory is as full as the test says.
 import { describe, expect, it, vi } from 'vitest'
+import { MEMORY_TIGHT_SHARE, TIGHT_UNACKED_MAX } from '../../src/core/limits.ts'
 import { CAPABILITIES, type Login, type RawChannel } from '../support/raw-client.ts'
 import { ShortMemory } from '../support/short-memory.ts'
 
@@ -153,5 +154,27 @@ describe('a consumer', () => {
     await consuming.call('queue.declare', { queue: 'q', passive: true }, { 'message-count': 0 })
     expect(consuming.client.waiting(0)).toBe(0)
     await consuming.client.close()
+  })
+})
+
+describe('a consumer that acknowledges nothing', () => {
+  it('gets no more than some while memory is tight, and the rest when it is not', async () => {
+    const publishing = await broker.channel()
+    await publishing.queue('q')
+    for (let i = 0; i < TIGHT_UNACKED_MAX + 2; i++) publishing.publish({ 'routing-key': 'q' }, String(i))
+    await publishing.queue('other')
+    broker.use(LIMIT * MEMORY_TIGHT_SHARE + 1)
+    const hoarding = await broker.channel()
+    hoarding.send('basic.consume', { queue: 'q', 'consumer-tag': 'c' })
+    await hoarding.expect('basic.consume-ok')
+    for (let i = 0; i < TIGHT_UNACKED_MAX; i++) await hoarding.expectDeliver({ 'delivery-tag': i + 1 }, String(i))
+    // The answer comes next, and not another delivery.
+    await hoarding.call('queue.declare', { queue: 'q', passive: true }, { 'message-count': 2 })
+    // Whoever acknowledges goes on.
+    hoarding.send('basic.ack', { 'delivery-tag': 1 })
+    await hoarding.expectDeliver({ 'delivery-tag': TIGHT_UNACKED_MAX + 1 })
+    await hoarding.call('queue.declare', { queue: 'q', passive: true }, { 'message-count': 1 })
+    memory(false)
+    await hoarding.expectDeliver({ 'delivery-tag': TIGHT_UNACKED_MAX + 2 })
   })
 })
