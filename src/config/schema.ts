@@ -323,7 +323,8 @@ const SETTINGS = {
     purpose:
       'Resident memory above which publishers are blocked: a share of what the machine or the control group has (0.6), or bytes. 0 is no limit.',
     default: 0.6,
-    least: 0,
+    // The program itself takes as much.
+    least: 67_108_864,
     most: 1_099_511_627_776,
   }),
   'disk-free-limit': wholeNumber({

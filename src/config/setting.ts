@@ -128,17 +128,17 @@ export function port(about: About<number | null>): Setting<number | null> {
   }
 }
 
-/** A share of a whole (0 to 1, decimals allowed), or a whole number of bytes above that. */
+/** A share of a whole (0 to 1, decimals allowed), or a whole number of bytes, at least so many. */
 export function amount(about: About<number> & { readonly least: number; readonly most: number }): Setting<number> {
   const { least, most, ...rest } = about
-  const takes = `a share from 0 to 1, or a whole number of bytes up to ${most}`
+  const takes = `a share from 0 to 1, or a whole number of bytes from ${least} to ${most}`
   return {
     ...rest,
     takes,
     read(raw) {
       const written = typeof raw === 'number' ? String(raw) : raw
       const number = typeof written === 'string' && /^\d+(\.\d+)?$/.test(written.trim()) ? Number(written) : NaN
-      if (number >= least && number <= most && (number <= 1 || Number.isInteger(number))) return number
+      if (number <= 1 || (number >= least && number <= most && Number.isInteger(number))) return number
       throw new ValueError(`must be ${takes}`)
     },
   }

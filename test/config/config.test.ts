@@ -161,11 +161,11 @@ describe('what is wrong is named, with what comes nearest', () => {
     ],
     [
       { 'memory-limit': '1.5' },
-      'the value "1.5" of --memory-limit is not right: it must be a share from 0 to 1, or a whole number of bytes up to 1099511627776',
+      'the value "1.5" of --memory-limit is not right: it must be a share from 0 to 1, or a whole number of bytes from 67108864 to 1099511627776',
     ],
     [
       { 'memory-limit': '-1' },
-      'the value "-1" of --memory-limit is not right: it must be a share from 0 to 1, or a whole number of bytes up to 1099511627776',
+      'the value "-1" of --memory-limit is not right: it must be a share from 0 to 1, or a whole number of bytes from 67108864 to 1099511627776',
     ],
     [
       { 'disk-free-limit': 'lots' },

@@ -144,6 +144,8 @@ describe('a data directory', () => {
 
   it.each([
     ['--memory-limit', '1.5'],
+    // Meant as a share of a hundred.
+    ['--memory-limit', '60'],
     ['--disk-free-limit', 'lots'],
     ['--max-message-size', '0'],
   ])('is left alone when a limit makes no sense: %s %s', async (limit, value) => {
