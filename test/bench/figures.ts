@@ -144,6 +144,7 @@ function queues(): Promise<void> {
     broker = await BrokerProcess.start(directory)
     say('after SIGKILL: ready', ms(broker.readyMs), '2,000 ms')
     await sayMemory('resident memory (most, at the end)', await broker.during(pause(2000)), '250 MiB')
+    await sayDelay('for 2 s from then on', broker)
     await broker.kill()
   })
 }
@@ -184,6 +185,7 @@ function trickle(): Promise<void> {
     const client = await LeanClient.open(broker.port)
     await client.declare('trickle')
     say('published', perSecond(COMMITS, await timed(() => client.publish('trickle', COMMITS, 64, 1))))
+    await sayDelay('publishing', broker)
     client.close()
     await broker.kill()
     say('index records', whole(await countOf(directory, Kind.index)), whole(COMMITS / 100))
@@ -215,7 +217,7 @@ async function deletion(count: number): Promise<void> {
           await broker.during(publisher.publish(name, count, bodyBytes)),
           '',
         )
-        await broker.loopDelay()
+        await sayDelay('filling', broker)
         const waits: number[] = []
         const work = other(broker, publisher.call(method, uint16(0), shortString(name), NO_FLAGS), waits)
         await sayMemory('resident memory (most, at the end)', await broker.during(work), '')
