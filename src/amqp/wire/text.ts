@@ -11,8 +11,8 @@ const LONE_SURROGATE = /[\uD800-\uDFFF]/u
 const ESCAPE_BASE = 0xdc00
 
 /**
- * What Node.js decodes an octet to that is no UTF-8, U+FFFD. By its number: as a character it would be the only one in the
- * program that takes two bytes, and V8 would keep the text of the whole file so.
+ * What Node.js decodes an octet to that is no UTF-8, U+FFFD. By its number: as a character it would be the only one in its
+ * file of the bundle that takes two bytes, and V8 would keep the text of the whole file so.
  */
 const REPLACEMENT = String.fromCharCode(0xfffd)
 
