@@ -43,7 +43,7 @@ export function sharesBody(message: Message): boolean {
  * next start, by the bitmaps of the pages, so the count is never wrong.
  */
 export class Bodies implements BackgroundWork {
-  /** References that are not settled, by body. */
+  /** References that are there, by body: those of settled entries, too, until they are deleted. */
   readonly #references = new Map<number, number>()
   /** References of settled entries, which the next batches delete. */
   #released: BodyReference[] = []
