@@ -9,7 +9,7 @@ const PERIOD_MS = 200
  * So many looks back, 1.4 s: what was in use at the least of them is about what the last collection left, the rest garbage,
  * as long as a busy broker has one every second or so; one that has them more rarely is collected once more, and judged by
  * what that leaves. What grows without garbage is bounded so much later: with 15 looks ten thousand queues that were being
- * filled took 20 MiB more, and none of eight loads was bounded less often.
+ * filled took 20 MiB more, and of eight loads the same one was bounded.
  */
 export const LOOKS = 8
 

@@ -93,12 +93,13 @@ export class Bodies implements BackgroundWork {
   }
 
   contribute(batch: Batch): void {
-    const end = Math.min(this.#released.length, this.#next + RELEASE_SLICE)
-    for (let left = RELEASE_SLICE - (end - this.#next); left > 0 && this.#sweeps.length > 0; left--) this.#sweep(batch)
-    while (this.#next < end) this.#delete(batch, this.#released[this.#next++]!)
-    if (this.#next < this.#released.length) return
-    this.#released = []
-    this.#next = 0
+    let left = RELEASE_SLICE
+    for (; left > 0 && this.#next < this.#released.length; left--) this.#delete(batch, this.#released[this.#next++]!)
+    if (this.#next === this.#released.length) {
+      this.#released = []
+      this.#next = 0
+    }
+    for (; left > 0 && this.#sweeps.length > 0; left--) this.#sweep(batch)
   }
 
   /** Looks at one position of the first sweep. */
