@@ -23,7 +23,7 @@ export const failingMonitor: StoreMonitor = {
 interface FoundMark {
   readonly kind: 'opened'
   readonly definitions: readonly [string, string][]
-  readonly logs: readonly [log: number, next: number, messages: readonly [number, number, boolean][]][]
+  readonly logs: readonly [log: number, next: number, messages: readonly [number, number, boolean, number][]][]
 }
 
 /** What a store held when it was opened, as one line. */
@@ -34,7 +34,7 @@ export function foundToJson({ definitions, logs }: FoundState): string {
     logs: Array.from(logs, ([log, { next, messages }]) => [
       log,
       next,
-      Array.from(messages, ([position, { size, redelivered }]) => [position, size, redelivered]),
+      Array.from(messages, ([position, { size, redelivered, tried }]) => [position, size, redelivered, tried]),
     ]),
   }
   return `${JSON.stringify(mark)}\n`
@@ -46,7 +46,12 @@ function foundFromMark({ definitions, logs }: FoundMark): FoundState {
     logs: new Map(
       logs.map(([log, next, messages]) => [
         log,
-        { next, messages: new Map(messages.map(([position, size, redelivered]) => [position, { size, redelivered }])) },
+        {
+          next,
+          messages: new Map(
+            messages.map(([position, size, redelivered, tried]) => [position, { size, redelivered, tried }]),
+          ),
+        },
       ]),
     ),
   }

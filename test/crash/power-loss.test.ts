@@ -11,18 +11,22 @@ import { seeds, withSeed } from './seeds.ts'
 import { StoreModel } from './store-model.ts'
 import { StoreProgram } from './store-program.ts'
 
-// Index records fall behind soon, and catch up soon.
+// Index records fall behind soon, and catch up soon. Few shared bodies are known; pages go few at a time.
 vi.mock('../../src/store/level/tuning.ts', async (original) => ({
   ...(await original<object>()),
   BEHIND_BYTES_MIN: 200,
   BEHIND_PAGES_MAX: 4,
   BEHIND_LOGS_MAX: 2,
+  BODY_BLOCKS_MAX: 1,
+  PAGE_BODIES_KNOWN_MAX: 6,
+  NEXT_BODY_AHEAD: 2,
+  ERASE_SLICE: 40,
 }))
 
 const COUNT = 2_000
 
-/** Kinds of records that are there when there is nothing else: the format's version and the next log's id. */
-const KINDS_ALWAYS = new Set([1, 2])
+/** Kinds of records that are there when there is nothing else: the format's version, and the next log's and body's number. */
+const KINDS_ALWAYS = new Set([1, 2, 3])
 
 const MOMENTS_MAX = 10_000
 

@@ -14,6 +14,8 @@ export type StoreEvent =
   | { readonly kind: 'strike'; readonly log: number; readonly position: number }
   | { readonly kind: 'settle'; readonly log: number; readonly position: number }
   | { readonly kind: 'delivered'; readonly log: number; readonly position: number }
+  /** It came back, for so many times. */
+  | { readonly kind: 'tried'; readonly log: number; readonly position: number; readonly times: number }
   | { readonly kind: 'discard'; readonly log: number; readonly from: number; readonly below: number }
   | { readonly kind: 'drop'; readonly log: number }
   | { readonly kind: 'save'; readonly name: string; readonly value: string }
@@ -28,6 +30,8 @@ export type StoreEvent =
 export interface FoundMessage {
   readonly size: number
   readonly redelivered: boolean
+  /** How often it was tried. */
+  readonly tried: number
 }
 
 /** What a store held when it was opened. */
@@ -42,7 +46,7 @@ export interface FoundLog {
 }
 
 interface LogState {
-  readonly messages: Map<number, { readonly size: number; redelivered: boolean }>
+  readonly messages: Map<number, { readonly size: number; redelivered: boolean; tried: number }>
   /** Above every position that was stored. */
   next: number
   /** Whether anything was ever handed to somebody. */
@@ -64,7 +68,7 @@ class State {
       case 'append': {
         if (struck.has(keyOf(event))) return
         const log = this.log(event.log)
-        log.messages.set(event.position, { size: event.size, redelivered: event.redelivered })
+        log.messages.set(event.position, { size: event.size, redelivered: event.redelivered, tried: 0 })
         log.next = Math.max(log.next, event.position + 1)
         return
       }
@@ -76,6 +80,11 @@ class State {
         log.delivered = true
         const message = log.messages.get(event.position)
         if (message !== undefined) message.redelivered = true
+        return
+      }
+      case 'tried': {
+        const message = this.log(event.log).messages.get(event.position)
+        if (message !== undefined) message.tried = event.times
         return
       }
       case 'discard': {
@@ -118,10 +127,11 @@ const NOTHING: FoundLog = { next: 0, messages: new Map() }
 
 function logDiffers(log: LogState, found = NOTHING, delivered: boolean): string | null {
   if (found !== NOTHING && found.next < log.next) return `goes on at ${found.next}, below ${log.next}`
-  for (const [position, { size, redelivered }] of log.messages) {
+  for (const [position, { size, redelivered, tried }] of log.messages) {
     const message = found.messages.get(position)
     if (message === undefined) return `message ${position} is missing`
     if (message.size !== size) return `message ${position} has ${message.size} bytes instead of ${size}`
+    if (message.tried !== tried) return `message ${position} was tried ${message.tried} times instead of ${tried}`
     if (redelivered && !message.redelivered) return `message ${position} is not marked as redelivered`
     if (!redelivered && message.redelivered && !delivered) return `message ${position} is marked as redelivered`
   }
@@ -172,6 +182,7 @@ export class StoreModel {
       case 'delivered':
         this.#delivered.add(event.log)
         break
+      case 'tried':
       case 'settle':
       case 'discard':
       case 'drop':

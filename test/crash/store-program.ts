@@ -34,6 +34,8 @@ interface OpenLog {
   readonly log: QueueLog
   readonly shape: Shape
   readonly entries: Map<number, Entry>
+  /** How often messages were tried. */
+  readonly tried: Map<number, number>
   next: number
 }
 
@@ -121,13 +123,15 @@ export class StoreProgram {
 
   /** Reads everything back and compares it with what is in the logs at the same time. */
   async expectReadable(): Promise<void> {
-    for (const [id, { log, entries }] of this.#logs) {
+    for (const [id, { log, entries, tried }] of this.#logs) {
       const expected = [...entries.keys()]
+      const times = expected.map((position) => tried.get(position) ?? 0)
       const found = await readAll(log)
       const positions = found.map(({ position }) => position)
       if (positions.join() !== expected.join()) {
         throw new Error(`log ${id} reads as ${positions.join()} instead of ${expected.join()}`)
       }
+      if (found.map(triedOften).join() !== times.join()) throw new Error(`log ${id} has forgotten what was tried`)
       for (const message of found) expectIntact(id, message)
     }
   }
@@ -143,10 +147,11 @@ export class StoreProgram {
       entry.stored = Stored.written
       entry.redelivered = redelivered
       entries.set(position, entry)
-      messages.set(position, { size: message.bodyBytes, redelivered })
+      messages.set(position, { size: message.bodyBytes, redelivered, tried: triedOften(found) })
     }
     if (!this.#damaged) expectCounted(log, messages)
-    this.#logs.set(id, { log, shape: this.#random.pick(SHAPES), entries, next: log.recovered.next })
+    const tried = new Map(Array.from(messages, ([position, message]) => [position, message.tried]))
+    this.#logs.set(id, { log, shape: this.#random.pick(SHAPES), entries, tried, next: log.recovered.next })
     return messages
   }
 
@@ -157,7 +162,8 @@ export class StoreProgram {
     else if (dice < 0.4) this.#append(random.pick([...this.#logs.values()]))
     else if (dice < 0.45) this.#fanOut()
     else if (dice < 0.65) this.#settleSome()
-    else if (dice < 0.75) this.#deliverSome()
+    else if (dice < 0.72) this.#deliverSome()
+    else if (dice < 0.75) this.#trySome()
     else if (dice < 0.8) this.#move()
     else if (dice < 0.84) this.#discard()
     else if (dice < 0.855) this.#drop(random.pick([...this.#logs.keys()]))
@@ -168,7 +174,7 @@ export class StoreProgram {
   #make(): void {
     const log = this.#store.log()
     if (log.recovered.next !== 0) throw new Error(`the id ${log.id} was given twice`)
-    this.#logs.set(log.id, { log, shape: this.#random.pick(SHAPES), entries: new Map(), next: 0 })
+    this.#logs.set(log.id, openLog(log, this.#random.pick(SHAPES)))
     this.#save(queueName(log.id), String(log.id))
   }
 
@@ -191,6 +197,8 @@ export class StoreProgram {
       size,
     )
     for (const { open, position } of places) this.#enlist(open, position, message)
+    const spill = this.#spills.at(-1)
+    if (spill !== undefined) this.#enlist(spill, this.#place(spill), message, false)
   }
 
   /** The position of the next message. Transient messages take positions too, and are not stored. */
@@ -235,6 +243,19 @@ export class StoreProgram {
       this.#emit({ kind: 'delivered', log: log.id, position })
       log.delivered(position)
       if (--count === 0) return
+    }
+  }
+
+  /** Messages come back from whoever had them. */
+  #trySome(): void {
+    const { log, entries, tried } = this.#random.pick([...this.#logs.values()])
+    const positions = [...entries.keys()]
+    if (this.#random.chance(0.5)) this.#random.shuffle(positions)
+    for (const position of positions.slice(0, this.#random.skewed(1, 10))) {
+      const times = (tried.get(position) ?? 0) + 1
+      tried.set(position, times)
+      this.#emit({ kind: 'tried', log: log.id, position, times })
+      log.attempted(position, { deliveryCount: times, acquiredCount: times, dueAt: 0 })
     }
   }
 
@@ -303,7 +324,7 @@ export class StoreProgram {
     const spill = this.#spills.at(-1)
     if (spill === undefined || (spill.entries.size === 0 && this.#random.chance(0.5))) {
       const log = this.#store.spill()
-      this.#spills.push({ log, shape: this.#random.pick(SHAPES), entries: new Map(), next: 0 })
+      this.#spills.push(openLog(log, this.#random.pick(SHAPES)))
       return
     }
     if (this.#random.chance(0.3)) {
@@ -314,6 +335,14 @@ export class StoreProgram {
     const count = this.#random.skewed(1, spill.shape.burst)
     for (let i = 0; i < count; i++) this.#appendOne(spill, this.#random.int(...spill.shape.size), false)
   }
+}
+
+function openLog(log: QueueLog, shape: Shape): OpenLog {
+  return { log, shape, entries: new Map(), tried: new Map(), next: 0 }
+}
+
+function triedOften({ attempts }: StoredMessage): number {
+  return attempts?.deliveryCount ?? 0
 }
 
 function queueName(log: number): string {

@@ -1,14 +1,10 @@
 // How often the messages of a log were tried, and when they may be again: on disk, but for what is on its way there.
 import type { Attempts, StoredMessage } from '../../core/ports.ts'
-import type { PositionSet } from '../../core/queue/position-set.ts'
 import { DamagedRecordError } from './bytes.ts'
 import type { Batch } from './committer.ts'
-import type { KeyRange } from './database.ts'
-import { eraseRange } from './erase-range.ts'
 import { Kind, positionKey, positionOfKey } from './keys.ts'
-import type { StoreContext } from './log-pages.ts'
+import type { LogPages, StoreContext } from './log-pages.ts'
 import { decodeAttempts, encodeAttempts } from './records.ts'
-import { ERASE_SLICE } from './tuning.ts'
 
 /** What a batch does to the records, by position; null: deletes it. */
 type Changes = ReadonlyMap<number, Attempts | null>
@@ -16,15 +12,16 @@ type Changes = ReadonlyMap<number, Attempts | null>
 const NO_CHANGES: Changes = new Map()
 
 /**
- * Of each message that has a record no more than a bit stays in memory: there may be as many of them as messages wait. The
- * record is read with the message.
+ * A page knows whether there are records of its messages: nothing of them stays in memory, for there may be as many as
+ * messages wait. They are read with the messages, and deleted with the page (see `Remains`): of those that are settled
+ * there may still be one.
  */
 export class AttemptRecords {
   readonly #log: number
   readonly #context: StoreContext
   /** Asks for a batch. */
   readonly #enlist: () => void
-  readonly #positions: PositionSet
+  readonly #pages: LogPages
   /** What the next batch is to do, and what that in flight does. */
   #changes = new Map<number, Attempts | null>()
   #inFlight = NO_CHANGES
@@ -32,43 +29,33 @@ export class AttemptRecords {
   #readings = 0
   #written: Changes[] = []
 
-  constructor(log: number, context: StoreContext, positions: PositionSet, enlist: () => void) {
+  constructor(log: number, context: StoreContext, pages: LogPages, enlist: () => void) {
     this.#log = log
     this.#context = context
-    this.#positions = positions
+    this.#pages = pages
     this.#enlist = enlist
   }
 
   put(position: number, { deliveryCount, acquiredCount, dueAt }: Attempts): void {
-    this.#positions.add(position)
     this.#changes.set(position, { deliveryCount, acquiredCount, dueAt })
     this.#enlist()
   }
 
   /** The message is settled. */
   forget(position: number): void {
-    if (!this.#positions.delete(position)) return
-    this.#changes.set(position, null)
-    this.#enlist()
+    this.#changes.delete(position)
   }
 
-  /** All messages from one position to below another are settled: where they are many, their records go a slice at a time. */
+  /** All messages from one position to below another are settled. */
   discard(from: number, below: number): void {
-    const some: number[] = []
-    for (const position of this.#positions.from(from, below)) if (some.push(position) > ERASE_SLICE) break
-    if (some.length <= ERASE_SLICE) {
-      for (const position of some) this.forget(position)
-      return
-    }
-    this.#positions.deleteRange(from, below)
     for (const position of this.#changes.keys())
       if (position >= from && position < below) this.#changes.delete(position)
-    void this.#erase(from, below)
   }
 
   contribute(batch: Batch): void {
     if (this.#changes.size === 0) return
     for (const [position, attempts] of this.#changes) {
+      if (!this.#pages.noteTried(position)) continue
       const key = positionKey(Kind.attempts, this.#log, position)
       if (attempts === null) batch.del(key)
       else batch.put(key, encodeAttempts(attempts))
@@ -88,11 +75,11 @@ export class AttemptRecords {
    * lost: its message counts as one that has failed once.
    */
   async addTo(messages: readonly StoredMessage[]): Promise<readonly StoredMessage[]> {
-    const counted = messages.filter(({ position }) => this.#positions.has(position)).map(({ position }) => position)
-    if (counted.length === 0) return messages
+    const tried = messages.filter(({ position }) => this.#pages.tried(position)).map(({ position }) => position)
+    if (tried.length === 0 && this.#newer.every(({ size }) => size === 0)) return messages
     this.#readings++
     try {
-      const stored = await this.#read(counted)
+      const stored = tried.length === 0 ? NO_CHANGES : await this.#read(tried)
       const sources = [...this.#newer, stored]
       return messages.map((message) => {
         const attempts = sources.find((each) => each.has(message.position))?.get(message.position)
@@ -110,13 +97,15 @@ export class AttemptRecords {
 
   async #read(positions: readonly number[]): Promise<Changes> {
     const found = new Map<number, Attempts>()
-    const range = attemptsRange(this.#log, positions[0]!, positions.at(-1)! + 1)
+    const gte = positionKey(Kind.attempts, this.#log, positions[0]!)
+    const lt = positionKey(Kind.attempts, this.#log, positions.at(-1)! + 1)
     let records: [Buffer, Buffer][]
     try {
-      records = await this.#context.reader.records(range)
+      records = await this.#context.reader.records({ gte, lt })
     } catch (error) {
       if ((error as { code?: string }).code !== 'LEVEL_CORRUPTION') throw error
-      this.#lose(positions, error as Error)
+      const what = `how often messages were tried is damaged: between ${positions[0]} and ${positions.at(-1)} of log ${this.#log}`
+      this.#context.damaged(new Error(what, { cause: error }))
       return found
     }
     for (const [key, value] of records) {
@@ -125,30 +114,18 @@ export class AttemptRecords {
         found.set(position, decodeAttempts(value))
       } catch (error) {
         if (!(error instanceof DamagedRecordError)) throw error
-        this.#lose([position], error)
+        this.#lose(position, error)
       }
     }
     return found
   }
 
-  /** What the disk has of these positions is damaged, which is all that is known of them unless it was written anew. */
-  #lose(positions: readonly number[], cause: Error): void {
-    const newer = this.#newer
-    const lost = positions.filter((position) => !newer.some((changes) => changes.has(position)))
-    if (lost.length === 0) return
-    for (const position of lost) this.forget(position)
-    const what = `how often messages were tried is damaged and left out: ${lost.length} of log ${this.#log}`
+  /** What the disk has of this position is damaged, which is all that is known of it unless it was written anew. */
+  #lose(position: number, cause: Error): void {
+    if (this.#newer.some((changes) => changes.has(position))) return
+    this.#changes.set(position, null)
+    this.#enlist()
+    const what = `how often message ${position} of log ${this.#log} was tried is damaged and left out`
     this.#context.damaged(new Error(what, { cause }))
   }
-
-  async #erase(from: number, below: number): Promise<void> {
-    // What the batch in flight writes is to be found.
-    await this.#context.committer.settled()
-    await eraseRange(this.#context, attemptsRange(this.#log, from, below))
-  }
-}
-
-/** The records of a log from one position to below another. */
-export function attemptsRange(log: number, from: number, below: number): KeyRange {
-  return { gte: positionKey(Kind.attempts, log, from), lt: positionKey(Kind.attempts, log, below) }
 }

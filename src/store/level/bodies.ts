@@ -1,35 +1,29 @@
-// Large bodies that several logs have in common: each is stored once, beside the references that keep it.
+// Large bodies that several logs have in common: each is stored once, and beside it how many entries have it.
 import type { Message } from '../../core/message.ts'
 import type { StoredMessage } from '../../core/ports.ts'
 import { DamagedRecordError } from './bytes.ts'
-import type { BackgroundWork, Batch } from './committer.ts'
-import { bodyKey, bodyReferenceKey } from './keys.ts'
-import { seal, unseal } from './records.ts'
-import { RELEASE_SLICE, SHARED_BODY_BYTES } from './tuning.ts'
+import type { Batch, BatchEnding } from './committer.ts'
+import type { Deleted } from './compactor.ts'
+import { BLOCK_BODIES, Kind, blockOfBody, bodyBlockKey, bodyKey, kindKey } from './keys.ts'
+import { Elsewhere, type Page } from './page.ts'
+import { encodeBlock, encodeNumber, seal, unseal, type BlockRecord } from './records.ts'
+import { BODY_BLOCKS_MAX, NEXT_BODY_AHEAD, PAGE_BODIES_KNOWN_MAX, SHARED_BODY_BYTES } from './tuning.ts'
 
-/** One log's claim to a body. */
-export interface BodyReference {
-  readonly body: number
-  readonly log: number
-  readonly position: number
+/** Neighbouring bodies, whose counts are one record: as many as BLOCK_BODIES. */
+interface Block extends BlockRecord {
+  readonly number: number
+  /** Bodies that are counted at all. */
+  counted: number
+  /** How much the store had written when it got its first, in MiB; 0 when that was long ago. */
+  readonly writtenMiB: number
+  /** Whether its record is to be written with the batch that is being put together. */
+  changed: boolean
 }
 
-/** The bodies that a log's entries have elsewhere, by position. */
-export type BodiesOfLog = Map<number, number>
-
-/** References of one log that go because a range of its entries is settled: those that are still to be looked for. */
-interface Sweep {
-  readonly log: number
-  readonly bodies: BodiesOfLog
-  readonly positions: Iterator<number>
-}
-
-/** What was found of bodies when the store was opened. */
-export interface RecoveredBodies {
-  /** Those of entries that are not settled. */
-  readonly live: readonly BodyReference[]
-  /** Those of entries that were settled, and whose deletion did not come about. */
-  readonly dead: readonly BodyReference[]
+/** A block none of whose bodies is there any more. */
+export interface EmptyBlock extends Deleted {
+  /** How much the store had written before it and since then, in MiB. */
+  readonly ageMiB: number
 }
 
 /** Whether a message's body is stored apart from its entries: it is large, and more than one log has it. */
@@ -38,111 +32,163 @@ export function sharesBody(message: Message): boolean {
 }
 
 /**
- * The shared bodies. A reference is a record of its own, written in the batch of its entry and deleted after the entry is
- * settled; the body goes with the last of them. What a crash leaves of references to settled entries is found at the
- * next start, by the bitmaps of the pages, so the count is never wrong.
+ * The shared bodies, each under a number that no other has or had. An entry is counted in the batch that stores it, and no
+ * longer in that which deletes its page (see `Remains`), be it settled long before; the body goes with the last of them.
+ *
+ * Counts are in memory for a while; the others are as many as the disk has room for, and are read when a page goes. A body
+ * whose count is not in memory gets no further entries: a message that comes to another log is stored anew.
  */
-export class Bodies implements BackgroundWork {
-  /** References that are there, by body: those of settled entries, too, until they are deleted. */
-  readonly #references = new Map<number, number>()
-  /** References of settled entries, which the next batches delete. */
-  #released: BodyReference[] = []
-  /** Where in `#released` the next batch goes on. */
-  #next = 0
-  /** What is behind those, one after the other. */
-  readonly #sweeps: Sweep[] = []
-  #nextBody = 1
+export class Bodies implements BatchEnding {
+  /** Counts that are in memory, from the oldest on. */
+  readonly #blocks = new Map<number, Block>()
+  #changed: Block[] = []
+  readonly #emptied: EmptyBlock[] = []
+  /** Blocks that must stay in memory. */
+  #held: ReadonlySet<number> = new Set()
+  /** Pages whose bodies are in memory, from the oldest on, and how many bodies those are. */
+  readonly #pages = new Set<Page>()
+  #pageBodies = 0
+  #next: number
+  /** What the record says that numbers are below. */
+  #recorded: number
 
-  constructor(recovered: RecoveredBodies) {
-    for (const { body } of recovered.live) this.#count(body)
-    // Their bodies are counted along, so that they go when their last reference does.
-    for (const reference of recovered.dead) {
-      this.#count(reference.body)
-      this.#released.push(reference)
-    }
+  /** `next`: above every number that a body has or had. */
+  constructor(next: number) {
+    // A block that was begun before the start is not gone on with.
+    this.#next = this.#recorded = Math.ceil(next / BLOCK_BODIES) * BLOCK_BODIES
   }
 
-  get waiting(): boolean {
-    return this.#released.length > 0 || this.#sweeps.length > 0
+  /** A message comes to a log: the body that it has elsewhere is of no use if nobody knows how long that stays. */
+  admit(message: Message): void {
+    if (message.sharedBody !== 0 && !this.#isCounted(message.sharedBody)) message.sharedBody = 0
   }
 
-  /** Puts a reference into a batch, and the body if it is not there yet. Returns the body's number. */
-  share(batch: Batch, message: Message, log: number, position: number): number {
-    let body = message.sharedBody
-    if (body === 0 || !this.#references.has(body)) {
-      body = this.#nextBody++
-      message.sharedBody = body
-      batch.put(bodyKey(body), seal(message.body.subarray(message.bodyStart, message.bodyEnd)))
-    }
-    batch.put(bodyReferenceKey({ body, log, position }), NOTHING)
-    this.#count(body)
+  /** Counts an entry of a page, and puts the body into a batch if it is not there yet. Returns the body's number. */
+  share(batch: Batch, message: Message, page: Page): number {
+    if (!this.#isCounted(message.sharedBody)) this.#store(batch, message)
+    const body = message.sharedBody
+    const block = this.#blocks.get(blockOfBody(body))!
+    if (block.counts[body % BLOCK_BODIES]!++ === 0) block.counted++
+    this.#change(batch, block)
+    this.#note(page, body)
     return body
   }
 
-  /** The entry of a reference is settled. */
-  release(reference: BodyReference): void {
-    this.#released.push(reference)
+  /** An entry that has this body is deleted with a batch, and the body if it was the last. Its count is in memory. */
+  release(batch: Batch, body: number): void {
+    const block = this.#blocks.get(blockOfBody(body))!
+    this.#change(batch, block)
+    if (--block.counts[body % BLOCK_BODIES]! > 0) return
+    block.counted--
+    batch.del(bodyKey(body))
   }
 
-  /**
-   * The entries of a log from one position to below another are settled, as many as they are: batches look through what
-   * the log knows of bodies, a slice each, and take out of it what goes. What is added meanwhile is above the range.
-   */
-  releaseWithin(log: number, bodies: BodiesOfLog, from: number, below: number): void {
-    this.#sweeps.push({ log, bodies, positions: knownWithin(bodies, from, below) })
+  /** The same for all entries of a page, if what they have is in memory. Returns whether it is. */
+  releasePage(batch: Batch, page: Page): boolean {
+    const { bodies } = page
+    if (bodies === null || bodies.some((body) => !this.#blocks.has(blockOfBody(body)))) return false
+    for (const body of bodies) this.release(batch, body)
+    this.forgetPage(page)
+    return true
   }
 
-  contribute(batch: Batch): void {
-    let left = RELEASE_SLICE
-    for (; left > 0 && this.#next < this.#released.length; left--) this.#delete(batch, this.#released[this.#next++]!)
-    if (this.#next === this.#released.length) {
-      this.#released = []
-      this.#next = 0
+  /** A page is of no use any more, or has more bodies than are to be in memory. */
+  forgetPage(page: Page): void {
+    if (page.bodies === null) return
+    this.#pageBodies -= page.bodies.length
+    page.bodies = null
+    this.#pages.delete(page)
+  }
+
+  /** Has these blocks in memory until it is called again. Returns those that are not there, and must be read. */
+  hold(blocks: ReadonlySet<number>): number[] {
+    this.#held = blocks
+    return [...blocks].filter((block) => !this.#blocks.has(block))
+  }
+
+  /** A block was read. */
+  recall(number: number, { counts, bytes }: BlockRecord): void {
+    const counted = counts.filter((count) => count > 0).length
+    this.#blocks.set(number, { number, counts, counted, bytes, writtenMiB: 0, changed: false })
+  }
+
+  /** The blocks that have lost their last body since this was called. */
+  takeEmptied(): EmptyBlock[] {
+    return this.#emptied.splice(0)
+  }
+
+  /** Whether no body is counted, as far as counts are in memory. */
+  get none(): boolean {
+    for (const { counted } of this.#blocks.values()) if (counted > 0) return false
+    return true
+  }
+
+  /** Writes the counts that have changed with a batch, and forgets the oldest. */
+  finish(batch: Batch): void {
+    const open = blockOfBody(this.#next)
+    for (const block of this.#changed) {
+      block.changed = false
+      if (block.counted > 0) batch.put(bodyBlockKey(block.number), encodeBlock(block))
+      else {
+        batch.del(bodyBlockKey(block.number))
+        if (block.number !== open) this.#empty(batch, block)
+      }
     }
-    for (; left > 0 && this.#sweeps.length > 0; left--) this.#sweep(batch)
-  }
-
-  /** Looks at one position of the first sweep. */
-  #sweep(batch: Batch): void {
-    const { log, bodies, positions } = this.#sweeps[0]!
-    const { done, value: position } = positions.next()
-    if (done === true) {
-      this.#sweeps.shift()
-      return
-    }
-    const body = bodies.get(position)
-    if (body === undefined) return
-    bodies.delete(position)
-    this.#delete(batch, { body, log, position })
-  }
-
-  #delete(batch: Batch, reference: BodyReference): void {
-    batch.del(bodyReferenceKey(reference))
-    const left = this.#references.get(reference.body)! - 1
-    if (left > 0) this.#references.set(reference.body, left)
-    else {
-      this.#references.delete(reference.body)
-      batch.del(bodyKey(reference.body))
+    this.#changed = []
+    for (const number of this.#blocks.keys()) {
+      if (this.#blocks.size <= BODY_BLOCKS_MAX) break
+      if (number !== open && !this.#held.has(number)) this.#blocks.delete(number)
     }
   }
 
-  committed(): void {
-    // Nothing waits for a deletion.
+  #empty(batch: Batch, { number, bytes, writtenMiB }: Block): void {
+    this.#blocks.delete(number)
+    const first = number * BLOCK_BODIES
+    this.#emptied.push({ first, last: first + BLOCK_BODIES - 1, bytes, ageMiB: batch.writtenMiB - writtenMiB })
   }
 
-  #count(body: number): void {
-    this.#references.set(body, (this.#references.get(body) ?? 0) + 1)
-    // Above every number that is in use: a body that is being deleted must not be taken for a new one.
-    this.#nextBody = Math.max(this.#nextBody, body + 1)
+  #isCounted(body: number): boolean {
+    const block = this.#blocks.get(blockOfBody(body))
+    return block !== undefined && block.counts[body % BLOCK_BODIES]! > 0
   }
-}
 
-const NOTHING = Buffer.alloc(0)
+  #store(batch: Batch, message: Message): void {
+    const body = this.#next++
+    message.sharedBody = body
+    batch.put(bodyKey(body), seal(message.body.subarray(message.bodyStart, message.bodyEnd)))
+    if (this.#next > this.#recorded) {
+      this.#recorded = this.#next + NEXT_BODY_AHEAD
+      batch.put(kindKey(Kind.nextBody), encodeNumber(this.#recorded))
+    }
+    const block = this.#blocks.get(blockOfBody(body)) ?? this.#begin(batch, blockOfBody(body))
+    block.bytes += message.bodyBytes
+  }
 
-/** The positions of a range, or those that are known, whichever are fewer; -1 for each of these that is not in the range. */
-function* knownWithin(bodies: BodiesOfLog, from: number, below: number): Generator<number, undefined> {
-  if (below - from < bodies.size) for (let position = from; position < below; position++) yield position
-  else for (const position of bodies.keys()) yield position >= from && position < below ? position : -1
+  #begin(batch: Batch, number: number): Block {
+    const counts = new Array<number>(BLOCK_BODIES).fill(0)
+    const block = { number, counts, counted: 0, bytes: 0, writtenMiB: batch.writtenMiB, changed: false }
+    this.#blocks.set(number, block)
+    return block
+  }
+
+  #change(batch: Batch, block: Block): void {
+    if (block.changed) return
+    block.changed = true
+    this.#changed.push(block)
+    batch.endings.add(this)
+  }
+
+  #note(page: Page, body: number): void {
+    // Once they are forgotten, the page is to be read.
+    if ((page.elsewhere & Elsewhere.bodies) === 0) {
+      page.elsewhere |= Elsewhere.bodies
+      page.bodies = []
+      this.#pages.add(page)
+    }
+    if (page.bodies === null) return
+    page.bodies.push(body)
+    if (++this.#pageBodies > PAGE_BODIES_KNOWN_MAX) this.forgetPage(this.#pages.values().next().value!)
+  }
 }
 
 /** The body of so many bytes that a value holds. Throws DamagedRecordError when it is not what was written. */
@@ -153,7 +199,7 @@ export function decodeBody(value: Buffer | undefined, bodyBytes: number): Buffer
   return body
 }
 
-/** The keys of the bodies that these messages have elsewhere, one for each message that has. */
+/** The messages of these whose bodies are elsewhere, and still to be read. */
 export function bodiesOf(messages: readonly StoredMessage[]): StoredMessage[] {
   return messages.filter(({ message }) => message.sharedBody !== 0 && message.body.length === 0)
 }

@@ -7,6 +7,11 @@ import type { StoreMonitor } from '../../core/ports.ts'
 import type { Database, Operation } from './database.ts'
 import { COMPACT_AGE_MIB, RETRY_FIRST_MS, RETRY_MAX_MS } from './tuning.ts'
 
+/** Something that has a last word in a batch, when all others have put into it what they have. */
+export interface BatchEnding {
+  finish(batch: Batch): void
+}
+
 /** The batch that is being put together. */
 export class Batch {
   readonly serial: number
@@ -15,6 +20,8 @@ export class Batch {
   /** What the store has written before it, in MiB; so much more than nothing that what it was opened with is old. */
   readonly writtenMiB: number
   readonly operations: Operation[] = []
+  /** Those who are asked at its end. */
+  readonly endings = new Set<BatchEnding>()
   /** The values in it, in bytes. */
   bytes = 0
 
@@ -200,6 +207,7 @@ export class Committer implements TurnTask {
     for (const operation of this.#definitions.values()) batch.operations.push(operation)
     this.#definitions.clear()
     if (!this.closing) for (const work of this.#background) work.contribute(batch)
+    for (const ending of batch.endings) ending.finish(batch)
     this.#writtenBytes += batch.bytes
     if (batch.operations.length === 0) {
       this.#succeeded()

@@ -1,11 +1,20 @@
-// Asks LevelDB to give back the space of pages that were deleted, where it would not do so by itself for long.
+// Asks LevelDB to give back the space of pages and bodies that were deleted, where it would not do so by itself for long.
 import type { Database } from './database.ts'
-import { Kind, positionKey } from './keys.ts'
-import type { Page } from './page.ts'
+import { Kind, bodyKey, positionKey } from './keys.ts'
 import type { Reader } from './reader.ts'
 import { COMPACT_BYTES, COMPACT_BYTES_MIN, COMPACT_YOUNG_BYTES_MIN, PAGE_SPAN, TABLES_HELD } from './tuning.ts'
 
-/** Neighbouring pages of a log that were deleted, from one position to below another, and the bytes that they had. */
+/** What was deleted, a page or a block of bodies: its positions, both included, or the numbers of those, and its bytes. */
+export interface Deleted {
+  readonly first: number
+  readonly last: number
+  readonly bytes: number
+}
+
+/** Stands in place of a log for the bodies that logs have in common. */
+export const BODIES = -1
+
+/** Neighbours of a log that were deleted, from one position to below another, and the bytes that they had. */
 interface Range {
   readonly log: number
   from: number
@@ -38,22 +47,22 @@ export class Compactor {
     this.#readable = readable
   }
 
-  /** Takes note of a page that is being deleted. */
-  deleted(log: number, page: Page): void {
+  /** Takes note of what is being deleted. */
+  deleted(log: number, one: Deleted): void {
     let range = this.#gathered.get(log)
-    if (range !== undefined && (range.bytes >= COMPACT_BYTES || !neighbours(range, page))) {
+    if (range !== undefined && (range.bytes >= COMPACT_BYTES || !neighbours(range, one))) {
       this.emptied(log)
       range = undefined
     }
-    if (range === undefined) this.#gathered.set(log, rangeOf(log, page))
-    else extend(range, page)
+    if (range === undefined) this.#gathered.set(log, rangeOf(log, one))
+    else extend(range, one)
   }
 
-  /** Takes note of a page that is being deleted and was written of late. */
-  deletedYoung(log: number, page: Page): void {
+  /** Takes note of what is being deleted and was written of late. */
+  deletedYoung(log: number, one: Deleted): void {
     const range = this.#young.get(log)
-    if (range === undefined || !neighbours(range, page)) this.#young.set(log, rangeOf(log, page))
-    else extend(range, page)
+    if (range === undefined || !neighbours(range, one)) this.#young.set(log, rangeOf(log, one))
+    else extend(range, one)
   }
 
   /** Nothing follows for now: what was gathered of this log is worth it, or is forgotten. */
@@ -90,9 +99,11 @@ export class Compactor {
   }
 
   async #compact({ log, from, below }: Range): Promise<void> {
+    const keyOf = (position: number): Buffer =>
+      log === BODIES ? bodyKey(position) : positionKey(Kind.fragment, log, position)
     try {
       this.#reader.hold()
-      await this.#database.compactRange?.(positionKey(Kind.fragment, log, from), positionKey(Kind.fragment, log, below))
+      await this.#database.compactRange?.(keyOf(from), keyOf(below))
     } catch (error) {
       // The database was closed, or cannot write. The space comes back another time; commits report the trouble.
       if (!('code' in (error as Error))) throw error
@@ -102,17 +113,17 @@ export class Compactor {
   }
 }
 
-function rangeOf(log: number, page: Page): Range {
-  return { log, from: page.first, below: page.last + 1, bytes: page.bytes }
+function rangeOf(log: number, one: Deleted): Range {
+  return { log, from: one.first, below: one.last + 1, bytes: one.bytes }
 }
 
-function extend(range: Range, page: Page): void {
-  range.from = Math.min(range.from, page.first)
-  range.below = Math.max(range.below, page.last + 1)
-  range.bytes += page.bytes
+function extend(range: Range, one: Deleted): void {
+  range.from = Math.min(range.from, one.first)
+  range.below = Math.max(range.below, one.last + 1)
+  range.bytes += one.bytes
 }
 
-/** Whether a page lies beside a range, so that hardly anything is between them that would be compacted for nothing. */
-function neighbours(range: Range, page: Page): boolean {
-  return page.first - range.below < PAGE_SPAN && range.from - page.last < PAGE_SPAN
+/** Whether something lies beside a range, so that hardly anything is between them that would be compacted for nothing. */
+function neighbours(range: Range, one: Deleted): boolean {
+  return one.first - range.below < PAGE_SPAN && range.from - one.last < PAGE_SPAN
 }

@@ -1,48 +1,85 @@
-// Deletes pages: those of large discards and of dropped logs a slice with each batch; and asks for their space back.
-import type { BackgroundWork, Batch } from './committer.ts'
-import { Compactor } from './compactor.ts'
+// Deletes pages, and what they have elsewhere: those of large discards and of dropped logs a slice with each batch; and
+// asks for their space back.
+import type { Clock } from '../../lib/clock.ts'
+import type { Bodies } from './bodies.ts'
+import type { BackgroundWork, Batch, Committer } from './committer.ts'
+import { BODIES, Compactor, type Deleted } from './compactor.ts'
 import type { Database } from './database.ts'
-import { Kind, mergedKey, positionKey } from './keys.ts'
-import type { Page } from './page.ts'
+import { Kind, positionKey } from './keys.ts'
+import { Elsewhere, type Page, fragmentKeys } from './page.ts'
 import type { Reader } from './reader.ts'
-import { COMPACT_AGE_MIB, COMPACT_AGE_MIB_MIN, ERASE_SLICE } from './tuning.ts'
+import { type DeadPage, type Remainder, Remains } from './remains.ts'
+import { COMPACT_AGE_MIB, COMPACT_AGE_MIB_MIN, ERASE_SLICE, RETRY_MAX_MS } from './tuning.ts'
 
 /** Pages of one log that are to be deleted. */
 export interface Erasure {
   readonly log: number
   readonly pages: readonly Page[]
-  /** The position in the key of the record that says so, should the broker crash on the way. */
-  readonly record: number
+  /**
+   * The position in the key of the record that says so, should the broker crash on the way; null: there is none, for their
+   * index records say that nothing is left of them.
+   */
+  readonly record: number | null
 }
 
 /**
- * Deletes pages in slices. Each page goes in one batch with its index record, which it has before it is given to this: so
- * nothing is left behind by a crash. The record of an erasure goes with its last page.
+ * Deletes pages in slices. Each page goes in one batch with its index record, which it has before it is given to this, and
+ * with what it has elsewhere: so nothing is left behind by a crash. The record of an erasure goes with its last page.
  */
 export class Eraser implements BackgroundWork {
+  readonly #committer: Committer
+  readonly #clock: Clock
   readonly #compactor: Compactor
+  readonly #bodies: Bodies
+  readonly #remains: Remains
   readonly #erasures: Erasure[] = []
   /** The page that comes next in the first erasure. */
   #next = 0
+  /** What the next pages have elsewhere, as far as that was looked for; and whether it is being done. */
+  #remainders = new Map<Page, Remainder>()
+  #searching = false
 
-  constructor(database: Database, reader: Reader, readable: () => Promise<void>) {
-    this.#compactor = new Compactor(database, reader, readable)
+  constructor(
+    database: Database,
+    committer: Committer,
+    reader: Reader,
+    clock: Clock,
+    bodies: Bodies,
+    damaged: (damage: Error) => void,
+  ) {
+    this.#committer = committer
+    this.#clock = clock
+    this.#compactor = new Compactor(database, reader, () => committer.readable())
+    this.#bodies = bodies
+    this.#remains = new Remains(committer, reader, bodies, damaged)
   }
 
   get waiting(): boolean {
-    return this.#erasures.length > 0
+    return this.#erasures.length > 0 && !this.#searching
   }
 
   add(erasure: Erasure): void {
     this.#erasures.push(erasure)
   }
 
-  /** Puts the deletion of a page that is settled into a batch. */
-  settled(batch: Batch, log: number, page: Page): void {
+  /**
+   * Puts the deletion of a page that is settled into a batch, with what it has elsewhere. Returns false when it must be
+   * looked for that before.
+   */
+  settled(batch: Batch, log: number, page: Page): boolean {
+    if (!this.#deleteRemainder(batch, page)) return false
+    this.#deleteSettled(batch, log, page)
+    return true
+  }
+
+  #deleteSettled(batch: Batch, log: number, page: Page): void {
     deletePage(batch, log, page)
-    const age = batch.writtenMiB - page.writtenMiB
-    if (age >= COMPACT_AGE_MIB) this.#compactor.deleted(log, page)
-    else if (age >= COMPACT_AGE_MIB_MIN) this.#compactor.deletedYoung(log, page)
+    this.#deleted(log, page, batch.writtenMiB - page.writtenMiB)
+  }
+
+  #deleted(log: number, one: Deleted, ageMiB: number): void {
+    if (ageMiB >= COMPACT_AGE_MIB) this.#compactor.deleted(log, one)
+    else if (ageMiB >= COMPACT_AGE_MIB_MIN) this.#compactor.deletedYoung(log, one)
   }
 
   /** A log has no page any more: the space that its last ones took may be asked back. */
@@ -52,22 +89,21 @@ export class Eraser implements BackgroundWork {
 
   contribute(batch: Batch): void {
     const end = batch.operations.length + ERASE_SLICE
-    while (batch.operations.length < end && this.#erasures.length > 0) {
+    while (batch.operations.length < end && this.#erasures.length > 0 && !this.#searching) {
       const erasure = this.#erasures[0]!
-      const page = erasure.pages[this.#next++]
-      if (page !== undefined) {
-        deletePage(batch, erasure.log, page)
-        this.#compactor.deleted(erasure.log, page)
-      } else {
-        batch.del(positionKey(Kind.erasure, erasure.log, erasure.record))
-        this.#compactor.emptied(erasure.log)
-        this.#erasures.shift()
-        this.#next = 0
-      }
+      const page = erasure.pages[this.#next]
+      if (page === undefined) this.#finish(batch, erasure)
+      else if (this.#deleteRemainder(batch, page)) {
+        this.#next++
+        this.#erase(batch, erasure, page)
+      } else void this.#search()
     }
   }
 
   committed(): void {
+    const emptied = this.#bodies.takeEmptied()
+    for (const block of emptied) this.#deleted(BODIES, block, block.ageMiB)
+    if (emptied.length > 0 && this.#bodies.none) this.#compactor.emptied(BODIES)
     this.#compactor.committed()
   }
 
@@ -75,11 +111,74 @@ export class Eraser implements BackgroundWork {
   close(): void {
     this.#compactor.close()
   }
+
+  #erase(batch: Batch, { log, record }: Erasure, page: Page): void {
+    if (record === null) this.#deleteSettled(batch, log, page)
+    else {
+      deletePage(batch, log, page)
+      this.#compactor.deleted(log, page)
+    }
+  }
+
+  /** Puts the deletion of what a page has elsewhere into a batch. Returns false when it must be looked for that before. */
+  #deleteRemainder(batch: Batch, page: Page): boolean {
+    if (page.elsewhere === 0) return true
+    const remainder = this.#remainders.get(page)
+    if (remainder === undefined) return page.elsewhere === Elsewhere.bodies && this.#bodies.releasePage(batch, page)
+    this.#remainders.delete(page)
+    this.#bodies.forgetPage(page)
+    for (const key of remainder.keys) batch.del(key)
+    for (const body of remainder.bodies) this.#bodies.release(batch, body)
+    return true
+  }
+
+  #finish(batch: Batch, { log, record }: Erasure): void {
+    if (record !== null) {
+      batch.del(positionKey(Kind.erasure, log, record))
+      this.#compactor.emptied(log)
+    }
+    this.#erasures.shift()
+    this.#next = 0
+  }
+
+  /** Looks for what the next pages have elsewhere. Those for which that was done before are in batches by then. */
+  async #search(): Promise<void> {
+    this.#searching = true
+    try {
+      this.#remainders = await this.#remains.of(this.#slice())
+    } catch (error) {
+      if (!('code' in (error as Error))) throw error
+      // The disk does not give it now, or the database is closed for good: then the next start goes on.
+      if (this.#committer.closing) return
+      await new Promise<void>((resolve) => this.#clock.after(RETRY_MAX_MS, resolve))
+    }
+    this.#searching = false
+    if (!this.#committer.closing) this.#committer.schedule()
+  }
+
+  /** The next pages that have something elsewhere: some thousand entries, most of whose bodies others have, too. */
+  #slice(): DeadPage[] {
+    const slice: DeadPage[] = []
+    let [entries, bytes, at] = [0, 0, this.#next]
+    for (const { log, pages } of this.#erasures) {
+      for (; at < pages.length; at++) {
+        const page = pages[at]!
+        if (page.elsewhere === 0) continue
+        entries += page.entries
+        bytes += page.bytes
+        if (slice.length > 0 && (entries > ERASE_SLICE * 4 || bytes > SLICE_BYTES)) return slice
+        slice.push({ log, page })
+      }
+      at = 0
+    }
+    return slice
+  }
 }
+
+/** Fragments that are in memory at once, in bytes, while it is looked for what they have elsewhere. */
+const SLICE_BYTES = 1024 * 1024
 
 function deletePage(batch: Batch, log: number, page: Page): void {
   if (page.indexed) batch.del(positionKey(Kind.index, log, page.first))
-  if (page.merged) batch.del(mergedKey(log, page.first))
-  else if (page.fragments === null) batch.del(positionKey(Kind.fragment, log, page.first))
-  else for (const first of page.fragments) batch.del(positionKey(Kind.fragment, log, first))
+  for (const key of fragmentKeys(log, page)) batch.del(key)
 }

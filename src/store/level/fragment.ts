@@ -31,7 +31,7 @@ import {
 } from './bytes.ts'
 import { sharesBody } from './bodies.ts'
 import { laneSum } from './lane-sum.ts'
-import { PAGE_BODIES_BYTES, type Page } from './page.ts'
+import { Elsewhere, PAGE_BODIES_BYTES, type Page } from './page.ts'
 import { COPY_LOOP_BYTES, PAGE_BYTES, PAGE_ENTRIES } from './tuning.ts'
 
 const VERSION = 2
@@ -80,8 +80,8 @@ function encodeRoute(exchange: string, routingKey: string): Buffer {
   return route.bytes
 }
 
-/** Stores a body apart from the entry at this position, and returns the number under which it is kept. */
-export type ShareBody = (message: Message, position: number) => number
+/** Stores a message's body apart from its entry, and returns the number under which it is kept. */
+export type ShareBody = (message: Message) => number
 
 /** What came of packing entries. */
 export interface Packed {
@@ -197,7 +197,7 @@ function putEntries(
     const bodyBytes = message.bodyEnd - message.bodyStart
     at = putVarint(bytes, at, message.propertiesEnd - message.propertiesStart)
     at = putVarint(bytes, at, bodyBytes)
-    if (further) at = putFurther(bytes, at, entry, shared ? share(message, position) : 0, page)
+    if (further) at = putFurther(bytes, at, entry, shared ? share(message) : 0, page)
     const propertiesStart = at
     at = putBytes(bytes, at, message.properties, message.propertiesStart, message.propertiesEnd)
     if (!shared) {
@@ -271,8 +271,11 @@ const facts: { -readonly [Fact in keyof MessageFacts]: MessageFacts[Fact] } = {
 
 /** Decides which of the entries that are read back are wanted. */
 export interface Wanted {
-  /** Whether the entry at this position is to be returned; `deadline`: in milliseconds since 1970, or Infinity. */
-  wants(position: number, bodyBytes: number, deadline: number): boolean
+  /**
+   * Whether the entry at this position is to be returned; `deadline`: in milliseconds since 1970, or Infinity; `body`: the
+   * number of its body, if that is kept elsewhere, or 0.
+   */
+  wants(position: number, bodyBytes: number, deadline: number, body: number): boolean
   /** Whether the entry at this position was handed to somebody, as far as its log knows. */
   redelivered(position: number): boolean
 }
@@ -352,7 +355,7 @@ function unpackEntries(bytes: Buffer, at: number, end: number, wanted: Wanted, f
     if (further.deadline === Infinity && facts.expirationMs >= 0) further.deadline = storedAt + facts.expirationMs
     const shared = further.body !== 0
     const start = reader.skip(shared ? propertiesBytes : propertiesBytes + bodyBytes)
-    if (!wanted.wants(position, bodyBytes, further.deadline)) continue
+    if (!wanted.wants(position, bodyBytes, further.deadline, further.body)) continue
     const bodyStart = start + propertiesBytes
     const bodyEnd = bodyStart + bodyBytes
     const message = shared
@@ -403,8 +406,9 @@ function readKeys(reader: RecordReader): readonly string[] {
 export function scanFragment(page: Page, first: number, value: Buffer, below: number): void {
   page.beginFragment(first)
   const noted: Wanted = {
-    wants: (position, bodyBytes, deadline) => {
+    wants: (position, bodyBytes, deadline, body) => {
       page.add(position, bodyBytes)
+      if (body !== 0) page.elsewhere |= Elsewhere.bodies
       if (deadline !== Infinity) page.expires(deadline)
       return false
     },

@@ -1,12 +1,13 @@
 // The keys of the database: one byte for the kind of record, then what tells it from others of its kind, in binary, so
 // that the records of a log lie together and in the order of their positions.
-
 /** The kinds of records. Their numbers are part of the format. */
 export const Kind = {
   /** One record: the version of the format. */
   format: 0x01,
   /** One record: the id that the next new log gets. */
   nextLog: 0x02,
+  /** One record: above every number that a body has or had. */
+  nextBody: 0x03,
   /** Kind of definition, identity → the definition. */
   definition: 0x10,
   /** Log → how far its positions and its deliveries went. */
@@ -31,8 +32,10 @@ export const Kind = {
   seenId: 0x50,
   /** Number of a body → the body, which several entries have in common. */
   body: 0x32,
-  /** Number of a body, log, position → nothing: the entry there has this body. */
+  /** Before format 4: number of a body, log, position → nothing: the entry there has this body. */
   bodyReference: 0x33,
+  /** Number of a block of bodies → how many entries have each of them. */
+  bodyBlock: 0x34,
 } as const
 /** One kind of record: the first byte of its key. */
 export type Kind = (typeof Kind)[keyof typeof Kind]
@@ -44,7 +47,6 @@ const LOG_KEY_BYTES = 5
 const POSITION_KEY_BYTES = 11
 const BODY_KEY_BYTES = 7
 const MERGED = Buffer.of(1)
-const REFERENCE_KEY_BYTES = 17
 
 /** The key of a record of which there is one, or the lower bound of all records of a kind. */
 export function kindKey(kind: Kind): Buffer {
@@ -95,23 +97,20 @@ export function bodyKey(body: number): Buffer {
   return key
 }
 
-/** The key that says that an entry has such a body. */
-export function bodyReferenceKey(reference: { body: number; log: number; position: number }): Buffer {
-  const key = Buffer.allocUnsafe(REFERENCE_KEY_BYTES)
-  key[0] = Kind.bodyReference
-  key.writeUIntBE(reference.body, 1, 6)
-  key.writeUInt32BE(reference.log, BODY_KEY_BYTES)
-  key.writeUIntBE(reference.position, BODY_KEY_BYTES + 4, 6)
-  return key
+/** Bodies that a block has. Part of the format. */
+export const BLOCK_BODIES = 64
+
+/** The number of the block that a body is in. */
+export function blockOfBody(body: number): number {
+  return Math.floor(body / BLOCK_BODIES)
 }
 
-/** What such a key says. */
-export function referenceOfKey(key: Buffer): { body: number; log: number; position: number } {
-  return {
-    body: key.readUIntBE(1, 6),
-    log: key.readUInt32BE(BODY_KEY_BYTES),
-    position: key.readUIntBE(BODY_KEY_BYTES + 4, 6),
-  }
+/** The key of what is known of the bodies of a block. */
+export function bodyBlockKey(block: number): Buffer {
+  const key = Buffer.allocUnsafe(BODY_KEY_BYTES)
+  key[0] = Kind.bodyBlock
+  key.writeUIntBE(block, 1, 6)
+  return key
 }
 
 /** The log in the key of one of its records. */

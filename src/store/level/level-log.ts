@@ -13,22 +13,19 @@ import { Stored } from '../../core/queue/entry.ts'
 import { PositionSet } from '../../core/queue/position-set.ts'
 import { AttemptRecords } from './attempt-records.ts'
 import type { Batch, BatchMember } from './committer.ts'
-import { Kind, POSITION_MAX, logKey } from './keys.ts'
+import { Kind, logKey } from './keys.ts'
 import type { PageOwner, RecoveredPages, StoreContext } from './log-pages.ts'
 import { LogPages } from './log-pages.ts'
 import { encodeLogRecord } from './records.ts'
 import { ENTRY_BYTES, NEXT_AHEAD, NEXT_AHEAD_BEHIND, PAGE_ENTRIES } from './tuning.ts'
-import type { BodiesOfLog } from './bodies.ts'
 import { DeliveryMark } from './delivery-mark.ts'
+import { Elsewhere } from './page.ts'
 
 /** What the database holds of a log when it is opened. */
 export interface RecoveredLog extends RecoveredPages {
-  /** The positions of messages that were tried; null when none was. */
-  attempts: PositionSet | null
   /** Above every position that the pages do not tell of. */
   next: number
   deliveredBelow: number
-  bodies: BodiesOfLog | null
 }
 
 /** About the bytes that an entry takes on disk. */
@@ -71,8 +68,6 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
 
   /** How often messages were tried. Most logs know nothing of that. */
   #attempts: AttemptRecords | null = null
-  /** Most logs have none. */
-  #bodies: BodiesOfLog | null
 
   /** The positions of messages that are kept and not read like the others. Most logs have none. */
   #withheld: PositionSet | null = null
@@ -86,8 +81,7 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
     this.id = id
     this.#context = context
     this.#pages = new LogPages(id, context, this, recovered)
-    if (recovered.attempts !== null) this.#attempts = this.#attemptRecords(recovered.attempts)
-    this.#bodies = recovered.bodies
+    if (recovered.pages.some(({ elsewhere }) => elsewhere & Elsewhere.attempts)) this.#attempts = this.#attemptRecords()
     this.#mark = new DeliveryMark(recovered.deliveredBelow)
     this.#recordNext = recovered.next
     this.#recordUnindexed = recovered.unindexedFrom
@@ -126,6 +120,7 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
     }
     entry.stored = Stored.pending
     entry.message.logs++
+    if (entry.message.sharedBody !== 0) this.#context.bodies.admit(entry.message)
     entry.slot = this.#entries.length
     this.#entries.push(entry)
     this.#publishers.push(publisher)
@@ -147,7 +142,6 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
       entry.stored = Stored.no
       if (this.#dropped) return
       this.#pages.settle(entry.position, entry.message.bodyBytes)
-      if (this.#bodies !== null) this.#releaseBody(entry.position)
     } else if (entry.stored === Stored.pending) this.#strike(entry)
   }
 
@@ -170,7 +164,7 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
 
   attempted(position: number, attempts: Attempts): void {
     if (this.#dropped) return
-    this.#attempts ??= this.#attemptRecords(new PositionSet())
+    this.#attempts ??= this.#attemptRecords()
     this.#attempts.put(position, attempts)
   }
 
@@ -206,15 +200,12 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
     }
     this.#attempts?.discard(from, below)
     this.#pages.discard(from, Math.min(below, this.#storedBelow))
-    this.#releaseWithin(from, below)
   }
 
   drop(): void {
     if (this.#dropped) return
     for (const entry of this.#entries) if (entry !== null) this.#withdraw(entry)
-    this.#attempts?.discard(0, POSITION_MAX)
     this.#dropped = true
-    this.#releaseWithin(0, POSITION_MAX)
     this.enlist()
     this.#context.catchingUp.forget(this)
     this.#context.dropped(this.id)
@@ -229,11 +220,11 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
   contribute(batch: Batch): void {
     this.#enlisted = false
     if (this.#entries.length > 0) this.#store(batch)
-    this.#attempts?.contribute(batch)
     if (this.#dropped) {
       this.#pages.drop(batch)
       batch.del(logKey(Kind.log, this.id))
     } else {
+      this.#attempts?.contribute(batch)
       if (this.#closing) this.#pages.catchUp(batch, false)
       this.#pages.contribute(batch)
       this.#writeRecord(batch)
@@ -271,11 +262,6 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
     this.#context.committer.enlist(this)
   }
 
-  shared(position: number, body: number): void {
-    this.#bodies ??= new Map()
-    this.#bodies.set(position, body)
-  }
-
   wasDelivered(position: number): boolean {
     return position < this.#mark.deliveredBelow
   }
@@ -284,8 +270,8 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
     return this.#withheld !== null && this.#withheld.has(position)
   }
 
-  #attemptRecords(positions: PositionSet): AttemptRecords {
-    return new AttemptRecords(this.id, this.#context, positions, () => this.enlist())
+  #attemptRecords(): AttemptRecords {
+    return new AttemptRecords(this.id, this.#context, this.#pages, () => this.enlist())
   }
 
   #withdraw(entry: Entry): void {
@@ -307,18 +293,6 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
     const publisher = this.#publishers[entry.slot]!
     this.#publishers[entry.slot] = null
     publisher?.accepted(this.#sequences[entry.slot]!)
-  }
-
-  #releaseWithin(from: number, below: number): void {
-    if (this.#bodies !== null) this.#context.bodies.releaseWithin(this.id, this.#bodies, from, below)
-  }
-
-  /** The entry at this position is settled: if its body is elsewhere, it does not keep it any longer. */
-  #releaseBody(position: number): void {
-    const body = this.#bodies!.get(position)
-    if (body === undefined) return
-    this.#bodies!.delete(position)
-    this.#context.bodies.release({ body, log: this.id, position })
   }
 
   #store(batch: Batch): void {

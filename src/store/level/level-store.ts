@@ -5,7 +5,6 @@ import type { DelayLog, IdLog, LostMessages, QueueLog, SeenId, Store, StoreMonit
 import type { Clock } from '../../lib/clock.ts'
 import { systemClock } from '../../lib/clock.ts'
 import type { Turn } from '../../lib/turn.ts'
-import { attemptsRange } from './attempt-records.ts'
 import { Bodies } from './bodies.ts'
 import { DamagedRecordError } from './bytes.ts'
 import { CatchingUp } from './catching-up.ts'
@@ -22,6 +21,7 @@ import { Kind, kindKey } from './keys.ts'
 import type { RecoveredLog } from './level-log.ts'
 import { LevelLog } from './level-log.ts'
 import type { StoreContext } from './log-pages.ts'
+import { OLDER_RECORDS, bringUp } from './older-formats.ts'
 import type { Recovered } from './recovery.ts'
 import { FORMAT, emptyLog, formatOf, recover } from './recovery.ts'
 import { encodeNumber, type DelayRecord } from './records.ts'
@@ -80,6 +80,10 @@ export class LevelStore implements Store {
       // Its pages are still there: the id is not given again before the next start.
       this.#nextSpill = Math.max(this.#nextSpill, id + 1)
     }
+    for (const [id, pages] of recovered.dead) {
+      context.eraser.add({ log: id, pages, record: null })
+      this.#nextSpill = Math.max(this.#nextSpill, id + 1)
+    }
     for (const [id, record] of recovered.delayLogs) {
       if (id < SPILL_FIRST && !record.dropped) continue
       this.#delayLogs.delete(id)
@@ -92,9 +96,8 @@ export class LevelStore implements Store {
       recovered.ids.delete(id)
       void new LevelIdLog(id, context, []).erase()
     }
-    for (const { log } of recovered.orphanedAttempts) this.#nextSpill = Math.max(this.#nextSpill, log + 1)
-    void eraseOrphans(context, recovered)
-    if (context.eraser.waiting || context.bodies.waiting) context.committer.schedule()
+    void eraseRange(context, OLDER_RECORDS)
+    if (context.eraser.waiting) context.committer.schedule()
   }
 
   /**
@@ -115,14 +118,17 @@ export class LevelStore implements Store {
       const format = await formatOf(database, location)
       if (format === 0) await writeFormat(database)
       recovered = await recover(database)
-      if (format !== 0 && format < FORMAT) await writeFormat(database)
+      if (format !== 0 && format < FORMAT) {
+        await bringUp(database, recovered)
+        await writeFormat(database)
+      }
     } catch (error) {
       await database.close()
       throw openingError(location, error as Error)
     }
     for (const damage of recovered.damage) monitor.damageFound?.(damage)
     const logs = new Map<number, LevelLog>()
-    const bodies = new Bodies(recovered.bodies)
+    const bodies = new Bodies(recovered.nextBody)
     const context = storeContext(database, turn, clock, monitor, bodies, (id) => logs.delete(id))
     const store = new LevelStore(context, logs, recovered)
     return { store, definitions: recovered.definitions }
@@ -192,17 +198,11 @@ export class LevelStore implements Store {
   }
 }
 
-/** Deletes how often messages were tried that there are no more: one stretch after the other, however many there are. */
-async function eraseOrphans(context: StoreContext, { orphanedAttempts }: Recovered): Promise<void> {
-  for (const { log, from, below } of orphanedAttempts) await eraseRange(context, attemptsRange(log, from, below))
-}
-
 /** Above every id that is in use, also when the record that says so was damaged: two queues never share a log. */
 function nextIdOf(recovered: Recovered): number {
-  const { nextLog, logs, delayLogs, ids, erasures, orphanedAttempts, definitions } = recovered
+  const { nextLog, logs, delayLogs, ids, erasures, dead, definitions } = recovered
   let next = nextLog
-  for (const { log } of orphanedAttempts) if (log < SPILL_FIRST) next = Math.max(next, log + 1)
-  for (const known of [logs.keys(), delayLogs.keys(), ids.keys(), erasures.keys()]) {
+  for (const known of [logs.keys(), delayLogs.keys(), ids.keys(), erasures.keys(), dead.keys()]) {
     for (const id of known) if (id < SPILL_FIRST) next = Math.max(next, id + 1)
   }
   for (const definition of definitions) {
@@ -226,9 +226,9 @@ function storeContext(
 ): StoreContext {
   const committer = new Committer(database, turn, clock, monitor)
   const reader = new Reader(database, committer)
-  const eraser = new Eraser(database, reader, () => committer.readable())
+  const damaged = (damage: Error): void => monitor.damageFound?.(damage)
+  const eraser = new Eraser(database, committer, reader, clock, bodies, damaged)
   committer.accompany(eraser)
-  committer.accompany(bodies)
   const catchingUp = new CatchingUp()
   committer.accompany(catchingUp)
   return {
@@ -241,7 +241,7 @@ function storeContext(
     now: () => clock.now(),
     dropped,
     lost: (lost: LostMessages) => monitor.messagesLost?.(lost),
-    damaged: (damage: Error) => monitor.damageFound?.(damage),
+    damaged,
   }
 }
 

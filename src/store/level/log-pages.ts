@@ -11,7 +11,7 @@ import type { Database } from './database.ts'
 import type { Eraser } from './eraser.ts'
 import { packFragment, unpackFragments } from './fragment.ts'
 import { Kind, POSITION_MAX, bodyKey, mergedKey, positionKey } from './keys.ts'
-import { Page } from './page.ts'
+import { Elsewhere, Page, fragmentKeys } from './page.ts'
 import { PageList } from './page-list.ts'
 import type { Reader } from './reader.ts'
 import { encodeIndexRecord, encodeNumber } from './records.ts'
@@ -42,8 +42,6 @@ export interface StoreContext {
 export interface PageOwner extends Behind {
   /** Asks for a batch to which the pages contribute. */
   enlist(): void
-  /** An entry has its body elsewhere. */
-  shared(position: number, body: number): void
   /** Whether the entry at this position may have been handed to somebody. */
   wasDelivered(position: number): boolean
   /** Whether the entry at this position is kept, and not to be read like the others. */
@@ -156,11 +154,9 @@ export class LogPages {
       const position = entries[index]!.position
       const page = this.#pageFor(position)
       page.beginFragment(position)
-      const { value, end } = packFragment(entries, index, page, batch.now, (message, at) => {
-        const body = this.#context.bodies.share(batch, message, this.#log, at)
-        this.#owner.shared(at, body)
-        return body
-      })
+      const { value, end } = packFragment(entries, index, page, batch.now, (message) =>
+        this.#context.bodies.share(batch, message, page),
+      )
       page.serial = batch.serial
       page.writtenMiB = batch.writtenMiB
       batch.put(positionKey(Kind.fragment, this.#log, position), value)
@@ -211,15 +207,36 @@ export class LogPages {
     page.behind = false
   }
 
+  /** Whether of the message at this position, which is not settled, there may be a record of how often it was tried. */
+  tried(position: number): boolean {
+    const page = this.#pageOf(position)
+    return page !== null && (page.elsewhere & Elsewhere.attempts) !== 0
+  }
+
+  /** Notes that there is one from the next batch on. Returns false when there is no such message. */
+  noteTried(position: number): boolean {
+    const page = this.#pageOf(position)
+    if (page === null || page.settled(position)) return false
+    if ((page.elsewhere & Elsewhere.attempts) === 0) {
+      page.elsewhere |= Elsewhere.attempts
+      this.#touch(page)
+    }
+    return true
+  }
+
+  /** The page in which this position lies, unless nothing is left of it. */
+  #pageOf(position: number): Page | null {
+    const page = this.#hit
+    if (page !== null && position >= page.first && position <= page.last && page.live > 0) return page
+    const found = this.#pages.find(position)
+    if (found === undefined) return null
+    return (this.#hit = found)
+  }
+
   /** Settles the entry at this position. */
   settle(position: number, bodyBytes: number): void {
-    let page = this.#hit
-    if (page === null || position < page.first || position > page.last || page.live === 0) {
-      page = this.#pages.find(position) ?? null
-      if (page === null) return
-      this.#hit = page
-    }
-    if (!page.settle(position, bodyBytes)) return
+    const page = this.#pageOf(position)
+    if (page === null || !page.settle(position, bodyBytes)) return
     if (page.live === 0) this.#pages.remove()
     if (!page.dirty) this.#touch(page)
   }
@@ -242,13 +259,13 @@ export class LogPages {
   /** Settles everything for good. Nothing is to be stored afterwards. */
   drop(batch: Batch): void {
     const pages = [...this.#pages, ...this.#dirty.filter((page) => page.live === 0), ...this.#unreadablePages]
-    if (pages.length <= ERASE_AT_ONCE_PAGES)
-      for (const page of pages) this.#context.eraser.settled(batch, this.#log, page)
-    else {
+    const few = pages.length <= ERASE_AT_ONCE_PAGES
+    const rest = few ? pages.filter((page) => !this.#context.eraser.settled(batch, this.#log, page)) : pages
+    if (rest.length > 0) {
       // Its record is told by its first page from those of discards, which go with other pages and end before.
-      const record = pages.reduce((first, page) => Math.min(first, page.first), POSITION_MAX)
+      const record = rest.reduce((first, page) => Math.min(first, page.first), POSITION_MAX)
       batch.put(positionKey(Kind.erasure, this.#log, record), encodeNumber(POSITION_MAX))
-      this.#erasing(batch, pages, record)
+      this.#erasing(batch, rest, record)
     }
     for (const position of this.#asidePositions) batch.del(positionKey(Kind.setAside, this.#log, position))
     this.#writeErasures(batch)
@@ -274,8 +291,10 @@ export class LogPages {
     for (const { page, record } of this.#unreadableRecords.splice(0)) this.#putIndex(batch, page, record)
     for (const page of this.#dirty) {
       page.dirty = false
-      if (page.live === 0) this.#context.eraser.settled(batch, this.#log, page)
-      else this.#writeIndex(batch, page)
+      if (page.live === 0 && this.#context.eraser.settled(batch, this.#log, page)) continue
+      this.#writeIndex(batch, page)
+      // It is deleted when it is known what goes along; after a crash its record tells that nothing is left.
+      if (page.live === 0) this.#context.eraser.add({ log: this.#log, pages: [page], record: null })
     }
     this.#dirty.length = 0
     if (this.#pages.length === 0) this.#context.eraser.emptied(this.#log)
@@ -334,7 +353,7 @@ export class LogPages {
   async #loadAhead(parts: readonly PagePart[]): Promise<LoadedPages> {
     const wanted = parts.map(({ page, from, below }) => wantedFragments(page, from, below))
     const merged = parts.map(({ page }) => page.merged)
-    const keys = parts.flatMap(({ page }, i) => this.#keysOf(page, wanted[i]!))
+    const keys = parts.flatMap(({ page }, i) => fragmentKeys(this.#log, page, wanted[i]))
     let values: (Buffer | undefined)[]
     try {
       values = await this.#context.reader.values(keys, Math.max(...parts.map(({ page }) => page.serial)))
@@ -502,12 +521,7 @@ export class LogPages {
 
   /** Loads fragments of a page that are on disk. */
   #load(page: Page, fragments: readonly number[]): Promise<(Buffer | undefined)[]> {
-    return this.#context.reader.values(this.#keysOf(page, fragments), page.serial)
-  }
-
-  #keysOf(page: Page, fragments: readonly number[]): Buffer[] {
-    if (page.merged) return [mergedKey(this.#log, page.first)]
-    return fragments.map((first) => positionKey(Kind.fragment, this.#log, first))
+    return this.#context.reader.values(fragmentKeys(this.#log, page, fragments), page.serial)
   }
 
   /**

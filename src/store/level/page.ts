@@ -1,4 +1,5 @@
 // What the store knows in memory of a page: the entries of one log that share an index record.
+import { Kind, mergedKey, positionKey } from './keys.ts'
 import { PAGE_BYTES, PAGE_ENTRIES, PAGE_FRAGMENTS, PAGE_SPAN } from './tuning.ts'
 
 /**
@@ -6,6 +7,17 @@ import { PAGE_BYTES, PAGE_ENTRIES, PAGE_FRAGMENTS, PAGE_SPAN } from './tuning.ts
  * page has all of them in memory.
  */
 export const PAGE_BODIES_BYTES = PAGE_BYTES * 8
+
+/**
+ * What a page's entries have in other records than its own, as bits. It stays until the page is deleted, and goes with it:
+ * so nobody has to know for each message what there is. The numbers are part of the format.
+ */
+export const Elsewhere = {
+  /** Bodies, which other logs may have, too. */
+  bodies: 0x01,
+  /** How often messages were tried. */
+  attempts: 0x02,
+} as const
 
 /**
  * A page: neighbouring entries of a log, on disk as one or more fragments beside one index record.
@@ -31,6 +43,10 @@ export class Page {
   fragments: number[] | null = null
   /** Whether its fragments are one value, under a key of its own. */
   merged = false
+  /** What its entries have elsewhere, or may have: see `Elsewhere`. */
+  elsewhere = 0
+  /** The shared bodies of its entries; null when they are not in memory, or there are none. Kept by Bodies. */
+  bodies: number[] | null = null
   /** Milliseconds since 1970: when the first and the last of the entries that expire do so; 0 when none does. */
   expiresFirst = 0
   expiresLast = 0
@@ -157,4 +173,14 @@ export class Page {
     bits.set(this.bits!)
     this.bits = bits
   }
+}
+
+/** The keys of a page's fragments, or of those that begin at these positions. */
+export function fragmentKeys(
+  log: number,
+  page: Page,
+  firsts: readonly number[] = page.fragments ?? [page.first],
+): Buffer[] {
+  if (page.merged) return [mergedKey(log, page.first)]
+  return firsts.map((first) => positionKey(Kind.fragment, log, first))
 }

@@ -2,10 +2,15 @@
 import { crc32 } from 'node:zlib'
 import type { Attempts, SeenId } from '../../core/ports.ts'
 import { DamagedRecordError, RecordReader, VARINT_BYTES_MAX, putText, putVarint, textBytesMax } from './bytes.ts'
+import { BLOCK_BODIES } from './keys.ts'
 import { Page } from './page.ts'
 
 const VERSION = 1
 const HEADER_BYTES = 5
+
+/** The last field of an index record: whether the page is merged, and what its entries have elsewhere. */
+const MERGED = 0x01
+const ELSEWHERE_SHIFT = 1
 
 /** Where small records are put together, header included. */
 const scratch = Buffer.alloc(16 * 1024)
@@ -94,6 +99,30 @@ export function decodeNumber(value: Buffer): number {
   return new RecordReader(unseal(value)).varint()
 }
 
+/** What is known of a block of bodies. */
+export interface BlockRecord {
+  /** How many entries in pages have each of them. */
+  readonly counts: number[]
+  /** What they took when they were stored, all together. */
+  bytes: number
+}
+
+/** The record of a block of bodies. */
+export function encodeBlock({ counts, bytes }: BlockRecord): Buffer {
+  let at = putVarint(scratch, HEADER_BYTES, bytes)
+  for (const count of counts) at = putVarint(scratch, at, count)
+  return taken(at)
+}
+
+/** Reads it. Throws DamagedRecordError. */
+export function decodeBlock(value: Buffer | undefined): BlockRecord {
+  if (value === undefined) throw new DamagedRecordError('a block of bodies is missing')
+  const reader = new RecordReader(unseal(value))
+  const bytes = reader.varint()
+  const counts = Array.from({ length: BLOCK_BODIES }, () => reader.varint())
+  return { counts, bytes }
+}
+
 /** A page's index record: everything that is known of it but its first position, which is in the key. */
 export function encodeIndexRecord(page: Page): Buffer {
   let at = putVarint(scratch, HEADER_BYTES, page.last - page.first)
@@ -105,7 +134,8 @@ export function encodeIndexRecord(page: Page): Buffer {
   at = putVarint(scratch, at, page.expiresLast === 0 ? 0 : page.expiresLast - page.expiresFirst)
   at = putFragments(at, page)
   at = putBits(at, page)
-  return taken(page.merged ? putVarint(scratch, at, 1) : at)
+  const flags = (page.merged ? MERGED : 0) | (page.elsewhere << ELSEWHERE_SHIFT)
+  return taken(flags > 0 ? putVarint(scratch, at, flags) : at)
 }
 
 function putFragments(at: number, page: Page): number {
@@ -149,7 +179,9 @@ export function decodeIndexRecord(first: number, value: Buffer): Page {
     const start = reader.skip(bits)
     page.bits = new Uint8Array(reader.bytes.subarray(start, start + bits))
   }
-  page.merged = reader.at < content.length && reader.varint() === 1
+  const flags = reader.at < content.length ? reader.varint() : 0
+  page.merged = (flags & MERGED) !== 0
+  page.elsewhere = flags >> ELSEWHERE_SHIFT
   return page
 }
 

@@ -1,26 +1,14 @@
 // What is read when a store is opened: everything but the messages, and of those what index records are behind with.
 import type { Definition } from '../../core/definitions.ts'
 import type { SeenId } from '../../core/ports.ts'
-import { PositionSet } from '../../core/queue/position-set.ts'
 import { DamagedRecordError } from './bytes.ts'
 import type { Database } from './database.ts'
 import { StoreOpenError, recordsIn } from './database.ts'
 import { decodeDefinition } from './definition-codec.ts'
 import { scanFragment } from './fragment.ts'
-import type { BodyReference } from './bodies.ts'
-import {
-  Kind,
-  POSITION_MAX,
-  isMergedKey,
-  kindEnd,
-  kindKey,
-  logOfKey,
-  positionKey,
-  positionOfKey,
-  referenceOfKey,
-} from './keys.ts'
+import { Kind, POSITION_MAX, isMergedKey, kindEnd, kindKey, logOfKey, positionKey, positionOfKey } from './keys.ts'
 import type { RecoveredLog } from './level-log.ts'
-import { Page } from './page.ts'
+import { Elsewhere, Page } from './page.ts'
 import {
   decodeDelayRecord,
   decodeIndexRecord,
@@ -34,9 +22,10 @@ import { SCANNED_BYTES } from './tuning.ts'
 /**
  * The version of the format that this broker writes. Older ones are read; newer ones are refused. In version 1 index
  * records were never behind, and a merged page had the key of its first fragment; before version 3 the checksum of
- * fragments was CRC-32.
+ * fragments was CRC-32; before version 4 index records said nothing of what entries have elsewhere, which was deleted
+ * with these, and not with their page.
  */
-export const FORMAT = 3
+export const FORMAT = 4
 
 /** Pages of one log that were being deleted when the broker ended. */
 export interface UnfinishedErasure {
@@ -45,31 +34,26 @@ export interface UnfinishedErasure {
   readonly pages: Page[]
 }
 
-/** How often messages were tried that there are no more: records from one position to below another. */
-interface OrphanedAttempts {
-  readonly log: number
-  readonly from: number
-  below: number
-}
-
 /** What a database held. */
 export interface Recovered {
   readonly definitions: Definition[]
   readonly logs: Map<number, RecoveredLog>
   readonly erasures: Map<number, UnfinishedErasure[]>
+  /** Pages of which nothing is left but what they have elsewhere, by log. */
+  readonly dead: Map<number, Page[]>
   readonly delayLogs: Map<number, DelayRecord>
   /** The ids that are remembered, by log and in order. */
   readonly ids: Map<number, SeenId[]>
   readonly nextLog: number
-  readonly bodies: { readonly live: BodyReference[]; readonly dead: BodyReference[] }
-  readonly orphanedAttempts: OrphanedAttempts[]
+  /** Above every number that a shared body has or had. */
+  nextBody: number
   /** What was made anew or left out, because records were damaged. */
   readonly damage: Error[]
 }
 
 /** A log that nothing is known of. */
 export function emptyLog(): RecoveredLog {
-  return { pages: [], aside: [], unindexedFrom: -1, attempts: null, next: 0, deliveredBelow: 0, bodies: null }
+  return { pages: [], aside: [], unindexedFrom: -1, next: 0, deliveredBelow: 0 }
 }
 
 /**
@@ -99,18 +83,15 @@ export async function recover(database: Database): Promise<Recovered> {
   for await (const found of recordsOf(database, Kind.definition)) {
     for (const [, value] of found) definitions.push(decodeDefinition(value))
   }
-  // It is written again and again: of that an iterator finds the newest, a look-up perhaps not (see `mergedKey`).
-  let nextLog = 1
-  for await (const found of recordsOf(database, Kind.nextLog)) nextLog = decodeNumber(found[0]![1])
   const recovered: Recovered = {
     definitions,
     logs: new Map(),
     erasures: new Map(),
+    dead: new Map(),
     delayLogs: new Map(),
     ids: new Map(),
-    nextLog,
-    bodies: { live: [], dead: [] },
-    orphanedAttempts: [],
+    nextLog: await counter(database, Kind.nextLog),
+    nextBody: await counter(database, Kind.nextBody),
     damage: [],
   }
   for await (const found of recordsOf(database, Kind.erasure)) {
@@ -128,12 +109,17 @@ export async function recover(database: Database): Promise<Recovered> {
   await recoverPages(database, recovered)
   await recoverLogs(database, recovered)
   await recoverUnindexed(database, recovered)
-  await recoverAttempts(database, recovered)
-  await recoverBodies(database, recovered.logs, recovered.bodies)
   for await (const found of recordsOf(database, Kind.setAside)) {
     for (const [key] of found) logOf(recovered, logOfKey(key)).aside.push(positionOfKey(key))
   }
   return recovered
+}
+
+/** A number that is written again and again: of that an iterator finds the newest, a look-up perhaps not (see `mergedKey`). */
+async function counter(database: Database, kind: Kind): Promise<number> {
+  let number = 1
+  for await (const found of recordsOf(database, kind)) number = decodeNumber(found[0]![1])
+  return number
 }
 
 async function recoverPages(database: Database, recovered: Recovered): Promise<void> {
@@ -163,28 +149,6 @@ async function recoverIds(database: Database, { ids, damage }: Recovered): Promi
   }
 }
 
-/** Notes which messages were tried; how often is read with them. */
-async function recoverAttempts(database: Database, { logs, orphanedAttempts }: Recovered): Promise<void> {
-  let orphans = null as OrphanedAttempts | null
-  for await (const found of recordsOf(database, Kind.attempts)) {
-    for (const [key] of found) {
-      const id = logOfKey(key)
-      const position = positionOfKey(key)
-      const log = logs.get(id)
-      if (log !== undefined && holds(log.pages, position)) {
-        log.attempts ??= new PositionSet()
-        log.attempts.add(position)
-        orphans = null
-        continue
-      }
-      // Living messages between them may be tried while those are being deleted.
-      const goesOn = orphans?.log === id && !holdsWithin(log?.pages ?? [], orphans.below, position)
-      if (goesOn) orphans!.below = position + 1
-      else orphanedAttempts.push((orphans = { log: id, from: position, below: position + 1 }))
-    }
-  }
-}
-
 async function recoverLogs(database: Database, recovered: Recovered): Promise<void> {
   for await (const found of recordsOf(database, Kind.log)) {
     for (const [key, value] of found) {
@@ -204,7 +168,7 @@ async function recoverLogs(database: Database, recovered: Recovered): Promise<vo
 async function recoverUnindexed(database: Database, recovered: Recovered): Promise<void> {
   for (const [id, log] of recovered.logs) {
     if (log.unindexedFrom >= 0) {
-      const known = [log.pages, ...(recovered.erasures.get(id) ?? []).map(({ pages }) => pages)].flat()
+      const known = [...log.pages, ...deletedPages(recovered, id)]
       known.sort((a, b) => a.first - b.first)
       let from = log.unindexedFrom
       for (const page of known) {
@@ -254,7 +218,23 @@ async function scanPages(database: Database, log: number, from: number, below: n
     }
   }
   if (last !== null) add(...last, below)
+  await noteTried(database, log, pages)
   return pages
+}
+
+/** Notes which of these pages, which are in order, have messages that were tried. */
+async function noteTried(database: Database, log: number, pages: readonly Page[]): Promise<void> {
+  if (pages.length === 0) return
+  const gte = positionKey(Kind.attempts, log, pages[0]!.first)
+  const lt = positionKey(Kind.attempts, log, pages.at(-1)!.last + 1)
+  let at = 0
+  for await (const found of recordsIn(database, { gte, lt })) {
+    for (const [key] of found) {
+      const position = positionOfKey(key)
+      while (pages[at]!.last < position) at++
+      pages[at]!.elsewhere |= Elsewhere.attempts
+    }
+  }
 }
 
 /** What a record says; null when it is damaged. */
@@ -270,58 +250,25 @@ function undamaged<T>(decode: () => T): T | null {
 /** Gives a page to its log, or to the erasure that was deleting it. */
 function addPage(recovered: Recovered, id: number, page: Page): void {
   const erasure = recovered.erasures.get(id)?.find(({ from, below }) => from <= page.first && below > page.last)
+  if (erasure === undefined && page.live === 0) {
+    addDead(recovered, id, page)
+    return
+  }
   const pages = erasure?.pages ?? logOf(recovered, id).pages
   const following = pages.findLastIndex(({ first }) => first < page.first) + 1
   pages.splice(following, 0, page)
 }
 
-/** Finds which references to shared bodies still count: those of entries that are not settled. */
-async function recoverBodies(
-  database: Database,
-  logs: ReadonlyMap<number, RecoveredLog>,
-  bodies: Recovered['bodies'],
-): Promise<void> {
-  for await (const found of recordsOf(database, Kind.bodyReference)) {
-    for (const [key] of found) {
-      const reference = referenceOfKey(key)
-      const { body, log: id, position } = reference
-      const log = logs.get(id)
-      if (log === undefined || !holds(log.pages, position)) {
-        bodies.dead.push(reference)
-        continue
-      }
-      bodies.live.push(reference)
-      log.bodies ??= new Map()
-      log.bodies.set(position, body)
-    }
-  }
+function addDead({ dead }: Recovered, id: number, page: Page): void {
+  const pages = dead.get(id)
+  if (pages === undefined) dead.set(id, [page])
+  else pages.push(page)
 }
 
-/** Whether one of the pages, which are in order, has an entry at this position that is not settled. */
-function holds(pages: readonly Page[], position: number): boolean {
-  const page = pages[firstUpTo(pages, position)]
-  return page !== undefined && page.first <= position && page.live > 0 && !page.settled(position)
-}
-
-/** The same from one position to below another. */
-function holdsWithin(pages: readonly Page[], from: number, below: number): boolean {
-  for (let i = firstUpTo(pages, from); i < pages.length && pages[i]!.first < below; i++) {
-    const page = pages[i]!
-    if (page.holds(Math.max(from, page.first), Math.min(below, page.last + 1))) return true
-  }
-  return false
-}
-
-/** The index of the first page that ends at this position or behind it. */
-function firstUpTo(pages: readonly Page[], position: number): number {
-  let low = 0
-  let high = pages.length
-  while (low < high) {
-    const middle = (low + high) >> 1
-    if (pages[middle]!.last < position) low = middle + 1
-    else high = middle
-  }
-  return low
+/** The pages of a log that are still on disk, though nobody wants them. */
+export function deletedPages({ erasures, dead }: Recovered, id: number): Page[] {
+  const erased = (erasures.get(id) ?? []).flatMap(({ pages }) => pages)
+  return [...erased, ...(dead.get(id) ?? [])]
 }
 
 function logOf(recovered: Recovered, id: number): RecoveredLog {
@@ -336,9 +283,10 @@ function logOf(recovered: Recovered, id: number): RecoveredLog {
  */
 async function rebuildPage(database: Database, recovered: Recovered, id: number, first: number): Promise<void> {
   // It ends where the next one begins, also if that is being deleted.
-  const deleted = (recovered.erasures.get(id) ?? []).map(({ pages }) => pages)
-  const nexts = [logOf(recovered, id).pages, ...deleted].map((pages) => pages.find((page) => page.first > first)?.first)
-  const below = Math.min(...nexts.map((next) => next ?? POSITION_MAX))
+  let below = POSITION_MAX
+  for (const page of [...logOf(recovered, id).pages, ...deletedPages(recovered, id)]) {
+    if (page.first > first) below = Math.min(below, page.first)
+  }
   const pages = await scanPages(database, id, first, below)
   for (const page of pages) {
     page.dirty = true
@@ -349,7 +297,7 @@ async function rebuildPage(database: Database, recovered: Recovered, id: number,
     // There is nothing that it would be the record of.
     const page = new Page(first)
     page.indexed = true
-    recovered.erasures.set(id, [...(recovered.erasures.get(id) ?? []), { from: first, below: first, pages: [page] }])
+    addDead(recovered, id, page)
   }
   const messages = pages.reduce((sum, page) => sum + page.live, 0)
   const what = `the index record of ${first} in log ${id} was damaged and is made anew from ${messages} messages`

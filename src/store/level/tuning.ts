@@ -61,8 +61,12 @@ export const DELIVERED_RECENT_MS = 60_000
 /** Bodies from this size on are stored once when several logs have them: below it a copy costs less than two records. */
 export const SHARED_BODY_BYTES = 4096
 
-/** References to shared bodies that one batch deletes. */
-export const RELEASE_SLICE = 2000
+/** Numbers of shared bodies that a record is ahead of what was stored: one record in so many bodies. */
+export const NEXT_BODY_AHEAD = 1024
+
+/** Blocks of bodies whose counts are in memory, and bodies of pages that are: a megabyte together. */
+export const BODY_BLOCKS_MAX = 512
+export const PAGE_BODIES_KNOWN_MAX = 65_536
 
 /** Pages that a discard or a drop deletes in the batch that it belongs to; more are deleted in slices afterwards. */
 export const ERASE_AT_ONCE_PAGES = 64

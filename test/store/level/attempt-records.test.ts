@@ -1,6 +1,7 @@
-// How often messages were tried: on disk, whatever becomes of them. Four records are deleted at once.
+// How often messages were tried: on disk as long as their page is, and known whatever becomes of the broker.
 import { expect, it, vi } from 'vitest'
 import type { QueueLog } from '../../../src/core/ports.ts'
+import type { Entry } from '../../../src/core/queue/entry.ts'
 import { ManualClock } from '../../../src/lib/clock.ts'
 import { Turn } from '../../../src/lib/turn.ts'
 import { Kind, positionKey } from '../../../src/store/level/keys.ts'
@@ -87,57 +88,95 @@ it('are known before, while and after they are written', async () => {
   expect(await counts(log)).toEqual([0, 8, 9])
 })
 
-it('go with their messages: some in the batch that settles these, many a slice at a time', async () => {
+it('stay with a page until all of it is settled, and go with it', async () => {
   const { disk, store, log, entries } = await tried(range(0, 20))
   log.settle(entries[0]!)
-  log.discard(1, 3)
-  await durable(store)
-  expect(disk.keys(Kind.attempts)).toHaveLength(17)
-  log.attempted(4, triedOften(40))
+  log.discard(1, 16)
   log.attempted(17, triedOften(170))
-  log.discard(3, 16)
-  await remaining(disk, 4)
-  expect(await counts(log)).toEqual([16, 170, 18, 19])
-  log.drop()
   await durable(store)
-  await turnsRun()
-  expect(disk.keys(Kind.attempts)).toEqual([])
+  expect(await counts(log)).toEqual([16, 170, 18, 19])
+  await remaining(disk, 20)
+  log.discard(16, 20)
+  await remaining(disk, 0)
+  expect(disk.keys(Kind.index)).toEqual([])
 })
 
-it('are deleted at the next start, when those of many messages could not be before', async () => {
-  const { disk, store, log } = await tried(range(0, 20))
-  const records = new Map(disk.records)
-  const other = store.log()
-  appendAll(other, [5])
-  other.attempted(5, triedOften(50))
-  log.discard(2, 18)
-  await remaining(disk, 5)
-  await store.close()
-  const left = [...range(2, 18)].map((position) => positionKey(Kind.attempts, log.id, position).toString('latin1'))
-  const gone = positionKey(Kind.attempts, 77, 3).toString('latin1')
-  for (const key of left) disk.records.set(key, records.get(key)!)
-  disk.records.set(gone, records.get(left[0]!)!)
+it('go with a log that is dropped', async () => {
+  const { disk, log } = await tried(range(0, 20))
+  log.attempted(3, triedOften(30))
+  log.drop()
+  await remaining(disk, 0)
+  expect(disk.keys(Kind.index)).toEqual([])
+})
+
+it('are not written of what was settled meanwhile', async () => {
+  const { disk, store, log, entries } = await tried(range(0, 4))
+  const late = appendAll(log, [4, 5])
+  log.attempted(4, triedOften(40))
+  log.attempted(5, triedOften(50))
+  log.settle(late[0]!)
+  log.attempted(3, triedOften(30))
+  log.settle(entries[3]!)
+  await durable(store)
+  expect(disk.keys(Kind.attempts)).toHaveLength(5)
+  expect(await counts(log)).toEqual([0, 1, 2, 50])
+})
+
+it.each([...range(1, 5)])('go at the next start, when the broker ended behind batch %i', async (batches) => {
+  for (const all of [
+    (log: QueueLog) => log.discard(0, 20),
+    (log: QueueLog, entries: readonly Entry[]) => {
+      for (const entry of entries) log.settle(entry)
+    },
+    (log: QueueLog) => log.drop(),
+  ]) {
+    const { disk, database, log, entries } = await tried(range(0, 20))
+    let written = 0
+    database.onBatch = () => {
+      if (++written > batches) database.abandon()
+    }
+    all(log, entries)
+    for (let turn = 0; turn < 20; turn++) await turnsRun()
+    const again = await open(disk)
+    expect(await counts(again.store.log(log.id))).toEqual([])
+    await remaining(disk, 0)
+    for (let turn = 0; turn < 20; turn++) await turnsRun()
+    expect([...disk.keys(Kind.fragment), ...disk.keys(Kind.index), ...disk.keys(Kind.erasure)]).toEqual([])
+  }
+})
+
+it('are found again after a crash, though no index record told of their page', async () => {
+  const { disk, store, database, log } = await tried(range(0, 3))
+  // So much at once that index records fall behind.
+  appendAll(log, range(3, 100), { body: 'x'.repeat(1024) })
+  log.attempted(50, triedOften(50))
+  await durable(store)
+  appendAll(log, range(100, 200), { body: 'x'.repeat(1024) })
+  await durable(store)
+  log.attempted(150, triedOften(150))
+  appendAll(log, range(200, 300), { body: 'x'.repeat(1024) })
+  await durable(store)
+  database.abandon()
   const again = await open(disk)
-  expect(await counts(again.store.log(log.id))).toEqual([0, 1, 18, 19])
-  expect(await counts(again.store.log(other.id))).toEqual([50])
-  await remaining(disk, 5)
-  const kept = [0, 1, 18, 19].map((position) => positionKey(Kind.attempts, log.id, position))
-  expect(disk.keys(Kind.attempts)).toEqual([...kept, positionKey(Kind.attempts, other.id, 5)])
+  const found = await counts(again.store.log(log.id))
+  expect(found).toHaveLength(300)
+  expect(found.filter((count) => count >= 0)).toEqual([0, 1, 2, 50, 150])
 })
 
-it('are deleted to the end, though the database is opened again meanwhile', async () => {
-  const { disk, database, clock, log } = await tried(range(0, 20))
+it('are deleted though the database is opened again meanwhile', async () => {
+  const { disk, database, store, clock, log } = await tried(range(0, 20))
+  const other = store.log()
   const iterator = database.iterator.bind(database)
   let fail: () => void = () => undefined
   database.iterator = (scanned) => ({
     ...iterator(scanned),
     nextv: () => new Promise((_, reject) => (fail = () => reject(diskError('Iterator is not open')))),
   })
-  log.discard(0, 16)
+  log.discard(0, 20)
   await turnsRun()
   // What is read is gone with the database, which is closed after a write that failed.
   database.failures = [diskError()]
-  log.attempted(18, triedOften(1))
+  appendAll(other, [1])
   await turnsRun()
   const opened = await openingAgain(database, clock)
   database.iterator = iterator
@@ -145,29 +184,26 @@ it('are deleted to the end, though the database is opened again meanwhile', asyn
   await turnsRun()
   expect(disk.keys(Kind.attempts)).toHaveLength(20)
   opened()
-  await remaining(disk, 4)
-  expect(await counts(log)).toEqual([16, 17, 1, 19])
+  await remaining(disk, 0)
 })
 
 it('are lost when they are damaged, and that is said; the messages are there', async () => {
   const { disk, store, log, damage } = await tried(range(0, 4))
   disk.damage(positionKey(Kind.attempts, log.id, 2), 5)
   expect(await counts(log)).toEqual([0, 1, -1, 3])
-  expect(damage).toEqual([`how often messages were tried is damaged and left out: 1 of log ${log.id}`])
+  expect(damage).toEqual([`how often message 2 of log ${log.id} was tried is damaged and left out`])
   await durable(store)
   expect(disk.keys(Kind.attempts)).toHaveLength(3)
   expect(await counts(log)).toEqual([0, 1, -1, 3])
   expect(damage).toHaveLength(1)
 })
 
-it('are lost when the database finds them damaged, but for what was written anew', async () => {
-  const { database, store, log, damage } = await tried(range(0, 6))
+it('are not known when the database finds them damaged, but for what was written anew', async () => {
+  const { database, log, damage } = await tried(range(0, 6))
   log.attempted(3, triedOften(30))
   database.scanFailures = [Object.assign(diskError('Corruption: bad block'), { code: 'LEVEL_CORRUPTION' })]
   expect(await counts(log)).toEqual([-1, -1, -1, 30, -1, -1])
-  expect(damage).toEqual([`how often messages were tried is damaged and left out: 5 of log ${log.id}`])
-  await durable(store)
-  expect(await counts(log)).toEqual([-1, -1, -1, 30, -1, -1])
+  expect(damage).toEqual([`how often messages were tried is damaged: between 0 and 5 of log ${log.id}`])
 })
 
 it('are those that were written while they were read, by however many batches', async () => {
@@ -188,28 +224,6 @@ it('are those that were written while they were read, by however many batches', 
   database.iterator = iterator
   arrive()
   expect(await reading).toEqual([0, 10, 20, 30])
-})
-
-it('of living messages stay while those around them are deleted at a start', async () => {
-  const { disk, store, log } = await tried(range(0, 20))
-  const records = new Map(disk.records)
-  log.discard(0, 8)
-  log.discard(12, 20)
-  await remaining(disk, 4)
-  await store.close()
-  for (const key of disk.keys(Kind.attempts)) disk.records.delete(key.toString('latin1'))
-  for (const position of [...range(0, 8), ...range(12, 20)]) {
-    const key = positionKey(Kind.attempts, log.id, position).toString('latin1')
-    disk.records.set(key, records.get(key)!)
-  }
-  const again = await open(disk)
-  const found = again.store.log(log.id)
-  found.attempted(10, triedOften(100))
-  await durable(again.store)
-  await remaining(disk, 1)
-  expect(await counts(found)).toEqual([-1, -1, 100, -1])
-  for (let done = 0; done < 10; done++) await turnsRun()
-  expect(disk.keys(Kind.attempts)).toEqual([positionKey(Kind.attempts, log.id, 10)])
 })
 
 it('are read again when the disk did not give them, and when the database was opened again', async () => {

@@ -1,13 +1,15 @@
 // A large body that several queues have is stored once, for as long as one of them wants it.
-import { expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { Entry } from '../../../src/core/queue/entry.ts'
 import type { QueueLog } from '../../../src/core/ports.ts'
 import { ManualClock } from '../../../src/lib/clock.ts'
 import { Turn } from '../../../src/lib/turn.ts'
-import { Kind } from '../../../src/store/level/keys.ts'
+import { BLOCK_BODIES, Kind } from '../../../src/store/level/keys.ts'
 import { LevelStore } from '../../../src/store/level/level-store.ts'
-import { RELEASE_SLICE, SHARED_BODY_BYTES } from '../../../src/store/level/tuning.ts'
-import { Disk, FaultyDatabase } from '../../support/faulty-database.ts'
+import { decodeBlock } from '../../../src/store/level/records.ts'
+import { BODY_BLOCKS_MAX, NEXT_BODY_AHEAD } from '../../../src/store/level/tuning.ts'
+import { Disk, FaultyDatabase, diskError } from '../../support/faulty-database.ts'
+import { turnsRun } from '../../support/sockets.ts'
 import {
   appendAll,
   bodyOf,
@@ -20,21 +22,53 @@ import {
   readAll,
 } from '../../support/store.ts'
 
-const LARGE = 'x'.repeat(8_000)
-/** As little as is stored apart. */
-const SHARED = 'x'.repeat(SHARED_BODY_BYTES)
+vi.mock('../../../src/store/level/tuning.ts', async (original) => ({
+  ...(await original<object>()),
+  BODY_BLOCKS_MAX: 2,
+  PAGE_BODIES_KNOWN_MAX: 50,
+  NEXT_BODY_AHEAD: 4,
+  ERASE_SLICE: 10,
+}))
 
-const monitor = {
-  storeFailed(error: Error): void {
-    throw error
-  },
-  storeRecovered: () => undefined,
+const LARGE = 'x'.repeat(8_000)
+
+interface Opened {
+  readonly store: LevelStore
+  readonly database: FaultyDatabase
+  readonly clock: ManualClock
+  readonly damage: string[]
 }
 
-async function open(disk: Disk): Promise<LevelStore> {
-  const options = { location: 'nowhere', turn: new Turn(), clock: new ManualClock(), monitor }
-  const { store } = await LevelStore.open({ ...options, database: () => new FaultyDatabase(disk) })
-  return store
+async function open(disk: Disk): Promise<Opened> {
+  const database = new FaultyDatabase(disk)
+  const clock = new ManualClock()
+  const damage: string[] = []
+  const monitor = {
+    storeFailed(error: Error): void {
+      throw error
+    },
+    storeRecovered: () => undefined,
+    damageFound: (error: Error) => void damage.push(error.message),
+  }
+  const options = { location: 'nowhere', turn: new Turn(), clock, monitor, database: () => database }
+  const { store } = await LevelStore.open(options)
+  return { store, database, clock, damage }
+}
+
+/** What is on the disk: bodies, how many entries are counted as having one, blocks of such counts, and pages. */
+function left(disk: Disk): { bodies: number; entries: number; blocks: number; pages: number } {
+  const blocks = disk.keys(Kind.bodyBlock)
+  const counts = blocks.flatMap((key) => decodeBlock(disk.records.get(key.toString('latin1'))).counts)
+  const entries = counts.reduce((sum, count) => sum + count, 0)
+  return { bodies: disk.keys(Kind.body).length, entries, blocks: blocks.length, pages: disk.keys(Kind.index).length }
+}
+
+const NOTHING = { bodies: 0, entries: 0, blocks: 0, pages: 0 }
+
+function copyOf(disk: Disk): Disk {
+  const copy = new Disk()
+  for (const [key, value] of disk.records) copy.records.set(key, Buffer.from(value))
+  return copy
 }
 
 /** Gives one message to each log at this position. */
@@ -47,16 +81,16 @@ function fanOut(logs: readonly QueueLog[], position: number, body = LARGE): Entr
   })
 }
 
-/** Has so many batches run that what follows an acknowledgement has been written. */
-async function written(store: LevelStore): Promise<void> {
+/** Waits until nothing more becomes of what was settled. */
+async function quiet(store: LevelStore): Promise<void> {
   await durable(store)
-  await new Promise((resolve) => setImmediate(resolve))
+  for (let turn = 0; turn < 100; turn++) await turnsRun()
   await durable(store)
 }
 
 it('stores a large body once, however many queues have it, and reads it back for each', async () => {
   const disk = new Disk()
-  const store = await open(disk)
+  const { store } = await open(disk)
   const logs = [store.log(), store.log(), store.log()]
   fanOut(logs, 0)
   await durable(store)
@@ -70,7 +104,7 @@ it('stores a large body once, however many queues have it, and reads it back for
 
 it('keeps a small body, and one that a single queue has, with its entry', async () => {
   const disk = new Disk()
-  const store = await open(disk)
+  const { store } = await open(disk)
   const logs = [store.log(), store.log()]
   fanOut(logs, 0, 'small')
   appendAll(logs[0]!, [1], { body: LARGE })
@@ -82,7 +116,7 @@ it('keeps a small body, and one that a single queue has, with its entry', async 
 })
 
 it('gives back some of many large bodies at a time, be they in one batch or in many, and all in the end', async () => {
-  const store = await open(new Disk())
+  const { store } = await open(new Disk())
   const logs = [store.log(), store.log()]
   const body = 'x'.repeat(128 * 1024)
   for (let position = 0; position < 100; position++) {
@@ -103,97 +137,273 @@ it('gives back some of many large bodies at a time, be they in one batch or in m
   }
 })
 
-it('deletes the body with the last entry that has it', async () => {
+it('deletes the body with the last page that has it', async () => {
   const disk = new Disk()
-  const store = await open(disk)
+  const { store } = await open(disk)
   const logs = [store.log(), store.log()]
   const [one, other] = fanOut(logs, 0)
   await durable(store)
   logs[0]!.settle(one!)
-  await written(store)
-  expect(disk.keys(Kind.body).length).toBe(1)
+  await quiet(store)
+  expect(left(disk)).toMatchObject({ bodies: 1, entries: 1, pages: 1 })
   logs[1]!.settle(other!)
-  await written(store)
-  expect(disk.keys(Kind.body).length).toBe(0)
-  expect(disk.keys(Kind.bodyReference).length).toBe(0)
+  await quiet(store)
+  expect(left(disk)).toEqual(NOTHING)
 })
 
-it('counts rightly after a crash, whatever of the deletions came about', async () => {
+it('keeps what a page has elsewhere until all of the page is settled', async () => {
   const disk = new Disk()
-  const store = await open(disk)
+  const { store } = await open(disk)
   const logs = [store.log(), store.log()]
-  const [one] = fanOut(logs, 0)
+  const [first] = fanOut(logs, 0)
   fanOut(logs, 1)
   await durable(store)
-  const reference = new Map(
-    disk.keys(Kind.bodyReference).map((key) => [key.toString('latin1'), disk.records.get(key.toString('latin1'))!]),
-  )
-  logs[0]!.settle(one!)
-  await written(store)
-  // As if the crash had come between the acknowledgement and the deletion of the reference.
-  for (const [key, value] of reference) disk.records.set(key, value)
-  const again = await open(disk)
-  const reopened = logs.map((log) => again.log(log.id))
-  await written(again)
-  expect(disk.keys(Kind.bodyReference).length).toBe(3)
-  expect(positionsOf(await readAll(reopened[0]!))).toEqual([1])
-  expect((await readAll(reopened[1]!)).map(bodyOf)).toEqual([LARGE, LARGE])
-  for (const log of reopened) log.discard(0, 2)
-  await written(again)
-  expect(disk.keys(Kind.body).length).toBe(0)
-  expect(disk.keys(Kind.bodyReference).length).toBe(0)
-})
-
-it('lets the bodies of a dropped queue go, and of others only when they are done', async () => {
-  const disk = new Disk()
-  const store = await open(disk)
-  const logs = [store.log(), store.log()]
-  fanOut(logs, 0)
-  await durable(store)
-  logs[0]!.drop()
-  await written(store)
-  expect((await readAll(logs[1]!)).map(bodyOf)).toEqual([LARGE])
+  logs[0]!.settle(first!)
   logs[1]!.drop()
-  await written(store)
-  expect(disk.keys(Kind.body).length).toBe(0)
+  await quiet(store)
+  expect(left(disk)).toMatchObject({ bodies: 2, entries: 2, pages: 1 })
+  logs[0]!.discard(0, 2)
+  await quiet(store)
+  expect(left(disk)).toEqual(NOTHING)
 })
 
-it('lets many go in slices when a range is settled, and keeps what is not in it', async () => {
-  const disk = new Disk()
-  const store = await open(disk)
-  const logs = [store.log(), store.log()]
-  const count = RELEASE_SLICE * 2 + 100
-  for (let position = 0; position < count; position++) fanOut(logs, position, SHARED)
-  await durable(store)
-  const references = (): number => disk.keys(Kind.bodyReference).length
-  const left: number[] = []
-  const untilAllWent = async (end: number): Promise<void> => {
-    left.length = 0
-    do {
-      await new Promise((resolve) => setImmediate(resolve))
-      await durable(store)
-      left.push(references())
-    } while (left.at(-1)! > end)
+describe.each([true, false])('after a crash, counts being known: %s', (known) => {
+  /** The store after a crash, or as it is. */
+  async function later(disk: Disk, opened: Opened): Promise<Opened> {
+    if (known) return opened
+    opened.database.abandon()
+    return open(disk)
   }
-  logs[0]!.discard(50, count - 50)
-  await untilAllWent(count + 100)
-  expect(left[0]).toBe(count * 2 - RELEASE_SLICE)
-  expect(positionsOf(await readAll(logs[0]!))).toEqual([...range(0, 50), ...range(count - 50, count)])
-  // Few that are known of a range that is large, and many positions of one that is not.
-  logs[0]!.drop()
-  await untilAllWent(count)
-  logs[1]!.discard(0, 10)
-  await untilAllWent(count - 10)
-  expect(disk.keys(Kind.body).length).toBe(count - 10)
-  logs[1]!.drop()
-  await untilAllWent(0)
-  expect(left.length).toBeGreaterThan(2)
-  expect(disk.keys(Kind.body).length).toBe(0)
+
+  it('lets the bodies of a dropped queue go, and of others only when they are done', async () => {
+    const disk = new Disk()
+    const before = await open(disk)
+    const ids = [before.store.log(), before.store.log()].map(({ id }) => id)
+    fanOut(
+      ids.map((id) => before.store.log(id)),
+      0,
+    )
+    await durable(before.store)
+    const { store } = await later(disk, before)
+    const logs = ids.map((id) => store.log(id))
+    logs[0]!.drop()
+    await quiet(store)
+    expect((await readAll(logs[1]!)).map(bodyOf)).toEqual([LARGE])
+    expect(left(disk)).toMatchObject({ bodies: 1, entries: 1, pages: 1 })
+    logs[1]!.drop()
+    await quiet(store)
+    expect(left(disk)).toEqual(NOTHING)
+  })
+
+  it('lets them go when all their pages go at once', async () => {
+    const disk = new Disk()
+    const before = await open(disk)
+    const ids = [before.store.log(), before.store.log(), before.store.log()].map(({ id }) => id)
+    for (const position of range(0, 20)) {
+      fanOut(
+        ids.map((id) => before.store.log(id)),
+        position,
+      )
+    }
+    await durable(before.store)
+    const { store } = await later(disk, before)
+    for (const id of ids) store.log(id).discard(0, 20)
+    await quiet(store)
+    expect(left(disk)).toEqual(NOTHING)
+  })
+})
+
+it('deletes at the next start what it had not come to, and no more', async () => {
+  const whole = new Disk()
+  const before = await open(whole)
+  const ids = [before.store.log(), before.store.log()].map(({ id }) => id)
+  fanOut(
+    ids.map((id) => before.store.log(id)),
+    0,
+  )
+  await durable(before.store)
+  // The broker ends behind each of the batches that follow.
+  for (let batches = 1; batches < 6; batches++) {
+    const disk = copyOf(whole)
+    const { store, database } = await open(disk)
+    let written = 0
+    database.onBatch = () => {
+      if (++written > batches) database.abandon()
+    }
+    for (const id of ids) store.log(id).drop()
+    for (let turn = 0; turn < 20; turn++) await turnsRun()
+    expect(left(disk).blocks > 0).toBe(left(disk).bodies > 0)
+    const again = await open(disk)
+    await quiet(again.store)
+    expect(left(disk)).toEqual(NOTHING)
+  }
+})
+
+it('stores a body again for a log that gets the message later, when it may be gone by then', async () => {
+  const disk = new Disk()
+  const { store } = await open(disk)
+  const logs = [store.log(), store.log()]
+  const [one, other] = fanOut(logs, 0)
+  await durable(store)
+  logs[0]!.settle(one!)
+  await quiet(store)
+  // It is still there for the other, and all references are known.
+  const third = store.log()
+  third.append(new Entry(one!.queue, one!.message, 0), null, 0)
+  await durable(store)
+  expect(left(disk)).toMatchObject({ bodies: 1, entries: 2 })
+  logs[1]!.settle(other!)
+  third.drop()
+  await quiet(store)
+  expect(left(disk)).toEqual(NOTHING)
+  logs[1]!.append(new Entry(one!.queue, one!.message, 1), null, 0)
+  await durable(store)
+  expect((await readAll(logs[1]!)).map(bodyOf)).toEqual([LARGE])
+  expect(left(disk)).toMatchObject({ bodies: 1, entries: 1, pages: 1 })
+})
+
+/** As many bodies as are counted in memory. */
+const KNOWN = BLOCK_BODIES * BODY_BLOCKS_MAX
+
+it('knows of few bodies who has them: a further log gets others for itself', async () => {
+  const disk = new Disk()
+  const { store } = await open(disk)
+  const logs = [store.log(), store.log()]
+  const [first] = fanOut(logs, 0)
+  await durable(store)
+  for (const position of range(1, KNOWN + 1)) fanOut(logs, position)
+  await durable(store)
+  const further = [store.log(), store.log()]
+  for (const log of further) log.append(new Entry(first!.queue, first!.message, 0), null, 0)
+  await durable(store)
+  expect(left(disk)).toMatchObject({ bodies: KNOWN + 2 })
+  for (const log of logs) log.drop()
+  await quiet(store)
+  expect(left(disk)).toMatchObject({ bodies: 1, entries: 2, pages: 2 })
+  expect((await readAll(further[1]!)).map(bodyOf)).toEqual([LARGE])
+})
+
+it('stores each once, however many come with one batch', async () => {
+  const disk = new Disk()
+  const { store } = await open(disk)
+  const logs = [store.log(), store.log()]
+  for (const position of range(0, KNOWN * 2)) fanOut(logs, position)
+  await durable(store)
+  expect(left(disk)).toMatchObject({ bodies: KNOWN * 2, entries: KNOWN * 4 })
+  for (const log of logs) log.drop()
+  await quiet(store)
+  expect(left(disk)).toEqual(NOTHING)
+})
+
+it('counts an entry that was on its way when it began to look', async () => {
+  const disk = new Disk()
+  const before = await open(disk)
+  const ids = [before.store.log(), before.store.log()].map(({ id }) => id)
+  const { store, database } = before
+  const logs = ids.map((id) => store.log(id))
+  const [one] = fanOut(logs, 0)
+  // Which bodies the pages have is not in memory.
+  const others = [store.log(), store.log()]
+  for (const position of range(0, 60)) fanOut(others, position)
+  await durable(store)
+  // The page is being read; meanwhile another log gets the message, and so many follow that the count is not in memory.
+  const getMany = database.getMany.bind(database)
+  const arrivals: (() => void)[] = []
+  database.getMany = async (keys) => {
+    await new Promise<void>((resolve) => arrivals.push(resolve))
+    return getMany(keys)
+  }
+  for (const log of logs) log.discard(0, 1)
+  await durable(store)
+  await turnsRun()
+  const third = store.log()
+  third.append(new Entry(one!.queue, one!.message, 0), null, 0)
+  for (const position of range(100, KNOWN + 200)) fanOut(others, position)
+  database.holding = true
+  await turnsRun()
+  expect(database.held).toBe(1)
+  database.getMany = getMany
+  expect(arrivals.length).toBeGreaterThan(0)
+  for (const arrive of arrivals) arrive()
+  await turnsRun()
+  database.holding = false
+  database.release()
+  await quiet(store)
+  expect((await readAll(third)).map(bodyOf)).toEqual([LARGE])
+  third.drop()
+  for (const log of others) log.drop()
+  await quiet(store)
+  expect(left(disk)).toEqual(NOTHING)
+})
+
+it('gives no number twice, whatever became of the bodies', async () => {
+  const disk = new Disk()
+  const numbers = new Set<number>()
+  for (let life = 0; life < 3; life++) {
+    const { store, database } = await open(disk)
+    const logs = [store.log(), store.log()]
+    for (const position of range(0, NEXT_BODY_AHEAD + 1)) fanOut(logs, position)
+    await durable(store)
+    const found = disk.keys(Kind.body).map((key) => key.readUIntBE(1, 6))
+    expect(found).toHaveLength(NEXT_BODY_AHEAD + 1)
+    for (const number of found) {
+      expect(numbers.has(number)).toBe(false)
+      numbers.add(number)
+    }
+    for (const log of logs) log.drop()
+    await quiet(store)
+    expect(left(disk)).toEqual(NOTHING)
+    database.abandon()
+  }
+})
+
+describe('while the disk is in trouble', () => {
+  it('tries again when it could not read what goes with a page', async () => {
+    const disk = new Disk()
+    const before = await open(disk)
+    const ids = [before.store.log(), before.store.log()].map(({ id }) => id)
+    fanOut(
+      ids.map((id) => before.store.log(id)),
+      0,
+    )
+    await durable(before.store)
+    before.database.abandon()
+    const { store, database, clock } = await open(disk)
+    const logs = ids.map((id) => store.log(id))
+    database.readFailures = [diskError('IO error: Input/output error')]
+    for (const log of logs) log.drop()
+    await quiet(store)
+    expect(left(disk).bodies).toBe(1)
+    clock.advance(60_000)
+    await quiet(store)
+    expect(left(disk)).toEqual(NOTHING)
+  })
+
+  it.each(['counts', 'fragments'])('keeps a body for good rather than to lose it: damaged %s', async (what) => {
+    const disk = new Disk()
+    const before = await open(disk)
+    const ids = [before.store.log(), before.store.log()].map(({ id }) => id)
+    fanOut(
+      ids.map((id) => before.store.log(id)),
+      0,
+    )
+    await durable(before.store)
+    before.database.abandon()
+    const { store, database, damage } = await open(disk)
+    const corruption = Object.assign(diskError('Corruption: bad block'), { code: 'LEVEL_CORRUPTION' })
+    if (what === 'counts') database.scanFailures = [corruption]
+    else database.readFailures = [corruption]
+    store.log(ids[0]).drop()
+    await quiet(store)
+    expect(damage).toEqual([expect.stringContaining('Corruption: bad block')])
+    expect((await readAll(store.log(ids[1]))).map(bodyOf)).toEqual([LARGE])
+    expect(left(disk)).toMatchObject({ bodies: 1, pages: 1 })
+  })
 })
 
 it('reports an entry whose body is missing, and serves the rest', async () => {
   const disk = new Disk()
-  const store = await open(disk)
+  const { store } = await open(disk)
   const logs = [store.log(), store.log()]
   fanOut(logs, 0)
   appendAll(logs[0]!, [1])

@@ -335,7 +335,7 @@ describe('index records', () => {
     await opened.store.close()
     asOfFormat(disk, older)
     const again = await open(disk)
-    expect(again.batches).toEqual([[{ type: 'put', key: kindKey(Kind.format), value: encodeNumber(FORMAT) }]])
+    expect(again.batches.at(-1)).toEqual([{ type: 'put', key: kindKey(Kind.format), value: encodeNumber(FORMAT) }])
     const found = again.store.log(log.id)
     found.append(entryOf(3), null, 0)
     await durable(again.store)

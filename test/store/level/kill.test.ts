@@ -1,7 +1,7 @@
 // A process that appends and settles is killed in the middle, and what it had said is compared with what is there.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFile } from 'node:fs/promises'
+import { readFile, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { Turn } from '../../../src/lib/turn.ts'
@@ -37,9 +37,11 @@ async function runAndKill(location: string, notes: string, ids: readonly string[
 /** Adds what a child noted to the ledgers, and returns the ids of its logs. */
 async function readNotes(notes: string, ledgers: readonly Ledger[]): Promise<string[]> {
   let ids: string[] = []
-  const lines = (await readFile(notes, 'utf8')).split('\n')
-  // What is behind the last line's end was cut off in the middle.
-  for (const line of lines.slice(0, -1)) {
+  const text = await readFile(notes, 'utf8')
+  // What is behind the last line's end was cut off in the middle: the next child must not go on there.
+  const end = text.lastIndexOf('\n') + 1
+  await truncate(notes, Buffer.byteLength(text.slice(0, end)))
+  for (const line of text.slice(0, end).split('\n').slice(0, -1)) {
     const [word, ...rest] = line.split(' ')
     if (word === 'logs') ids = rest
     else ledgers[Number(rest[0])]![word as keyof Ledger].add(Number(rest[1]))

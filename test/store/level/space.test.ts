@@ -3,11 +3,11 @@ import { randomBytes } from 'node:crypto'
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
-import type { Entry } from '../../../src/core/queue/entry.ts'
+import { Entry } from '../../../src/core/queue/entry.ts'
 import type { QueueLog } from '../../../src/core/ports.ts'
 import { Turn } from '../../../src/lib/turn.ts'
 import { LevelStore } from '../../../src/store/level/level-store.ts'
-import { appendAll, durable, EVERYTHING, range, temporaryDirectory } from '../../support/store.ts'
+import { appendAll, durable, entryOf, EVERYTHING, range, temporaryDirectory } from '../../support/store.ts'
 
 const MIB = 2 ** 20
 /** More than twice of what LevelDB is left to itself with, because it was written of late. */
@@ -44,5 +44,23 @@ it.each<[string, (log: QueueLog, entries: readonly Entry[]) => void]>([
   await expect.poll(() => mebibytesIn(location), { timeout: 50_000, interval: 50 }).toBeLessThan(BACKLOG_MIB / 2)
   expect(kept.held.count).toBe(BACKLOG_MIB / 4)
   expect(await kept.read(0, EVERYTHING)).not.toEqual([])
+  await store.close()
+})
+
+it('large bodies that queues had in common are off the disk soon, too', { timeout: 60_000 }, async () => {
+  const location = await temporaryDirectory()
+  const { store } = await LevelStore.open({ location, turn: new Turn(), monitor })
+  const logs = [store.log(), store.log()]
+  for (const position of range(0, BACKLOG_MIB * 8)) {
+    const { queue, message } = entryOf(position, { body: randomBytes(MIB / 8) })
+    for (const log of logs) log.append(new Entry(queue, message, position), null, 0)
+    if (position % 32 === 31) await durable(store)
+  }
+  await durable(store)
+  const full = await mebibytesIn(location)
+  expect(full).toBeGreaterThan(BACKLOG_MIB * 0.8)
+  expect(full).toBeLessThan(BACKLOG_MIB * 1.6)
+  for (const log of logs) log.drop()
+  await expect.poll(() => mebibytesIn(location), { timeout: 50_000, interval: 50 }).toBeLessThan(BACKLOG_MIB / 2)
   await store.close()
 })

@@ -1,0 +1,135 @@
+// What pages leave elsewhere when they are deleted: how often messages were tried, and shared bodies.
+import { DamagedRecordError } from './bytes.ts'
+import type { Bodies } from './bodies.ts'
+import type { Committer } from './committer.ts'
+import { unpackFragments } from './fragment.ts'
+import { Kind, blockOfBody, bodyBlockKey, positionKey } from './keys.ts'
+import { Elsewhere, fragmentKeys, type Page } from './page.ts'
+import type { Reader } from './reader.ts'
+import { decodeBlock, type BlockRecord } from './records.ts'
+
+/** A page that is to be deleted, none of whose entries is wanted any more. */
+export interface DeadPage {
+  readonly log: number
+  readonly page: Page
+}
+
+/** What a page has elsewhere. */
+export interface Remainder {
+  /** The keys of records that are its own. */
+  readonly keys: readonly Buffer[]
+  /** The bodies of its entries, whose counts are in memory. */
+  readonly bodies: readonly number[]
+}
+
+/** Looks for what pages have elsewhere. */
+export class Remains {
+  readonly #committer: Committer
+  readonly #reader: Reader
+  readonly #bodies: Bodies
+  readonly #damaged: (damage: Error) => void
+
+  constructor(committer: Committer, reader: Reader, bodies: Bodies, damaged: (damage: Error) => void) {
+    this.#committer = committer
+    this.#reader = reader
+    this.#bodies = bodies
+    this.#damaged = damaged
+  }
+
+  /**
+   * What these pages have elsewhere. The counts of their bodies are in memory until this is called again. Where the database
+   * finds damage, that is reported, and what is there stays for good: a body that may be wanted is not deleted. Rejects with
+   * the database's error when it cannot be read now.
+   */
+  async of(pages: readonly DeadPage[]): Promise<Map<Page, Remainder>> {
+    // What the batch in flight writes is to be found.
+    await this.#committer.settled()
+    const found = await Promise.all(pages.map((dead) => this.#remainderOf(dead)))
+    const lost = await this.#count(new Set(found.flatMap(({ bodies }) => bodies.map(blockOfBody))))
+    return new Map(
+      found.map(({ keys, bodies }, i) => [
+        pages[i]!.page,
+        { keys, bodies: bodies.filter((body) => !lost.has(blockOfBody(body))) },
+      ]),
+    )
+  }
+
+  async #remainderOf({ log, page }: DeadPage): Promise<Remainder> {
+    const keys = page.elsewhere & Elsewhere.attempts ? await this.#attemptsOf(log, page) : []
+    const bodies = page.elsewhere & Elsewhere.bodies ? await this.#bodiesOf(log, page) : []
+    return { keys, bodies }
+  }
+
+  /** The keys of what is known of a page's messages that were tried. */
+  async #attemptsOf(log: number, page: Page): Promise<Buffer[]> {
+    const gte = positionKey(Kind.attempts, log, page.first)
+    const lt = positionKey(Kind.attempts, log, page.last + 1)
+    const records = await this.#unlessDamaged(() => this.#reader.records({ gte, lt }), [])
+    return records.map(([key]) => key)
+  }
+
+  /** The bodies of a page's entries, be these settled or not, as its fragments tell them. */
+  async #bodiesOf(log: number, page: Page): Promise<readonly number[]> {
+    if (page.bodies !== null) return page.bodies
+    const bodies: number[] = []
+    const noted = {
+      wants(_position: number, _bodyBytes: number, _deadline: number, body: number): boolean {
+        if (body !== 0) bodies.push(body)
+        return false
+      },
+      redelivered: () => false,
+    }
+    const keys = fragmentKeys(log, page)
+    const values = await this.#unlessDamaged(() => this.#reader.values(keys, page.serial), [])
+    values.forEach((value, i) => {
+      const first = page.fragments?.[i] ?? page.first
+      const damage = value === undefined ? null : unpackFragments(value, first, noted, [])
+      if (damage !== null) this.#leaveBehind(damage.error)
+    })
+    return bodies
+  }
+
+  /** Has the counts of these blocks in memory. Returns those whose counts are lost. */
+  async #count(blocks: ReadonlySet<number>): Promise<Set<number>> {
+    const lost = new Set<number>()
+    const missing = this.#bodies.hold(blocks)
+    // Since they are not in memory they do not change; what changed them last may be in the batch in flight.
+    if (missing.length > 0) await this.#committer.settled()
+    const found = await Promise.all(missing.map((block) => this.#read(block)))
+    missing.forEach((block, i) => {
+      const record = found[i]!
+      if (record === null) lost.add(block)
+      else this.#bodies.recall(block, record)
+    })
+    return lost
+  }
+
+  /** What the disk has of a block: it is written again and again, so it is not looked up (see `mergedKey`). */
+  async #read(block: number): Promise<BlockRecord | null> {
+    const range = { gte: bodyBlockKey(block), lt: bodyBlockKey(block + 1) }
+    const records = await this.#unlessDamaged(() => this.#reader.records(range), null)
+    if (records === null) return null
+    try {
+      return decodeBlock(records[0]?.[1])
+    } catch (error) {
+      if (!(error instanceof DamagedRecordError)) throw error
+      this.#leaveBehind(error)
+      return null
+    }
+  }
+
+  /** What a reading gives, or something else when the database finds its own bytes damaged. */
+  async #unlessDamaged<T, U>(read: () => Promise<T>, otherwise: U): Promise<T | U> {
+    try {
+      return await read()
+    } catch (error) {
+      if ((error as { code?: string }).code !== 'LEVEL_CORRUPTION') throw error
+      this.#leaveBehind(error as Error)
+      return otherwise
+    }
+  }
+
+  #leaveBehind(cause: Error): void {
+    this.#damaged(new Error(`what deleted messages had is damaged, and stays: ${cause.message}`, { cause }))
+  }
+}
