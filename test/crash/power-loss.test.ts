@@ -8,6 +8,7 @@ import { LevelStore } from '../../src/store/level/level-store.ts'
 import { ForgetfulDatabase, ForgetfulDisk } from './forgetful-disk.ts'
 import type { Random } from './random.ts'
 import { seeds, withSeed } from './seeds.ts'
+import { expectInvariants } from './store-invariants.ts'
 import { StoreModel } from './store-model.ts'
 import { StoreProgram } from './store-program.ts'
 
@@ -65,6 +66,7 @@ class Machine {
       if (this.#random.chance(0.2)) await this.#close(store)
       else this.#tally.powerCuts++
       this.#disk = this.#database.crash(this.#random)
+      expectInvariants(this.#disk.view())
     }
     await this.#clearOut()
   }

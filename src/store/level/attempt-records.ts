@@ -108,8 +108,11 @@ export class AttemptRecords {
       this.#context.damaged(new Error(what, { cause: error }))
       return found
     }
+    const asked = new Set(positions)
     for (const [key, value] of records) {
       const position = positionOfKey(key)
+      // There may still be some of what is settled.
+      if (!asked.has(position)) continue
       try {
         found.set(position, decodeAttempts(value))
       } catch (error) {

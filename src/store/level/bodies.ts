@@ -4,7 +4,7 @@ import type { StoredMessage } from '../../core/ports.ts'
 import { DamagedRecordError } from './bytes.ts'
 import type { Batch, BatchEnding } from './committer.ts'
 import type { Deleted } from './compactor.ts'
-import { BLOCK_BODIES, Kind, blockOfBody, bodyBlockKey, bodyKey, kindKey } from './keys.ts'
+import { BLOCK_BODIES, FIRST_BODY, Kind, blockOfBody, bodyBlockKey, bodyKey, kindKey } from './keys.ts'
 import { Elsewhere, type Page } from './page.ts'
 import { encodeBlock, encodeNumber, seal, unseal, type BlockRecord } from './records.ts'
 import { BODY_BLOCKS_MAX, NEXT_BODY_AHEAD, PAGE_BODIES_KNOWN_MAX, SHARED_BODY_BYTES } from './tuning.ts'
@@ -51,11 +51,13 @@ export class Bodies implements BatchEnding {
   #next: number
   /** What the record says that numbers are below. */
   #recorded: number
+  readonly #damaged: (damage: Error) => void
 
   /** `next`: above every number that a body has or had. */
-  constructor(next: number) {
+  constructor(next: number, damaged: (damage: Error) => void) {
     // A block that was begun before the start is not gone on with.
-    this.#next = this.#recorded = Math.ceil(next / BLOCK_BODIES) * BLOCK_BODIES
+    this.#next = this.#recorded = Math.ceil(Math.max(next, FIRST_BODY) / BLOCK_BODIES) * BLOCK_BODIES
+    this.#damaged = damaged
   }
 
   /** A message comes to a log: the body that it has elsewhere is of no use if nobody knows how long that stays. */
@@ -76,9 +78,15 @@ export class Bodies implements BatchEnding {
 
   /** An entry that has this body is deleted with a batch, and the body if it was the last. Its count is in memory. */
   release(batch: Batch, body: number): void {
-    const block = this.#blocks.get(blockOfBody(body))!
+    const block = this.#blocks.get(blockOfBody(body))
+    const count = block?.counts[body % BLOCK_BODIES] ?? 0
+    if (block === undefined || count === 0) {
+      this.#damaged(new Error(`body ${body} belonged to more messages than were counted`))
+      return
+    }
     this.#change(batch, block)
-    if (--block.counts[body % BLOCK_BODIES]! > 0) return
+    block.counts[body % BLOCK_BODIES] = count - 1
+    if (count > 1) return
     block.counted--
     batch.del(bodyKey(body))
   }

@@ -1,6 +1,6 @@
 // Asks LevelDB to give back the space of pages and bodies that were deleted, where it would not do so by itself for long.
 import type { Database } from './database.ts'
-import { Kind, bodyKey, positionKey } from './keys.ts'
+import { BLOCK_BODIES, Kind, bodyKey, positionKey } from './keys.ts'
 import type { Reader } from './reader.ts'
 import { COMPACT_BYTES, COMPACT_BYTES_MIN, COMPACT_YOUNG_BYTES_MIN, PAGE_SPAN, TABLES_HELD } from './tuning.ts'
 
@@ -125,5 +125,6 @@ function extend(range: Range, one: Deleted): void {
 
 /** Whether something lies beside a range, so that hardly anything is between them that would be compacted for nothing. */
 function neighbours(range: Range, one: Deleted): boolean {
-  return one.first - range.below < PAGE_SPAN && range.from - one.last < PAGE_SPAN
+  const span = range.log === BODIES ? BLOCK_BODIES : PAGE_SPAN
+  return one.first - range.below < span && range.from - one.last < span
 }

@@ -16,8 +16,8 @@ export interface Erasure {
   readonly log: number
   readonly pages: readonly Page[]
   /**
-   * The position in the key of the record that says so, should the broker crash on the way; null: there is none, for their
-   * index records say that nothing is left of them.
+   * The position in the key of the record that says so, should the broker crash on the way, and which goes with the last
+   * page; null: there is none, for their index records say that nothing is left of them.
    */
   readonly record: number | null
 }
@@ -32,12 +32,20 @@ export class Eraser implements BackgroundWork {
   readonly #compactor: Compactor
   readonly #bodies: Bodies
   readonly #remains: Remains
-  readonly #erasures: Erasure[] = []
+  #erasures: Erasure[] = []
+  /** Erasures of each log, and the logs that have no page but theirs. */
+  readonly #erasing = new Map<number, number>()
+  readonly #emptied = new Set<number>()
+  /** The erasures that share a record, where there are several: it goes with the last of them. */
+  readonly #sharing = new Map<string, number>()
   /** The page that comes next in the first erasure. */
   #next = 0
   /** What the next pages have elsewhere, as far as that was looked for; and whether it is being done. */
   #remainders = new Map<Page, Remainder>()
   #searching = false
+  /** Whether it was said that the disk does not give what is looked for. */
+  #troubled = false
+  readonly #damaged: (damage: Error) => void
 
   constructor(
     database: Database,
@@ -51,6 +59,7 @@ export class Eraser implements BackgroundWork {
     this.#clock = clock
     this.#compactor = new Compactor(database, reader, () => committer.readable())
     this.#bodies = bodies
+    this.#damaged = damaged
     this.#remains = new Remains(committer, reader, bodies, damaged)
   }
 
@@ -60,6 +69,7 @@ export class Eraser implements BackgroundWork {
 
   add(erasure: Erasure): void {
     this.#erasures.push(erasure)
+    this.#erasing.set(erasure.log, (this.#erasing.get(erasure.log) ?? 0) + 1)
   }
 
   /**
@@ -67,7 +77,7 @@ export class Eraser implements BackgroundWork {
    * looked for that before.
    */
   settled(batch: Batch, log: number, page: Page): boolean {
-    if (!this.#deleteRemainder(batch, page)) return false
+    if (!this.#deleteRemainder(batch, log, page)) return false
     this.#deleteSettled(batch, log, page)
     return true
   }
@@ -84,7 +94,8 @@ export class Eraser implements BackgroundWork {
 
   /** A log has no page any more: the space that its last ones took may be asked back. */
   emptied(log: number): void {
-    this.#compactor.emptied(log)
+    if (this.#erasing.has(log)) this.#emptied.add(log)
+    else this.#compactor.emptied(log)
   }
 
   contribute(batch: Batch): void {
@@ -93,7 +104,7 @@ export class Eraser implements BackgroundWork {
       const erasure = this.#erasures[0]!
       const page = erasure.pages[this.#next]
       if (page === undefined) this.#finish(batch, erasure)
-      else if (this.#deleteRemainder(batch, page)) {
+      else if (this.#deleteRemainder(batch, erasure.log, page)) {
         this.#next++
         this.#erase(batch, erasure, page)
       } else void this.#search()
@@ -121,39 +132,91 @@ export class Eraser implements BackgroundWork {
   }
 
   /** Puts the deletion of what a page has elsewhere into a batch. Returns false when it must be looked for that before. */
-  #deleteRemainder(batch: Batch, page: Page): boolean {
+  #deleteRemainder(batch: Batch, log: number, page: Page): boolean {
     if (page.elsewhere === 0) return true
     const remainder = this.#remainders.get(page)
-    if (remainder === undefined) return page.elsewhere === Elsewhere.bodies && this.#bodies.releasePage(batch, page)
+    if (remainder === undefined) return this.#deleteKnown(batch, log, page)
     this.#remainders.delete(page)
     this.#bodies.forgetPage(page)
     for (const key of remainder.keys) batch.del(key)
     for (const body of remainder.bodies) this.#bodies.release(batch, body)
+    if (this.#remainders.size === 0) this.#bodies.hold(NO_BLOCKS)
+    return true
+  }
+
+  /** The same for a page of which all is in memory. */
+  #deleteKnown(batch: Batch, log: number, page: Page): boolean {
+    const { elsewhere, tried } = page
+    if (elsewhere & Elsewhere.attempts && tried === null) return false
+    if (elsewhere & Elsewhere.bodies && !this.#bodies.releasePage(batch, page)) return false
+    for (const position of tried ?? []) batch.del(positionKey(Kind.attempts, log, position))
     return true
   }
 
   #finish(batch: Batch, { log, record }: Erasure): void {
-    if (record !== null) {
-      batch.del(positionKey(Kind.erasure, log, record))
-      this.#compactor.emptied(log)
-    }
+    if (record !== null) this.#finishRecord(batch, log, record)
     this.#erasures.shift()
     this.#next = 0
+    const further = this.#erasing.get(log)! - 1
+    if (further > 0) this.#erasing.set(log, further)
+    else {
+      this.#erasing.delete(log)
+      if (this.#emptied.delete(log)) this.#compactor.emptied(log)
+    }
+  }
+
+  #finishRecord(batch: Batch, log: number, record: number): void {
+    this.#compactor.emptied(log)
+    const key = `${log}/${record}`
+    const further = (this.#sharing.get(key) ?? 1) - 1
+    if (further > 0) this.#sharing.set(key, further)
+    else {
+      this.#sharing.delete(key)
+      batch.del(positionKey(Kind.erasure, log, record))
+    }
   }
 
   /** Looks for what the next pages have elsewhere. Those for which that was done before are in batches by then. */
   async #search(): Promise<void> {
     this.#searching = true
+    const slice = this.#slice()
+    let trouble: Error | null
     try {
-      this.#remainders = await this.#remains.of(this.#slice())
+      this.#remainders = await this.#remains.of(slice)
+      trouble = this.#remains.takeTrouble()
     } catch (error) {
       if (!('code' in (error as Error))) throw error
-      // The disk does not give it now, or the database is closed for good: then the next start goes on.
-      if (this.#committer.closing) return
-      await new Promise<void>((resolve) => this.#clock.after(RETRY_MAX_MS, resolve))
+      trouble = error as Error
     }
+    // When the database is closed for good the next start goes on.
+    if (this.#committer.closing) return
+    if (trouble !== null) await this.#putOff(slice, trouble)
+    else this.#troubled = false
     this.#searching = false
     if (!this.#committer.closing) this.#committer.schedule()
+  }
+
+  /** The disk does not give what some pages have elsewhere: the others come first. When there are none, it is waited a while. */
+  async #putOff(slice: readonly DeadPage[], trouble: Error): Promise<void> {
+    if (!this.#troubled) this.#damaged(new Error(`what deleted messages had cannot be read now: ${trouble.message}`))
+    this.#troubled = true
+    const unread = new Set(slice.filter(({ page }) => !this.#remainders.has(page)).map(({ page }) => page))
+    const last: Erasure[] = []
+    this.#erasures = this.#erasures.map((erasure, i) => {
+      const { log, record } = erasure
+      const pages = i === 0 ? erasure.pages.slice(this.#next) : erasure.pages
+      const some = pages.filter((page) => unread.has(page))
+      if (some.length === 0) return { log, record, pages }
+      last.push({ log, record, pages: some })
+      if (record !== null) {
+        const key = `${log}/${record}`
+        this.#sharing.set(key, (this.#sharing.get(key) ?? 1) + 1)
+      }
+      return { log, record, pages: pages.filter((page) => !unread.has(page)) }
+    })
+    this.#next = 0
+    for (const erasure of last) this.add(erasure)
+    if (this.#remainders.size === 0) await new Promise<void>((resolve) => this.#clock.after(RETRY_MAX_MS, resolve))
   }
 
   /** The next pages that have something elsewhere: some thousand entries, most of whose bodies others have, too. */
@@ -174,6 +237,8 @@ export class Eraser implements BackgroundWork {
     return slice
   }
 }
+
+const NO_BLOCKS: ReadonlySet<number> = new Set()
 
 /** Fragments that are in memory at once, in bytes, while it is looked for what they have elsewhere. */
 const SLICE_BYTES = 1024 * 1024

@@ -32,7 +32,7 @@ export const Kind = {
   seenId: 0x50,
   /** Number of a body → the body, which several entries have in common. */
   body: 0x32,
-  /** Before format 4: number of a body, log, position → nothing: the entry there has this body. */
+  /** Before format 5: number of a body, log, position → nothing: the entry there has this body. */
   bodyReference: 0x33,
   /** Number of a block of bodies → how many entries have each of them. */
   bodyBlock: 0x34,
@@ -100,6 +100,9 @@ export function bodyKey(body: number): Buffer {
 /** Bodies that a block has. Part of the format. */
 export const BLOCK_BODIES = 64
 
+/** The first number that a body may get. Formats before 5 gave lower ones, of which some are not counted. */
+export const FIRST_BODY = 2 ** 32
+
 /** The number of the block that a body is in. */
 export function blockOfBody(body: number): number {
   return Math.floor(body / BLOCK_BODIES)
@@ -111,6 +114,11 @@ export function bodyBlockKey(block: number): Buffer {
   key[0] = Kind.bodyBlock
   key.writeUIntBE(block, 1, 6)
   return key
+}
+
+/** The block that such a key is of. */
+export function blockOfKey(key: Buffer): number {
+  return key.readUIntBE(1, 6)
 }
 
 /** The log in the key of one of its records. */

@@ -23,7 +23,7 @@ import { LevelLog } from './level-log.ts'
 import type { StoreContext } from './log-pages.ts'
 import { OLDER_RECORDS, bringUp } from './older-formats.ts'
 import type { Recovered } from './recovery.ts'
-import { FORMAT, emptyLog, formatOf, recover } from './recovery.ts'
+import { FORMAT, FORMAT_BEING_BROUGHT_UP, emptyLog, formatOf, recover } from './recovery.ts'
 import { encodeNumber, type DelayRecord } from './records.ts'
 import type { LevelTuning } from './tuning.ts'
 
@@ -119,6 +119,8 @@ export class LevelStore implements Store {
       if (format === 0) await writeFormat(database)
       recovered = await recover(database)
       if (format !== 0 && format < FORMAT) {
+        // What is half brought up no older version reads rightly.
+        await writeFormat(database, FORMAT_BEING_BROUGHT_UP)
         await bringUp(database, recovered)
         await writeFormat(database)
       }
@@ -128,7 +130,7 @@ export class LevelStore implements Store {
     }
     for (const damage of recovered.damage) monitor.damageFound?.(damage)
     const logs = new Map<number, LevelLog>()
-    const bodies = new Bodies(recovered.nextBody)
+    const bodies = new Bodies(recovered.nextBody, damaged)
     const context = storeContext(database, turn, clock, monitor, bodies, (id) => logs.delete(id))
     const store = new LevelStore(context, logs, recovered)
     return { store, definitions: recovered.definitions }
@@ -246,8 +248,8 @@ function storeContext(
 }
 
 /** Older brokers will not open it from here on. */
-async function writeFormat(database: Database): Promise<void> {
-  const format = { type: 'put', key: kindKey(Kind.format), value: encodeNumber(FORMAT) } as const
+async function writeFormat(database: Database, version = FORMAT): Promise<void> {
+  const format = { type: 'put', key: kindKey(Kind.format), value: encodeNumber(version) } as const
   await database.batch([format], { sync: true })
 }
 

@@ -15,7 +15,7 @@ import { Elsewhere, Page, fragmentKeys } from './page.ts'
 import { PageList } from './page-list.ts'
 import type { Reader } from './reader.ts'
 import { encodeIndexRecord, encodeNumber } from './records.ts'
-import { BEHIND_BYTES_MIN, ERASE_AT_ONCE_PAGES, FRAGMENTS_UNMERGED } from './tuning.ts'
+import { BEHIND_BYTES_MIN, ERASE_AT_ONCE_PAGES, FRAGMENTS_UNMERGED, TRIED_KNOWN_MAX } from './tuning.ts'
 
 /** The code of LevelDB's errors when the system could not read or write. */
 const IO_ERROR = 'LEVEL_IO_ERROR'
@@ -219,8 +219,10 @@ export class LogPages {
     if (page === null || page.settled(position)) return false
     if ((page.elsewhere & Elsewhere.attempts) === 0) {
       page.elsewhere |= Elsewhere.attempts
+      page.tried = []
       this.#touch(page)
     }
+    if (page.tried !== null && page.tried.push(position) > TRIED_KNOWN_MAX) page.tried = null
     return true
   }
 

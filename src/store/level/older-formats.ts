@@ -15,14 +15,11 @@ import {
   positionOfKey,
 } from './keys.ts'
 import { Elsewhere, type Page, fragmentKeys } from './page.ts'
-import { encodeBlock, encodeIndexRecord, encodeNumber, type BlockRecord } from './records.ts'
+import { encodeBlock, encodeIndexRecord, type BlockRecord } from './records.ts'
 import { deletedPages, type Recovered } from './recovery.ts'
 
 /** Changes that are written at once. */
 const OPERATIONS_MAX = 2000
-
-/** Numbers above those of the bodies that there are, which other bodies may have had. */
-const NUMBERS_SKIPPED = 2 ** 28
 
 /** What older formats have, and this one does not. It is deleted when the store is open. */
 export const OLDER_RECORDS = { gte: kindKey(Kind.bodyReference), lt: kindEnd(Kind.bodyReference) }
@@ -39,14 +36,13 @@ type PageOf = (log: number, position: number) => Page | undefined
 
 /**
  * Notes in the index records which pages have something elsewhere, counts their shared bodies, and deletes what belongs to
- * no page: before format 4 it went after its message, and perhaps not before the broker ended. It reads a record for each
+ * no page: before format 5 it went after its message, and perhaps not before the broker ended. It reads a record for each
  * message that has something elsewhere, and the pages with shared bodies. It may be begun again at any moment.
  */
 export async function bringUp(database: Database, recovered: Recovered): Promise<void> {
   const changes = new Changes(database)
   await noteAttempts(database, changes, pagesByPosition(recovered))
-  recovered.nextBody = (await noteBodies(database, changes, recovered)) + NUMBERS_SKIPPED
-  await changes.add({ type: 'put', key: kindKey(Kind.nextBody), value: encodeNumber(recovered.nextBody) })
+  await noteBodies(database, changes, recovered)
   await changes.write()
 }
 
@@ -66,7 +62,7 @@ class Changes {
 
   /** A page has something elsewhere: its index record is written when all that it has is known. */
   note(log: number, page: Page, elsewhere: number): void {
-    if ((page.elsewhere & elsewhere) !== 0) return
+    if ((page.elsewhere & elsewhere) === elsewhere) return
     page.elsewhere |= elsewhere
     this.#noted.set(page, log)
   }
@@ -97,57 +93,87 @@ async function noteAttempts(database: Database, changes: Changes, pageOf: PageOf
   }
 }
 
-/** Returns the number of the last body; 0 when there is none. */
-async function noteBodies(database: Database, changes: Changes, recovered: Recovered): Promise<number> {
+/** Counts the bodies of pages that have some. Bodies that nobody has are deleted. */
+async function noteBodies(database: Database, changes: Changes, recovered: Recovered): Promise<void> {
   const pageOf = pagesByPosition(recovered)
+  const pages = new Map<Page, number>()
   for await (const references of bodyReferences(database)) {
     for (const { log, position } of references) {
       const page = pageOf(log, position)
-      if (page !== undefined) changes.note(log, page, Elsewhere.bodies)
+      if (page !== undefined) pages.set(page, log)
     }
   }
-  const blocks = await countBodies(database, recovered)
-  for (const [number, block] of blocks) {
+  const counts = new Counts()
+  const unread = new Set<Page>()
+  for (const [page, log] of pages) {
+    const counted = await counts.addPage(database, log, page)
+    if (!counted) unread.add(page)
+    page.elsewhere &= ~(Elsewhere.bodies | Elsewhere.olderBodies)
+    changes.note(log, page, counted ? Elsewhere.bodies | Elsewhere.olderBodies : Elsewhere.bodies)
+  }
+  // What those have is not counted when they go: so it stays for good, rather than be missed by others.
+  if (unread.size > 0) recovered.damage.push(new Error(`${unread.size} pages with large messages are damaged`))
+  for await (const references of bodyReferences(database)) {
+    for (const { body, log, position } of references) {
+      const page = pageOf(log, position)
+      if (page !== undefined && unread.has(page)) counts.add(body, 0)
+    }
+  }
+  for (const [number, block] of counts.blocks) {
     await changes.add({ type: 'put', key: bodyBlockKey(number), value: encodeBlock(block) })
   }
-  let last = 0
   for await (const references of bodyReferences(database)) {
     for (const { body } of references) {
-      const counted = (blocks.get(blockOfBody(body))?.counts[body % BLOCK_BODIES] ?? 0) > 0
-      if (body !== last && !counted) await changes.add({ type: 'del', key: bodyKey(body) })
-      last = body
+      if (!counts.has(body)) await changes.add({ type: 'del', key: bodyKey(body) })
     }
   }
-  return last
 }
 
-/** How many entries have each body, by block: as many as are in the pages that are known to have some. */
-async function countBodies(database: Database, recovered: Recovered): Promise<Map<number, BlockRecord>> {
-  const blocks = new Map<number, BlockRecord>()
-  const counting = {
-    wants(_position: number, bodyBytes: number, _deadline: number, body: number): boolean {
-      if (body === 0) return false
-      let block = blocks.get(blockOfBody(body))
-      if (block === undefined) {
-        block = { counts: new Array<number>(BLOCK_BODIES).fill(0), bytes: 0 }
-        blocks.set(blockOfBody(body), block)
-      }
-      if (block.counts[body % BLOCK_BODIES]!++ === 0) block.bytes += bodyBytes
-      return false
-    },
-    redelivered: () => false,
+/** How many entries have each body. */
+class Counts {
+  readonly blocks = new Map<number, BlockRecord>()
+
+  has(body: number): boolean {
+    return (this.blocks.get(blockOfBody(body))?.counts[body % BLOCK_BODIES] ?? 0) > 0
   }
-  for (const [log, pages] of pagesByLog(recovered)) {
-    for (const page of pages) {
-      if ((page.elsewhere & Elsewhere.bodies) === 0) continue
-      const values = await database.getMany(fragmentKeys(log, page))
-      values.forEach((value, i) => {
-        // What is damaged cannot be read either when the page goes.
-        if (value !== undefined) unpackFragments(value, page.fragments?.[i] ?? page.first, counting, [])
-      })
+
+  add(body: number, bodyBytes: number): void {
+    let block = this.blocks.get(blockOfBody(body))
+    if (block === undefined) {
+      block = { counts: new Array<number>(BLOCK_BODIES).fill(0), bytes: 0 }
+      this.blocks.set(blockOfBody(body), block)
     }
+    if (block.counts[body % BLOCK_BODIES]!++ === 0) block.bytes += bodyBytes
   }
-  return blocks
+
+  /** Adds all entries of a page, be they settled or not. Returns false, and adds none, when it is damaged. */
+  async addPage(database: Database, log: number, page: Page): Promise<boolean> {
+    const found: [body: number, bytes: number][] = []
+    const noted = {
+      wants(_position: number, bodyBytes: number, _deadline: number, body: number): boolean {
+        if (body !== 0) found.push([body, bodyBytes])
+        return false
+      },
+      redelivered: () => false,
+    }
+    const values = await valuesOf(database, log, page)
+    const whole = values.every(
+      (value, i) =>
+        value !== undefined && unpackFragments(value, page.fragments?.[i] ?? page.first, noted, []) === null,
+    )
+    if (whole) for (const [body, bytes] of found) this.add(body, bytes)
+    return whole
+  }
+}
+
+/** What the database has of a page's fragments: of a page that it finds damaged, nothing. */
+async function valuesOf(database: Database, log: number, page: Page): Promise<(Buffer | undefined)[]> {
+  try {
+    return await database.getMany(fragmentKeys(log, page))
+  } catch (error) {
+    if ((error as { code?: string }).code !== 'LEVEL_CORRUPTION') throw error
+    return [undefined]
+  }
 }
 
 async function* bodyReferences(database: Database): AsyncGenerator<BodyReference[]> {

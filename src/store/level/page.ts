@@ -17,6 +17,8 @@ export const Elsewhere = {
   bodies: 0x01,
   /** How often messages were tried. */
   attempts: 0x02,
+  /** Bodies with numbers of older formats, and they are counted. */
+  olderBodies: 0x04,
 } as const
 
 /**
@@ -47,6 +49,8 @@ export class Page {
   elsewhere = 0
   /** The shared bodies of its entries; null when they are not in memory, or there are none. Kept by Bodies. */
   bodies: number[] | null = null
+  /** The positions of messages that were tried; null when they are not in memory, or there are none. */
+  tried: number[] | null = null
   /** Milliseconds since 1970: when the first and the last of the entries that expire do so; 0 when none does. */
   expiresFirst = 0
   expiresLast = 0

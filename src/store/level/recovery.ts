@@ -6,7 +6,20 @@ import type { Database } from './database.ts'
 import { StoreOpenError, recordsIn } from './database.ts'
 import { decodeDefinition } from './definition-codec.ts'
 import { scanFragment } from './fragment.ts'
-import { Kind, POSITION_MAX, isMergedKey, kindEnd, kindKey, logOfKey, positionKey, positionOfKey } from './keys.ts'
+import {
+  BLOCK_BODIES,
+  blockOfBody,
+  blockOfKey,
+  bodyBlockKey,
+  Kind,
+  POSITION_MAX,
+  isMergedKey,
+  kindEnd,
+  kindKey,
+  logOfKey,
+  positionKey,
+  positionOfKey,
+} from './keys.ts'
 import type { RecoveredLog } from './level-log.ts'
 import { Elsewhere, Page } from './page.ts'
 import {
@@ -22,10 +35,11 @@ import { SCANNED_BYTES } from './tuning.ts'
 /**
  * The version of the format that this broker writes. Older ones are read; newer ones are refused. In version 1 index
  * records were never behind, and a merged page had the key of its first fragment; before version 3 the checksum of
- * fragments was CRC-32; before version 4 index records said nothing of what entries have elsewhere, which was deleted
- * with these, and not with their page.
+ * fragments was CRC-32; before version 5 index records said nothing of what entries have elsewhere, which was deleted
+ * with these, and not with their page. Version 4 is that of a store that is being brought up.
  */
-export const FORMAT = 4
+export const FORMAT = 5
+export const FORMAT_BEING_BROUGHT_UP = 4
 
 /** Pages of one log that were being deleted when the broker ended. */
 export interface UnfinishedErasure {
@@ -91,7 +105,7 @@ export async function recover(database: Database): Promise<Recovered> {
     delayLogs: new Map(),
     ids: new Map(),
     nextLog: await counter(database, Kind.nextLog),
-    nextBody: await counter(database, Kind.nextBody),
+    nextBody: await nextBody(database),
     damage: [],
   }
   for await (const found of recordsOf(database, Kind.erasure)) {
@@ -120,6 +134,14 @@ async function counter(database: Database, kind: Kind): Promise<number> {
   let number = 1
   for await (const found of recordsOf(database, kind)) number = decodeNumber(found[0]![1])
   return number
+}
+
+/** Above every number that a body has, also when the record that says so was lost: two bodies never share one. */
+async function nextBody(database: Database): Promise<number> {
+  let next = await counter(database, Kind.nextBody)
+  const range = { gte: bodyBlockKey(blockOfBody(next) + 1), lt: kindEnd(Kind.bodyBlock) }
+  for await (const found of recordsIn(database, range)) next = (blockOfKey(found.at(-1)![0]) + 1) * BLOCK_BODIES
+  return next
 }
 
 async function recoverPages(database: Database, recovered: Recovered): Promise<void> {

@@ -3,7 +3,7 @@ import { DamagedRecordError } from './bytes.ts'
 import type { Bodies } from './bodies.ts'
 import type { Committer } from './committer.ts'
 import { unpackFragments } from './fragment.ts'
-import { Kind, blockOfBody, bodyBlockKey, positionKey } from './keys.ts'
+import { FIRST_BODY, Kind, blockOfBody, bodyBlockKey, positionKey } from './keys.ts'
 import { Elsewhere, fragmentKeys, type Page } from './page.ts'
 import type { Reader } from './reader.ts'
 import { decodeBlock, type BlockRecord } from './records.ts'
@@ -22,12 +22,20 @@ export interface Remainder {
   readonly bodies: readonly number[]
 }
 
+/** Blocks that are read at once: each through an iterator. */
+const BLOCKS_AT_ONCE = 16
+
+function* inGroups(numbers: readonly number[], size: number): Generator<readonly number[]> {
+  for (let from = 0; from < numbers.length; from += size) yield numbers.slice(from, from + size)
+}
+
 /** Looks for what pages have elsewhere. */
 export class Remains {
   readonly #committer: Committer
   readonly #reader: Reader
   readonly #bodies: Bodies
   readonly #damaged: (damage: Error) => void
+  #unread: Error | null = null
 
   constructor(committer: Committer, reader: Reader, bodies: Bodies, damaged: (damage: Error) => void) {
     this.#committer = committer
@@ -37,21 +45,39 @@ export class Remains {
   }
 
   /**
-   * What these pages have elsewhere. The counts of their bodies are in memory until this is called again. Where the database
-   * finds damage, that is reported, and what is there stays for good: a body that may be wanted is not deleted. Rejects with
-   * the database's error when it cannot be read now.
+   * What these pages have elsewhere, but for those that the disk does not give now. The counts of their bodies are in memory
+   * as long as they are held there. Where the database finds damage, that is reported, and what is there stays for good: a
+   * body that may be wanted is not deleted. Rejects with the database's error when counts cannot be read now.
    */
   async of(pages: readonly DeadPage[]): Promise<Map<Page, Remainder>> {
     // What the batch in flight writes is to be found.
     await this.#committer.settled()
-    const found = await Promise.all(pages.map((dead) => this.#remainderOf(dead)))
-    const lost = await this.#count(new Set(found.flatMap(({ bodies }) => bodies.map(blockOfBody))))
-    return new Map(
-      found.map(({ keys, bodies }, i) => [
-        pages[i]!.page,
-        { keys, bodies: bodies.filter((body) => !lost.has(blockOfBody(body))) },
-      ]),
-    )
+    const found = new Map<Page, Remainder>()
+    await Promise.all(pages.map((dead) => this.#find(dead, found)))
+    const blocks = new Set([...found.values()].flatMap(({ bodies }) => bodies.map(blockOfBody)))
+    const lost = await this.#count(blocks)
+    if (lost.size === 0) return found
+    for (const [page, { keys, bodies }] of found) {
+      found.set(page, { keys, bodies: bodies.filter((body) => !lost.has(blockOfBody(body))) })
+    }
+    return found
+  }
+
+  async #find(dead: DeadPage, found: Map<Page, Remainder>): Promise<void> {
+    try {
+      found.set(dead.page, await this.#remainderOf(dead))
+    } catch (error) {
+      // It is asked for again, when the others are done with.
+      if ((error as { code?: string }).code !== 'LEVEL_IO_ERROR') throw error
+      this.#unread ??= error as Error
+    }
+  }
+
+  /** Why the disk did not give something since this was called; null when it gave everything. */
+  takeTrouble(): Error | null {
+    const trouble = this.#unread
+    this.#unread = null
+    return trouble
   }
 
   async #remainderOf({ log, page }: DeadPage): Promise<Remainder> {
@@ -74,16 +100,19 @@ export class Remains {
     const bodies: number[] = []
     const noted = {
       wants(_position: number, _bodyBytes: number, _deadline: number, body: number): boolean {
-        if (body !== 0) bodies.push(body)
+        if (body >= first) bodies.push(body)
         return false
       },
       redelivered: () => false,
     }
+    const first = page.elsewhere & Elsewhere.olderBodies ? 1 : FIRST_BODY
     const keys = fragmentKeys(log, page)
     const values = await this.#unlessDamaged(() => this.#reader.values(keys, page.serial), [])
     values.forEach((value, i) => {
-      const first = page.fragments?.[i] ?? page.first
-      const damage = value === undefined ? null : unpackFragments(value, first, noted, [])
+      const damage =
+        value === undefined
+          ? { error: new DamagedRecordError('a fragment is missing') }
+          : unpackFragments(value, page.fragments?.[i] ?? page.first, noted, [])
       if (damage !== null) this.#leaveBehind(damage.error)
     })
     return bodies
@@ -95,12 +124,14 @@ export class Remains {
     const missing = this.#bodies.hold(blocks)
     // Since they are not in memory they do not change; what changed them last may be in the batch in flight.
     if (missing.length > 0) await this.#committer.settled()
-    const found = await Promise.all(missing.map((block) => this.#read(block)))
-    missing.forEach((block, i) => {
-      const record = found[i]!
-      if (record === null) lost.add(block)
-      else this.#bodies.recall(block, record)
-    })
+    for (const some of inGroups(missing, BLOCKS_AT_ONCE)) {
+      const records = await Promise.all(some.map((block) => this.#read(block)))
+      some.forEach((block, i) => {
+        const record = records[i]!
+        if (record === null) lost.add(block)
+        else this.#bodies.recall(block, record)
+      })
+    }
     return lost
   }
 

@@ -64,6 +64,9 @@ export const SHARED_BODY_BYTES = 4096
 /** Numbers of shared bodies that a record is ahead of what was stored: one record in so many bodies. */
 export const NEXT_BODY_AHEAD = 1024
 
+/** So many times a page's messages may be tried, until it is no longer kept in memory which they were. */
+export const TRIED_KNOWN_MAX = 16
+
 /** Blocks of bodies whose counts are in memory, and bodies of pages that are: a megabyte together. */
 export const BODY_BLOCKS_MAX = 512
 export const PAGE_BODIES_KNOWN_MAX = 65_536

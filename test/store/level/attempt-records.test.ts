@@ -198,6 +198,23 @@ it('are lost when they are damaged, and that is said; the messages are there', a
   expect(damage).toHaveLength(1)
 })
 
+it('of settled messages are nobody’s business when they are damaged', async () => {
+  const { disk, log, entries, damage } = await tried(range(0, 4))
+  log.settle(entries[1]!)
+  disk.damage(positionKey(Kind.attempts, log.id, 1), 5)
+  expect(await counts(log)).toEqual([0, 2, 3])
+  expect(damage).toEqual([])
+})
+
+it('of few messages are deleted in the batch that settles the last of their page', async () => {
+  const { disk, database, store, log, entries } = await tried(range(0, 2))
+  const batches = database.calls.batch
+  for (const entry of entries) log.settle(entry)
+  await durable(store)
+  expect(database.calls.batch).toBe(batches + 1)
+  expect([...disk.keys(Kind.attempts), ...disk.keys(Kind.index), ...disk.keys(Kind.fragment)]).toEqual([])
+})
+
 it('are not known when the database finds them damaged, but for what was written anew', async () => {
   const { database, log, damage } = await tried(range(0, 6))
   log.attempted(3, triedOften(30))

@@ -4,7 +4,9 @@ import { Entry } from '../../../src/core/queue/entry.ts'
 import type { QueueLog } from '../../../src/core/ports.ts'
 import { ManualClock } from '../../../src/lib/clock.ts'
 import { Turn } from '../../../src/lib/turn.ts'
-import { BLOCK_BODIES, Kind } from '../../../src/store/level/keys.ts'
+import { BLOCK_BODIES, Kind, positionKey } from '../../../src/store/level/keys.ts'
+import { Bodies } from '../../../src/store/level/bodies.ts'
+import { Batch } from '../../../src/store/level/committer.ts'
 import { LevelStore } from '../../../src/store/level/level-store.ts'
 import { decodeBlock } from '../../../src/store/level/records.ts'
 import { BODY_BLOCKS_MAX, NEXT_BODY_AHEAD } from '../../../src/store/level/tuning.ts'
@@ -357,6 +359,35 @@ it('gives no number twice, whatever became of the bodies', async () => {
   }
 })
 
+it('gives other numbers, too, when the record of the next one is lost', async () => {
+  const disk = new Disk()
+  const { store, database } = await open(disk)
+  const logs = [store.log(), store.log()]
+  for (const position of range(0, BLOCK_BODIES + 1)) fanOut(logs, position, `${position}|${LARGE}`)
+  await durable(store)
+  database.abandon()
+  disk.records.delete(disk.keys(Kind.nextBody)[0]!.toString('latin1'))
+  const again = await open(disk)
+  const further = [again.store.log(), again.store.log()]
+  for (const position of range(0, BLOCK_BODIES + 1)) fanOut(further, position, `another|${LARGE}`)
+  await durable(again.store)
+  const found = await readAll(again.store.log(logs[0]!.id))
+  expect(found.map((stored) => bodyOf(stored).split('|')[0])).toEqual([...range(0, BLOCK_BODIES + 1)].map(String))
+})
+
+it('says so when it was counted less often than it is given back, and goes on', async () => {
+  const disk = new Disk()
+  const { store, damage } = await open(disk)
+  const logs = [store.log(), store.log()]
+  fanOut(logs, 0)
+  await durable(store)
+  const bodies = new Bodies(1, (error) => void damage.push(error.message))
+  const batch = new Batch(1, 0, 0)
+  bodies.release(batch, 7)
+  expect(damage).toEqual(['body 7 belonged to more messages than were counted'])
+  expect(batch.operations).toEqual([])
+})
+
 describe('while the disk is in trouble', () => {
   it('tries again when it could not read what goes with a page', async () => {
     const disk = new Disk()
@@ -370,13 +401,80 @@ describe('while the disk is in trouble', () => {
     before.database.abandon()
     const { store, database, clock } = await open(disk)
     const logs = ids.map((id) => store.log(id))
-    database.readFailures = [diskError('IO error: Input/output error')]
+    database.readFailures = logs.map(() => diskError('IO error: Input/output error'))
     for (const log of logs) log.drop()
     await quiet(store)
     expect(left(disk).bodies).toBe(1)
     clock.advance(60_000)
     await quiet(store)
     expect(left(disk)).toEqual(NOTHING)
+  })
+
+  it('goes on with other pages when it cannot read what goes with one', async () => {
+    const disk = new Disk()
+    const before = await open(disk)
+    const ids = Array.from({ length: 4 }, () => before.store.log().id)
+    const logsOf = (store: LevelStore): QueueLog[] => ids.map((id) => store.log(id))
+    for (const position of range(0, 5)) fanOut(logsOf(before.store), position)
+    await durable(before.store)
+    before.database.abandon()
+    const { store, database, clock, damage } = await open(disk)
+    const getMany = database.getMany.bind(database)
+    const bad = positionKey(Kind.fragment, ids[1]!, 0)
+    database.getMany = (keys) => {
+      const unread = keys.some((key) => key.equals(bad))
+      return unread ? Promise.reject(diskError('IO error: Input/output error')) : getMany(keys)
+    }
+    for (const log of logsOf(store)) log.drop()
+    await quiet(store)
+    expect(left(disk)).toMatchObject({ bodies: 5, entries: 5, pages: 1 })
+    clock.advance(60_000)
+    await quiet(store)
+    expect(damage).toEqual([expect.stringContaining('Input/output error')])
+    expect(disk.keys(Kind.erasure)).toHaveLength(1)
+    // After a crash it is found again.
+    database.abandon()
+    const again = await open(disk)
+    await quiet(again.store)
+    expect(left(disk)).toEqual(NOTHING)
+    expect(disk.keys(Kind.erasure)).toEqual([])
+  })
+
+  it('keeps the record of an erasure until the last of its pages is deleted', async () => {
+    const disk = new Disk()
+    const before = await open(disk)
+    const ids = Array.from({ length: 2 }, () => before.store.log().id)
+    // Three pages each, for a page has a mebibyte of bodies at the most.
+    const large = 'x'.repeat(600 * 1024)
+    for (const position of range(0, 6)) {
+      fanOut(
+        ids.map((id) => before.store.log(id)),
+        position,
+        large,
+      )
+    }
+    await durable(before.store)
+    before.database.abandon()
+    const { store, database, clock } = await open(disk)
+    const getMany = database.getMany.bind(database)
+    const bad = [positionKey(Kind.fragment, ids[0]!, 0), positionKey(Kind.fragment, ids[0]!, 4)]
+    database.getMany = (keys) => {
+      const unread = keys.some((key) => bad.some((one) => one.equals(key)))
+      return unread ? Promise.reject(diskError('IO error: Input/output error')) : getMany(keys)
+    }
+    const fragments = (): number => disk.keys(Kind.fragment).length
+    expect(fragments()).toBe(6)
+    store.log(ids[0]).drop()
+    await quiet(store)
+    expect(fragments()).toBe(5)
+    bad.pop()
+    clock.advance(60_000)
+    await quiet(store)
+    expect([fragments(), disk.keys(Kind.erasure).length]).toEqual([4, 1])
+    bad.pop()
+    clock.advance(60_000)
+    await quiet(store)
+    expect([fragments(), disk.keys(Kind.erasure).length]).toEqual([3, 0])
   })
 
   it.each(['counts', 'fragments'])('keeps a body for good rather than to lose it: damaged %s', async (what) => {

@@ -14,10 +14,20 @@ import {
 } from '../../../src/store/level/keys.ts'
 import { LevelStore } from '../../../src/store/level/level-store.ts'
 import { decodeIndexRecord, decodeNumber, encodeIndexRecord, encodeNumber } from '../../../src/store/level/records.ts'
-import { FORMAT } from '../../../src/store/level/recovery.ts'
+import { FORMAT, FORMAT_BEING_BROUGHT_UP } from '../../../src/store/level/recovery.ts'
 import { Disk, FaultyDatabase } from '../../support/faulty-database.ts'
 import { turnsRun } from '../../support/sockets.ts'
 import { appendAll, bodyOf, durable, entryOf, range, readAll } from '../../support/store.ts'
+
+/** Where numbers of bodies begin: in the past they were lower. */
+const numbers = vi.hoisted(() => ({ first: 64 }))
+
+vi.mock('../../../src/store/level/keys.ts', async (original) => ({
+  ...(await original<object>()),
+  get FIRST_BODY() {
+    return numbers.first
+  },
+}))
 
 const LARGE = 'x'.repeat(8_000)
 
@@ -55,6 +65,7 @@ const FIRST = BLOCK_BODIES
 /** A store as format 3 had it: two logs that have twenty bodies in common, and messages that were tried. */
 async function older() {
   const disk = new Disk()
+  numbers.first = BLOCK_BODIES
   const { store, database } = await open(disk)
   const logs = [store.log(), store.log()]
   for (const position of range(0, 20)) {
@@ -68,6 +79,7 @@ async function older() {
   await durable(store)
   await store.close()
   database.abandon()
+  numbers.first = 2 ** 32
   const ids = logs.map(({ id }) => id)
   for (const key of [...disk.keys(Kind.nextBody), ...disk.keys(Kind.bodyBlock)]) remove(disk, key)
   for (const id of ids) {
@@ -136,8 +148,7 @@ it('loses what belongs to no page, and gives numbers that no body may have had',
   const { queue, message } = entryOf(0, { body: LARGE })
   for (const log of logs) log.append(new Entry(queue, message, 0), null, 0)
   await durable(store)
-  const numbers = disk.keys(Kind.body).map((key) => key.readUIntBE(1, 6))
-  expect(numbers.at(-1)).toBeGreaterThan(1_000_000)
+  expect(disk.keys(Kind.body).at(-1)!.readUIntBE(1, 6)).toBeGreaterThanOrEqual(2 ** 32)
 })
 
 it('counts entries as long as their page is there, also where they are settled', async () => {
@@ -164,16 +175,64 @@ it('is brought up from the beginning when the broker ended in between', async ()
   // Everything is written but the format.
   let batches = 0
   before.onBatch = () => {
-    if (++batches > 1) before.abandon()
+    if (++batches > 2) before.abandon()
   }
   const monitor = { storeFailed: () => undefined, storeRecovered: () => undefined }
   const options = { location: 'memory', turn: new Turn(), clock: new ManualClock(), monitor, database: () => before }
   void LevelStore.open(options)
-  await vi.waitUntil(() => batches > 1)
-  expect(decodeNumber(valueOf(disk, kindKey(Kind.format))!)).toBe(3)
+  await vi.waitUntil(() => batches > 2)
+  // Not one that an older version would take for its own.
+  expect(decodeNumber(valueOf(disk, kindKey(Kind.format))!)).toBe(FORMAT_BEING_BROUGHT_UP)
   const { store } = await open(disk)
   expect(decodeNumber(valueOf(disk, kindKey(Kind.format))!)).toBe(FORMAT)
   for (const id of ids) store.log(id).drop()
   await quiet(store)
   expect([Kind.attempts, Kind.body, Kind.bodyBlock].map((kind) => count(disk, kind))).toEqual([0, 0, 0])
+})
+
+it('keeps a body that others want, though a page had it before and goes on growing', async () => {
+  const { disk, ids } = await older()
+  // All that the first log had in common with the other is settled, and its references are gone.
+  const page = decodeIndexRecord(0, valueOf(disk, positionKey(Kind.index, ids[0]!, 0))!)
+  for (const position of range(0, 19)) {
+    page.settle(position, LARGE.length)
+    remove(disk, referenceKey(FIRST + position, ids[0]!, position))
+  }
+  remove(disk, referenceKey(FIRST + 19, ids[0]!, 19))
+  disk.records.set(positionKey(Kind.index, ids[0]!, 0).toString('latin1'), encodeIndexRecord(page))
+  const grown = await open(disk)
+  const { queue, message } = entryOf(30, { body: LARGE })
+  for (const id of ids) grown.store.log(id).append(new Entry(queue, message, 30), null, 0)
+  await durable(grown.store)
+  await grown.store.close()
+  const { store, damage } = await open(disk)
+  store.log(ids[0]).discard(0, 100)
+  await quiet(store)
+  const found = await readAll(store.log(ids[1]))
+  expect(found.filter((stored) => bodyOf(stored) === LARGE)).toHaveLength(21)
+  expect(damage).toEqual([])
+})
+
+it('keeps all bodies of a page that cannot be read when it is brought up', async () => {
+  const { disk, ids } = await older()
+  const database = new FaultyDatabase(disk)
+  const getMany = database.getMany.bind(database)
+  const bad = positionKey(Kind.fragment, ids[0]!, 0)
+  database.getMany = (keys) => {
+    if (!keys.some((key) => key.equals(bad))) return getMany(keys)
+    return Promise.reject(Object.assign(new Error('Corruption: bad block'), { code: 'LEVEL_CORRUPTION' }))
+  }
+  const damage: string[] = []
+  const monitor = {
+    storeFailed: () => undefined,
+    storeRecovered: () => undefined,
+    damageFound: (error: Error) => void damage.push(error.message),
+  }
+  const options = { location: 'memory', turn: new Turn(), clock: new ManualClock(), monitor, database: () => database }
+  const { store } = await LevelStore.open(options)
+  expect(damage).toEqual(['1 pages with large messages are damaged'])
+  store.log(ids[1]).drop()
+  await quiet(store)
+  database.getMany = getMany
+  expect((await readAll(store.log(ids[0]))).map(bodyOf)).toEqual(Array.from({ length: 20 }, () => LARGE))
 })
