@@ -15,7 +15,7 @@ export function expectInvariants(records: Records): void {
   if (!isDeepStrictEqual(entries, counts)) throw new Error(`bodies have ${show(entries)} and count ${show(counts)}`)
   const bodies = [...of(records, Kind.body)].map(([key]) => key.readUIntBE(1, 6))
   if (!isDeepStrictEqual(bodies, [...counts.keys()]))
-    throw new Error(`counted are ${show(counts)}, there are ${bodies}`)
+    throw new Error(`counted are ${show(counts)}, there are ${bodies.join()}`)
   const [stray] = strayAttempts(records)
   if (stray !== undefined) throw new Error(`attempts of ${stray.position} in log ${stray.log} belong to no page`)
 }
