@@ -83,6 +83,17 @@ function fanOut(logs: readonly QueueLog[], position: number, body = LARGE): Entr
   })
 }
 
+/** The ids of so many logs that have these messages in common, on a disk that a broker left behind when it died. */
+async function leftBehind(disk: Disk, logs: number, positions: Iterable<number>, body = LARGE): Promise<number[]> {
+  const { store, database } = await open(disk)
+  const ids = Array.from({ length: logs }, () => store.log().id)
+  const all = ids.map((id) => store.log(id))
+  for (const position of positions) fanOut(all, position, body)
+  await durable(store)
+  database.abandon()
+  return ids
+}
+
 /** Waits until nothing more becomes of what was settled. */
 async function quiet(store: LevelStore): Promise<void> {
   await durable(store)
@@ -217,13 +228,7 @@ describe.each([true, false])('after a crash, counts being known: %s', (known) =>
 
 it('deletes at the next start what it had not come to, and no more', async () => {
   const whole = new Disk()
-  const before = await open(whole)
-  const ids = [before.store.log(), before.store.log()].map(({ id }) => id)
-  fanOut(
-    ids.map((id) => before.store.log(id)),
-    0,
-  )
-  await durable(before.store)
+  const ids = await leftBehind(whole, 2, [0])
   // The broker ends behind each of the batches that follow.
   for (let batches = 1; batches < 6; batches++) {
     const disk = copyOf(whole)
@@ -375,12 +380,8 @@ it('gives other numbers, too, when the record of the next one is lost', async ()
   expect(found.map((stored) => bodyOf(stored).split('|')[0])).toEqual([...range(0, BLOCK_BODIES + 1)].map(String))
 })
 
-it('says so when it was counted less often than it is given back, and goes on', async () => {
-  const disk = new Disk()
-  const { store, damage } = await open(disk)
-  const logs = [store.log(), store.log()]
-  fanOut(logs, 0)
-  await durable(store)
+it('says so when it was counted less often than it is given back, and goes on', () => {
+  const damage: string[] = []
   const bodies = new Bodies(1, (error) => void damage.push(error.message))
   const batch = new Batch(1, 0, 0)
   bodies.release(batch, 7)
@@ -391,14 +392,7 @@ it('says so when it was counted less often than it is given back, and goes on', 
 describe('while the disk is in trouble', () => {
   it('tries again when it could not read what goes with a page', async () => {
     const disk = new Disk()
-    const before = await open(disk)
-    const ids = [before.store.log(), before.store.log()].map(({ id }) => id)
-    fanOut(
-      ids.map((id) => before.store.log(id)),
-      0,
-    )
-    await durable(before.store)
-    before.database.abandon()
+    const ids = await leftBehind(disk, 2, [0])
     const { store, database, clock } = await open(disk)
     const logs = ids.map((id) => store.log(id))
     database.readFailures = logs.map(() => diskError('IO error: Input/output error'))
@@ -412,12 +406,7 @@ describe('while the disk is in trouble', () => {
 
   it('goes on with other pages when it cannot read what goes with one', async () => {
     const disk = new Disk()
-    const before = await open(disk)
-    const ids = Array.from({ length: 4 }, () => before.store.log().id)
-    const logsOf = (store: LevelStore): QueueLog[] => ids.map((id) => store.log(id))
-    for (const position of range(0, 5)) fanOut(logsOf(before.store), position)
-    await durable(before.store)
-    before.database.abandon()
+    const ids = await leftBehind(disk, 4, range(0, 5))
     const { store, database, clock, damage } = await open(disk)
     const getMany = database.getMany.bind(database)
     const bad = positionKey(Kind.fragment, ids[1]!, 0)
@@ -425,7 +414,7 @@ describe('while the disk is in trouble', () => {
       const unread = keys.some((key) => key.equals(bad))
       return unread ? Promise.reject(diskError('IO error: Input/output error')) : getMany(keys)
     }
-    for (const log of logsOf(store)) log.drop()
+    for (const id of ids) store.log(id).drop()
     await quiet(store)
     expect(left(disk)).toMatchObject({ bodies: 5, entries: 5, pages: 1 })
     clock.advance(60_000)
@@ -442,19 +431,8 @@ describe('while the disk is in trouble', () => {
 
   it('keeps the record of an erasure until the last of its pages is deleted', async () => {
     const disk = new Disk()
-    const before = await open(disk)
-    const ids = Array.from({ length: 2 }, () => before.store.log().id)
     // Three pages each, for a page has a mebibyte of bodies at the most.
-    const large = 'x'.repeat(600 * 1024)
-    for (const position of range(0, 6)) {
-      fanOut(
-        ids.map((id) => before.store.log(id)),
-        position,
-        large,
-      )
-    }
-    await durable(before.store)
-    before.database.abandon()
+    const ids = await leftBehind(disk, 2, range(0, 6), 'x'.repeat(600 * 1024))
     const { store, database, clock } = await open(disk)
     const getMany = database.getMany.bind(database)
     const bad = [positionKey(Kind.fragment, ids[0]!, 0), positionKey(Kind.fragment, ids[0]!, 4)]
@@ -479,14 +457,7 @@ describe('while the disk is in trouble', () => {
 
   it.each(['counts', 'fragments'])('keeps a body for good rather than to lose it: damaged %s', async (what) => {
     const disk = new Disk()
-    const before = await open(disk)
-    const ids = [before.store.log(), before.store.log()].map(({ id }) => id)
-    fanOut(
-      ids.map((id) => before.store.log(id)),
-      0,
-    )
-    await durable(before.store)
-    before.database.abandon()
+    const ids = await leftBehind(disk, 2, [0])
     const { store, database, damage } = await open(disk)
     const corruption = Object.assign(diskError('Corruption: bad block'), { code: 'LEVEL_CORRUPTION' })
     if (what === 'counts') database.scanFailures = [corruption]

@@ -31,8 +31,7 @@ vi.mock('../../../src/store/level/keys.ts', async (original) => ({
 
 const LARGE = 'x'.repeat(8_000)
 
-async function open(disk: Disk) {
-  const database = new FaultyDatabase(disk)
+async function open(disk: Disk, database = new FaultyDatabase(disk)) {
   const damage: string[] = []
   const monitor = {
     storeFailed: () => undefined,
@@ -222,14 +221,7 @@ it('keeps all bodies of a page that cannot be read when it is brought up', async
     if (!keys.some((key) => key.equals(bad))) return getMany(keys)
     return Promise.reject(Object.assign(new Error('Corruption: bad block'), { code: 'LEVEL_CORRUPTION' }))
   }
-  const damage: string[] = []
-  const monitor = {
-    storeFailed: () => undefined,
-    storeRecovered: () => undefined,
-    damageFound: (error: Error) => void damage.push(error.message),
-  }
-  const options = { location: 'memory', turn: new Turn(), clock: new ManualClock(), monitor, database: () => database }
-  const { store } = await LevelStore.open(options)
+  const { store, damage } = await open(disk, database)
   expect(damage).toEqual(['1 pages with large messages are damaged'])
   store.log(ids[1]).drop()
   await quiet(store)
