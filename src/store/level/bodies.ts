@@ -155,7 +155,9 @@ export class Bodies implements BatchEnding {
     this.#emptied.push({ first, last: first + BLOCK_BODIES - 1, bytes, ageMiB: batch.writtenMiB - writtenMiB })
   }
 
+  /** Whether further entries may have it. One of an older format none may: a page does not tell new ones from those of then. */
   #isCounted(body: number): boolean {
+    if (body < FIRST_BODY) return false
     const block = this.#blocks.get(blockOfBody(body))
     return block !== undefined && block.counts[body % BLOCK_BODIES]! > 0
   }

@@ -43,8 +43,8 @@ export class Eraser implements BackgroundWork {
   /** What the next pages have elsewhere, as far as that was looked for; and whether it is being done. */
   #remainders = new Map<Page, Remainder>()
   #searching = false
-  /** Whether it was said that the disk does not give what is looked for. */
-  #troubled = false
+  /** Pages of which the disk did not give all when it was last asked: that was said when there were none before. */
+  readonly #unread = new Set<Page>()
   readonly #damaged: (damage: Error) => void
 
   constructor(
@@ -166,12 +166,12 @@ export class Eraser implements BackgroundWork {
   }
 
   #finishRecord(batch: Batch, log: number, record: number): void {
-    this.#compactor.emptied(log)
     const key = `${log}/${record}`
     const further = (this.#sharing.get(key) ?? 1) - 1
     if (further > 0) this.#sharing.set(key, further)
     else {
       this.#sharing.delete(key)
+      this.#compactor.emptied(log)
       batch.del(positionKey(Kind.erasure, log, record))
     }
   }
@@ -190,17 +190,18 @@ export class Eraser implements BackgroundWork {
     }
     // When the database is closed for good the next start goes on.
     if (this.#committer.closing) return
+    for (const page of this.#remainders.keys()) this.#unread.delete(page)
     if (trouble !== null) await this.#putOff(slice, trouble)
-    else this.#troubled = false
     this.#searching = false
     if (!this.#committer.closing) this.#committer.schedule()
   }
 
   /** The disk does not give what some pages have elsewhere: the others come first. When there are none, it is waited a while. */
   async #putOff(slice: readonly DeadPage[], trouble: Error): Promise<void> {
-    if (!this.#troubled) this.#damaged(new Error(`what deleted messages had cannot be read now: ${trouble.message}`))
-    this.#troubled = true
+    const what = `what deleted messages had cannot be read now: ${trouble.message}`
+    if (this.#unread.size === 0) this.#damaged(new Error(what, { cause: trouble }))
     const unread = new Set(slice.filter(({ page }) => !this.#remainders.has(page)).map(({ page }) => page))
+    for (const page of unread) this.#unread.add(page)
     const last: Erasure[] = []
     this.#erasures = this.#erasures.map((erasure, i) => {
       const { log, record } = erasure

@@ -139,7 +139,7 @@ async function counter(database: Database, kind: Kind): Promise<number> {
 /** Above every number that a body has, also when the record that says so was lost: two bodies never share one. */
 async function nextBody(database: Database): Promise<number> {
   let next = await counter(database, Kind.nextBody)
-  const range = { gte: bodyBlockKey(blockOfBody(next) + 1), lt: kindEnd(Kind.bodyBlock) }
+  const range = { gte: bodyBlockKey(blockOfBody(next)), lt: kindEnd(Kind.bodyBlock) }
   for await (const found of recordsIn(database, range)) next = (blockOfKey(found.at(-1)![0]) + 1) * BLOCK_BODIES
   return next
 }

@@ -45,31 +45,38 @@ export class Remains {
   }
 
   /**
-   * What these pages have elsewhere, but for those that the disk does not give now. The counts of their bodies are in memory
-   * as long as they are held there. Where the database finds damage, that is reported, and what is there stays for good: a
-   * body that may be wanted is not deleted. Rejects with the database's error when counts cannot be read now.
+   * What these pages have elsewhere, but for those of which the disk does not give all now. The counts of their bodies are
+   * in memory as long as they are held there. Where the database finds damage, that is reported, and what is there stays for
+   * good: a body that may be wanted is not deleted. Rejects with the database's error when it is closed.
    */
   async of(pages: readonly DeadPage[]): Promise<Map<Page, Remainder>> {
+    this.#unread = null
     // What the batch in flight writes is to be found.
     await this.#committer.settled()
     const found = new Map<Page, Remainder>()
-    await Promise.all(pages.map((dead) => this.#find(dead, found)))
+    await Promise.all(
+      pages.map(async (dead) => {
+        const remainder = await this.#unlessUnread(() => this.#remainderOf(dead))
+        if (remainder !== null) found.set(dead.page, remainder)
+      }),
+    )
     const blocks = new Set([...found.values()].flatMap(({ bodies }) => bodies.map(blockOfBody)))
-    const lost = await this.#count(blocks)
-    if (lost.size === 0) return found
+    const { lost, unread } = await this.#count(blocks)
     for (const [page, { keys, bodies }] of found) {
-      found.set(page, { keys, bodies: bodies.filter((body) => !lost.has(blockOfBody(body))) })
+      if (bodies.some((body) => unread.has(blockOfBody(body)))) found.delete(page)
+      else if (lost.size > 0) found.set(page, { keys, bodies: bodies.filter((body) => !lost.has(blockOfBody(body))) })
     }
     return found
   }
 
-  async #find(dead: DeadPage, found: Map<Page, Remainder>): Promise<void> {
+  /** What a reading gives; null when the disk does not give it now. */
+  async #unlessUnread<T>(read: () => Promise<T>): Promise<T | null> {
     try {
-      found.set(dead.page, await this.#remainderOf(dead))
+      return await read()
     } catch (error) {
-      // It is asked for again, when the others are done with.
       if ((error as { code?: string }).code !== 'LEVEL_IO_ERROR') throw error
       this.#unread ??= error as Error
+      return null
     }
   }
 
@@ -118,34 +125,35 @@ export class Remains {
     return bodies
   }
 
-  /** Has the counts of these blocks in memory. Returns those whose counts are lost. */
-  async #count(blocks: ReadonlySet<number>): Promise<Set<number>> {
-    const lost = new Set<number>()
+  /** Has the counts of these blocks in memory. Returns those whose counts are lost, and those that cannot be read now. */
+  async #count(blocks: ReadonlySet<number>): Promise<{ lost: Set<number>; unread: Set<number> }> {
+    const [lost, unread] = [new Set<number>(), new Set<number>()]
     const missing = this.#bodies.hold(blocks)
     // Since they are not in memory they do not change; what changed them last may be in the batch in flight.
     if (missing.length > 0) await this.#committer.settled()
     for (const some of inGroups(missing, BLOCKS_AT_ONCE)) {
-      const records = await Promise.all(some.map((block) => this.#read(block)))
+      const found = await Promise.all(some.map((block) => this.#unlessUnread(() => this.#read(block))))
       some.forEach((block, i) => {
-        const record = records[i]!
-        if (record === null) lost.add(block)
+        const record = found[i]!
+        if (record === null) unread.add(block)
+        else if (record === 'lost') lost.add(block)
         else this.#bodies.recall(block, record)
       })
     }
-    return lost
+    return { lost, unread }
   }
 
   /** What the disk has of a block: it is written again and again, so it is not looked up (see `mergedKey`). */
-  async #read(block: number): Promise<BlockRecord | null> {
+  async #read(block: number): Promise<BlockRecord | 'lost'> {
     const range = { gte: bodyBlockKey(block), lt: bodyBlockKey(block + 1) }
     const records = await this.#unlessDamaged(() => this.#reader.records(range), null)
-    if (records === null) return null
+    if (records === null) return 'lost'
     try {
       return decodeBlock(records[0]?.[1])
     } catch (error) {
       if (!(error instanceof DamagedRecordError)) throw error
       this.#leaveBehind(error)
-      return null
+      return 'lost'
     }
   }
 

@@ -429,6 +429,32 @@ describe('while the disk is in trouble', () => {
     expect(disk.keys(Kind.erasure)).toEqual([])
   })
 
+  it('goes on with other pages when it cannot read how often one body is wanted', async () => {
+    const disk = new Disk()
+    const ids = await leftBehind(disk, 3, range(0, BLOCK_BODIES * 5))
+    const { store, database, clock, damage } = await open(disk)
+    const iterator = database.iterator.bind(database)
+    const bad = disk.keys(Kind.bodyBlock)[0]!
+    database.iterator = (scanned) =>
+      scanned.gte.equals(bad)
+        ? { nextv: () => Promise.reject(diskError('IO error: bad block')), close: () => Promise.resolve() }
+        : iterator(scanned)
+    // A page has some 130 of these: the first block's are in the first.
+    store.log(ids[2]).drop()
+    await quiet(store)
+    clock.advance(60_000)
+    await quiet(store)
+    expect(damage).toEqual([expect.stringContaining('bad block')])
+    expect(left(disk).bodies).toBe(BLOCK_BODIES * 5)
+    expect(left(disk).entries).toBeLessThan(BLOCK_BODIES * 13)
+    expect(left(disk).entries).toBeGreaterThan(BLOCK_BODIES * 10)
+    database.abandon()
+    const again = await open(disk)
+    for (const id of ids) again.store.log(id).drop()
+    await quiet(again.store)
+    expect(left(disk)).toEqual(NOTHING)
+  })
+
   it('keeps the record of an erasure until the last of its pages is deleted', async () => {
     const disk = new Disk()
     // Three pages each, for a page has a mebibyte of bodies at the most.

@@ -228,3 +228,22 @@ it('keeps all bodies of a page that cannot be read when it is brought up', async
   database.getMany = getMany
   expect((await readAll(store.log(ids[0]))).map(bodyOf)).toEqual(Array.from({ length: 20 }, () => LARGE))
 })
+
+it('stores a body again for a log that gets a message later, though it is counted', async () => {
+  const { disk, ids } = await older()
+  const first = await open(disk)
+  // Another queue's page goes: the counts are in memory.
+  first.store.log(ids[1]).drop()
+  await quiet(first.store)
+  const [found] = await readAll(first.store.log(ids[0]))
+  const logs = [first.store.log(), first.store.log()]
+  for (const log of logs) log.append(new Entry(entryOf(0).queue, found!.message, 0), null, 0)
+  await durable(first.store)
+  expect(count(disk, Kind.body)).toBe(21)
+  await first.store.close()
+  const { store } = await open(disk)
+  for (const { id } of logs) store.log(id).drop()
+  store.log(ids[0]).drop()
+  await quiet(store)
+  expect([Kind.body, Kind.bodyBlock].map((kind) => count(disk, kind))).toEqual([0, 0])
+})
