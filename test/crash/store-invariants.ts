@@ -1,7 +1,7 @@
 // What holds of a store's records whenever the power goes: shared bodies are counted rightly, and belong to somebody, and
 // so do the records of attempts.
 import { isDeepStrictEqual } from 'node:util'
-import { unpackFragments } from '../../src/store/level/fragment.ts'
+import { visitBodies } from '../../src/store/level/fragment.ts'
 import { BLOCK_BODIES, Kind, blockOfKey, logOfKey, positionOfKey } from '../../src/store/level/keys.ts'
 import { Elsewhere, type Page } from '../../src/store/level/page.ts'
 import { decodeBlock, decodeIndexRecord, decodeLogRecord } from '../../src/store/level/records.ts'
@@ -23,15 +23,9 @@ export function expectInvariants(records: Records): void {
 /** How many entries in fragments have each body, be they settled or not. */
 function entriesByBody(records: Records): Map<number, number> {
   const entries = new Map<number, number>()
-  const counting = {
-    wants(_position: number, _bodyBytes: number, _deadline: number, body: number): boolean {
-      if (body !== 0) entries.set(body, (entries.get(body) ?? 0) + 1)
-      return false
-    },
-    redelivered: () => false,
-  }
+  const count = (body: number): void => void entries.set(body, (entries.get(body) ?? 0) + 1)
   for (const [key, value] of of(records, Kind.fragment)) {
-    const damage = unpackFragments(value, positionOfKey(key), counting, [])
+    const damage = visitBodies(value, positionOfKey(key), count)
     if (damage !== null) throw damage.error
   }
   return entries

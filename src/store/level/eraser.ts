@@ -182,8 +182,9 @@ export class Eraser implements BackgroundWork {
     const slice = this.#slice()
     let trouble: Error | null
     try {
-      this.#remainders = await this.#remains.of(slice)
-      trouble = this.#remains.takeTrouble()
+      const found = await this.#remains.of(slice)
+      this.#remainders = found.remainders
+      trouble = found.trouble
     } catch (error) {
       if (!('code' in (error as Error))) throw error
       trouble = error as Error

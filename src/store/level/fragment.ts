@@ -309,6 +309,22 @@ export function unpackFragments(value: Buffer, first: number, wanted: Wanted, fo
   return null
 }
 
+/** Visits the bodies that the entries of a value have elsewhere, be they settled or not. Stops as `unpackFragments` does. */
+export function visitBodies(
+  value: Buffer,
+  first: number,
+  visit: (body: number, bodyBytes: number) => void,
+): Damage | null {
+  const noted: Wanted = {
+    wants: (_position, bodyBytes, _deadline, body) => {
+      if (body !== 0) visit(body, bodyBytes)
+      return false
+    },
+    redelivered: () => false,
+  }
+  return unpackFragments(value, first, noted, [])
+}
+
 /** Checks the fragment that begins at this offset and returns the offset behind it. */
 function checkFragment(value: Buffer, at: number): number {
   if (value.length - at < HEADER_BYTES) throw new DamagedRecordError('a fragment ends within its header')

@@ -1,7 +1,7 @@
 // What older formats did not write down, and this one relies on: it is looked for once, when their store is opened.
 import type { Database, Operation } from './database.ts'
 import { recordsIn } from './database.ts'
-import { unpackFragments } from './fragment.ts'
+import { visitBodies } from './fragment.ts'
 import {
   BLOCK_BODIES,
   Kind,
@@ -41,9 +41,11 @@ type PageOf = (log: number, position: number) => Page | undefined
  */
 export async function bringUp(database: Database, recovered: Recovered): Promise<void> {
   const changes = new Changes(database)
-  await noteAttempts(database, changes, pagesByPosition(recovered))
-  await noteBodies(database, changes, recovered)
+  const pageOf = pagesByPosition(recovered)
+  await noteAttempts(database, changes, pageOf)
+  const damaged = await noteBodies(database, changes, pageOf)
   await changes.write()
+  if (damaged > 0) recovered.damage.push(new Error(`${damaged} pages with large messages are damaged`))
 }
 
 class Changes {
@@ -93,9 +95,8 @@ async function noteAttempts(database: Database, changes: Changes, pageOf: PageOf
   }
 }
 
-/** Counts the bodies of pages that have some. Bodies that nobody has are deleted. */
-async function noteBodies(database: Database, changes: Changes, recovered: Recovered): Promise<void> {
-  const pageOf = pagesByPosition(recovered)
+/** Counts the bodies of pages that have some. Bodies that nobody has are deleted. Returns how many pages are damaged. */
+async function noteBodies(database: Database, changes: Changes, pageOf: PageOf): Promise<number> {
   const pages = new Map<Page, number>()
   for await (const references of bodyReferences(database)) {
     for (const { log, position } of references) {
@@ -112,7 +113,6 @@ async function noteBodies(database: Database, changes: Changes, recovered: Recov
     changes.note(log, page, counted ? Elsewhere.bodies | Elsewhere.olderBodies : Elsewhere.bodies)
   }
   // What those have is not counted when they go: so it stays for good, rather than be missed by others.
-  if (unread.size > 0) recovered.damage.push(new Error(`${unread.size} pages with large messages are damaged`))
   for await (const references of bodyReferences(database)) {
     for (const { body, log, position } of references) {
       const page = pageOf(log, position)
@@ -127,6 +127,7 @@ async function noteBodies(database: Database, changes: Changes, recovered: Recov
       if (!counts.has(body)) await changes.add({ type: 'del', key: bodyKey(body) })
     }
   }
+  return unread.size
 }
 
 /** How many entries have each body. */
@@ -149,17 +150,10 @@ class Counts {
   /** Adds all entries of a page, be they settled or not. Returns false, and adds none, when it is damaged. */
   async addPage(database: Database, log: number, page: Page): Promise<boolean> {
     const found: [body: number, bytes: number][] = []
-    const noted = {
-      wants(_position: number, bodyBytes: number, _deadline: number, body: number): boolean {
-        if (body !== 0) found.push([body, bodyBytes])
-        return false
-      },
-      redelivered: () => false,
-    }
+    const note = (body: number, bytes: number): void => void found.push([body, bytes])
     const values = await valuesOf(database, log, page)
     const whole = values.every(
-      (value, i) =>
-        value !== undefined && unpackFragments(value, page.fragments?.[i] ?? page.first, noted, []) === null,
+      (value, i) => value !== undefined && visitBodies(value, page.fragments?.[i] ?? page.first, note) === null,
     )
     if (whole) for (const [body, bytes] of found) this.add(body, bytes)
     return whole
@@ -185,22 +179,14 @@ function referenceOfKey(key: Buffer): BodyReference {
 }
 
 function pagesByPosition(recovered: Recovered): PageOf {
-  const pages = pagesByLog(recovered)
-  return (log, position) => pageAt(pages.get(log) ?? [], position)
-}
-
-/** All pages that are on disk, by log and in order. */
-function pagesByLog(recovered: Recovered): Map<number, Page[]> {
   const { logs, erasures, dead } = recovered
   const pages = new Map<number, Page[]>()
   for (const id of new Set([...logs.keys(), ...erasures.keys(), ...dead.keys()])) {
     const all = [...(logs.get(id)?.pages ?? []), ...deletedPages(recovered, id)]
-    pages.set(
-      id,
-      all.toSorted((a, b) => a.first - b.first),
-    )
+    all.sort((a, b) => a.first - b.first)
+    pages.set(id, all)
   }
-  return pages
+  return (log, position) => pageAt(pages.get(log) ?? [], position)
 }
 
 /** The page of these, which are in order, in which a position lies. */

@@ -2,7 +2,7 @@
 import { DamagedRecordError } from './bytes.ts'
 import type { Bodies } from './bodies.ts'
 import type { Committer } from './committer.ts'
-import { unpackFragments } from './fragment.ts'
+import { visitBodies } from './fragment.ts'
 import { FIRST_BODY, Kind, blockOfBody, bodyBlockKey, positionKey } from './keys.ts'
 import { Elsewhere, fragmentKeys, type Page } from './page.ts'
 import type { Reader } from './reader.ts'
@@ -22,6 +22,14 @@ export interface Remainder {
   readonly bodies: readonly number[]
 }
 
+/** What was looked for. */
+export interface Found {
+  /** What there is, of those pages of which the disk gave all. */
+  readonly remainders: Map<Page, Remainder>
+  /** Why it did not give all of the others; null when there are none. */
+  readonly trouble: Error | null
+}
+
 /** Blocks that are read at once: each through an iterator. */
 const BLOCKS_AT_ONCE = 16
 
@@ -35,6 +43,7 @@ export class Remains {
   readonly #reader: Reader
   readonly #bodies: Bodies
   readonly #damaged: (damage: Error) => void
+  /** Why the disk did not give something, the first of it. */
   #unread: Error | null = null
 
   constructor(committer: Committer, reader: Reader, bodies: Bodies, damaged: (damage: Error) => void) {
@@ -49,7 +58,7 @@ export class Remains {
    * in memory as long as they are held there. Where the database finds damage, that is reported, and what is there stays for
    * good: a body that may be wanted is not deleted. Rejects with the database's error when it is closed.
    */
-  async of(pages: readonly DeadPage[]): Promise<Map<Page, Remainder>> {
+  async of(pages: readonly DeadPage[]): Promise<Found> {
     this.#unread = null
     // What the batch in flight writes is to be found.
     await this.#committer.settled()
@@ -66,7 +75,7 @@ export class Remains {
       if (bodies.some((body) => unread.has(blockOfBody(body)))) found.delete(page)
       else if (lost.size > 0) found.set(page, { keys, bodies: bodies.filter((body) => !lost.has(blockOfBody(body))) })
     }
-    return found
+    return { remainders: found, trouble: this.#unread }
   }
 
   /** What a reading gives; null when the disk does not give it now. */
@@ -78,13 +87,6 @@ export class Remains {
       this.#unread ??= error as Error
       return null
     }
-  }
-
-  /** Why the disk did not give something since this was called; null when it gave everything. */
-  takeTrouble(): Error | null {
-    const trouble = this.#unread
-    this.#unread = null
-    return trouble
   }
 
   async #remainderOf({ log, page }: DeadPage): Promise<Remainder> {
@@ -105,21 +107,17 @@ export class Remains {
   async #bodiesOf(log: number, page: Page): Promise<readonly number[]> {
     if (page.bodies !== null) return page.bodies
     const bodies: number[] = []
-    const noted = {
-      wants(_position: number, _bodyBytes: number, _deadline: number, body: number): boolean {
-        if (body >= first) bodies.push(body)
-        return false
-      },
-      redelivered: () => false,
+    const least = page.elsewhere & Elsewhere.olderBodies ? 1 : FIRST_BODY
+    const note = (body: number): void => {
+      if (body >= least) bodies.push(body)
     }
-    const first = page.elsewhere & Elsewhere.olderBodies ? 1 : FIRST_BODY
     const keys = fragmentKeys(log, page)
     const values = await this.#unlessDamaged(() => this.#reader.values(keys, page.serial), [])
     values.forEach((value, i) => {
       const damage =
         value === undefined
           ? { error: new DamagedRecordError('a fragment is missing') }
-          : unpackFragments(value, page.fragments?.[i] ?? page.first, noted, [])
+          : visitBodies(value, page.fragments?.[i] ?? page.first, note)
       if (damage !== null) this.#leaveBehind(damage.error)
     })
     return bodies
