@@ -126,6 +126,7 @@ async function serve(options: ServerOptions, context: AmqpContext, logger: Logge
     endProgram: options.endProgram ?? null,
     configuration: options.configuration ?? (() => ''),
   }
+  context.broker.openQueues()
   const listeners = await Listeners.open(options, context, node)
   return new RunningServer(context, listeners, store, logger)
 }

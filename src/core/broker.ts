@@ -91,6 +91,7 @@ export class Broker implements VHostContext {
   /** Changes of definitions that are not yet on disk. */
   #unwritten = 0
   #topologyVersion = 0
+  #queuesOpened = Promise.resolve()
 
   constructor(options: BrokerOptions) {
     this.store = options.store
@@ -153,6 +154,16 @@ export class Broker implements VHostContext {
   /** Reads what is not a definition, and is needed before the first client comes. */
   async recall(): Promise<void> {
     for (const vhost of this.vhosts.values()) await vhost.recall()
+  }
+
+  /** Resolves when it is known what all queues hold, but for those of which the disk does not give that now. */
+  get queuesOpened(): Promise<void> {
+    return this.#queuesOpened
+  }
+
+  /** Finds out what queues hold of which nobody has asked yet. */
+  openQueues(): void {
+    this.#queuesOpened = this.store.openLogs()
   }
 
   /** Whether the store held neither vhosts nor users. RabbitMQ: only then are the defaults made. */

@@ -82,10 +82,8 @@ export interface LogSummary {
   readonly count: number
   /** The bodies of those, in bytes. */
   readonly bodyBytes: number
-  /** The position of the first message that is stored and not settled; `next` when there is none. */
+  /** The position of the first message that is stored and not settled; the log's `next` when there is none. */
   readonly first: number
-  /** Above every position that was ever stored here. */
-  readonly next: number
 }
 
 /** So many messages, with bodies of so many bytes. */
@@ -97,9 +95,22 @@ export interface Held {
 /** One queue's durable record. A replicated store answers later, that is all. */
 export interface QueueLog {
   readonly id: number
-  /** What the log held when it was opened. */
+  /** Above every position that had been stored here when the store was opened. */
+  readonly next: number
+  /**
+   * Whether it is known what the log held then. A store with much in it finds that out beside all else: until then the log
+   * takes messages, can be dropped, and does not know `recovered`, `recoveredDeadlines` and `held`; who reads waits, and
+   * nothing is discarded.
+   */
+  readonly opened: boolean
+  /**
+   * Calls back when that is known, at once if it is. Whoever waits for it names `failed`: then it is found out before all
+   * else, and that is called instead when the disk does not give it now.
+   */
+  whenOpened(opened: () => void, failed?: (error: Error) => void): void
+  /** What the log held. */
   readonly recovered: LogSummary
-  /** Where in it messages expire, as far as that was known when it was opened. */
+  /** Where in it messages expire. */
   readonly recoveredDeadlines: readonly ExpiringStretch[]
   /** What was appended below this position is on disk, and can be read back. */
   readonly durableBelow: number
@@ -229,6 +240,11 @@ export interface Store {
   remove(definition: Definition): void
   /** Opens the log with this id, or makes a new one when none is given. */
   log(id?: number): QueueLog
+  /**
+   * Finds out what all logs held when the store was opened. Resolves when that was tried for each; where the disk does not
+   * give it, it is tried again and again from then on.
+   */
+  openLogs(): Promise<void>
   /** Makes a log for what need not survive a restart: when the store is opened again it is gone. */
   spill(): QueueLog
   /**

@@ -300,6 +300,21 @@ export class Session implements QueueOwner {
     return queue
   }
 
+  /**
+   * The queue of this name, if it is not known yet what it holds. Whoever is to be told of that waits for it (see
+   * `Queue.whenOpened`).
+   */
+  unopenedQueue(name: string): Queue | null {
+    const queue = this.vhost.queues.get(cleaned(name))
+    return queue === undefined || queue.opened ? null : queue
+  }
+
+  /** The error of a queue of which the disk does not tell what it holds (RabbitMQ: of one whose node is away). */
+  inaccessible(queue: Queue): BrokerError {
+    const sentence = `home node '${this.#broker.nodeName}' of durable queue '${queue.name}' in vhost '${queue.vhost}' is down or inaccessible`
+    return new BrokerError('not-found', sentence)
+  }
+
   /** queue.delete. Returns how many messages were ready, or could not be read; 0 for a queue that does not exist. */
   deleteQueue(rawName: string, ifUnused: boolean, ifEmpty: boolean): number {
     const name = cleaned(rawName)

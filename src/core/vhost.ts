@@ -31,7 +31,7 @@ import type { Entry } from './queue/entry.ts'
 import { Queue } from './queue/queue.ts'
 import type { QueueContext, QueueProperties } from './queue/queue-context.ts'
 import type { ResidentBudget } from './queue/resident-budget.ts'
-import { hasOwnLevels, queueRules } from './queue/rules.ts'
+import { hasOwnLevels, queueRules, refusesSurplus } from './queue/rules.ts'
 import { governanceOf, type Effective, type Policies } from './policies.ts'
 import { replyQueueName } from './reply-to.ts'
 import {
@@ -148,11 +148,17 @@ export class VHost implements QueueContext, Outlet {
     }
   }
 
-  /** Reads what exchanges had kept for bindings to come. */
+  /**
+   * Reads what exchanges had kept for bindings to come, and what queues must know before they take anything. Then messages
+   * go on that had waited before exchanges.
+   */
   async recall(): Promise<void> {
     for (const exchange of this.exchanges.values()) {
       if (exchange instanceof RecentHistoryExchange) await exchange.recall()
     }
+    const refusing = Array.from(this.queues.values()).filter(({ rules }) => refusesSurplus(rules))
+    await Promise.all(refusing.map((queue) => new Promise((resolve) => queue.whenOpened(resolve))))
+    for (const { delaying } of this.exchanges.values()) delaying?.delays.start()
   }
 
   /** What holds for a queue or an exchange by its arguments and the policies. */

@@ -22,6 +22,7 @@ export class Ages {
 
   /** Looks how far a queue has come. */
   noteQueue(queue: Queue, now: number): void {
+    if (!queue.opened) return
     const first = queue.firstPosition
     if (first < queue.recoveredBelow && this.#survivors.get(queue)?.position !== first) this.#unknown.add(queue)
     const marks = this.#queues.get(queue)

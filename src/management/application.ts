@@ -161,6 +161,8 @@ class Application {
     if (bytes.length > this.#bodyBytesMax(route)) throw tooLarge()
     // What is long is read in slices by the route.
     if (bytes.length > AT_ONCE_BYTES && route.long === undefined) await assertReadable(bytes, this.#management.slices)
+    // What queues hold is known some time after a start.
+    if (route.anytime !== true) await this.#management.broker.queuesOpened
     const query = queryOf(request)
     const answer = await route.handle({
       ...this.#management,

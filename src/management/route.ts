@@ -173,6 +173,8 @@ export interface Route {
   readonly needs: Tag | 'nobody'
   /** What AMQP would ask for the same, in the vhost of the path. The session checks it, at the one place that knows. */
   readonly right?: 'configure' | 'write' | 'read'
+  /** Whether it tells nothing of what queues hold, and so answers before that is known. */
+  readonly anytime?: boolean
   /** The types that a body may have; without this, any. RabbitMQ: another is answered 415, none at all is not. */
   readonly bodyTypes?: readonly string[]
   /** Bytes that a body may have at the most; without this, 1 MiB. */

@@ -296,7 +296,7 @@ async function measureRecovery(): Promise<void> {
   const again = await open(opened.location)
   const openMs = performance.now() - start
   const first = again.store.log(log.id)
-  const found = await first.read(first.recovered.first, first.recovered.next)
+  const found = await first.read(first.recovered.first, first.next)
   report(`recovery of ${pages} pages`, {
     'open ms': openMs,
     'first page ms': performance.now() - start,

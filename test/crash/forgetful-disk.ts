@@ -36,6 +36,11 @@ export class ForgetfulDisk {
     return view
   }
 
+  /** A disk with the same on it. */
+  copy(): ForgetfulDisk {
+    return new ForgetfulDisk(this.view())
+  }
+
   /**
    * The disk as the crash leaves it: everything that was synced, and any of the other batches in any order. A batch that
    * was torn does not count, for its checksum tells.
@@ -55,6 +60,9 @@ function applyTo(records: Map<string, Buffer>, operations: readonly Operation[])
     else records.delete(key)
   }
 }
+
+/** Nobody is told anything any more. */
+const NEVER = new Promise<never>(() => undefined)
 
 interface Write {
   readonly operations: Operation[]
@@ -131,7 +139,7 @@ export class ForgetfulDatabase implements Database {
   }
 
   batch(operations: Operation[], { sync }: { readonly sync: boolean }): Promise<void> {
-    if (this.#crashed) return new Promise(() => undefined)
+    if (this.#crashed) return NEVER
     if (this.#view === null) return Promise.reject(failure('LEVEL_DATABASE_NOT_OPEN', 'Database is not open'))
     if (this.#write !== null) throw new Error('two batches are in flight')
     return new Promise((resolve, reject) => {
@@ -140,10 +148,13 @@ export class ForgetfulDatabase implements Database {
   }
 
   iterator({ gte, lt }: KeyRange): RecordIterator {
+    if (this.#crashed) return { nextv: () => NEVER, close: () => NEVER }
+    const view = this.#view
+    if (view === null) throw failure('LEVEL_DATABASE_NOT_OPEN', 'Database is not open')
     const from = gte.toString('latin1')
     const below = lt.toString('latin1')
-    const keys = [...this.#view!.keys()].filter((key) => key >= from && key < below).toSorted()
-    const records = keys.map((key): [Buffer, Buffer] => [Buffer.from(key, 'latin1'), copyOf(this.#view!.get(key)!)])
+    const keys = [...view.keys()].filter((key) => key >= from && key < below).toSorted()
+    const records = keys.map((key): [Buffer, Buffer] => [Buffer.from(key, 'latin1'), copyOf(view.get(key)!)])
     return {
       nextv: (size) => Promise.resolve(records.splice(0, size)),
       close: () => Promise.resolve(),
@@ -177,6 +188,7 @@ export class ForgetfulDatabase implements Database {
   }
 
   async #read<T>(from: (view: Map<string, Buffer>) => T): Promise<T> {
+    if (this.#crashed) return NEVER
     if (this.#view === null) throw failure('LEVEL_DATABASE_NOT_OPEN', 'Database is not open')
     return from(this.#view)
   }

@@ -16,6 +16,7 @@ const marks = openSync(join(directory, 'marks'), 'a')
 for (let life = 0; life < Number(lives); life++) {
   const options = { location: directory, turn: new Turn(), monitor: failingMonitor, tuning: SMALL_TABLES }
   const { store, definitions } = await LevelStore.open(options)
+  void store.openLogs()
   const program = new StoreProgram(store, random.fork(), mark)
   writeSync(marks, foundToJson(await program.open(definitions)))
   for (let turn = 0; turn < Number(turns); turn++) {

@@ -9,7 +9,7 @@ import { ForgetfulDatabase, ForgetfulDisk } from './forgetful-disk.ts'
 import type { Random } from './random.ts'
 import { seeds, withSeed } from './seeds.ts'
 import { expectInvariants } from './store-invariants.ts'
-import { StoreModel } from './store-model.ts'
+import { StoreModel, type FoundState } from './store-model.ts'
 import { StoreProgram } from './store-program.ts'
 
 // Index records fall behind soon, and catch up soon. Few shared bodies are known; pages go few at a time.
@@ -30,6 +30,8 @@ const COUNT = 2_000
 const KINDS_ALWAYS = new Set([1, 2, 3])
 
 const MOMENTS_MAX = 10_000
+
+const QUIET = { storeFailed: () => undefined, storeRecovered: () => undefined }
 
 it(
   'loses nothing that it confirmed when the power goes',
@@ -61,8 +63,9 @@ class Machine {
 
   async run(): Promise<void> {
     for (let lives = this.#random.int(1, 3); lives > 0; lives--) {
-      const { store, program } = await this.#open()
-      await this.#live(program)
+      const later = this.#random.chance(0.4)
+      const { store, program } = await this.#open(later)
+      await this.#live(store, program)
       if (this.#random.chance(0.2)) await this.#close(store)
       else this.#tally.powerCuts++
       this.#disk = this.#database.crash(this.#random)
@@ -71,7 +74,8 @@ class Machine {
     await this.#clearOut()
   }
 
-  async #open(): Promise<{ store: LevelStore; program: StoreProgram }> {
+  /** `later`: it is not looked at once what logs hold. */
+  async #open(later = false): Promise<{ store: LevelStore; program: StoreProgram }> {
     const database = new ForgetfulDatabase(this.#disk)
     this.#database = database
     // Nobody of the last life is woken any more.
@@ -92,21 +96,49 @@ class Machine {
       },
     }
     const options = { location: 'nowhere', turn: new Turn(), clock: this.#clock, monitor, database: () => database }
+    // What is written before it is known what there was is compared with what a store finds that looks at once.
+    const seen = later ? await this.#peek() : null
     const { store, definitions } = await this.#whileWriting(LevelStore.open(options))
     const program = new StoreProgram(store, this.#random.fork(), (event) => this.#model.apply(event))
-    const found = await this.#whileWriting(program.open(definitions, this.#model.logs))
-    for (const { messages } of found.logs.values()) this.#tally.messages += messages.size
-    this.#model.opened(found)
+    if (seen === null) {
+      void store.openLogs()
+      this.#found(await this.#whileWriting(program.open(definitions, this.#model.logs)))
+    } else {
+      program.adopt(seen.program)
+      this.#found(seen.found)
+    }
     expect(this.#lost).toEqual([])
     return { store, program }
   }
 
-  async #live(program: StoreProgram): Promise<void> {
+  #found(found: FoundState): void {
+    for (const { messages } of found.logs.values()) this.#tally.messages += messages.size
+    this.#model.opened(found)
+  }
+
+  /** What is on the disk, as somebody finds it who has a copy. */
+  async #peek(): Promise<{ program: StoreProgram; found: FoundState }> {
+    const [database, failing] = [this.#database, this.#failing]
+    this.#database = new ForgetfulDatabase(this.#disk.copy())
+    this.#failing = false
+    const options = { location: 'nowhere', turn: new Turn(), clock: this.#clock, monitor: QUIET }
+    const opening = LevelStore.open({ ...options, database: () => this.#database })
+    const { store, definitions } = await this.#whileWriting(opening)
+    const program = new StoreProgram(store, this.#random.fork(), () => undefined)
+    const found = await this.#whileWriting(program.open(definitions, this.#model.logs))
+    this.#database.crash(this.#random)
+    this.#database = database
+    this.#failing = failing
+    return { program, found }
+  }
+
+  async #live(store: LevelStore, program: StoreProgram): Promise<void> {
     for (let turns = this.#random.skewed(1, 50); turns > 0; turns--) {
       program.turn()
       // The disk is quicker than the store, or slower.
       for (let steps = this.#random.int(0, 3); steps > 0; steps--) await this.#step()
       if (this.#random.chance(0.05)) await this.#whileWriting(program.expectReadable())
+      if (this.#random.chance(0.05)) void store.openLogs()
     }
   }
 
@@ -122,8 +154,10 @@ class Machine {
 
   /** What is not used any more leaves nothing behind. */
   async #clearOut(): Promise<void> {
-    const { store, program } = await this.#open()
+    const later = this.#random.chance(0.4)
+    const { store, program } = await this.#open(later)
     program.empty()
+    if (later) await this.#whileWriting(store.openLogs())
     await this.#whileWriting(new Promise<void>((resolve) => store.whenDurable(resolve)))
     await this.#idle()
     const kinds = [...this.#disk.view().keys()].map((key) => key.charCodeAt(0))

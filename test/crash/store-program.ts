@@ -1,4 +1,5 @@
 // What is done to a store at random: appends, settles, deliveries, definitions, discards, drops and spills.
+import { isDeepStrictEqual } from 'node:util'
 import type { Definition } from '../../src/core/definitions.ts'
 import type { Message } from '../../src/core/message.ts'
 import type { Publisher, QueueLog, Store, StoredMessage } from '../../src/core/ports.ts'
@@ -87,6 +88,23 @@ export class StoreProgram {
     return found
   }
 
+  /**
+   * Takes over what another program found in a copy of the store, without looking for it: the logs of this one take
+   * messages before it is known what they held. That must be the same when it is.
+   */
+  adopt(other: StoreProgram): void {
+    for (const [name, version] of other.#vhosts) this.#vhosts.set(name, version)
+    for (const [id, open] of other.#logs) {
+      const log = this.#store.log(id)
+      const held = open.log.recovered
+      log.whenOpened(() => {
+        if (!isDeepStrictEqual(log.recovered, held)) throw new Error(`log ${id} held something else`)
+      })
+      if (log.next !== open.log.next) throw new Error(`log ${id} goes on at ${log.next} instead of ${open.log.next}`)
+      this.#logs.set(id, { ...open, log })
+    }
+  }
+
   /** The messages that are in the logs now, by log. */
   get live(): ReadonlyMap<number, readonly number[]> {
     return new Map([...this.#logs].map(([id, { entries }]) => [id, [...entries.keys()]]))
@@ -151,7 +169,7 @@ export class StoreProgram {
     }
     if (!this.#damaged) expectCounted(log, messages)
     const tried = new Map(Array.from(messages, ([position, message]) => [position, message.tried]))
-    this.#logs.set(id, { log, shape: this.#random.pick(SHAPES), entries, tried, next: log.recovered.next })
+    this.#logs.set(id, { log, shape: this.#random.pick(SHAPES), entries, tried, next: log.next })
     return messages
   }
 
@@ -173,7 +191,7 @@ export class StoreProgram {
 
   #make(): void {
     const log = this.#store.log()
-    if (log.recovered.next !== 0) throw new Error(`the id ${log.id} was given twice`)
+    if (log.next !== 0) throw new Error(`the id ${log.id} was given twice`)
     this.#logs.set(log.id, openLog(log, this.#random.pick(SHAPES)))
     this.#save(queueName(log.id), String(log.id))
   }
@@ -222,7 +240,8 @@ export class StoreProgram {
 
   #settleSome(): void {
     const open = this.#random.pick([...this.#logs.values()])
-    const entries = [...open.entries.values()]
+    const entries = known(open)
+    if (entries.length === 0) return
     if (this.#random.chance(0.2)) this.#random.shuffle(entries)
     const count = this.#random.skewed(1, Math.max(1, entries.length))
     for (const entry of entries.slice(0, count)) this.#settle(open, entry)
@@ -237,9 +256,10 @@ export class StoreProgram {
   }
 
   #deliverSome(): void {
-    const { log, entries } = this.#random.pick([...this.#logs.values()])
+    const open = this.#random.pick([...this.#logs.values()])
+    const { log } = open
     let count = this.#random.skewed(1, 30)
-    for (const position of entries.keys()) {
+    for (const { position } of known(open)) {
       this.#emit({ kind: 'delivered', log: log.id, position })
       log.delivered(position)
       if (--count === 0) return
@@ -248,8 +268,9 @@ export class StoreProgram {
 
   /** Messages come back from whoever had them. */
   #trySome(): void {
-    const { log, entries, tried } = this.#random.pick([...this.#logs.values()])
-    const positions = [...entries.keys()]
+    const open = this.#random.pick([...this.#logs.values()])
+    const { log, tried } = open
+    const positions = known(open).map(({ position }) => position)
     if (this.#random.chance(0.5)) this.#random.shuffle(positions)
     for (const position of positions.slice(0, this.#random.skewed(1, 10))) {
       const times = (tried.get(position) ?? 0) + 1
@@ -263,7 +284,7 @@ export class StoreProgram {
   #move(): void {
     const logs = [...this.#logs.values()]
     const from = this.#random.pick(logs)
-    const [entry] = from.entries.values()
+    const [entry] = known(from)
     if (entry === undefined) return
     this.#settle(from, entry)
     this.#appendOne(this.#random.pick(logs), entry.message.bodyBytes)
@@ -272,7 +293,7 @@ export class StoreProgram {
   #discard(): void {
     const { log, entries } = this.#random.pick([...this.#logs.values()])
     const positions = [...entries.keys()]
-    if (positions.length === 0) return
+    if (positions.length === 0 || !log.opened) return
     const first = this.#random.chance(0.5) ? positions[0]! : this.#random.pick(positions)
     const last = this.#random.chance(0.5) ? positions.at(-1)! : this.#random.pick(positions)
     this.#strikePending(log.id, entries, first, last + 1)
@@ -341,6 +362,12 @@ function openLog(log: QueueLog, shape: Shape): OpenLog {
   return { log, shape, entries: new Map(), tried: new Map(), next: 0 }
 }
 
+/** The messages that somebody can have: before it is known what a log held, those that it took since. */
+function known({ log, entries }: OpenLog): Entry[] {
+  const all = [...entries.values()]
+  return log.opened ? all : all.filter(({ position }) => position >= log.next)
+}
+
 function triedOften({ attempts }: StoredMessage): number {
   return attempts?.deliveryCount ?? 0
 }
@@ -380,8 +407,8 @@ function expectIntact(log: number, found: StoredMessage): void {
   }
 }
 
-function expectCounted({ id, recovered }: QueueLog, messages: ReadonlyMap<number, FoundMessage>): void {
-  const { count, bodyBytes, first, next } = recovered
+function expectCounted({ id, next, recovered }: QueueLog, messages: ReadonlyMap<number, FoundMessage>): void {
+  const { count, bodyBytes, first } = recovered
   if (count !== messages.size) throw new Error(`log ${id} counted ${count} messages and held ${messages.size}`)
   const positions = [...messages.keys()]
   if ((positions[0] ?? first) !== first) throw new Error(`log ${id} begins at ${positions[0]} instead of ${first}`)

@@ -58,6 +58,9 @@ export class DurableCore {
     })
     broker.load([...RIGHTS, ...opened.definitions])
     if (!broker.vhosts.has('/')) await broker.createVHost('/', '')
+    await broker.recall()
+    broker.openQueues()
+    await broker.queuesOpened
     await durable(opened.store)
     return new DurableCore(disk, database, clock, opened.store, broker)
   }

@@ -7,6 +7,7 @@ import { onTestFinished } from 'vitest'
 import type { Publisher, QueueLog, Store, StoredMessage } from '../../src/core/ports.ts'
 import { Message } from '../../src/core/message.ts'
 import { Entry } from '../../src/core/queue/entry.ts'
+import { LevelStore, type LevelStoreOptions, type OpenedLevelStore } from '../../src/store/level/level-store.ts'
 import { queueNamed } from './core.ts'
 
 export const EVERYTHING = Number.MAX_SAFE_INTEGER
@@ -69,6 +70,19 @@ export class NotingPublisher implements Publisher {
 /** Resolves when everything that was enlisted is on disk. */
 export function durable(store: Store): Promise<void> {
   return new Promise((resolve) => store.whenDurable(resolve))
+}
+
+/** Opens a store, and finds out at once what its logs hold. */
+export async function openWhole(options: LevelStoreOptions): Promise<OpenedLevelStore> {
+  const opened = await LevelStore.open(options)
+  await opened.store.openLogs()
+  return opened
+}
+
+/** The log, when it is known what it held when the store was opened. Rejects when the disk does not give that. */
+export async function whenOpen<Log extends QueueLog>(log: Log): Promise<Log> {
+  await new Promise<void>((resolve, reject) => log.whenOpened(resolve, reject))
+  return log
 }
 
 /** Appends entries at these positions and returns them. */

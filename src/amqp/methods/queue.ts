@@ -1,7 +1,9 @@
 // The queue class: arguments, a call to the session, a reply.
 import { BrokerError } from '../../core/errors.ts'
 import type { Channel } from '../channel.ts'
+import { atMethod } from '../errors.ts'
 import {
+  Method,
   writeQueueBindOk,
   writeQueueDeclareOk,
   writeQueueDeleteOk,
@@ -28,18 +30,20 @@ export function queueName(channel: Channel, name: string): string {
 export const queueMethods: QueueMethods = {
   queueDeclare(channel, queue, passive, durable, exclusive, autoDelete, nowait, args) {
     const { session, connection } = channel
-    // RabbitMQ: in a passive declare the empty name does not mean the queue declared last.
-    const replies = session.replyQueueState(queue)
-    const declared =
-      replies ??
-      (passive
-        ? connection.durably(() => session.checkQueue(queue))
-        : connection.durably(() =>
-            session.declareQueue({ name: queue, durable, exclusive, autoDelete, arguments: args }),
-          ))
-    channel.lastQueue = declared.name
-    if (nowait) return
-    writeQueueDeclareOk(connection.writer, channel.number, declared.name, declared.readyCount, declared.consumerCount)
+    onceOpened(channel, queue, Method.queueDeclare, true, () => {
+      // RabbitMQ: in a passive declare the empty name does not mean the queue declared last.
+      const replies = session.replyQueueState(queue)
+      const declared =
+        replies ??
+        (passive
+          ? connection.durably(() => session.checkQueue(queue))
+          : connection.durably(() =>
+              session.declareQueue({ name: queue, durable, exclusive, autoDelete, arguments: args }),
+            ))
+      channel.lastQueue = declared.name
+      if (nowait) return
+      writeQueueDeclareOk(connection.writer, channel.number, declared.name, declared.readyCount, declared.consumerCount)
+    })
   },
 
   queueBind(channel, queue, exchange, routingKey, nowait, args) {
@@ -72,15 +76,45 @@ export const queueMethods: QueueMethods = {
 
   queuePurge(channel, queue, nowait) {
     const name = queueName(channel, queue)
-    const count = channel.connection.durably(() => channel.session.purgeQueue(name))
-    if (!nowait) writeQueuePurgeOk(channel.connection.writer, channel.number, count)
+    onceOpened(channel, name, Method.queuePurge, true, () => {
+      const count = channel.connection.durably(() => channel.session.purgeQueue(name))
+      if (!nowait) writeQueuePurgeOk(channel.connection.writer, channel.number, count)
+    })
   },
 
   queueDelete(channel, queue, ifUnused, ifEmpty, nowait) {
     const name = queueName(channel, queue)
-    const count = channel.connection.durably(() => channel.session.deleteQueue(name, ifUnused, ifEmpty))
-    if (!nowait) writeQueueDeleteOk(channel.connection.writer, channel.number, count)
+    // One that cannot be opened can go unless it must be empty.
+    onceOpened(channel, name, Method.queueDelete, ifEmpty, () => {
+      const count = channel.connection.durably(() => channel.session.deleteQueue(name, ifUnused, ifEmpty))
+      if (!nowait) writeQueueDeleteOk(channel.connection.writer, channel.number, count)
+    })
   },
+}
+
+/**
+ * Runs a command that tells how much a queue holds. Shortly after a start that may not be known: then the connection waits
+ * with what follows, so that replies keep their order. `needed`: the command fails when the disk does not give it.
+ */
+function onceOpened(channel: Channel, name: string, method: number, needed: boolean, command: () => void): void {
+  const queue = channel.session.unopenedQueue(name)
+  if (queue === null) {
+    command()
+    return
+  }
+  const { connection } = channel
+  const resume = connection.suspend()
+  queue.whenOpened((opened) => {
+    if (connection.running && channel.activity !== 'closing') {
+      try {
+        if (!opened && needed) throw channel.session.inaccessible(queue)
+        command()
+      } catch (error) {
+        connection.channelFailed(channel, atMethod(error, method))
+      }
+    }
+    resume()
+  })
 }
 
 /** RabbitMQ: with neither queue nor key given, the queue's name is the key too. */

@@ -46,7 +46,11 @@ export class Delays {
     this.#context = context
     this.#release = release
     this.#log = open((due) => this.#stored(due))
-    if (this.#log.count > 0) this.#wake(context.clock.now())
+  }
+
+  /** What was there before the broker started goes on from here on. */
+  start(): void {
+    if (this.#log.count > 0) this.#wake(this.#context.clock.now())
   }
 
   /** The id of the log in the store. */

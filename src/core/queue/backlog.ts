@@ -42,6 +42,8 @@ export interface BacklogHost {
   backlogUnreadable(error: unknown): void
   /** So many messages could be read after all that were set aside. */
   backlogReadable(count: number): void
+  /** It is known now what was in the log. */
+  backlogOpened(): void
 }
 
 /**
@@ -101,8 +103,13 @@ export class Backlog implements GapOwner, ReturnedOwner, Resident {
     this.#host = host
     this.#budget = host.residentBudget
     this.#stored = log === null ? null : new Gap(log, this)
-    this.count = log?.recovered.count ?? 0
-    this.bytes = log?.recovered.bodyBytes ?? 0
+    this.count = this.#stored?.count ?? 0
+    this.bytes = this.#stored?.bytes ?? 0
+  }
+
+  /** What of `count` stands for messages that its log may hold, as long as that is not known; then no message is taken. */
+  get unknownCount(): number {
+    return this.#stored?.unknownCount ?? 0
   }
 
   /** Adds a message behind all others. */
@@ -379,6 +386,16 @@ export class Backlog implements GapOwner, ReturnedOwner, Resident {
   expiredUnread(entry: Entry): void {
     this.#count(entry, -1)
     this.#host.expiredUnread(entry)
+  }
+
+  gapOpened(count: number, bytes: number): void {
+    this.count += count
+    this.bytes += bytes
+    this.#lookBelow = Infinity
+    if (this.#gapsEmpty) this.#closeGaps()
+    this.#tell()
+    this.#tellReaders(true)
+    this.#host.backlogOpened()
   }
 
   gapArrives(): void {

@@ -8,6 +8,8 @@ import { UnreadablePageError, type UnreadablePage } from './unreadable.ts'
 
 /** What a gap does with what it has read. */
 export interface GapOwner {
+  /** It is known now what was in the log: so many messages more than the gap counted until then. */
+  gapOpened(count: number, bytes: number): void
   restored(gap: Gap, stored: StoredMessage): Entry
   /** A message was taken out before it was read; the gap counts it no longer. */
   withdrawn(entry: Entry): void
@@ -45,6 +47,12 @@ interface Asked {
 }
 
 /**
+ * What a log that is not open counts for, as it may hold messages: so that nothing overtakes them. That is as if a page
+ * were being read.
+ */
+const UNKNOWN_COUNT = 1
+
+/**
  * Messages from position `from` on and below `below`, of which `count` are still to be read, with bodies of `bytes`.
  * What has been read waits in `loaded` until everything before it is there: a queue that spills has two logs, which are
  * merged by position.
@@ -52,28 +60,63 @@ interface Asked {
 export class Gap {
   readonly log: QueueLog
   readonly requeued = false
-  from: number
+  from = 0
   below: number
-  count: number
-  bytes: number
+  count = UNKNOWN_COUNT
+  bytes = 0
+  /** What of `count` stands for what is not known. */
+  unknownCount = UNKNOWN_COUNT
   loaded = new Fifo<Entry>()
   readonly #deadlines = new StoredDeadlines()
   /** Pages that could not be read. They lie before the gap. */
   #aside: UnreadablePage[] = []
 
   readonly #owner: GapOwner
-  #reading = false
+  #reading = true
+  /** Whether the log was asked to be opened before others. */
+  #hastened = false
   /** Changes when what is being read is no longer wanted. */
   #generation = 0
 
   constructor(log: QueueLog, owner: GapOwner) {
     this.log = log
     this.#owner = owner
-    this.from = log.recovered.first
-    this.below = log.recovered.next
-    this.count = log.recovered.count
-    this.bytes = log.recovered.bodyBytes
-    for (const stretch of log.recoveredDeadlines) this.#deadlines.put(stretch)
+    this.below = log.next
+    if (log.opened) this.#open()
+    else {
+      const generation = this.#generation
+      log.whenOpened(() => {
+        if (generation === this.#generation) this.#opened()
+      })
+    }
+  }
+
+  /** Takes over what was in the log. */
+  #open(): void {
+    const { recovered, recoveredDeadlines } = this.log
+    this.from = recovered.first
+    this.count += recovered.count - UNKNOWN_COUNT
+    this.bytes += recovered.bodyBytes
+    this.unknownCount = 0
+    this.#reading = false
+    for (const stretch of recoveredDeadlines) this.#deadlines.put(stretch)
+  }
+
+  #opened(): void {
+    const { count, bytes } = this
+    this.#open()
+    this.#owner.gapOpened(this.count - count, this.bytes - bytes)
+  }
+
+  /** Somebody wants what is in a log that is not open. */
+  #hasten(): void {
+    if (this.#hastened) return
+    this.#hastened = true
+    const failed = (error: Error): void => {
+      this.#hastened = false
+      this.#owner.gapRead(error)
+    }
+    this.log.whenOpened(() => undefined, failed)
   }
 
   /** Everything of this log that stands before this position has been read. */
@@ -118,6 +161,7 @@ export class Gap {
 
   /** Reads the next page, or as many as take about so many bytes in memory, unless something is being read. */
   read(bytes: number): void {
+    if (this.unknownCount > 0) this.#hasten()
     if (this.#reading) return
     this.#reading = true
     // What is added while it is read comes behind what was asked for.
@@ -269,6 +313,7 @@ export class Gap {
   forget(): void {
     this.count = 0
     this.bytes = 0
+    this.unknownCount = 0
     this.loaded = new Fifo()
     this.#aside = []
     this.#deadlines.clear()

@@ -56,6 +56,12 @@ export class PriorityBacklog {
     return count
   }
 
+  get unknownCount(): number {
+    let count = 0
+    for (const { backlog } of this.#levels) count += backlog.unknownCount
+    return count
+  }
+
   get bytes(): number {
     let bytes = 0
     for (const { backlog } of this.#levels) bytes += backlog.bytes

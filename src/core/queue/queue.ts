@@ -107,9 +107,7 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
     this.#backlog = this.#levels ?? new Backlog(log, this)
     this.#dispatch = new Dispatch(singleActiveConsumer, this.#rules.type === 'quorum')
     this.#nextPosition = 0
-    for (const { recovered } of this.levelLogs.values()) {
-      this.#nextPosition = Math.max(this.#nextPosition, recovered.next)
-    }
+    for (const { next } of this.levelLogs.values()) this.#nextPosition = Math.max(this.#nextPosition, next)
     this.recoveredBelow = this.#nextPosition
     this.#ruled = rulePublishes(this.#rules)
     this.#deduplication = new QueueDeduplication(ids, log !== null, context)
@@ -377,9 +375,33 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
     this.#keepsUp = deliveries >= PACE_DELIVERIES_MIN * pauseMs
   }
 
+  /**
+   * Whether it is known what the queue held when the broker started. Until then it takes messages and consumers; it gives
+   * nothing, and its counts tell of what has come since.
+   */
+  get opened(): boolean {
+    return this.#backlog.unknownCount === 0
+  }
+
+  /** Calls back when that is known, at once or later; with false when the disk does not give it now. */
+  whenOpened(callback: (opened: boolean) => void): void {
+    const logs = Array.from(this.levelLogs.values()).filter(({ opened }) => !opened)
+    let left = logs.length
+    if (left === 0) callback(true)
+    const opened = (): void => {
+      if (--left === 0) callback(true)
+    }
+    const failed = (): void => {
+      // Of one of them is enough.
+      if (left > 0) callback(false)
+      left = 0
+    }
+    for (const log of logs) log.whenOpened(opened, failed)
+  }
+
   /** Messages that wait to be delivered. */
   get readyCount(): number {
-    return this.#backlog.count
+    return this.#backlog.count - this.#backlog.unknownCount
   }
 
   /** The bodies of those, in bytes. */
@@ -614,6 +636,14 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
     this.#context.queueReadable(this, count)
   }
 
+  backlogOpened(): void {
+    if (this.#stopped) return
+    if (this.#backlog.storedDeadline < Infinity) this.#deadlines().arm()
+    // Nothing is read before somebody wants it.
+    if (this.consumerCount > 0) this.serve()
+    if (this.#ruled) this.#dropSurplus()
+  }
+
   expiredUnread(entry: Entry): void {
     if (!this.#stopped) this.#endings.giveUp(entry, 'expired')
   }
@@ -665,12 +695,15 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
     this.#dropSurplus()
   }
 
-  /** RabbitMQ: drop-head. What is too much goes from the front, as far as it is in memory; the rest when it is read. */
+  /**
+   * RabbitMQ: drop-head. What is too much goes from the front, as far as it is in memory and known to be that; the rest when
+   * it is read.
+   */
   #dropSurplus(): void {
     if (this.#rules.overflow !== 'drop-head') return
     const backlog = this.#backlog
     while (longerThan(this.#rules, backlog.count, backlog.bytes)) {
-      if (backlog.count === 0 || !backlog.available) return
+      if (backlog.count === 0 || backlog.unknownCount > 0 || !backlog.available) return
       this.#endings.giveUp(backlog.take()!, 'maxlen')
     }
   }

@@ -104,6 +104,11 @@ export function rulePublishes(rules: QueueRules): boolean {
   return maxLength < Infinity || maxLengthBytes < Infinity || messageTtlMs >= 0 || priorityMax > 0
 }
 
+/** Whether a queue must know how much it holds to take a message or refuse it. */
+export function refusesSurplus({ overflow, maxLength, maxLengthBytes }: QueueRules): boolean {
+  return overflow !== 'drop-head' && (maxLength < Infinity || maxLengthBytes < Infinity)
+}
+
 /** Whether so many ready messages, with bodies of so many bytes, are more than the queue may have. */
 export function longerThan(rules: QueueRules, count: number, bytes: number): boolean {
   return count > rules.maxLength || bytes > rules.maxLengthBytes

@@ -28,7 +28,7 @@ export const overviewRoutes: readonly Route[] = [
   { method: 'GET', path: '/api/nodes/:node/memory', needs: 'monitoring', handle: memory },
   { method: 'GET', path: '/api/nodes/:node/memory/relative', needs: 'monitoring', handle: relativeMemory },
   { method: 'GET', path: '/api/extensions', needs: 'management', handle: () => [{ javascript: 'dispatcher.js' }] },
-  { method: 'GET', path: '/api/whoami', needs: 'management', handle: whoami },
+  { method: 'GET', path: '/api/whoami', needs: 'management', anytime: true, handle: whoami },
   { method: 'GET', path: '/api/version', needs: 'nobody', handle: () => RABBITMQ_VERSION },
   { method: 'GET', path: '/api/feature-flags', needs: 'management', handle: () => FEATURE_FLAGS },
   {

@@ -108,7 +108,8 @@ export function queueFactColumns(call: Call): Columns<Queue> {
     online: (queue) => (isQuorum(queue) ? [call.node.name] : undefined),
     operator_policy: (queue) => governance(queue).operatorPolicy,
     policy: (queue) => governance(queue).policy,
-    state: (queue) => (queue.paused ? 'paused' : 'running'),
+    // RabbitMQ: a queue that is there, and of which nothing can be had now, is down.
+    state: (queue) => (queue.opened ? (queue.paused ? 'paused' : 'running') : 'down'),
     type: (queue) => queueTypeOf(queue.arguments),
     vhost: (queue) => queue.vhost,
   }

@@ -49,7 +49,7 @@ function nothingReady(broker: Broker, queue: Queue): JsonObject {
   if (reason !== '') return verdict('alarm', `Nothing waits, and publishers are blocked: ${reason}.`)
   if (queue.delayedCount > 0)
     return verdict('delayed', 'Nothing is ready: messages were given back, and wait for a while.')
-  if (queue.unreadableCount > 0) {
+  if (queue.unreadableCount > 0 || !queue.opened) {
     return verdict('unreadable', 'Nothing else is ready: the disk does not give the messages. They are tried again.')
   }
   if (queue.unackedCount > 0) {

@@ -43,6 +43,9 @@ export type Kind = (typeof Kind)[keyof typeof Kind]
 /** Positions take six bytes: a million messages a second for nine years. */
 export const POSITION_MAX = 2 ** 48 - 1
 
+/** Logs from this id on hold what need not survive: they are deleted when the store is opened. */
+export const SPILL_FIRST = 0x8000_0000
+
 const LOG_KEY_BYTES = 5
 const POSITION_KEY_BYTES = 11
 const BODY_KEY_BYTES = 7

@@ -13,20 +13,20 @@ import { Stored } from '../../core/queue/entry.ts'
 import { PositionSet } from '../../core/queue/position-set.ts'
 import { AttemptRecords } from './attempt-records.ts'
 import type { Batch, BatchMember } from './committer.ts'
+import { allOf, type FoundPages } from './found-pages.ts'
 import { Kind, logKey } from './keys.ts'
-import type { PageOwner, RecoveredPages, StoreContext } from './log-pages.ts'
+import type { PageOwner, StoreContext } from './log-pages.ts'
 import { LogPages } from './log-pages.ts'
-import { encodeLogRecord } from './records.ts'
+import type { ClosedLog } from './openings.ts'
+import { encodeLogRecord, type LogRecord } from './records.ts'
 import { ENTRY_BYTES, NEXT_AHEAD, NEXT_AHEAD_BEHIND, PAGE_ENTRIES } from './tuning.ts'
 import { DeliveryMark } from './delivery-mark.ts'
 import { Elsewhere } from './page.ts'
 
-/** What the database holds of a log when it is opened. */
-export interface RecoveredLog extends RecoveredPages {
-  /** Above every position that the pages do not tell of. */
-  next: number
-  deliveredBelow: number
-}
+/** The record of a log that is new. */
+const NEW_LOG: LogRecord = { next: 0, deliveredBelow: 0, unindexedFrom: -1, dropped: false }
+
+const NOTHING: LogSummary = { count: 0, bodyBytes: 0, first: 0 }
 
 /** About the bytes that an entry takes on disk. */
 function entryBytes(entry: Entry): number {
@@ -41,10 +41,12 @@ function entryBytes(entry: Entry): number {
  *                     │                  └──────┬───────────┘
  *                  settled: struck          settled: a bit in its page; a page without entries is deleted
  */
-export class LevelLog implements QueueLog, BatchMember, PageOwner {
+export class LevelLog implements QueueLog, BatchMember, PageOwner, ClosedLog {
   readonly id: number
-  readonly recovered: LogSummary
-  readonly recoveredDeadlines: readonly ExpiringStretch[]
+  readonly next: number
+  opened = false
+  recovered = NOTHING
+  recoveredDeadlines: readonly ExpiringStretch[] = []
   readonly #context: StoreContext
   readonly #pages: LogPages
 
@@ -72,31 +74,62 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
   /** The positions of messages that are kept and not read like the others. Most logs have none. */
   #withheld: PositionSet | null = null
 
+  /** Who is told when it is known what it held, and those who wait for that also when it cannot be read now. */
+  #openers: { readonly opened: () => void; readonly failed: ((error: Error) => void) | null }[] = []
+
   #enlisted = false
   #dropped = false
   #closing = false
 
-  constructor(id: number, context: StoreContext, recovered: RecoveredLog) {
-    const last = recovered.pages[recovered.pages.length - 1]
+  /** `record`: what the database has for it; undefined for a new log. `aside` as for LogPages. */
+  constructor(id: number, context: StoreContext, record: LogRecord = NEW_LOG, aside?: readonly number[]) {
     this.id = id
     this.#context = context
-    this.#pages = new LogPages(id, context, this, recovered)
-    if (recovered.pages.some(({ elsewhere }) => elsewhere & Elsewhere.attempts)) this.#attempts = this.#attemptRecords()
-    this.#mark = new DeliveryMark(recovered.deliveredBelow)
-    this.#recordNext = recovered.next
-    this.#recordUnindexed = recovered.unindexedFrom
-    this.#storedBelow = Math.max(recovered.next, recovered.deliveredBelow, last === undefined ? 0 : last.last + 1)
-    this.#durableBelow = this.#storedBelow
-    this.recoveredDeadlines = recovered.pages
+    this.#pages = new LogPages(id, context, this, record.unindexedFrom, aside)
+    const found = context.openings.of(id, this)
+    const last = found?.pages.at(-1)?.last ?? -1
+    // Of a record that was damaged it is not known: anything may have been delivered.
+    const deliveredBelow = record.deliveredBelow === Infinity ? last + 1 : record.deliveredBelow
+    this.#mark = new DeliveryMark(deliveredBelow)
+    this.#recordNext = record.next
+    this.#recordUnindexed = record.unindexedFrom
+    this.next = Math.max(record.next, deliveredBelow, found === null ? 0 : endOf(found))
+    this.#storedBelow = this.next
+    this.#durableBelow = this.next
+    if (found !== null) this.open(found)
+  }
+
+  open(found: FoundPages): void {
+    const { pages } = found
+    this.opened = true
+    this.#pages.open(found)
+    if (pages.some(({ elsewhere }) => elsewhere & Elsewhere.attempts)) this.#attempts ??= this.#attemptRecords()
+    this.recoveredDeadlines = pages
       .filter((page) => page.expiresFirst > 0)
       .map((page) => ({ first: page.first, last: page.last, deadline: page.expiresFirst }))
-    const first = this.#pages.first()
     this.recovered = {
-      count: recovered.pages.reduce((sum, page) => sum + page.live, 0),
-      bodyBytes: recovered.pages.reduce((sum, page) => sum + page.bodyBytes, 0),
-      first: first < 0 ? this.#storedBelow : first,
-      next: this.#storedBelow,
+      count: pages.reduce((sum, page) => sum + page.live, 0),
+      bodyBytes: pages.reduce((sum, page) => sum + page.bodyBytes, 0),
+      first: pages[0]?.firstLive() ?? this.next,
     }
+    // What was found goes as well.
+    if (this.#dropped) this.enlist()
+    for (const { opened } of this.#openers.splice(0)) opened()
+  }
+
+  openingFailed(error: Error): void {
+    const openers = this.#openers
+    this.#openers = openers.filter(({ failed }) => failed === null)
+    for (const { failed } of openers) failed?.(error)
+  }
+
+  whenOpened(opened: () => void, failed: ((error: Error) => void) | null = null): void {
+    if (this.opened) {
+      opened()
+      return
+    }
+    this.#openers.push({ opened, failed })
+    if (failed !== null) this.#context.openings.hasten(this.id)
   }
 
   get durableBelow(): number {
@@ -169,6 +202,7 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
   }
 
   async read(from: number, below: number, bytes = 0): Promise<readonly StoredMessage[]> {
+    if (!this.opened) await new Promise<void>((resolve, reject) => this.whenOpened(resolve, reject))
     if (this.#dropped) return []
     const found = await this.#pages.read(from, below, bytes, false)
     const all = found.length > 0 ? found : this.#readPending(from, below)
@@ -220,10 +254,8 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
   contribute(batch: Batch): void {
     this.#enlisted = false
     if (this.#entries.length > 0) this.#store(batch)
-    if (this.#dropped) {
-      this.#pages.drop(batch)
-      batch.del(logKey(Kind.log, this.id))
-    } else {
+    if (this.#dropped) this.#contributeDropped(batch)
+    else {
       this.#attempts?.contribute(batch)
       if (this.#closing) this.#pages.catchUp(batch, false)
       this.#pages.contribute(batch)
@@ -231,8 +263,16 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
     }
   }
 
+  /** Before it is known what it held, the log can only say that it is gone. */
+  #contributeDropped(batch: Batch): void {
+    if (this.opened) {
+      this.#pages.drop(batch)
+      batch.del(logKey(Kind.log, this.id))
+    } else this.#putRecord(batch, this.#storedBelow)
+  }
+
   catchUp(batch: Batch): void {
-    if (this.#dropped) return
+    if (this.#dropped || !this.opened) return
     this.#pages.catchUp(batch, this.#pages.grewWith(batch) && !this.#closing)
     const ahead = this.#recordNext - this.#storedBelow
     this.#putRecord(batch, ahead > NEXT_AHEAD_BEHIND >> 1 ? this.#recordNext : this.#storedBelow + NEXT_AHEAD_BEHIND)
@@ -332,8 +372,8 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
     const { unindexedFrom } = this.#pages
     this.#recordNext = next
     this.#recordUnindexed = unindexedFrom
-    const record = encodeLogRecord({ next, deliveredBelow: this.#mark.recorded, unindexedFrom })
-    batch.put(logKey(Kind.log, this.id), record)
+    const record = { next, deliveredBelow: this.#mark.recorded, unindexedFrom, dropped: this.#dropped }
+    batch.put(logKey(Kind.log, this.id), encodeLogRecord(record))
   }
 
   #readPending(from: number, below: number): StoredMessage[] {
@@ -349,4 +389,9 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner {
     }
     return found
   }
+}
+
+/** Above all positions of these pages, be something left of them or not: the keys of others are not free yet. */
+function endOf(found: FoundPages): number {
+  return allOf(found).reduce((end, { last }) => Math.max(end, last + 1), 0)
 }

@@ -15,20 +15,18 @@ import { LevelDelayLog } from './delay-log.ts'
 import { definitionKey, encodeDefinition } from './definition-codec.ts'
 import { eraseRange } from './erase-range.ts'
 import { Eraser } from './eraser.ts'
+import { findEverything, type FoundPages } from './found-pages.ts'
 import { Reader } from './reader.ts'
 import { LevelIdLog } from './id-log.ts'
-import { Kind, kindKey } from './keys.ts'
-import type { RecoveredLog } from './level-log.ts'
+import { Kind, SPILL_FIRST, kindKey } from './keys.ts'
 import { LevelLog } from './level-log.ts'
 import type { StoreContext } from './log-pages.ts'
 import { OLDER_RECORDS, bringUp } from './older-formats.ts'
+import { Openings } from './openings.ts'
 import type { Recovered } from './recovery.ts'
-import { FORMAT, FORMAT_BEING_BROUGHT_UP, emptyLog, formatOf, recover } from './recovery.ts'
+import { FORMAT, FORMAT_BEING_BROUGHT_UP, formatOf, recover } from './recovery.ts'
 import { encodeNumber, type DelayRecord } from './records.ts'
 import type { LevelTuning } from './tuning.ts'
-
-/** Logs from this id on hold what need not survive: they are deleted when the store is opened. */
-const SPILL_FIRST = 0x8000_0000
 
 /** What a store is opened with. */
 export interface LevelStoreOptions {
@@ -53,36 +51,28 @@ export interface OpenedLevelStore {
 /** The durable store. Owns the database, the committer and the logs. Imports core's ports and lib. */
 export class LevelStore implements Store {
   readonly #context: StoreContext
-  /** Logs that were found and not asked for yet. */
-  readonly #recovered: Map<number, RecoveredLog>
+  readonly #recovered: Recovered
   readonly #logs: Map<number, LevelLog>
   readonly #delayLogs: Map<number, DelayRecord>
   readonly #ids: Map<number, readonly SeenId[]>
   #nextLog: number
   #nextSpill: number
 
-  private constructor(context: StoreContext, logs: Map<number, LevelLog>, recovered: Recovered) {
+  private constructor(context: StoreContext, logs: Map<number, LevelLog>, recovered: Recovered, nextLog: number) {
     this.#context = context
     this.#logs = logs
-    this.#recovered = recovered.logs
+    this.#recovered = recovered
     this.#delayLogs = recovered.delayLogs
     this.#ids = recovered.ids
-    this.#nextLog = nextIdOf(recovered)
-    this.#nextSpill = SPILL_FIRST
-    // What was spilled before the last end is nobody's any more.
-    for (const id of [...recovered.logs.keys()]) {
-      if (id < SPILL_FIRST) continue
-      this.log(id).drop()
+    this.#nextLog = nextLog
+    // Above all that is still there of those from before: their ids are not given again before the next start.
+    this.#nextSpill = recovered.nextSpill
+    for (const id of [...recovered.logs.keys(), ...recovered.erasures.keys()]) {
       this.#nextSpill = Math.max(this.#nextSpill, id + 1)
     }
-    for (const [id, erasures] of recovered.erasures) {
-      for (const { from, pages } of erasures) context.eraser.add({ log: id, pages, record: from })
-      // Its pages are still there: the id is not given again before the next start.
-      this.#nextSpill = Math.max(this.#nextSpill, id + 1)
-    }
-    for (const [id, pages] of recovered.dead) {
-      context.eraser.add({ log: id, pages, record: null })
-      this.#nextSpill = Math.max(this.#nextSpill, id + 1)
+    for (const [id, { dropped }] of recovered.logs) {
+      // What was spilled before the last end is nobody's any more.
+      if (id >= SPILL_FIRST || dropped) this.log(id).drop()
     }
     for (const [id, record] of recovered.delayLogs) {
       if (id < SPILL_FIRST && !record.dropped) continue
@@ -101,38 +91,46 @@ export class LevelStore implements Store {
   }
 
   /**
-   * Opens the store in a directory, and makes it if there is none. Reads definitions and index records, and
-   * no more messages than those are behind with.
+   * Opens the store in a directory, and makes it if there is none. Reads definitions, and a record of each log: what that
+   * holds is found out later. Where something is damaged, or older, that is done before anything is stored.
    * Throws StoreOpenError, whose message is a sentence for people; what is there is left as it was.
    */
   static async open(options: LevelStoreOptions): Promise<OpenedLevelStore> {
     const { location, turn, monitor, clock = systemClock } = options
     if (options.database === undefined) await prepareDirectory(location)
-    const damaged = (damage: Error) => monitor.damageFound?.(damage)
+    let whole = true
+    const damaged = (damage: Error): void => {
+      whole = false
+      monitor.damageFound?.(damage)
+    }
     const database = await openDatabase(
       location,
       options.database ?? levelDatabase(options.tuning, damaged, options.opening),
     )
     let recovered: Recovered
+    let found: Map<number, FoundPages> | null = null
     try {
       const format = await formatOf(database, location)
       if (format === 0) await writeFormat(database)
       recovered = await recover(database)
-      if (format !== 0 && format < FORMAT) {
+      for (const damage of recovered.damage) damaged(damage)
+      const older = format !== 0 && format < FORMAT
+      if (older || !whole) found = await findEverything(database, recovered)
+      if (older) {
         // What is half brought up no older version reads rightly.
         await writeFormat(database, FORMAT_BEING_BROUGHT_UP)
-        await bringUp(database, recovered)
+        for (const damage of await bringUp(database, found!)) damaged(damage)
         await writeFormat(database)
       }
     } catch (error) {
       await database.close()
       throw openingError(location, error as Error)
     }
-    for (const damage of recovered.damage) monitor.damageFound?.(damage)
     const logs = new Map<number, LevelLog>()
     const bodies = new Bodies(recovered.nextBody, damaged)
-    const context = storeContext(database, turn, clock, monitor, bodies, (id) => logs.delete(id))
-    const store = new LevelStore(context, logs, recovered)
+    const dropped = (id: number): void => void logs.delete(id)
+    const context = storeContext({ database, turn, clock, monitor, bodies, dropped, recovered, found })
+    const store = new LevelStore(context, logs, recovered, nextIdOf(recovered, found))
     return { store, definitions: recovered.definitions }
   }
 
@@ -156,11 +154,16 @@ export class LevelStore implements Store {
     id ??= this.#newId()
     let log = this.#logs.get(id)
     if (log === undefined) {
-      const recovered = this.#recovered.get(id) ?? emptyLog()
-      this.#recovered.delete(id)
-      this.#logs.set(id, (log = new LevelLog(id, this.#context, recovered)))
+      const { logs, aside } = this.#recovered
+      this.#logs.set(id, (log = new LevelLog(id, this.#context, logs.get(id), aside.get(id))))
+      logs.delete(id)
+      aside.delete(id)
     }
     return log
+  }
+
+  openLogs(): Promise<void> {
+    return this.#context.openings.all()
   }
 
   spill(): QueueLog {
@@ -187,6 +190,7 @@ export class LevelStore implements Store {
 
   /** Writes what waits, and how far deliveries went, and closes. Rejects when that cannot be written. */
   async close(): Promise<void> {
+    this.#context.openings.close()
     this.#context.eraser.close()
     for (const log of this.#logs.values()) log.close()
     await this.#context.committer.close()
@@ -201,11 +205,11 @@ export class LevelStore implements Store {
 }
 
 /** Above every id that is in use, also when the record that says so was damaged: two queues never share a log. */
-function nextIdOf(recovered: Recovered): number {
-  const { nextLog, logs, delayLogs, ids, erasures, dead, definitions } = recovered
+function nextIdOf(recovered: Recovered, found: ReadonlyMap<number, FoundPages> | null): number {
+  const { nextLog, logs, delayLogs, ids, erasures, definitions } = recovered
   let next = nextLog
-  for (const known of [logs.keys(), delayLogs.keys(), ids.keys(), erasures.keys(), dead.keys()]) {
-    for (const id of known) if (id < SPILL_FIRST) next = Math.max(next, id + 1)
+  for (const known of [logs, delayLogs, ids, erasures, found ?? []]) {
+    for (const [id] of known) if (id < SPILL_FIRST) next = Math.max(next, id + 1)
   }
   for (const definition of definitions) {
     if ('ids' in definition) next = Math.max(next, (definition.ids ?? 0) + 1)
@@ -218,14 +222,19 @@ function nextIdOf(recovered: Recovered): number {
   return next
 }
 
-function storeContext(
-  database: Database,
-  turn: Turn,
-  clock: Clock,
-  monitor: StoreMonitor,
-  bodies: Bodies,
-  dropped: (id: number) => void,
-): StoreContext {
+/** What the parts of a store are made of. */
+interface StoreParts {
+  readonly database: Database
+  readonly turn: Turn
+  readonly clock: Clock
+  readonly monitor: StoreMonitor
+  readonly bodies: Bodies
+  readonly dropped: (id: number) => void
+  readonly recovered: Recovered
+  readonly found: ReadonlyMap<number, FoundPages> | null
+}
+
+function storeContext({ database, turn, clock, monitor, bodies, dropped, recovered, found }: StoreParts): StoreContext {
   const committer = new Committer(database, turn, clock, monitor)
   const reader = new Reader(database, committer)
   const damaged = (damage: Error): void => monitor.damageFound?.(damage)
@@ -233,6 +242,12 @@ function storeContext(
   committer.accompany(eraser)
   const catchingUp = new CatchingUp()
   committer.accompany(catchingUp)
+  const erase = (log: number, { dead, erasures }: FoundPages): void => {
+    for (const { from, pages } of erasures) eraser.add({ log, pages, record: from })
+    if (dead.length > 0) eraser.add({ log, pages: dead, record: null })
+    committer.schedule()
+  }
+  const openings = new Openings({ database, clock, committer, erase, damaged }, recovered, found)
   return {
     database,
     committer,
@@ -240,6 +255,7 @@ function storeContext(
     eraser,
     bodies,
     catchingUp,
+    openings,
     now: () => clock.now(),
     dropped,
     lost: (lost: LostMessages) => monitor.messagesLost?.(lost),

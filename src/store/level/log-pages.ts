@@ -6,9 +6,11 @@ import type { Behind, CatchingUp } from './catching-up.ts'
 import type { Batch, Committer } from './committer.ts'
 import type { Database } from './database.ts'
 import type { Eraser } from './eraser.ts'
+import type { FoundPages } from './found-pages.ts'
 import { packFragment } from './fragment.ts'
 import { Kind, POSITION_MAX, mergedKey, positionKey } from './keys.ts'
 import { Elsewhere, Page } from './page.ts'
+import type { Openings } from './openings.ts'
 import { PageList } from './page-list.ts'
 import { type PageDamage, PageReader } from './page-reader.ts'
 import type { Reader } from './reader.ts'
@@ -23,6 +25,7 @@ export interface StoreContext {
   readonly eraser: Eraser
   readonly bodies: Bodies
   readonly catchingUp: CatchingUp
+  readonly openings: Openings
   /** Milliseconds since 1970. */
   now(): number
   /** The log with this id was dropped: it is of no use any more. */
@@ -43,21 +46,16 @@ export interface PageOwner extends Behind {
   withheld(position: number): boolean
 }
 
-/** What the database holds of a log's pages when it is opened. */
-export interface RecoveredPages {
-  readonly pages: Page[]
-  /** The positions at which damaged bytes are kept. */
-  readonly aside: number[]
-  /** From here on there may be fragments that no index record tells of; -1 when there are none. */
-  unindexedFrom: number
-}
-
-/** The pages of a log, and what has to be written of them with the next batch. */
+/**
+ * The pages of a log, and what has to be written of them with the next batch. Those that were there when the store was
+ * opened come with `open`, before or after the first new ones.
+ */
 export class LogPages implements PageDamage {
   readonly #log: number
   readonly #context: StoreContext
   readonly #owner: PageOwner
   readonly #pages = new PageList()
+  #opened = false
   readonly #reader: PageReader
   /** The page that the next fragment goes to, if it has room. */
   #open: Page | null = null
@@ -82,23 +80,34 @@ export class LogPages implements PageDamage {
   readonly #setAside: { position: number; value: Buffer }[] = []
   readonly #asidePositions: number[]
 
-  constructor(log: number, context: StoreContext, owner: PageOwner, recovered: RecoveredPages) {
-    const { pages, aside, unindexedFrom } = recovered
+  /** `unindexedFrom` as the log's record has it; `aside`: the positions at which damaged bytes are kept. */
+  constructor(
+    log: number,
+    context: StoreContext,
+    owner: PageOwner,
+    unindexedFrom: number,
+    aside: readonly number[] = [],
+  ) {
     this.#log = log
     this.#context = context
     this.#owner = owner
     this.#reader = new PageReader(log, context, this.#pages, owner, this)
     this.#asidePositions = [...aside]
     this.#unindexedFrom = unindexedFrom
-    for (const page of pages) this.#pages.push(page)
+  }
+
+  /** Takes in the pages that the database had. */
+  open({ pages }: FoundPages): void {
+    this.#opened = true
+    this.#pages.prepend(pages)
+    this.#open ??= pages.at(-1) ?? null
     // Index records that were made anew are to be written.
-    this.#dirty = pages.filter((page) => page.dirty)
-    if (this.#dirty.length > 0) owner.enlist()
-    this.#open = pages[pages.length - 1] ?? null
-    if (unindexedFrom < 0) return
-    this.#behind = pages.filter((page) => page.behind)
+    for (const page of pages) if (page.dirty) this.#dirty.push(page)
+    if (this.#dirty.length > 0) this.#owner.enlist()
+    if (this.#unindexedFrom < 0) return
+    for (const page of pages) if (page.behind) this.#behind.push(page)
     const bytes = this.#behind.reduce((sum, page) => sum + page.bytes, 0)
-    context.catchingUp.behind(owner, this.#behind.length, bytes)
+    this.#context.catchingUp.behind(this.#owner, this.#behind.length, bytes)
   }
 
   /** From here on there may be fragments that no index record tells of; -1 when there are none. */
@@ -161,8 +170,12 @@ export class LogPages implements PageDamage {
     this.#context.catchingUp.behind(this.#owner, ahead.length, bytes)
   }
 
-  /** Puts the index records that are behind into a batch. `goesOn`: those of what is stored next are behind again. */
+  /**
+   * Puts the index records that are behind into a batch, unless it is not known yet which all of them are. `goesOn`: those
+   * of what is stored next are behind again.
+   */
   catchUp(batch: Batch, goesOn: boolean): void {
+    if (!this.#opened) return
     for (const page of this.#behind) if (page.behind && page.live > 0) this.#writeIndex(batch, page)
     this.#behind = []
     this.#unindexedFrom = goesOn && this.#open !== null ? this.#open.last + 1 : -1
@@ -235,7 +248,7 @@ export class LogPages implements PageDamage {
     else for (const each of emptied) this.#touch(each)
   }
 
-  /** Settles everything for good. Nothing is to be stored afterwards. */
+  /** Settles everything for good. Nothing is to be stored afterwards. It is known what there is. */
   drop(batch: Batch): void {
     const pages = [...this.#pages, ...this.#dirty.filter((page) => page.live === 0), ...this.#unreadablePages]
     const few = pages.length <= ERASE_AT_ONCE_PAGES
@@ -276,7 +289,7 @@ export class LogPages implements PageDamage {
       if (page.live === 0) this.#context.eraser.add({ log: this.#log, pages: [page], record: null })
     }
     this.#dirty.length = 0
-    if (this.#pages.length === 0) this.#context.eraser.emptied(this.#log)
+    if (this.#pages.length === 0 && this.#opened) this.#context.eraser.emptied(this.#log)
   }
 
   /** The batch is on disk: pages of many fragments can be merged. */

@@ -1,6 +1,7 @@
 // What older formats did not write down, and this one relies on: it is looked for once, when their store is opened.
 import type { Database, Operation } from './database.ts'
 import { recordsIn } from './database.ts'
+import { allOf, type FoundPages } from './found-pages.ts'
 import { visitBodies } from './fragment.ts'
 import {
   BLOCK_BODIES,
@@ -16,7 +17,6 @@ import {
 } from './keys.ts'
 import { Elsewhere, type Page, fragmentKeys } from './page.ts'
 import { encodeBlock, encodeIndexRecord, type BlockRecord } from './records.ts'
-import { deletedPages, type Recovered } from './recovery.ts'
 
 /** Changes that are written at once. */
 const OPERATIONS_MAX = 2000
@@ -37,15 +37,16 @@ type PageOf = (log: number, position: number) => Page | undefined
 /**
  * Notes in the index records which pages have something elsewhere, counts their shared bodies, and deletes what belongs to
  * no page: before format 5 it went after its message, and perhaps not before the broker ended. It reads a record for each
- * message that has something elsewhere, and the pages with shared bodies. It may be begun again at any moment.
+ * message that has something elsewhere, and the pages with shared bodies. It may be begun again at any moment. Returns
+ * what is damaged.
  */
-export async function bringUp(database: Database, recovered: Recovered): Promise<void> {
+export async function bringUp(database: Database, found: ReadonlyMap<number, FoundPages>): Promise<Error[]> {
   const changes = new Changes(database)
-  const pageOf = pagesByPosition(recovered)
+  const pageOf = pagesByPosition(found)
   await noteAttempts(database, changes, pageOf)
   const damaged = await noteBodies(database, changes, pageOf)
   await changes.write()
-  if (damaged > 0) recovered.damage.push(new Error(`${damaged} pages with large messages are damaged`))
+  return damaged > 0 ? [new Error(`${damaged} pages with large messages are damaged`)] : []
 }
 
 class Changes {
@@ -178,13 +179,13 @@ function referenceOfKey(key: Buffer): BodyReference {
   return { body: key.readUIntBE(1, 6), log: key.readUInt32BE(7), position: key.readUIntBE(11, 6) }
 }
 
-function pagesByPosition(recovered: Recovered): PageOf {
-  const { logs, erasures, dead } = recovered
+function pagesByPosition(found: ReadonlyMap<number, FoundPages>): PageOf {
   const pages = new Map<number, Page[]>()
-  for (const id of new Set([...logs.keys(), ...erasures.keys(), ...dead.keys()])) {
-    const all = [...(logs.get(id)?.pages ?? []), ...deletedPages(recovered, id)]
-    all.sort((a, b) => a.first - b.first)
-    pages.set(id, all)
+  for (const [log, each] of found) {
+    pages.set(
+      log,
+      allOf(each).toSorted((a, b) => a.first - b.first),
+    )
   }
   return (log, position) => pageAt(pages.get(log) ?? [], position)
 }

@@ -19,6 +19,12 @@ export class PageList {
     this.#pages.push(page)
   }
 
+  /** Adds pages that come before all others. */
+  prepend(pages: readonly Page[]): void {
+    this.#pages = pages.concat(this.#pages.slice(this.#head))
+    this.#head = 0
+  }
+
   /** The page in which this position lies. */
   find(position: number): Page | undefined {
     const page = this.#pages[this.#search(position)]

@@ -23,12 +23,16 @@ export interface LogRecord {
   readonly deliveredBelow: number
   /** From here on there may be fragments that no index record tells of; -1 when there are none. */
   readonly unindexedFrom: number
+  /** The log was dropped before it was known what it held: all of it is to be deleted. */
+  readonly dropped: boolean
 }
 
 /** The record of a log. */
-export function encodeLogRecord(record: LogRecord): Buffer {
-  const at = putVarint(scratch, putVarint(scratch, HEADER_BYTES, record.next), record.deliveredBelow)
-  return taken(record.unindexedFrom < 0 ? at : putVarint(scratch, at, record.unindexedFrom))
+export function encodeLogRecord({ next, deliveredBelow, unindexedFrom, dropped }: LogRecord): Buffer {
+  const at = putVarint(scratch, putVarint(scratch, HEADER_BYTES, next), deliveredBelow)
+  if (unindexedFrom < 0 && !dropped) return taken(at)
+  const end = putVarint(scratch, at, unindexedFrom < 0 ? next : unindexedFrom)
+  return taken(dropped ? putVarint(scratch, end, 1) : end)
 }
 
 /** Reads it. Throws DamagedRecordError. */
@@ -37,7 +41,8 @@ export function decodeLogRecord(value: Buffer): LogRecord {
   const reader = new RecordReader(content)
   const next = reader.varint()
   const deliveredBelow = reader.varint()
-  return { next, deliveredBelow, unindexedFrom: reader.at < content.length ? reader.varint() : -1 }
+  const unindexedFrom = reader.at < content.length ? reader.varint() : -1
+  return { next, deliveredBelow, unindexedFrom, dropped: reader.at < content.length && reader.varint() === 1 }
 }
 
 /** What is known of a delay log. */

@@ -97,6 +97,13 @@ export const COMPACT_AGE_MIB = 64
 export const COMPACT_AGE_MIB_MIN = 8
 export const COMPACT_YOUNG_BYTES_MIN = 16 * 1024 * 1024
 
+/**
+ * Logs that are looked for by themselves because somebody waits for them: so many at once, and so many altogether. Where
+ * more are waited for it is quicker to go through all of the index: of 10,000 with a few pages each by a second.
+ */
+export const HASTENED_AT_ONCE = 4
+export const HASTENED_MAX = 64
+
 /** How long a store that cannot write waits before it tries again: at first, and at the most. */
 export const RETRY_FIRST_MS = 100
 export const RETRY_MAX_MS = 5_000

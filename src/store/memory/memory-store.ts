@@ -74,6 +74,11 @@ export class MemoryStore implements Store, TurnTask {
     return log
   }
 
+  /** There is nothing that a log could have held. */
+  openLogs(): Promise<void> {
+    return Promise.resolve()
+  }
+
   /** Nothing survives here, so any log will do. */
   spill(): QueueLog {
     return this.log()
@@ -126,7 +131,9 @@ interface Kept {
 
 class MemoryLog implements QueueLog {
   readonly id: number
-  readonly recovered: LogSummary = { count: 0, bodyBytes: 0, first: 0, next: 0 }
+  readonly next = 0
+  readonly opened = true
+  readonly recovered: LogSummary = { count: 0, bodyBytes: 0, first: 0 }
   readonly recoveredDeadlines: readonly ExpiringStretch[] = []
   readonly #clock: Clock
   readonly #enlist: (log: MemoryLog) => void
@@ -147,6 +154,10 @@ class MemoryLog implements QueueLog {
     this.id = id
     this.#clock = clock
     this.#enlist = enlist
+  }
+
+  whenOpened(opened: () => void): void {
+    opened()
   }
 
   get durableBelow(): number {

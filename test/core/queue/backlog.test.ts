@@ -45,6 +45,9 @@ interface Reading {
 /** A log that is written when it is told to be, and whose reads wait to be answered, a page of four at a time. */
 class FakeLog implements QueueLog {
   readonly id = 1
+  readonly next: number
+  opened = true
+  readonly waiting: { opened: () => void; failed: ((error: Error) => void) | undefined }[] = []
   readonly recovered: LogSummary
   readonly recoveredDeadlines: ExpiringStretch[] = []
   durableBelow = 0
@@ -62,8 +65,20 @@ class FakeLog implements QueueLog {
     for (const position of positions) this.stored.set(position, messageOf(true))
     const next = (positions.at(-1) ?? -1) + 1
     const bodyBytes = positions.length * MESSAGE_BYTES
-    this.recovered = { count: positions.length, bodyBytes, first: positions[0] ?? next, next }
+    this.recovered = { count: positions.length, bodyBytes, first: positions[0] ?? next }
+    this.next = next
     this.durableBelow = next
+  }
+
+  whenOpened(opened: () => void, failed?: (error: Error) => void): void {
+    if (this.opened) opened()
+    else this.waiting.push({ opened, failed })
+  }
+
+  /** It is known now what it held. */
+  open(): void {
+    this.opened = true
+    for (const { opened } of this.waiting.splice(0)) opened()
   }
 
   get held(): never {
@@ -189,6 +204,7 @@ class Bench implements BacklogHost {
   readonly readAgain: number[] = []
   /** Entries that were made of what was read. */
   restorations = 0
+  openings = 0
   reads = 0
   readonly expired: number[] = []
   readonly buried = new Set<number>()
@@ -197,11 +213,15 @@ class Bench implements BacklogHost {
   constructor(log: FakeLog | null = new FakeLog()) {
     this.log = log
     this.backlog = new Backlog(log, this)
-    this.#next = log?.recovered.next ?? 0
+    this.#next = log?.next ?? 0
   }
 
   spillLog(): QueueLog {
     return this.spilled
+  }
+
+  backlogOpened(): void {
+    this.openings++
   }
 
   restored(stored: StoredMessage): Entry {

@@ -23,7 +23,9 @@ class Consumed {
 
   constructor(residentBudget: ResidentBudget) {
     const log = {
-      recovered: { count: COUNT, bodyBytes: COUNT * BODY_BYTES, first: 0, next: COUNT },
+      recovered: { count: COUNT, bodyBytes: COUNT * BODY_BYTES, first: 0 },
+      next: COUNT,
+      opened: true,
       recoveredDeadlines: [],
       durableBelow: COUNT,
       read: (from: number, below: number, bytes = 0) => Promise.resolve(this.#page(from, below, bytes)),

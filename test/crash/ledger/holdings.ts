@@ -5,6 +5,7 @@ import { levelDatabase, recordsIn } from '../../../src/store/level/database.ts'
 import type { Database } from '../../../src/store/level/database.ts'
 import { unpackFragments } from '../../../src/store/level/fragment.ts'
 import { Kind, kindEnd, kindKey, logOfKey, positionOfKey } from '../../../src/store/level/keys.ts'
+import { findEverything, type FoundPages } from '../../../src/store/level/found-pages.ts'
 import { recover, type Recovered } from '../../../src/store/level/recovery.ts'
 import type { StoredMessage } from '../../../src/core/ports.ts'
 
@@ -23,7 +24,7 @@ export async function holdings(dataDir: string, ids: Iterable<string>): Promise<
   try {
     const held = new Map([...ids].map((id): [string, string[]] => [id, []]))
     const recovered = await recover(database)
-    await findInPages(database, recovered, held)
+    await findInPages(database, recovered, await findEverything(database, recovered), held)
     await findDelayed(database, recovered, held)
     return held
   } finally {
@@ -32,7 +33,12 @@ export async function holdings(dataDir: string, ids: Iterable<string>): Promise<
   }
 }
 
-async function findInPages(database: Database, recovered: Recovered, held: Map<string, string[]>): Promise<void> {
+async function findInPages(
+  database: Database,
+  recovered: Recovered,
+  all: ReadonlyMap<number, FoundPages>,
+  held: Map<string, string[]>,
+): Promise<void> {
   const names = namesOfLogs(recovered)
   for await (const [key, value] of recordsOf(database, Kind.fragment)) {
     const log = logOfKey(key)
@@ -42,7 +48,7 @@ async function findInPages(database: Database, recovered: Recovered, held: Map<s
     for (const { position, message } of found) {
       const places = held.get(amqpPropertyCodec.property(message, 'message_id') ?? '')
       if (places === undefined) continue
-      const page = recovered.logs.get(log)?.pages.find(({ first, last }) => first <= position && last >= position)
+      const page = all.get(log)?.pages.find(({ first, last }) => first <= position && last >= position)
       const state = page === undefined ? 'in no page' : page.settled(position) ? 'settled' : 'not settled'
       places.push(`${names.get(log) ?? `log ${log}`} at ${position}, ${state}`)
     }

@@ -5,10 +5,9 @@ import type { Entry } from '../../../src/core/queue/entry.ts'
 import { ManualClock } from '../../../src/lib/clock.ts'
 import { Turn } from '../../../src/lib/turn.ts'
 import { Kind, positionKey } from '../../../src/store/level/keys.ts'
-import { LevelStore } from '../../../src/store/level/level-store.ts'
 import { Disk, FaultyDatabase, diskError } from '../../support/faulty-database.ts'
 import { turnsRun } from '../../support/sockets.ts'
-import { appendAll, durable, range, readAll } from '../../support/store.ts'
+import { appendAll, durable, openWhole, range, readAll } from '../../support/store.ts'
 
 vi.mock('../../../src/store/level/tuning.ts', async (original) => ({
   ...(await original<object>()),
@@ -25,7 +24,7 @@ async function open(disk: Disk) {
   }
   const clock = new ManualClock()
   const options = { location: 'memory', turn: new Turn(), clock, monitor, database: () => database }
-  const { store } = await LevelStore.open(options)
+  const { store } = await openWhole(options)
   return { store, database, damage, clock }
 }
 

@@ -7,7 +7,7 @@ import { Turn } from '../../../src/lib/turn.ts'
 import { BLOCK_BODIES, Kind, positionKey } from '../../../src/store/level/keys.ts'
 import { Bodies } from '../../../src/store/level/bodies.ts'
 import { Batch } from '../../../src/store/level/committer.ts'
-import { LevelStore } from '../../../src/store/level/level-store.ts'
+import type { LevelStore } from '../../../src/store/level/level-store.ts'
 import { decodeBlock } from '../../../src/store/level/records.ts'
 import { BODY_BLOCKS_MAX, NEXT_BODY_AHEAD } from '../../../src/store/level/tuning.ts'
 import { Disk, FaultyDatabase, diskError } from '../../support/faulty-database.ts'
@@ -18,6 +18,7 @@ import {
   durable,
   entryOf,
   EVERYTHING,
+  openWhole,
   positionsOf,
   propertiesOf,
   range,
@@ -53,7 +54,7 @@ async function open(disk: Disk): Promise<Opened> {
     damageFound: (error: Error) => void damage.push(error.message),
   }
   const options = { location: 'nowhere', turn: new Turn(), clock, monitor, database: () => database }
-  const { store } = await LevelStore.open(options)
+  const { store } = await openWhole(options)
   return { store, database, clock, damage }
 }
 

@@ -6,12 +6,22 @@ import { ManualClock } from '../../../src/lib/clock.ts'
 import { Turn } from '../../../src/lib/turn.ts'
 import type { Operation } from '../../../src/store/level/database.ts'
 import { Kind, kindKey, logKey } from '../../../src/store/level/keys.ts'
-import { LevelStore } from '../../../src/store/level/level-store.ts'
 import { decodeLogRecord, decodeNumber, encodeNumber } from '../../../src/store/level/records.ts'
 import { FORMAT } from '../../../src/store/level/recovery.ts'
 import { Disk, FaultyDatabase, diskError } from '../../support/faulty-database.ts'
 import { turnsRun } from '../../support/sockets.ts'
-import { appendAll, bodyOf, durable, entryOf, positionsOf, range, readAll, withCrc32 } from '../../support/store.ts'
+import {
+  appendAll,
+  bodyOf,
+  durable,
+  entryOf,
+  openWhole,
+  positionsOf,
+  range,
+  readAll,
+  whenOpen,
+  withCrc32,
+} from '../../support/store.ts'
 
 vi.mock('../../../src/store/level/tuning.ts', async (original) => ({
   ...(await original<object>()),
@@ -40,7 +50,7 @@ async function open(disk: Disk) {
     damageFound: (error: Error) => void damage.push(error.message),
   }
   const options = { location: 'memory', turn: new Turn(), clock: new ManualClock(), monitor }
-  const { store } = await LevelStore.open({ ...options, database: () => database })
+  const { store } = await openWhole({ ...options, database: () => database })
   return { store, database, batches, lost, damage }
 }
 
@@ -143,7 +153,7 @@ describe('index records', () => {
     await durable(opened.store)
     const again = await crashed(disk, opened)
     const wanted = [0, ...range(2, 8), ...range(10, 20)]
-    expect(again.store.log(log.id).recovered).toMatchObject({ count: wanted.length, first: 0 })
+    expect((await whenOpen(again.store.log(log.id))).recovered).toMatchObject({ count: wanted.length, first: 0 })
     expect(positionsOf(await readAll(again.store.log(log.id)))).toEqual(wanted)
   })
 
@@ -174,7 +184,7 @@ describe('index records', () => {
     const { disk, opened, log } = await begun(range(0, 20))
     const again = await crashed(disk, opened)
     const found = again.store.log(log.id)
-    const first = found.recovered.next
+    const first = found.next
     appendAll(found, range(first, first + 24))
     await durable(again.store)
     expect(disk.keys(Kind.index)).toHaveLength(11)
@@ -206,7 +216,7 @@ describe('index records', () => {
       log.drop()
       for (let done = 0; done < at; done++) await turnsRun()
       const again = await crashed(disk, opened)
-      expect(again.store.log(log.id).recovered.count).toBe(0)
+      expect((await whenOpen(again.store.log(log.id))).recovered.count).toBe(0)
       for (let turns = 0; turns < MANY; turns++) await turnsRun()
       const left = [Kind.index, Kind.fragment, Kind.erasure].map((kind) => disk.keys(kind))
       expect(left).toEqual([[], [], []])
@@ -263,7 +273,7 @@ describe('index records', () => {
     disk.damage(logKey(Kind.log, log.id), 6)
     const again = await crashed(disk, opened)
     const found = again.store.log(log.id)
-    const { next } = found.recovered
+    const { next } = found
     appendAll(found, range(next, next + 40))
     await durable(again.store)
     for (let turns = 0; turns < MANY; turns++) await turnsRun()
@@ -274,7 +284,7 @@ describe('index records', () => {
     const { disk, opened, log } = await begun(range(0, 16))
     disk.damage(disk.keys(Kind.fragment)[1]!, 50)
     const again = await crashed(disk, opened)
-    expect(again.store.log(log.id).recovered.count).toBe(16)
+    expect((await whenOpen(again.store.log(log.id))).recovered.count).toBe(16)
     expect(positionsOf(await readAll(again.store.log(log.id)))).toEqual([...range(0, 4), ...range(8, 16)])
     expect(again.lost).toMatchObject([{ log: log.id, first: 4, last: 7, count: 4 }])
   })
@@ -326,8 +336,8 @@ describe('index records', () => {
     await durable(opened.store)
     expect([disk.keys(Kind.index), disk.keys(Kind.fragment)]).toEqual([[], []])
     const again = await crashed(disk, opened)
-    expect(again.store.log(log.id).recovered.count).toBe(0)
-    expect(again.store.log(log.id).recovered.next).toBeGreaterThanOrEqual(40)
+    expect((await whenOpen(again.store.log(log.id))).recovered.count).toBe(0)
+    expect(again.store.log(log.id).next).toBeGreaterThanOrEqual(40)
   })
 
   it.each([1, 2])('of a store of format %i are read, and no older broker opens it again', async (older) => {

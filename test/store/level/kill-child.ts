@@ -25,7 +25,7 @@ writeSync(file, `logs ${logs.map(({ id }) => id).join(' ')}\n`)
 
 /** What one turn accepted and what was settled for certain, written at once: the parent reads whole lines only. */
 let lines = ''
-const next = logs.map(({ recovered }) => recovered.next)
+const next = logs.map((log) => log.next)
 const waiting: { index: number; entry: Entry }[] = []
 
 for (let round = 0; ; round++) {

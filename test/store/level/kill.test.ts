@@ -5,8 +5,7 @@ import { readFile, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { Turn } from '../../../src/lib/turn.ts'
-import { LevelStore } from '../../../src/store/level/level-store.ts'
-import { bodyOf, readAll, temporaryDirectory } from '../../support/store.ts'
+import { bodyOf, openWhole, readAll, temporaryDirectory } from '../../support/store.ts'
 
 const CYCLES = 3
 const ROUNDS = 150
@@ -58,7 +57,7 @@ it('has everything that was accepted, and nothing that was settled, after SIGKIL
   for (let cycle = 0; cycle < CYCLES; cycle++) {
     await runAndKill(location, notes, ids)
     ids = await readNotes(notes, ledgers)
-    const { store } = await LevelStore.open({
+    const { store } = await openWhole({
       location,
       turn: new Turn(),
       monitor: { storeFailed: () => undefined, storeRecovered: () => undefined },

@@ -4,8 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { Turn } from '../../../src/lib/turn.ts'
 import { holdOldestTables } from '../../../src/store/level/level-files.ts'
-import { LevelStore } from '../../../src/store/level/level-store.ts'
-import { appendAll, durable, positionsOf, range, readAll, temporaryDirectory } from '../../support/store.ts'
+import { appendAll, durable, openWhole, positionsOf, range, readAll, temporaryDirectory } from '../../support/store.ts'
 
 /** A store that is open until the test ends, and what it was found to have lost. */
 async function open(location: string) {
@@ -15,7 +14,7 @@ async function open(location: string) {
     storeRecovered: () => undefined,
     damageFound: (error: Error) => damage.push(error.message),
   }
-  const { store } = await LevelStore.open({ location, turn: new Turn(), monitor })
+  const { store } = await openWhole({ location, turn: new Turn(), monitor })
   return { store, damage }
 }
 

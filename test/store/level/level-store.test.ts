@@ -4,9 +4,8 @@ import { MemoryLevel } from 'memory-level'
 import type { Store } from '../../../src/core/ports.ts'
 import { Turn } from '../../../src/lib/turn.ts'
 import type { Database } from '../../../src/store/level/database.ts'
-import { LevelStore } from '../../../src/store/level/level-store.ts'
 import { type OpenedStore, type StoreHarness, storeContract } from '../../contract/store.ts'
-import { temporaryDirectory } from '../../support/store.ts'
+import { openWhole, temporaryDirectory } from '../../support/store.ts'
 
 const monitor = {
   storeFailed(error: Error): void {
@@ -29,7 +28,7 @@ function harness(options: () => Promise<{ location: string; database?: () => Dat
   return {
     async open() {
       const given = await options()
-      return start(() => LevelStore.open({ turn: new Turn(), monitor, ...given }))
+      return start(() => openWhole({ turn: new Turn(), monitor, ...given }))
     },
     async reopen(store) {
       const open = opened.get(store)!

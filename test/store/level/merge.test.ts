@@ -3,10 +3,9 @@ import { expect, it } from 'vitest'
 import { ManualClock } from '../../../src/lib/clock.ts'
 import { Turn } from '../../../src/lib/turn.ts'
 import { Kind } from '../../../src/store/level/keys.ts'
-import { LevelStore } from '../../../src/store/level/level-store.ts'
 import { PAGE_FRAGMENTS } from '../../../src/store/level/tuning.ts'
 import { Disk, FaultyDatabase } from '../../support/faulty-database.ts'
-import { appendAll, durable, entryOf, positionsOf, range, readAll } from '../../support/store.ts'
+import { appendAll, durable, entryOf, openWhole, positionsOf, range, readAll } from '../../support/store.ts'
 
 const monitor = {
   storeFailed(error: Error): void {
@@ -24,7 +23,7 @@ it('reads all of a page whose merged value is on its way to the disk', async () 
   const disk = new Disk()
   const database = new FaultyDatabase(disk)
   const options = { location: 'nowhere', turn: new Turn(), clock: new ManualClock(), monitor }
-  const { store } = await LevelStore.open({ ...options, database: () => database })
+  const { store } = await openWhole({ ...options, database: () => database })
   const log = store.log()
   const [first] = appendAll(log, [0], { body: 'x'.repeat(14_000) })
   for (const position of range(1, 9)) {
@@ -54,7 +53,7 @@ it('reads all of a page that was merged while it was read together with another'
   const disk = new Disk()
   const database = new FaultyDatabase(disk)
   const options = { location: 'nowhere', turn: new Turn(), clock: new ManualClock(), monitor }
-  const { store } = await LevelStore.open({ ...options, database: () => database })
+  const { store } = await openWhole({ ...options, database: () => database })
   const log = store.log()
   appendAll(log, range(0, 512))
   for (const position of range(512, 522)) {
@@ -95,7 +94,7 @@ it('writes no key twice that is looked up, and finds a merged page again, also w
     }
   }
   const options = { location: 'nowhere', turn: new Turn(), clock: new ManualClock(), monitor }
-  const { store } = await LevelStore.open({ ...options, database: () => database })
+  const { store } = await openWhole({ ...options, database: () => database })
   const log = store.log()
   for (const position of range(0, 12)) {
     appendAll(log, [position], { body: 'x'.repeat(14_000) })
@@ -108,11 +107,11 @@ it('writes no key twice that is looked up, and finds a merged page again, also w
   await store.close()
   for (const damaged of [false, true]) {
     if (damaged) disk.damage(disk.keys(Kind.index)[0]!, 7)
-    const again = await LevelStore.open({ ...options, database: () => new FaultyDatabase(disk) })
+    const again = await openWhole({ ...options, database: () => new FaultyDatabase(disk) })
     expect(positionsOf(await readAll(again.store.log(log.id)))).toEqual([...range(0, 12)])
     await again.store.close()
   }
-  const last = await LevelStore.open({ ...options, database: () => new FaultyDatabase(disk) })
+  const last = await openWhole({ ...options, database: () => new FaultyDatabase(disk) })
   last.store.log(log.id).discard(0, 12)
   await durable(last.store)
   expect([disk.keys(Kind.index), disk.keys(Kind.fragment)]).toEqual([[], []])
@@ -121,7 +120,7 @@ it('writes no key twice that is looked up, and finds a merged page again, also w
 it('adds nothing to a page that was merged, though it had room', async () => {
   const disk = new Disk()
   const options = { location: 'nowhere', turn: new Turn(), clock: new ManualClock(), monitor }
-  const { store } = await LevelStore.open({ ...options, database: () => new FaultyDatabase(disk) })
+  const { store } = await openWhole({ ...options, database: () => new FaultyDatabase(disk) })
   const log = store.log()
   let next = 0
   // One message a commit, and a pause whenever a page has as many fragments as it may have: it is merged then.
@@ -136,7 +135,7 @@ it('adds nothing to a page that was merged, though it had room', async () => {
   }
   expect(positionsOf(await readAll(log))).toEqual([...range(0, next)])
   await store.close()
-  const again = await LevelStore.open({ ...options, database: () => new FaultyDatabase(disk) })
+  const again = await openWhole({ ...options, database: () => new FaultyDatabase(disk) })
   const found = again.store.log(log.id)
   expect(positionsOf(await readAll(found))).toEqual([...range(0, next)])
   found.discard(0, next)

@@ -17,7 +17,7 @@ import { decodeIndexRecord, decodeNumber, encodeIndexRecord, encodeNumber } from
 import { FORMAT, FORMAT_BEING_BROUGHT_UP } from '../../../src/store/level/recovery.ts'
 import { Disk, FaultyDatabase } from '../../support/faulty-database.ts'
 import { turnsRun } from '../../support/sockets.ts'
-import { appendAll, bodyOf, durable, entryOf, range, readAll } from '../../support/store.ts'
+import { appendAll, bodyOf, durable, entryOf, openWhole, range, readAll } from '../../support/store.ts'
 
 /** Where numbers of bodies begin: in the past they were lower. */
 const numbers = vi.hoisted(() => ({ first: 64 }))
@@ -39,7 +39,7 @@ async function open(disk: Disk, database = new FaultyDatabase(disk)) {
     damageFound: (error: Error) => void damage.push(error.message),
   }
   const options = { location: 'memory', turn: new Turn(), clock: new ManualClock(), monitor, database: () => database }
-  const { store } = await LevelStore.open(options)
+  const { store } = await openWhole(options)
   return { store, database, damage }
 }
 

@@ -2,17 +2,17 @@
 import { expect, it } from 'vitest'
 import { ManualClock } from '../../../src/lib/clock.ts'
 import { Turn } from '../../../src/lib/turn.ts'
-import { LevelStore } from '../../../src/store/level/level-store.ts'
+import type { LevelStore } from '../../../src/store/level/level-store.ts'
 import { ERASE_AT_ONCE_PAGES, PAGE_ENTRIES } from '../../../src/store/level/tuning.ts'
 import { Disk, FaultyDatabase, diskError } from '../../support/faulty-database.ts'
-import { EVERYTHING, appendAll, durable, positionsOf, range } from '../../support/store.ts'
+import { appendAll, durable, EVERYTHING, openWhole, positionsOf, range } from '../../support/store.ts'
 
 async function opened() {
   const database = new FaultyDatabase(new Disk())
   const clock = new ManualClock()
   const monitor = { storeFailed: () => undefined, storeRecovered: () => undefined }
   const options = { location: 'nowhere', turn: new Turn(), clock, monitor, database: () => database }
-  const { store } = await LevelStore.open(options)
+  const { store } = await openWhole(options)
   return { database, clock, store, log: store.log() }
 }
 

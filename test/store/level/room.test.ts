@@ -2,9 +2,17 @@
 import { describe, expect, it } from 'vitest'
 import { ManualClock } from '../../../src/lib/clock.ts'
 import { Turn } from '../../../src/lib/turn.ts'
-import { LevelStore } from '../../../src/store/level/level-store.ts'
 import { Disk, FaultyDatabase, diskError } from '../../support/faulty-database.ts'
-import { NotingPublisher, appendAll, durable, entryOf, positionsOf, range, readAll } from '../../support/store.ts'
+import {
+  appendAll,
+  durable,
+  entryOf,
+  NotingPublisher,
+  openWhole,
+  positionsOf,
+  range,
+  readAll,
+} from '../../support/store.ts'
 
 /** A database on a disk that knows how much room it has. */
 class FillingDatabase extends FaultyDatabase {
@@ -25,7 +33,7 @@ async function fullStore() {
   const clock = new ManualClock()
   const monitor = { storeFailed: () => undefined, storeRecovered: () => undefined }
   const options = { location: 'nowhere', turn: new Turn(), monitor, clock, database: () => database }
-  const { store } = await LevelStore.open(options)
+  const { store } = await openWhole(options)
   const log = store.log()
   appendAll(log, range(0, 3))
   await durable(store)

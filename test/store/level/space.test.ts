@@ -6,8 +6,7 @@ import { expect, it } from 'vitest'
 import { Entry } from '../../../src/core/queue/entry.ts'
 import type { QueueLog } from '../../../src/core/ports.ts'
 import { Turn } from '../../../src/lib/turn.ts'
-import { LevelStore } from '../../../src/store/level/level-store.ts'
-import { appendAll, durable, entryOf, EVERYTHING, range, temporaryDirectory } from '../../support/store.ts'
+import { appendAll, durable, entryOf, EVERYTHING, openWhole, range, temporaryDirectory } from '../../support/store.ts'
 
 const MIB = 2 ** 20
 /** More than twice of what LevelDB is left to itself with, because it was written of late. */
@@ -30,7 +29,7 @@ it.each<[string, (log: QueueLog, entries: readonly Entry[]) => void]>([
   ['acknowledged one by one', (log, entries) => entries.forEach((entry) => log.settle(entry))],
 ])('what was %s is off the disk soon, and what is beside it stays', { timeout: 60_000 }, async (_how, end) => {
   const location = await temporaryDirectory()
-  const { store } = await LevelStore.open({ location, turn: new Turn(), monitor })
+  const { store } = await openWhole({ location, turn: new Turn(), monitor })
   const [gone, kept] = [store.log(), store.log()]
   const entries: Entry[] = []
   for (let i = 0; i < BACKLOG_MIB; i += 4) {
@@ -49,7 +48,7 @@ it.each<[string, (log: QueueLog, entries: readonly Entry[]) => void]>([
 
 it('large bodies that queues had in common are off the disk soon, too', { timeout: 60_000 }, async () => {
   const location = await temporaryDirectory()
-  const { store } = await LevelStore.open({ location, turn: new Turn(), monitor })
+  const { store } = await openWhole({ location, turn: new Turn(), monitor })
   const logs = [store.log(), store.log()]
   for (const position of range(0, BACKLOG_MIB * 8)) {
     const { queue, message } = entryOf(position, { body: randomBytes(MIB / 8) })

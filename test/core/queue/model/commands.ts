@@ -139,10 +139,13 @@ const wait = fc
   .constantFrom(100, 1000, 10_000)
   .map((milliseconds) => new Step(`wait ${milliseconds} ms`, (world) => world.wait(milliseconds)))
 
-const restart = fc.constant(new Step('restart', (world) => world.restart()))
-const crash = fc
-  .boolean()
-  .map((written) => new Step(`crash${written ? ', batch written' : ''}`, (world) => world.crash(written)))
+const opened = (later: boolean): string => (later ? ', queues opened later' : '')
+const restart = fc.boolean().map((later) => new Step(`restart${opened(later)}`, (world) => world.restart(later)))
+const crash = fc.record({ written: fc.boolean(), later: fc.boolean() }).map(({ written, later }) => {
+  const words = `crash${written ? ', batch written' : ''}${opened(later)}`
+  return new Step(words, (world) => world.crash(written, later))
+})
+const openQueues = fc.constant(new Step('open queues', (world) => world.openQueues()))
 
 /** All commands, the commonest first. */
 const WEIGHTS: readonly { readonly weight: number; readonly arbitrary: fc.Arbitrary<Command> }[] = [
@@ -160,6 +163,7 @@ const WEIGHTS: readonly { readonly weight: number; readonly arbitrary: fc.Arbitr
   { weight: 6, arbitrary: wait },
   { weight: 2, arbitrary: crash },
   { weight: 1, arbitrary: restart },
+  { weight: 2, arbitrary: openQueues },
   { weight: 1, arbitrary: purge },
   { weight: 1, arbitrary: replace },
   { weight: 1, arbitrary: input },

@@ -5,6 +5,7 @@ import { AllUncommitted, Uncommitted } from '../../../../src/amqp/uncommitted.ts
 import type { Message } from '../../../../src/core/message.ts'
 import type { Publisher } from '../../../../src/core/ports.ts'
 import type { Entry } from '../../../../src/core/queue/entry.ts'
+import { longerThan } from '../../../../src/core/queue/rules.ts'
 import type { Queue } from '../../../../src/core/queue/queue.ts'
 import { NO_ARGUMENTS } from '../../../../src/core/value.ts'
 import { ManualClock } from '../../../../src/lib/clock.ts'
@@ -181,14 +182,16 @@ export class World {
     })
   }
 
-  purge(name: QueueName): void {
+  async purge(name: QueueName): Promise<void> {
+    await this.openQueues()
     const [queue] = this.#both(name)
     const purged = queue.purge(this.#model.tick())
     assert.equal(this.#life.session.purgeQueue(name), purged)
   }
 
   /** Deletes a queue, with what is ready in it, and declares one of the same name. It is not taken for empty before. */
-  replace(name: QueueName): void {
+  async replace(name: QueueName): Promise<void> {
+    await this.openQueues()
     const [queue] = this.#both(name)
     const ready = queue.ready.length
     const { session } = this.#life
@@ -246,8 +249,16 @@ export class World {
 
   // --- ends and starts ---
 
-  /** The broker is stopped and started: everything that is to survive does. */
-  async restart(): Promise<void> {
+  /** It is found out what queues held at the start. Who asks for that waits for it. */
+  async openQueues(): Promise<void> {
+    const { broker } = this.#life
+    broker.openQueues()
+    await broker.queuesOpened
+    await promisesCalled()
+  }
+
+  /** The broker is stopped and started: everything that is to survive does. `later`: queues are not opened at once. */
+  async restart(later = false): Promise<void> {
     const { broker, session, store } = this.#life
     this.#endClients()
     session.close()
@@ -256,20 +267,21 @@ export class World {
     await this.#waitFor(store.close())
     this.#model.expectAnswers()
     this.#database.abandon()
-    await this.#start(this.#model.now, true)
+    await this.#start(this.#model.now, true, later)
   }
 
   /** The broker is killed. The batch in flight may have reached the disk or not; nothing that came later has. */
-  async crash(written: boolean): Promise<void> {
+  async crash(written: boolean, later: boolean): Promise<void> {
     if (written) await this.write('written but failed')
     this.#life.broker.stop()
     this.#database.abandon()
-    await this.#start(this.#applied, false)
+    await this.#start(this.#applied, false, later)
   }
 
   /** Lets everything through, consumes everything, and looks whether anything is left anywhere. */
   async finish(): Promise<void> {
     if (this.#waitsForDiskUntil > 0) this.#waitsForDiskUntil = Infinity
+    await this.openQueues()
     this.#endClients()
     this.#letThrough(true)
     for (let turns = 0; this.#unfinished !== ''; turns++) {
@@ -326,6 +338,7 @@ export class World {
     this.#model.expectSafe(this.#durable)
     for (const queue of this.#model.queues) {
       const real = this.#real(queue)!
+      if (!real.opened) continue
       const { readyBytes } = queue
       const seen = [
         real.readyCount,
@@ -487,14 +500,17 @@ export class World {
     return finished
   }
 
-  async #start(known: Moment, clean: boolean): Promise<void> {
+  async #start(known: Moment, clean: boolean, later: boolean): Promise<void> {
     this.#deliveries = []
     this.#consumers = []
     const survivors = this.#model.restart(known, clean)
     this.#applied = this.#durable = this.#model.now
     await this.#open(survivors)
+    if (!later) await this.openQueues()
+    this.check()
   }
 
+  /** Starts the broker. Queues that must know what they hold are open then. */
   async #open(survivors: readonly QueueName[]): Promise<void> {
     const database = new HeldDatabase(this.#disk)
     this.#database = database
@@ -515,8 +531,13 @@ export class World {
       await this.#waitFor(new Promise((resolve) => opened.store.whenDurable(() => resolve(undefined))))
     }
     for (const name of QUEUES) if (!survivors.includes(name)) this.#declare(name)
+    await this.#life.broker.recall()
+    // What is dropped when it is too much is told by the model at once.
+    for (const name of survivors) {
+      const queue = this.#life.session.vhost.queue(name)
+      if (longerThan(queue.rules, Infinity, Infinity)) await new Promise((resolve) => queue.whenOpened(resolve))
+    }
     this.#letThrough(false)
-    this.check()
   }
 
   #declare(name: QueueName): void {

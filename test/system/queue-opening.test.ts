@@ -1,0 +1,267 @@
+// After a start it is not known at once what queues hold: the broker serves, and only who is told of that waits for it.
+import { expect, it, onTestFinished, vi } from 'vitest'
+import { startServer, type Server } from '../../src/server.ts'
+import type * as DatabaseModule from '../../src/store/level/database.ts'
+import { Kind } from '../../src/store/level/keys.ts'
+import { RETRY_MAX_MS } from '../../src/store/level/tuning.ts'
+import { Api } from '../support/api.ts'
+import type { FieldsInput } from '../support/codec.ts'
+import { diskError } from '../support/faulty-database.ts'
+import { RawClient, type RawChannel } from '../support/raw-client.ts'
+import { temporaryDirectory } from '../support/store.ts'
+
+/** What the disk does with who reads what logs hold: has them wait, or does not give it. Those who wait are told later. */
+const index = vi.hoisted(() => ({ held: false, failing: false, waiting: [] as (() => void)[] }))
+
+vi.mock('../../src/store/level/database.ts', async (original) => {
+  const module = await original<typeof DatabaseModule>()
+  const levelDatabase: typeof module.levelDatabase = (...words) => {
+    return (location) => {
+      const database = module.levelDatabase(...words)(location)
+      const iterator = database.iterator.bind(database)
+      database.iterator = (range, aheadBytes) => {
+        const real = iterator(range, aheadBytes)
+        // Beyond that are logs of spilled messages.
+        if (range.gte[0] !== Kind.index || range.gte[1]! >= 0x80) return real
+        return {
+          nextv: async (size) => {
+            if (index.held) await new Promise<void>((resolve) => index.waiting.push(resolve))
+            if (index.failing) throw diskError('IO error: Input/output error')
+            return real.nextv(size)
+          },
+          close: () => real.close(),
+        }
+      }
+      return database
+    }
+  }
+  return { ...module, levelDatabase }
+})
+
+/** The disk answers. */
+function release(): void {
+  index.held = false
+  for (const resolve of index.waiting.splice(0)) resolve()
+}
+
+/** A broker on a directory, with its API. */
+class Restarted extends Api {
+  readonly #dataDir: string
+  readonly logged: string[] = []
+
+  constructor(dataDir: string) {
+    super()
+    this.#dataDir = dataDir
+  }
+
+  /** Begins to start. */
+  starting(): Promise<Server> {
+    const note = (facts: object): void => void this.logged.push(String((facts as { err?: Error }).err?.message))
+    return startServer({
+      dataDir: this.#dataDir,
+      host: '127.0.0.1',
+      managementHost: '127.0.0.1',
+      managementPort: 0,
+      clock: this.clock,
+      logger: { trace: note, debug: note, info: () => undefined, warn: note, error: note, fatal: note } as never,
+    })
+  }
+
+  override async start(): Promise<void> {
+    this.server = await this.starting()
+    onTestFinished(async () => {
+      release()
+      await this.stop()
+    })
+  }
+
+  async channel(): Promise<RawChannel> {
+    const client = await RawClient.open(this.server.ports.amqp)
+    onTestFinished(() => client.drop())
+    return client.openChannel()
+  }
+}
+
+/** A broker that was stopped with ten messages in queue `old`, and is about to start. */
+async function stopped(fields: FieldsInput = {}): Promise<Restarted> {
+  index.failing = false
+  const broker = new Restarted(await temporaryDirectory())
+  broker.server = await broker.starting()
+  const client = await RawClient.open(broker.server.ports.amqp)
+  const channel = await client.openChannel()
+  await channel.queue('old', { durable: true, ...fields })
+  await channel.call('confirm.select')
+  for (let i = 0; i < 10; i++) publish(channel, 'old', `old ${i}`)
+  for (let acked = 0; acked < 10;) {
+    const ack = await channel.expect('basic.ack')
+    acked = Number(ack['delivery-tag'])
+  }
+  await client.close()
+  await broker.stop()
+  return broker
+}
+
+function publish(channel: RawChannel, queue: string, body: string, deliveryMode = 2): void {
+  channel.publish({ 'routing-key': queue }, body, { 'delivery-mode': deliveryMode })
+}
+
+it('serves, and takes messages, while it finds that out; who asks how many there are is told when it is known', async () => {
+  const broker = await stopped()
+  index.held = true
+  await broker.start()
+  const channel = await broker.channel()
+  await channel.queue('new', { durable: true })
+  await channel.call('confirm.select')
+  publish(channel, 'old', 'first of this life')
+  await channel.expect('basic.ack', { 'delivery-tag': 1 })
+  publish(channel, 'old', 'transient', 1)
+  await channel.expect('basic.ack', { 'delivery-tag': 2 })
+  expect((await broker.get('/api/health/checks/alarms')).status).toBe(200)
+
+  const asking = await broker.channel()
+  const told: string[] = []
+  const queues = broker.get('/api/queues/%2F/old').then(({ body }) => told.push(`http: ${String(body['messages'])}`))
+  const declared = asking
+    .call('queue.declare', { queue: 'old', passive: true })
+    .then((ok) => told.push(`declared: ${String(ok['message-count'])}`))
+  await expect.poll(() => index.waiting.length, { interval: 2 }).toBeGreaterThan(1)
+  // Another connection is served meanwhile, so nobody waits for it by chance.
+  await channel.expectNothing()
+  await expect.poll(async () => (await broker.get('/api/whoami')).status, { interval: 2 }).toBe(200)
+  expect(told).toEqual([])
+  release()
+  await Promise.all([queues, declared])
+  expect(told.toSorted()).toEqual(['declared: 12', 'http: 12'])
+})
+
+it('gives what was there before what has come since, to consumers and to those who get', async () => {
+  const broker = await stopped()
+  index.held = true
+  await broker.start()
+  const channel = await broker.channel()
+  publish(channel, 'old', 'new 0')
+  publish(channel, 'old', 'new 1', 1)
+  await channel.expectNothing()
+  const getter = await broker.channel()
+  getter.send('basic.get', { queue: 'old', 'no-ack': true })
+  await channel.call('basic.consume', { queue: 'old', 'consumer-tag': 'c' })
+  publish(channel, 'old', 'new 2')
+  await channel.expectNothing()
+  release()
+  const got = (await getter.expectGetOk({})).body.toString()
+  const delivered: string[] = []
+  for (let i = 0; i < 12; i++) delivered.push((await channel.expectDeliver({})).body.toString())
+  const all = [...Array.from({ length: 10 }, (_, i) => `old ${i}`), 'new 0', 'new 1', 'new 2']
+  expect(all).toContain(got)
+  expect(delivered).toEqual(all.filter((body) => body !== got))
+})
+
+it('knows it before it serves where a queue may have to refuse messages', async () => {
+  const full = { 'x-max-length': 10, 'x-overflow': 'reject-publish' }
+  const broker = await stopped({ arguments: full })
+  index.held = true
+  const starting = broker.start()
+  let started = false
+  void starting.then(() => (started = true))
+  await expect.poll(() => index.waiting.length, { interval: 2 }).toBeGreaterThan(0)
+  expect(started).toBe(false)
+  release()
+  await starting
+  const channel = await broker.channel()
+  await channel.call('confirm.select')
+  publish(channel, 'old', 'too many')
+  await channel.expect('basic.nack')
+})
+
+it('drops what is too much when it knows it', async () => {
+  const broker = await stopped({ arguments: { 'x-max-length': 10 } })
+  index.held = true
+  await broker.start()
+  const channel = await broker.channel()
+  for (let i = 0; i < 3; i++) publish(channel, 'old', `new ${i}`)
+  await channel.expectNothing()
+  release()
+  await expect
+    .poll(async () => (await channel.call('queue.declare', { queue: 'old', passive: true }))['message-count'], {
+      interval: 5,
+    })
+    .toBe(10)
+  expect((await channel.get('old', true)).body.toString()).toBe('old 3')
+})
+
+it('deletes a queue of which it does not know it, with all that it held', async () => {
+  const broker = await stopped({ arguments: { 'x-expires': 1000 } })
+  index.held = true
+  await broker.start()
+  const channel = await broker.channel()
+  publish(channel, 'old', 'new')
+  await channel.expectNothing()
+  broker.clock.advance(1000)
+  channel.send('queue.declare', { queue: 'old', passive: true })
+  await channel.expectChannelClose(404, "NOT_FOUND - no queue 'old' in vhost '/'", 'queue.declare')
+  release()
+  const again = await broker.channel()
+  expect(await again.call('queue.declare', { queue: 'old', durable: true })).toMatchObject({ 'message-count': 0 })
+})
+
+it('stops without having found it out, and loses nothing', async () => {
+  const broker = await stopped()
+  index.held = true
+  broker.server = await broker.starting()
+  const client = await RawClient.open(broker.server.ports.amqp)
+  const channel = await client.openChannel()
+  await channel.call('confirm.select')
+  publish(channel, 'old', 'new')
+  await channel.expect('basic.ack')
+  await client.close()
+  await broker.stop()
+  release()
+  await broker.start()
+  const again = await broker.channel()
+  expect(await again.call('queue.declare', { queue: 'old', passive: true })).toMatchObject({ 'message-count': 11 })
+})
+
+it('says so where the disk does not give it, serves the rest, and finds it out when it can', async () => {
+  const broker = await stopped()
+  index.failing = true
+  await broker.start()
+  const state = async (): Promise<unknown> => (await broker.get('/api/queues/%2F/old')).body['state']
+  expect(await state()).toBe('down')
+  expect((await broker.get('/api/queues/%2F/old/verdict')).body['verdict']).toBe('unreadable')
+  expect(broker.logged).toEqual(['what log 1 held cannot be read now: IO error: Input/output error'])
+  const channel = await broker.channel()
+  publish(channel, 'old', 'new')
+  const sentence = /^NOT_FOUND - home node 'leveret@.+' of durable queue 'old' in vhost '\/' is down or inaccessible$/
+  for (const [method, fields] of [
+    ['queue.declare', { passive: true }],
+    ['queue.purge', {}],
+  ] as const) {
+    const refused = await broker.channel()
+    refused.send(method, { queue: 'old', ...fields })
+    await refused.expectChannelClose(404, sentence, method)
+  }
+  channel.send('basic.get', { queue: 'old' })
+  await channel.expect('basic.get-empty')
+  await channel.queue('other')
+  index.failing = false
+  broker.clock.advance(RETRY_MAX_MS)
+  await expect.poll(state, { interval: 5 }).toBe('running')
+  expect(await channel.call('queue.declare', { queue: 'old', passive: true })).toMatchObject({ 'message-count': 11 })
+  expect((await channel.get('old', true)).body.toString()).toBe('old 0')
+})
+
+it('deletes a queue that the disk does not give, unless it must be empty', async () => {
+  const broker = await stopped()
+  index.failing = true
+  await broker.start()
+  const refused = await broker.channel()
+  refused.send('queue.delete', { queue: 'old', 'if-empty': true })
+  await refused.expectChannelClose(404, /is down or inaccessible$/, 'queue.delete')
+  const channel = await broker.channel()
+  expect(await channel.call('queue.delete', { queue: 'old' })).toMatchObject({ 'message-count': 0 })
+  index.failing = false
+  await broker.stop()
+  await broker.start()
+  const again = await broker.channel()
+  expect(await again.call('queue.declare', { queue: 'old', durable: true })).toMatchObject({ 'message-count': 0 })
+})
