@@ -93,6 +93,7 @@ export async function runServer({
     })
     await new Promise<void>((resolve) => store.whenDurable(resolve))
   }
+  await broker.start()
   const { clusterName } = options
   if (clusterName !== undefined && clusterName !== broker.parameters.clusterName) {
     broker.parameters.renameCluster(clusterName)

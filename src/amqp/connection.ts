@@ -13,7 +13,7 @@ import type { Channel } from './channel.ts'
 import { AmqpConnectionView } from './connection-view.ts'
 import { contentUnexpected } from './content-assembly.ts'
 import { DeliveryWriter } from './delivery.ts'
-import { AmqpError, fromBrokerError } from './errors.ts'
+import { AmqpError, fromBrokerError, atMethod } from './errors.ts'
 import { Flow } from './flow.ts'
 import { FrameInput, type FrameTaker } from './frame-input.ts'
 import { Handshake, HandshakeError } from './handshake.ts'
@@ -316,6 +316,27 @@ export class Connection implements FrameTaker, HeartbeatPeer, TracedClient {
   /** Takes no more frames until the returned function is called. What has arrived waits. */
   suspend(): () => void {
     return this.#input.suspend()
+  }
+
+  /**
+   * Takes no more frames until `wait` calls back, runs a command of a channel then, unless that has ended meanwhile, and
+   * goes on. What the command throws is the error of this method.
+   */
+  later(channel: Channel, method: number, wait: (callback: () => void) => void, command: () => void): void {
+    const resume = this.suspend()
+    wait(() => {
+      if (this.running && channel.activity !== 'closing') {
+        this.#inMethod = true
+        try {
+          command()
+        } catch (error) {
+          this.channelFailed(channel, atMethod(error, method))
+        }
+        this.#inMethod = false
+        if (this.#afterReply.length > 0) this.#replied()
+      }
+      resume()
+    })
   }
 
   /** Runs when the reply to the method that is being handled is written; at once when there is none. */

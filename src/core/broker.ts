@@ -156,6 +156,11 @@ export class Broker implements VHostContext {
     for (const vhost of this.vhosts.values()) await vhost.recall()
   }
 
+  /** Everything is loaded that there is before the first client comes. */
+  async start(): Promise<void> {
+    for (const vhost of this.vhosts.values()) await vhost.start()
+  }
+
   /** Resolves when it is known what all queues hold, but for those of which the disk does not give that now. */
   get queuesOpened(): Promise<void> {
     return this.#queuesOpened

@@ -309,10 +309,24 @@ export class Session implements QueueOwner {
     return queue === undefined || queue.opened ? null : queue
   }
 
-  /** The error of a queue of which the disk does not tell what it holds (RabbitMQ: of one whose node is away). */
-  inaccessible(queue: Queue): BrokerError {
+  /**
+   * The queue of this name, which the user may read, to be told what it holds.
+   * @throws BrokerError not-found also when that is not known now
+   */
+  openedQueue(name: string): Queue {
+    const queue = this.readableQueue(name)
+    this.assertOpened(queue)
+    return queue
+  }
+
+  /**
+   * Whether it is known what the queue holds. If not, whoever asks has not waited, or the disk does not give it.
+   * @throws BrokerError not-found (RabbitMQ: so of a queue whose node is away)
+   */
+  assertOpened(queue: Queue): void {
+    if (queue.opened) return
     const sentence = `home node '${this.#broker.nodeName}' of durable queue '${queue.name}' in vhost '${queue.vhost}' is down or inaccessible`
-    return new BrokerError('not-found', sentence)
+    throw new BrokerError('not-found', sentence)
   }
 
   /** queue.delete. Returns how many messages were ready, or could not be read; 0 for a queue that does not exist. */
@@ -329,6 +343,7 @@ export class Session implements QueueOwner {
           `${ifUnused ? 'if-unused' : 'if-empty'} flag set are not supported by quorum queues`,
       )
     }
+    if (ifEmpty) this.assertOpened(queue)
     if (ifEmpty && !queue.empty) {
       throw new BrokerError('precondition-failed', `queue '${name}' in vhost '${this.vhost.name}' not empty`)
     }
@@ -343,6 +358,7 @@ export class Session implements QueueOwner {
     const name = cleaned(rawName)
     this.#check('queue', name, 'read')
     const queue = this.#usableQueue(name)
+    this.assertOpened(queue)
     if (queue.durable) this.#broker.durableChanges++
     return queue.purge()
   }
@@ -359,7 +375,7 @@ export class Session implements QueueOwner {
    * client's, for whoever may publish what that says.
    */
   async returnDeadLetters(name: string, positions: readonly number[]): Promise<DeadLettersReturned> {
-    const queue = this.readableQueue(name)
+    const queue = this.openedQueue(name)
     this.publishableExchange('')
     const { clock, codec } = this.#broker
     const context = {
@@ -380,7 +396,7 @@ export class Session implements QueueOwner {
 
   /** Deletes single messages. Returns how many were there. */
   async deleteMessages(name: string, positions: readonly number[]): Promise<number> {
-    const queue = this.readableQueue(name)
+    const queue = this.openedQueue(name)
     const count = await queue.withdraw(positions, () => true)
     if (count > 0 && queue.durable) this.#broker.durableChanges++
     return count

@@ -148,14 +148,18 @@ export class VHost implements QueueContext, Outlet {
     }
   }
 
-  /**
-   * Reads what exchanges had kept for bindings to come, and what queues must know before they take anything. Then messages
-   * go on that had waited before exchanges.
-   */
+  /** Reads what exchanges had kept for bindings to come. */
   async recall(): Promise<void> {
     for (const exchange of this.exchanges.values()) {
       if (exchange instanceof RecentHistoryExchange) await exchange.recall()
     }
+  }
+
+  /**
+   * Messages may come: it is found out what queues must know before they take any, and then messages go on that had waited
+   * before exchanges. What the disk does not give is not waited for.
+   */
+  async start(): Promise<void> {
     const refusing = Array.from(this.queues.values()).filter(({ rules }) => refusesSurplus(rules))
     await Promise.all(refusing.map((queue) => new Promise((resolve) => queue.whenOpened(resolve))))
     for (const { delaying } of this.exchanges.values()) delaying?.delays.start()

@@ -41,7 +41,7 @@ export class Ages {
   /** How long the first of the ready messages has been here, in milliseconds; null when there is none. */
   oldest(queue: Queue, now: number): number | null {
     const first = queue.firstPosition
-    if (first === Infinity) return null
+    if (first === Infinity || !queue.opened) return null
     return this.of(queue, first, now)
   }
 

@@ -22,7 +22,7 @@ export async function moveMessages(
   target: MoveTarget,
   count: number,
 ): Promise<number> {
-  const queue = session.readableQueue(name)
+  const queue = session.openedQueue(name)
   const { codec } = call.broker
   let left = Math.min(count, queue.readyCount)
   let moved = 0

@@ -59,6 +59,7 @@ export class DurableCore {
     broker.load([...RIGHTS, ...opened.definitions])
     if (!broker.vhosts.has('/')) await broker.createVHost('/', '')
     await broker.recall()
+    await broker.start()
     broker.openQueues()
     await broker.queuesOpened
     await durable(opened.store)

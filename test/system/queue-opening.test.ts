@@ -265,3 +265,63 @@ it('deletes a queue that the disk does not give, unless it must be empty', async
   const again = await broker.channel()
   expect(await again.call('queue.declare', { queue: 'old', durable: true })).toMatchObject({ 'message-count': 0 })
 })
+
+it('tells no count over HTTP that the disk does not give, and changes nothing by one', async () => {
+  const broker = await stopped()
+  index.failing = true
+  await broker.start()
+  const Q = '/api/queues/%2F/old'
+  const { body } = await broker.get(Q)
+  expect(body['state']).toBe('down')
+  expect(Object.keys(body).filter((name) => /^messages?(_|$)/.test(name) && name !== 'message_stats')).toEqual([])
+  for (const [method, path] of [
+    ['DELETE', `${Q}?if-empty=true`],
+    ['DELETE', `${Q}/contents`],
+    ['GET', `${Q}/messages`],
+  ] as const) {
+    const { status, body: refusal } = await broker.call(method, path)
+    expect([path, status, refusal['reason']]).toEqual([path, 404, expect.stringMatching(/is down or inaccessible$/)])
+  }
+  index.failing = false
+  broker.clock.advance(RETRY_MAX_MS)
+  await expect.poll(async () => (await broker.get(Q)).body['messages'], { interval: 5 }).toBe(10)
+})
+
+it('answers a deletion that has waited before it cancels the consumer', async () => {
+  const broker = await stopped()
+  index.held = true
+  await broker.start()
+  const channel = await broker.channel()
+  await channel.call('basic.consume', { queue: 'old', 'consumer-tag': 'c' })
+  channel.send('queue.delete', { queue: 'old' })
+  await expect.poll(() => index.waiting.length, { interval: 2 }).toBeGreaterThan(1)
+  release()
+  await channel.expect('queue.delete-ok', { 'message-count': 10 })
+  await channel.expect('basic.cancel', { 'consumer-tag': 'c' })
+})
+
+it.each([
+  ['delivers', 0],
+  ['gives up', 10],
+])('%s a message that may not wait when it is known that %i wait before it', async (_, before) => {
+  const letters = { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': 'dead' }
+  const broker = await stopped({ arguments: letters })
+  await broker.start()
+  const purging = await broker.channel()
+  await purging.queue('dead', { durable: true })
+  if (before === 0) await purging.call('queue.purge', { queue: 'old' })
+  await broker.stop()
+  index.held = true
+  broker.server = await broker.starting()
+  const channel = await broker.channel()
+  await channel.call('basic.consume', { queue: 'old', 'no-ack': true })
+  channel.publish({ 'routing-key': 'old' }, 'now or never', { expiration: '0', 'delivery-mode': 2 })
+  await channel.expectNothing()
+  release()
+  if (before === 0) await channel.expectDeliver({}, 'now or never')
+  else for (let i = 0; i < 10; i++) await channel.expectDeliver({}, `old ${i}`)
+  await channel.expectNothing()
+  const dead = await broker.channel()
+  const letter = before === 0 ? 0 : 1
+  expect(await dead.call('queue.declare', { queue: 'dead', passive: true })).toMatchObject({ 'message-count': letter })
+})

@@ -15,7 +15,7 @@ import {
   writeBasicRecoverOk,
   type ChannelMethods,
 } from '../wire/generated.ts'
-import { queueName } from './queue.ts'
+import { onceOpened, queueName } from './queue.ts'
 import type { Entry } from '../../core/queue/entry.ts'
 import type { Queue } from '../../core/queue/queue.ts'
 
@@ -95,15 +95,9 @@ export const basicMethods: BasicMethods = {
   },
 
   basicGet(channel, queue, noAck) {
-    const source = channel.session.gettableQueue(queueName(channel, queue))
-    if (source.paused) {
-      answerGet(channel, source, undefined, noAck)
-      return
-    }
-    const entry = source.get(noAck, channel.fits)
-    if (entry !== undefined || source.gettable) answerGet(channel, source, entry, noAck)
-    // The message is on disk: the connection waits with what follows, so that replies keep their order.
-    else getLater(channel, source, noAck, channel.connection.suspend())
+    const name = queueName(channel, queue)
+    // The answer says how many messages are left.
+    onceOpened(channel, name, Method.basicGet, () => get(channel, channel.session.gettableQueue(name), noAck))
   },
 
   basicRecover(channel, requeue) {
@@ -121,6 +115,17 @@ function replySource(channel: Channel, noAck: boolean): Queue {
   if (channel.replyQueue !== null) throw new BrokerError('precondition-failed', 'reply consumer already set')
   if (!noAck) throw new BrokerError('precondition-failed', 'reply consumer cannot acknowledge')
   return channel.startReplies()
+}
+
+function get(channel: Channel, queue: Queue, noAck: boolean): void {
+  if (queue.paused) {
+    answerGet(channel, queue, undefined, noAck)
+    return
+  }
+  const entry = queue.get(noAck, channel.fits)
+  if (entry !== undefined || queue.gettable) answerGet(channel, queue, entry, noAck)
+  // The message is on disk: the connection waits with what follows, so that replies keep their order.
+  else getLater(channel, queue, noAck, channel.connection.suspend())
 }
 
 function answerGet(channel: Channel, queue: Queue, entry: Entry | undefined, noAck: boolean): void {

@@ -1,7 +1,6 @@
 // The queue class: arguments, a call to the session, a reply.
 import { BrokerError } from '../../core/errors.ts'
 import type { Channel } from '../channel.ts'
-import { atMethod } from '../errors.ts'
 import {
   Method,
   writeQueueBindOk,
@@ -30,7 +29,9 @@ export function queueName(channel: Channel, name: string): string {
 export const queueMethods: QueueMethods = {
   queueDeclare(channel, queue, passive, durable, exclusive, autoDelete, nowait, args) {
     const { session, connection } = channel
-    onceOpened(channel, queue, Method.queueDeclare, true, () => {
+    onceOpened(channel, queue, Method.queueDeclare, () => {
+      const unopened = session.unopenedQueue(queue)
+      if (unopened !== null) session.assertOpened(unopened)
       // RabbitMQ: in a passive declare the empty name does not mean the queue declared last.
       const replies = session.replyQueueState(queue)
       const declared =
@@ -76,7 +77,7 @@ export const queueMethods: QueueMethods = {
 
   queuePurge(channel, queue, nowait) {
     const name = queueName(channel, queue)
-    onceOpened(channel, name, Method.queuePurge, true, () => {
+    onceOpened(channel, name, Method.queuePurge, () => {
       const count = channel.connection.durably(() => channel.session.purgeQueue(name))
       if (!nowait) writeQueuePurgeOk(channel.connection.writer, channel.number, count)
     })
@@ -84,8 +85,7 @@ export const queueMethods: QueueMethods = {
 
   queueDelete(channel, queue, ifUnused, ifEmpty, nowait) {
     const name = queueName(channel, queue)
-    // One that cannot be opened can go unless it must be empty.
-    onceOpened(channel, name, Method.queueDelete, ifEmpty, () => {
+    onceOpened(channel, name, Method.queueDelete, () => {
       const count = channel.connection.durably(() => channel.session.deleteQueue(name, ifUnused, ifEmpty))
       if (!nowait) writeQueueDeleteOk(channel.connection.writer, channel.number, count)
     })
@@ -94,27 +94,12 @@ export const queueMethods: QueueMethods = {
 
 /**
  * Runs a command that tells how much a queue holds. Shortly after a start that may not be known: then the connection waits
- * with what follows, so that replies keep their order. `needed`: the command fails when the disk does not give it.
+ * with what follows, so that replies keep their order.
  */
-function onceOpened(channel: Channel, name: string, method: number, needed: boolean, command: () => void): void {
+export function onceOpened(channel: Channel, name: string, method: number, command: () => void): void {
   const queue = channel.session.unopenedQueue(name)
-  if (queue === null) {
-    command()
-    return
-  }
-  const { connection } = channel
-  const resume = connection.suspend()
-  queue.whenOpened((opened) => {
-    if (connection.running && channel.activity !== 'closing') {
-      try {
-        if (!opened && needed) throw channel.session.inaccessible(queue)
-        command()
-      } catch (error) {
-        connection.channelFailed(channel, atMethod(error, method))
-      }
-    }
-    resume()
-  })
+  if (queue === null) command()
+  else channel.connection.later(channel, method, (callback) => queue.whenOpened(callback), command)
 }
 
 /** RabbitMQ: with neither queue nor key given, the queue's name is the key too. */

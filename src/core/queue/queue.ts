@@ -27,6 +27,9 @@ import { Rereading } from './unreadable.ts'
 /** The logs of a queue's priorities, by priority. */
 type LevelLogs = ReadonlyMap<number, QueueLog>
 
+/** Messages that may not wait at all, and wait until it is known what is before them. */
+const UNDECIDED_MAX = 1000
+
 const NO_LEVELS: LevelLogs = new Map()
 const NOTHING_HELD: Held = { count: 0, bodyBytes: 0 }
 
@@ -76,6 +79,8 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
   #nextPosition: number
   /** Below this position messages were here before the broker started. */
   readonly recoveredBelow: number
+  /** Messages that may not wait, and came while it was not known whether anything waits before them. */
+  readonly #undecided: Entry[] = []
   #unackedCount = 0
   #unackedBytes = 0
   #hadConsumer = false
@@ -639,6 +644,7 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
   backlogOpened(): void {
     if (this.#stopped) return
     if (this.#backlog.storedDeadline < Infinity) this.#deadlines().arm()
+    if (this.opened && this.#undecided.length > 0) this.#decide(this.#undecided.splice(0))
     // Nothing is read before somebody wants it.
     if (this.consumerCount > 0) this.serve()
     if (this.#ruled) this.#dropSurplus()
@@ -686,13 +692,40 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
     }
     if (ttlMs === 0) {
       // RabbitMQ: with no time to wait a message is delivered at once or never.
-      this.#endings.giveUp(entry, 'expired')
-      return
+      const undecided = !this.opened && this.consumerCount > 0 && this.#undecided.length < UNDECIDED_MAX
+      if (!undecided) {
+        this.#endings.giveUp(entry, 'expired')
+        return
+      }
+      this.#undecided.push(entry)
     }
     if (!message.owned) this.#context.window.watch(entry)
     this.#backlog.push(entry)
     if (ttlMs > 0) this.#deadlines().watch(entry)
     this.#dropSurplus()
+  }
+
+  /**
+   * Messages that may not wait are delivered now, if nothing stands before them, or never. The disk may have to be told
+   * before of what is delivered: that is no waiting.
+   */
+  #decide(undecided: readonly Entry[]): void {
+    const rest = (): void => {
+      for (const entry of undecided) {
+        if (entry.state !== EntryState.ready) continue
+        this.#backlog.remove(entry)
+        this.#endings.giveUp(entry, 'expired')
+      }
+    }
+    if (!this.#backlog.available || this.#backlog.peek() !== undecided[0]) {
+      rest()
+      return
+    }
+    for (const entry of undecided) entry.detailed().deadline = Infinity
+    this.#gate.whenGettable(() => {
+      this.serve()
+      rest()
+    })
   }
 
   /**

@@ -58,7 +58,7 @@ function peek(call: Call) {
   const state = call.query['state'] ?? 'ready'
   const wanted = wantedOf(call)
   return onQueue(call, async (session, name) => {
-    const queue = session.readableQueue(name)
+    const queue = session.openedQueue(name)
     const counts = { ready: queue.readyCount, unacked: queue.unackedCount, delayed: queue.delayedCount }
     switch (state) {
       case 'ready':
@@ -179,7 +179,7 @@ function remove(call: Call) {
   const body = call.body()
   const selection = selectionOf(body, call.broker.codec)
   return onQueue(call, async (session, name) => {
-    const queue = session.readableQueue(name)
+    const queue = session.openedQueue(name)
     if (selection.positions !== null) return { deleted: await session.deleteMessages(name, selection.positions) }
     let deleted = 0
     for await (const messages of selected(queue, selection, call.slices)) {
@@ -197,7 +197,7 @@ function giveBack(call: Call) {
   const body = call.body()
   const selection = selectionOf(body, call.broker.codec)
   return onQueue(call, async (session, name) => {
-    const queue = session.readableQueue(name)
+    const queue = session.openedQueue(name)
     let [returned, keptCount] = [0, 0]
     const kept: JsonObject[] = []
     for await (const messages of selected(queue, selection, call.slices)) {
@@ -219,7 +219,7 @@ function copy(call: Call) {
   const { codec } = call.broker
   const selection = selectionOf(body, codec)
   return onQueue(call, async (session, name) => {
-    const queue = session.readableQueue(name)
+    const queue = session.openedQueue(name)
     let copied = 0
     for await (const messages of selected(queue, selection, call.slices)) {
       for (const { message } of messages) {

@@ -9,7 +9,7 @@ import { badRequest, fromChannelError, HttpError, notFound, type JsonObject } fr
 import { arrayText } from '../json-text.ts'
 import { jsonTable } from '../json-table.ts'
 import { payloadJson, propertiesJson } from '../message-json.ts'
-import { Listing, viewOf, type Columns, type View } from '../listing.ts'
+import { Listing, viewOf, type View } from '../listing.ts'
 import {
   CREATED,
   inSession,
@@ -27,7 +27,14 @@ import { queuesIn } from '../queue-figures.ts'
 import { deliveriesOfQueue, incomingOfQueue } from '../views/passages.ts'
 import { consumerJson, consumersOf } from '../views/connection.ts'
 import { lengthRates, messageStatsColumns } from '../views/stats.ts'
-import { bindingJson, bindingTerms, defaultBinding, queueColumns, queueFactColumns } from '../views/topology.ts'
+import {
+  bindingJson,
+  bindingTerms,
+  defaultBinding,
+  ofOpened,
+  queueColumns,
+  queueFactColumns,
+} from '../views/topology.ts'
 
 const ONE = '/api/queues/:vhost/:queue'
 
@@ -108,11 +115,11 @@ function listView(call: Call): View<Queue> {
   return { ...view, row: viewOf(Object.fromEntries(known)).row }
 }
 
-const TOTALS: Columns<Queue> = {
+const TOTALS = ofOpened({
   messages: (queue) => queue.readyCount + queue.unackedCount,
   messages_ready: (queue) => queue.readyCount,
   messages_unacknowledged: (queue) => queue.unackedCount,
-}
+})
 
 /** The queue of the path. Throws 404. */
 function queueOf(call: Call): Queue {
@@ -217,7 +224,7 @@ async function fetch(
   mode: (typeof ACK_MODES)[AckMode],
   wanted: Wanted,
 ): Promise<Answer> {
-  const queue = session.readableQueue(name)
+  const queue = session.openedQueue(name)
   const held: Entry[] = []
   const answer: JsonObject[] = []
   let bytes = 0

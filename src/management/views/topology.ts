@@ -119,7 +119,7 @@ export function queueFactColumns(call: Call): Columns<Queue> {
 export function queueColumns(call: Call): Columns<Queue> {
   const { rates } = call
   const messages = spanOf(call.query, 'msg_rates')
-  return {
+  return ofOpened({
     ...queueFactColumns(call),
     consumer_capacity: consumerCapacity,
     consumer_utilisation: consumerCapacity,
@@ -161,7 +161,16 @@ export function queueColumns(call: Call): Columns<Queue> {
     reductions_details: () => PROCESS_FIGURES.reductions_details,
     single_active_consumer_tag: (queue) => singleActiveTag(queue),
     storage_version: () => 2,
-  }
+  })
+}
+
+/** Columns, of which those are left out that tell how much a queue holds as long as that is not known. */
+export function ofOpened(columns: Columns<Queue>): Columns<Queue> {
+  const known = Object.entries(columns).map(([name, read]): [string, Columns<Queue>[string]] => {
+    const counts = name !== 'message_stats' && /^messages?(_|$)/.test(name)
+    return [name, counts ? (queue) => (queue.opened ? read(queue) : undefined) : read]
+  })
+  return Object.fromEntries(known)
 }
 
 /** Seconds since 1970, of the next message: null when it has none, and while it is on disk only. */

@@ -72,16 +72,21 @@ export async function* recordsIn(
   aheadBytes?: number,
 ): AsyncGenerator<[Buffer, Buffer][]> {
   const iterator = database.iterator(range, aheadBytes)
-  let reading = iterator.nextv(READ_AT_ONCE)
+  // It may fail while nobody waits for it: who asks for what it reads is told, and who wants no more is not.
+  const readAhead = (): Promise<[Buffer, Buffer][]> => {
+    const reading = iterator.nextv(READ_AT_ONCE)
+    reading.catch(() => undefined)
+    return reading
+  }
+  let reading = readAhead()
   try {
     for (;;) {
       const found = await reading
       if (found.length === 0) return
-      reading = iterator.nextv(READ_AT_ONCE)
+      reading = readAhead()
       yield found
     }
   } finally {
-    // Whoever wants no more does not hear of what was still being read.
     await reading.catch(() => undefined)
     await iterator.close()
   }

@@ -51,7 +51,9 @@ export interface OpenedLevelStore {
 /** The durable store. Owns the database, the committer and the logs. Imports core's ports and lib. */
 export class LevelStore implements Store {
   readonly #context: StoreContext
-  readonly #recovered: Recovered
+  /** What the database had of logs that nobody has asked for: their records, and where damaged bytes are kept. */
+  readonly #records: Recovered['logs']
+  readonly #aside: Recovered['aside']
   readonly #logs: Map<number, LevelLog>
   readonly #delayLogs: Map<number, DelayRecord>
   readonly #ids: Map<number, readonly SeenId[]>
@@ -61,15 +63,13 @@ export class LevelStore implements Store {
   private constructor(context: StoreContext, logs: Map<number, LevelLog>, recovered: Recovered, nextLog: number) {
     this.#context = context
     this.#logs = logs
-    this.#recovered = recovered
+    this.#records = recovered.logs
+    this.#aside = recovered.aside
     this.#delayLogs = recovered.delayLogs
     this.#ids = recovered.ids
     this.#nextLog = nextLog
     // Above all that is still there of those from before: their ids are not given again before the next start.
     this.#nextSpill = recovered.nextSpill
-    for (const id of [...recovered.logs.keys(), ...recovered.erasures.keys()]) {
-      this.#nextSpill = Math.max(this.#nextSpill, id + 1)
-    }
     for (const [id, { dropped }] of recovered.logs) {
       // What was spilled before the last end is nobody's any more.
       if (id >= SPILL_FIRST || dropped) this.log(id).drop()
@@ -154,10 +154,9 @@ export class LevelStore implements Store {
     id ??= this.#newId()
     let log = this.#logs.get(id)
     if (log === undefined) {
-      const { logs, aside } = this.#recovered
-      this.#logs.set(id, (log = new LevelLog(id, this.#context, logs.get(id), aside.get(id))))
-      logs.delete(id)
-      aside.delete(id)
+      this.#logs.set(id, (log = new LevelLog(id, this.#context, this.#records.get(id), this.#aside.get(id))))
+      this.#records.delete(id)
+      this.#aside.delete(id)
     }
     return log
   }

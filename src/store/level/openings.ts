@@ -73,7 +73,7 @@ export class Openings {
   /** Somebody waits for this log. */
   hasten(log: number): void {
     if (this.#hastened.has(log) || !this.#sought.has(log) || log === this.#passing) return
-    if (this.#hastened.size >= HASTENED_MAX) {
+    if (this.#hastened.size >= HASTENED_MAX && this.#open !== null) {
       void this.all()
       return
     }
@@ -133,9 +133,9 @@ export class Openings {
       if (committer.reopening) await committer.readable()
       const sought = this.#sought.get(log)
       if (sought === undefined || this.#closed) return
+      let found: FoundPages
       try {
-        this.#take(log, await findPages(database, log, sought))
-        return
+        found = await findPages(database, log, sought)
       } catch (error) {
         assertOfDatabase(error)
         if (this.#closed) return
@@ -144,6 +144,8 @@ export class Openings {
         this.#failed(log, error)
         return
       }
+      this.#take(log, found)
+      return
     }
   }
 
@@ -182,6 +184,8 @@ export class Openings {
 
   #failed(log: number, error: Error): void {
     const what = `what log ${log} held cannot be read now: ${error.message}`
+    // Who is told may ask again.
+    this.#hastened.delete(log)
     if (!this.#failing.has(log)) this.#context.damaged(new Error(what, { cause: error }))
     this.#failing.add(log)
     this.#waiting.get(log)?.openingFailed(error)

@@ -55,7 +55,7 @@ export interface Recovered {
   readonly ids: Map<number, SeenId[]>
   readonly nextLog: number
   /** Above the ids of all logs of messages that were spilled. */
-  readonly nextSpill: number
+  nextSpill: number
   /** Above every number that a shared body has or had. */
   nextBody: number
   /** What was made anew or left out, because records were damaged. */
@@ -97,7 +97,7 @@ export async function recover(database: Database): Promise<Recovered> {
     delayLogs: new Map(),
     ids: new Map(),
     nextLog: await counter(database, Kind.nextLog),
-    nextSpill: await nextSpill(database),
+    nextSpill: SPILL_FIRST,
     nextBody: await nextBody(database),
     damage: [],
   }
@@ -111,6 +111,7 @@ export async function recover(database: Database): Promise<Recovered> {
   }
   await recoverIds(database, recovered)
   await recoverLogs(database, recovered)
+  recovered.nextSpill = await nextSpill(database, recovered)
   for await (const found of recordsOf(database, Kind.setAside)) {
     for (const [key] of found) listed(recovered.aside, logOfKey(key)).push(positionOfKey(key))
   }
@@ -124,9 +125,13 @@ async function counter(database: Database, kind: Kind): Promise<number> {
   return number
 }
 
-/** Above the ids of logs of spilled messages that have pages: there are few, if any, and of each a record is looked for. */
-async function nextSpill(database: Database): Promise<number> {
+/**
+ * Above the ids of all logs of spilled messages: of those that have no record, and pages that are to be deleted, there are
+ * few above the others, if any, and of each a page is looked for.
+ */
+async function nextSpill(database: Database, { logs, erasures }: Recovered): Promise<number> {
   let next = SPILL_FIRST
+  for (const log of [...logs.keys(), ...erasures.keys()]) next = Math.max(next, log + 1)
   for (;;) {
     const iterator = database.iterator({ gte: positionKey(Kind.index, next, 0), lt: kindEnd(Kind.index) })
     const [found] = await iterator.nextv(1)

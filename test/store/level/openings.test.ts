@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { ManualClock } from '../../../src/lib/clock.ts'
 import { Turn } from '../../../src/lib/turn.ts'
+import type { KeyRange, RecordIterator } from '../../../src/store/level/database.ts'
 import { Kind, logKey } from '../../../src/store/level/keys.ts'
 import { LevelStore } from '../../../src/store/level/level-store.ts'
 import { BEHIND_BYTES_MIN, RETRY_MAX_MS } from '../../../src/store/level/tuning.ts'
@@ -10,8 +11,7 @@ import { turnsRun } from '../../support/sockets.ts'
 import { appendAll, durable, positionsOf, range, readAll, whenOpen } from '../../support/store.ts'
 
 /** Opens the store that is on a disk. */
-async function open(disk: Disk) {
-  const database = new FaultyDatabase(disk)
+async function open(disk: Disk, database = new FaultyDatabase(disk)) {
   const clock = new ManualClock()
   const damage: string[] = []
   const monitor = {
@@ -160,4 +160,36 @@ it('is known from the start where something of the store is damaged, whatever it
   expect(ids.map((id) => store.log(id).opened)).toEqual([true, true])
   expect(store.log(ids[1]).next).toBe(1_000)
   expect(await positions(store, ids[1])).toEqual([...range(0, 1_000)])
+})
+
+/** Gives one answer of the whole index, and fails with what is read ahead while fragments take their time. */
+class FailingAhead extends FaultyDatabase {
+  failing = false
+
+  override iterator(asked: KeyRange): RecordIterator {
+    const real = super.iterator(asked)
+    if (!this.failing) return real
+    let answers = 0
+    const nextv = async (size: number): Promise<[Buffer, Buffer][]> => {
+      if (asked.gte[0] === Kind.fragment) await turnsRun()
+      if (asked.gte.length === 1 && answers++ > 0) throw diskError('IO error')
+      return real.nextv(size)
+    }
+    return { nextv, close: () => real.close() }
+  }
+}
+
+it('costs nothing but time when what was read ahead of it fails while it is being looked at', async () => {
+  const { disk, ids } = await crashed()
+  const { store, database } = await open(disk)
+  const log = store.log(ids[0])
+  appendAll(log, range(log.next, log.next + 1_000), { body: LARGE })
+  await durable(store)
+  database.abandon()
+  const again = new FailingAhead(disk)
+  const opened = await open(disk, again)
+  again.failing = true
+  // Of what fails without anybody waiting for it vitest would tell.
+  await opened.store.openLogs()
+  expect(ids.map((id) => opened.store.log(id).opened)).toEqual([true, true])
 })

@@ -531,7 +531,7 @@ export class World {
       await this.#waitFor(new Promise((resolve) => opened.store.whenDurable(() => resolve(undefined))))
     }
     for (const name of QUEUES) if (!survivors.includes(name)) this.#declare(name)
-    await this.#life.broker.recall()
+    await this.#life.broker.start()
     // What is dropped when it is too much is told by the model at once.
     for (const name of survivors) {
       const queue = this.#life.session.vhost.queue(name)
