@@ -22,13 +22,11 @@ import type { QueueContext, QueueOwner, QueueProperties } from './queue-context.
 import { Redeliveries, type RedeliveryHost } from './redeliveries.ts'
 import type { ResidentBudget } from './resident-budget.ts'
 import { longerThan, queueRules, rulePublishes, waitMs, type QueueRules } from './rules.ts'
+import { Undecided } from './undecided.ts'
 import { Rereading } from './unreadable.ts'
 
 /** The logs of a queue's priorities, by priority. */
 type LevelLogs = ReadonlyMap<number, QueueLog>
-
-/** Messages that may not wait at all, and wait until it is known what is before them. */
-const UNDECIDED_MAX = 1000
 
 const NO_LEVELS: LevelLogs = new Map()
 const NOTHING_HELD: Held = { count: 0, bodyBytes: 0 }
@@ -79,8 +77,8 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
   #nextPosition: number
   /** Below this position messages were here before the broker started. */
   readonly recoveredBelow: number
-  /** Messages that may not wait, and came while it was not known whether anything waits before them. */
-  readonly #undecided: Entry[] = []
+  /** Messages that may not wait, once one came before it was known whether anything stands before it. */
+  #undecided: Undecided | null = null
   #unackedCount = 0
   #unackedBytes = 0
   #hadConsumer = false
@@ -382,7 +380,8 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
 
   /**
    * Whether it is known what the queue held when the broker started. Until then it takes messages and consumers; it gives
-   * nothing, and its counts tell of what has come since.
+   * nothing (with priorities: what stands above the first level that is not known), and its counts tell of what has come
+   * since.
    */
   get opened(): boolean {
     return this.#backlog.unknownCount === 0
@@ -644,7 +643,7 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
   backlogOpened(): void {
     if (this.#stopped) return
     if (this.#backlog.storedDeadline < Infinity) this.#deadlines().arm()
-    if (this.opened && this.#undecided.length > 0) this.#decide(this.#undecided.splice(0))
+    if (this.opened) this.#undecided?.decide()
     // Nothing is read before somebody wants it.
     if (this.consumerCount > 0) this.serve()
     if (this.#ruled) this.#dropSurplus()
@@ -692,40 +691,15 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
     }
     if (ttlMs === 0) {
       // RabbitMQ: with no time to wait a message is delivered at once or never.
-      const undecided = !this.opened && this.consumerCount > 0 && this.#undecided.length < UNDECIDED_MAX
-      if (!undecided) {
+      if (this.opened || this.consumerCount === 0 || !this.#undecidedMessages().add(entry)) {
         this.#endings.giveUp(entry, 'expired')
         return
       }
-      this.#undecided.push(entry)
     }
     if (!message.owned) this.#context.window.watch(entry)
     this.#backlog.push(entry)
     if (ttlMs > 0) this.#deadlines().watch(entry)
     this.#dropSurplus()
-  }
-
-  /**
-   * Messages that may not wait are delivered now, if nothing stands before them, or never. The disk may have to be told
-   * before of what is delivered: that is no waiting.
-   */
-  #decide(undecided: readonly Entry[]): void {
-    const rest = (): void => {
-      for (const entry of undecided) {
-        if (entry.state !== EntryState.ready) continue
-        this.#backlog.remove(entry)
-        this.#endings.giveUp(entry, 'expired')
-      }
-    }
-    if (!this.#backlog.available || this.#backlog.peek() !== undecided[0]) {
-      rest()
-      return
-    }
-    for (const entry of undecided) entry.detailed().deadline = Infinity
-    this.#gate.whenGettable(() => {
-      this.serve()
-      rest()
-    })
   }
 
   /**
@@ -792,6 +766,11 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
 
   #deadlines(): Expiry {
     return (this.#expiry ??= new Expiry(this.#context.clock, this.#backlog, (entry) => this.expiredUnread(entry)))
+  }
+
+  #undecidedMessages(): Undecided {
+    const expired = (entry: Entry): void => this.expiredUnread(entry)
+    return (this.#undecided ??= new Undecided(this.#backlog, this.#gate, () => this.serve(), expired))
   }
 
   #comebacks(): Redeliveries {
