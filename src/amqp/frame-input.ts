@@ -29,6 +29,7 @@ export class FrameInput {
   readonly #frames = new FrameReader()
   /** What arrived behind the frame at which reading was suspended. */
   #rest: Buffer | null = null
+  #suspensions = 0
 
   constructor(socket: Socket, context: AmqpContext, taker: FrameTaker) {
     this.#socket = socket
@@ -43,8 +44,9 @@ export class FrameInput {
     this.#frames.frameMax = bytes
   }
 
-  /** Takes no more frames until the returned function is called. What has arrived waits. */
+  /** Takes no more frames until the returned function is called, of all that are not called yet. What has arrived waits. */
   suspend(): () => void {
+    this.#suspensions++
     this.reader.hold()
     this.#frames.pause()
     return () => this.#resume()
@@ -94,8 +96,9 @@ export class FrameInput {
   }
 
   #resume(): void {
-    this.#frames.resume()
     this.reader.release()
+    if (--this.#suspensions > 0) return
+    this.#frames.resume()
     const rest = this.#rest
     this.#rest = null
     if (rest === null || this.#socket.destroyed) return

@@ -156,6 +156,21 @@ it('gives what was there before what has come since, to consumers and to those w
   expect(delivered).toEqual(all.filter((body) => body !== got))
 })
 
+it('keeps the order of answers when a message that is got must be read as well', async () => {
+  const broker = await stopped()
+  index.held = true
+  await broker.start()
+  const channel = await broker.channel()
+  channel.send('basic.get', { queue: 'old' })
+  channel.send('queue.declare', { queue: 'old', passive: true })
+  channel.send('queue.declare', { queue: 'other' })
+  await expect.poll(() => index.waiting.length, { interval: 2 }).toBeGreaterThan(1)
+  release()
+  await channel.expectGetOk({ 'message-count': 9 }, 'old 0')
+  await channel.expect('queue.declare-ok', { 'message-count': 9 })
+  await channel.expect('queue.declare-ok', { queue: 'other' })
+})
+
 it('knows it before it serves where a queue may have to refuse messages', async () => {
   const full = { 'x-max-length': 10, 'x-overflow': 'reject-publish' }
   const broker = await stopped({ arguments: full })
