@@ -1,4 +1,6 @@
 // After a start it is not known at once what queues hold: the broker serves, and only who is told of that waits for it.
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { expect, it, onTestFinished, vi } from 'vitest'
 import { startServer, type Server } from '../../src/server.ts'
 import type * as DatabaseModule from '../../src/store/level/database.ts'
@@ -54,8 +56,10 @@ class Restarted extends Api {
     this.#dataDir = dataDir
   }
 
-  /** Begins to start. */
-  starting(): Promise<Server> {
+  /** Begins to start, and loads definitions then, if there are any to load. */
+  async starting(definitions: object | null = null): Promise<Server> {
+    const loadDefinitions = definitions === null ? undefined : join(await temporaryDirectory(), 'definitions.json')
+    if (loadDefinitions !== undefined) await writeFile(loadDefinitions, JSON.stringify(definitions))
     const note = (facts: object): void => void this.logged.push(String((facts as { err?: Error }).err?.message))
     return startServer({
       dataDir: this.#dataDir,
@@ -63,12 +67,13 @@ class Restarted extends Api {
       managementHost: '127.0.0.1',
       managementPort: 0,
       clock: this.clock,
+      loadDefinitions,
       logger: { trace: note, debug: note, info: () => undefined, warn: note, error: note, fatal: note } as never,
     })
   }
 
-  override async start(): Promise<void> {
-    this.server = await this.starting()
+  override async start(definitions: object | null = null): Promise<void> {
+    this.server = await this.starting(definitions)
     onTestFinished(async () => {
       release()
       await this.stop()
@@ -186,6 +191,36 @@ it('knows it before it serves where a queue may have to refuse messages', async 
   await channel.call('confirm.select')
   publish(channel, 'old', 'too many')
   await channel.expect('basic.nack')
+})
+
+it('knows it before it serves where definitions that it loads have a queue refuse messages', async () => {
+  const broker = await stopped()
+  index.held = true
+  const full = { 'max-length': 10, overflow: 'reject-publish' }
+  const policy = { vhost: '/', name: 'full', pattern: '^old$', definition: full, priority: 0, 'apply-to': 'queues' }
+  const starting = broker.start({ policies: [policy] })
+  let started = false
+  void starting.then(() => (started = true))
+  await expect.poll(() => index.waiting.length, { interval: 2 }).toBeGreaterThan(0)
+  expect(started).toBe(false)
+  release()
+  await starting
+  const channel = await broker.channel()
+  await channel.call('confirm.select')
+  publish(channel, 'old', 'too many')
+  await channel.expect('basic.nack')
+})
+
+it('counts what there is of all priorities for who gets the highest', async () => {
+  const broker = await stopped({ arguments: { 'x-max-priority': 5 } })
+  index.held = true
+  await broker.start()
+  const channel = await broker.channel()
+  channel.publish({ 'routing-key': 'old' }, 'urgent', { 'delivery-mode': 2, priority: 5 })
+  channel.send('basic.get', { queue: 'old', 'no-ack': true })
+  await expect.poll(() => index.waiting.length, { interval: 2 }).toBeGreaterThan(1)
+  release()
+  await channel.expectGetOk({ 'message-count': 10 }, 'urgent')
 })
 
 it('drops what is too much when it knows it', async () => {
@@ -329,7 +364,7 @@ it.each([
   index.held = true
   broker.server = await broker.starting()
   const channel = await broker.channel()
-  await channel.call('basic.consume', { queue: 'old', 'no-ack': true })
+  await channel.call('basic.consume', { queue: 'old' })
   channel.publish({ 'routing-key': 'old' }, 'now or never', { expiration: '0', 'delivery-mode': 2 })
   await channel.expectNothing()
   release()
@@ -339,4 +374,9 @@ it.each([
   const dead = await broker.channel()
   const letter = before === 0 ? 0 : 1
   expect(await dead.call('queue.declare', { queue: 'dead', passive: true })).toMatchObject({ 'message-count': letter })
+  if (before > 0) return
+  // One that is given back has no time to wait either.
+  channel.send('basic.nack', { 'delivery-tag': 1, requeue: true })
+  await channel.expectNothing()
+  expect(await dead.call('queue.declare', { queue: 'dead', passive: true })).toMatchObject({ 'message-count': 1 })
 })

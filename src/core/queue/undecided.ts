@@ -44,9 +44,12 @@ export class Undecided {
       this.#giveUp(entries)
       return
     }
+    const deadlines = entries.map((entry) => entry.detailed().deadline)
     for (const entry of entries) entry.detailed().deadline = Infinity
     this.#gate.whenGettable(() => {
       this.#serve()
+      // Who was delivered one may give it back: then it has no time to wait either.
+      for (const [i, entry] of entries.entries()) entry.detailed().deadline = deadlines[i]!
       this.#giveUp(entries)
     })
   }
