@@ -70,6 +70,12 @@ export class Returned {
 
   /** Takes in an entry, and forgets others when they have become many. */
   pushAndForget(entry: Entry): void {
+    // Before it comes what is to be read first, and by then memory may be wanted for that.
+    const behind = this.bytes >= QUEUE_RESIDENT_BYTES && entry.position > this.forgottenFrom
+    if (behind && !this.reading && this.#forgettable(entry)) {
+      this.#drop(entry)
+      return
+    }
     this.push(entry)
     if (this.bytes > Math.max(QUEUE_RESIDENT_BYTES, this.#unforgettableBytes) * 2) this.#forget(QUEUE_RESIDENT_BYTES)
   }

@@ -927,6 +927,24 @@ describe('many messages that come back', () => {
     expect(bench.residentBudget.storedBytes).toBe(0)
   })
 
+  it('are not kept in memory behind others that are on disk only', async () => {
+    const { bench, back } = await mostlyBack()
+    const lent: Entry[] = []
+    while (bench.backlog.count > 0) {
+      while (!bench.backlog.available) await bench.log!.answer()
+      lent.push(...bench.lend(1))
+    }
+    const resident = lent.map((entry) => {
+      bench.giveBack([entry])
+      return bench.backlog.residentCount
+    })
+    const most = Math.max(...resident)
+    expect(resident.slice(resident.indexOf(most) + 1)).toEqual(
+      Array.from({ length: back.length - most }, () => most >> 1),
+    )
+    expect(await bench.drain()).toEqual(back)
+  })
+
   it('are seen, and taken out, where they stand', async () => {
     const { bench, back } = await mostlyBack()
     expect(await browsed(bench)).toEqual(back)
