@@ -31,7 +31,7 @@ import type { Entry } from './queue/entry.ts'
 import { Queue } from './queue/queue.ts'
 import type { QueueContext, QueueProperties } from './queue/queue-context.ts'
 import type { ResidentBudget } from './queue/resident-budget.ts'
-import { hasOwnLevels, queueRules, refusesSurplus } from './queue/rules.ts'
+import { hasOwnLevels, mustKnow, queueRules } from './queue/rules.ts'
 import { governanceOf, type Effective, type Policies } from './policies.ts'
 import { replyQueueName } from './reply-to.ts'
 import {
@@ -160,8 +160,7 @@ export class VHost implements QueueContext, Outlet {
    * before exchanges. What the disk does not give is not waited for.
    */
   async start(): Promise<void> {
-    const refusing = Array.from(this.queues.values()).filter(({ rules }) => refusesSurplus(rules))
-    await Promise.all(refusing.map((queue) => new Promise((resolve) => queue.whenOpened(resolve))))
+    await this.#known()
     for (const { delaying } of this.exchanges.values()) delaying?.delays.start()
   }
 
@@ -179,7 +178,7 @@ export class VHost implements QueueContext, Outlet {
     this.#governing = this.#govern(++this.#policyChanges)
   }
 
-  /** Resolves when everything here goes by the policies of now. */
+  /** Resolves when everything here goes by the policies of now, and knows what it must for that. */
   get governed(): Promise<void> {
     return this.#governing
   }
@@ -472,6 +471,12 @@ export class VHost implements QueueContext, Outlet {
     this.#context.events.emit(event, () => ({ ...facts(), vhost: this.name, user_who_performed_action: by }))
   }
 
+  /** Resolves when queues know what they hold that must, but for what the disk does not give. */
+  async #known(): Promise<void> {
+    const unknown = Array.from(this.queues.values()).filter(({ rules, opened }) => !opened && mustKnow(rules))
+    await Promise.all(unknown.map((queue) => new Promise((resolve) => queue.whenOpened(resolve))))
+  }
+
   async #govern(change: number): Promise<void> {
     let left = GOVERNED_AT_ONCE
     for (const step of this.#steps()) {
@@ -485,6 +490,7 @@ export class VHost implements QueueContext, Outlet {
       step()
     }
     this.#context.topologyChanged()
+    await this.#known()
   }
 
   /**

@@ -162,7 +162,7 @@ class Application {
     // What is long is read in slices by the route.
     if (bytes.length > AT_ONCE_BYTES && route.long === undefined) await assertReadable(bytes, this.#management.slices)
     // What queues hold is known some time after a start.
-    if (route.anytime !== true) await this.#management.broker.queuesOpened
+    if (route.anytime !== true) await this.#management.rates.begun
     const query = queryOf(request)
     const answer = await route.handle({
       ...this.#management,

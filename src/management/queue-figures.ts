@@ -20,7 +20,7 @@ export function bodyBytesInMemory(queue: Queue): number {
 
 /** Whether a consumer would take more at once: 1 or 0 (RabbitMQ's share of time, of which only that is known). */
 export function consumerCapacity(queue: Queue): 0 | 1 {
-  return queue.consumerCount > 0 && queue.readyCount === 0 ? 1 : 0
+  return queue.consumerCount > 0 && queue.opened && queue.readyCount === 0 ? 1 : 0
 }
 
 /** Whether it is a quorum queue: a quorum of one. */

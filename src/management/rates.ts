@@ -154,6 +154,8 @@ const totalsKind: Kind<Totals> = {
 
 /** What views ask. */
 export interface History {
+  /** Resolves when a sample was taken of what queues hold: shortly after a start that is not known. */
+  readonly begun: Promise<void>
   /** The figures of an object as they were last sampled; undefined before that. */
   figure(object: object, name: string, span?: Span | null): Figure | undefined
   /** The rate of that figure alone; 0 before the second sample. */
@@ -183,7 +185,12 @@ export class Rates implements History {
   readonly #totals = new WeakMap<object, Totals>()
   readonly #asked = new Map<object, { until: number; readonly take: (now: number) => void }>()
   #timer: Timer | null = null
-  #sampling = false
+  #sampling: Promise<void> | null = null
+  #begun = Promise.resolve()
+  /** Queues of which it was not known what they hold when they were last met. */
+  readonly #unknown = new WeakSet<Queue>()
+  /** Whether there were any. */
+  #someUnknown = false
   /** Those that were watched at the last sample, and since; and those that the sample which is being taken has met. */
   #watched = 0
   #met = 0
@@ -196,19 +203,22 @@ export class Rates implements History {
   }
 
   start(): void {
-    this.sample()
-    this.#timer = this.#clock.every(SAMPLE_MS, () => this.sample())
+    this.#begun = this.#begin()
+    this.#timer = this.#clock.every(SAMPLE_MS, () => void this.sample())
+  }
+
+  get begun(): Promise<void> {
+    return this.#begun
   }
 
   stop(): void {
     this.#timer?.cancel()
   }
 
-  /** Takes a sample of everything, unless the last one is still being taken. */
-  sample(): void {
-    if (this.#sampling) return
-    this.#sampling = true
-    void this.#sample()
+  /** Takes a sample of everything, unless the last one is still being taken. Resolves when it is. */
+  sample(): Promise<void> {
+    this.#sampling ??= this.#sample()
+    return this.#sampling
   }
 
   figure(object: object, name: string, span: Span | null = null): Figure | undefined {
@@ -246,6 +256,15 @@ export class Rates implements History {
     return this.#totals.get(vhost ?? this.#broker) ?? new Totals()
   }
 
+  async #begin(): Promise<void> {
+    await this.sample()
+    await this.#broker.queuesOpened
+    if (!this.#someUnknown) return
+    // One may be under way that has met them before.
+    await this.#sampling
+    await this.sample()
+  }
+
   async #sample(): Promise<void> {
     try {
       await this.#slices.next()
@@ -254,9 +273,9 @@ export class Rates implements History {
       while (steps.next().done !== true) if (this.#slices.over) await this.#slices.next()
       this.#watched = this.#met
     } finally {
-      this.#sampling = false
+      this.#sampling = null
     }
-    await this.#askStore()
+    void this.#askStore()
   }
 
   async #askStore(): Promise<void> {
@@ -270,16 +289,25 @@ export class Rates implements History {
   /** One step for each object. */
   *#steps(now: number): Generator<void> {
     const sums = new Map<string, Totals>()
+    const discovered = new Set<object>()
+    this.#someUnknown = false
     for (const vhost of this.#broker.vhosts.values()) {
       const sum = new Totals()
       sum.counts.add(vhost.counts)
       for (const [type, counts] of vhost.retired) sum.ofType(type).add(counts)
       sums.set(vhost.name, sum)
       for (const queue of vhost.queues.values()) {
-        this.#track(queue, queueKind, now, false)
-        this.ages.noteQueue(queue, now)
-        addQueue(sum, queue)
-        sum.oldestMs = Math.max(sum.oldestMs, this.ages.oldest(queue, now) ?? 0)
+        addCounts(sum, queue)
+        if (queue.opened) {
+          this.#track(queue, queueKind, now, false)
+          this.ages.noteQueue(queue, now)
+          addLengths(sum, queue)
+          sum.oldestMs = Math.max(sum.oldestMs, this.ages.oldest(queue, now) ?? 0)
+          if (this.#unknown.delete(queue)) discovered.add(vhost).add(this.#broker)
+        } else {
+          this.#unknown.add(queue)
+          this.#someUnknown = true
+        }
         yield
       }
       for (const exchange of vhost.exchanges.values()) {
@@ -314,6 +342,8 @@ export class Rates implements History {
       all.add(sum)
     }
     this.#keepTotals(this.#broker, all, now)
+    // What was there before is nothing that has come.
+    for (const object of discovered) this.#tracks.get(object)!.restart()
     this.#track(this.#broker.churn, churnKind, now, true)
     this.#track(this.node, nodeKind, now, true)
     void this.#look()
@@ -396,6 +426,11 @@ class Track {
     if (this.#previousAt === 0 || this.#changed) this.#changedAt = now
     if (!this.#always && this.#rings.length > 0 && now > this.#watchedUntil) this.#rings = NO_RINGS
     for (const ring of this.#rings) ring.push(now, this.#current)
+  }
+
+  /** What the last sample differs by from the one before tells nothing. */
+  restart(): void {
+    this.#previousAt = 0
   }
 
   /** Keeps a history until then at least. */
@@ -488,12 +523,15 @@ function readMessages(counts: MessageCounts, ready: number, unacked: number, int
   into[COUNT_NAMES.length + 1] = unacked
 }
 
-function addQueue(sum: Totals, queue: Queue): void {
+function addCounts(sum: Totals, queue: Queue): void {
   const published = sum.counts.published
   sum.counts.add(queue.counts)
   // A message that reached three queues was published once: the vhost counts that itself.
   sum.counts.published = published
   sum.ofType(queue.rules.type).add(queue.counts)
+}
+
+function addLengths(sum: Totals, queue: Queue): void {
   sum.delayed += queue.delayedCount
   sum.backlog.addQueue(queue)
   sum.ready += queue.readyCount

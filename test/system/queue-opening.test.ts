@@ -12,6 +12,9 @@ import { diskError } from '../support/faulty-database.ts'
 import { RawClient, type RawChannel } from '../support/raw-client.ts'
 import { temporaryDirectory } from '../support/store.ts'
 
+/** How often counters are read, in milliseconds. */
+const SAMPLE_MS = 5000
+
 /** What the disk does with who reads what logs hold: has them wait, or does not give it. Those who wait are told later. */
 const index = vi.hoisted(() => ({ held: false, failing: false, waiting: [] as (() => void)[] }))
 
@@ -66,6 +69,7 @@ class Restarted extends Api {
       host: '127.0.0.1',
       managementHost: '127.0.0.1',
       managementPort: 0,
+      prometheusPort: 0,
       clock: this.clock,
       loadDefinitions,
       logger: { trace: note, debug: note, info: () => undefined, warn: note, error: note, fatal: note } as never,
@@ -193,23 +197,28 @@ it('knows it before it serves where a queue may have to refuse messages', async 
   await channel.expect('basic.nack')
 })
 
-it('knows it before it serves where definitions that it loads have a queue refuse messages', async () => {
-  const broker = await stopped()
-  index.held = true
-  const full = { 'max-length': 10, overflow: 'reject-publish' }
-  const policy = { vhost: '/', name: 'full', pattern: '^old$', definition: full, priority: 0, 'apply-to': 'queues' }
-  const starting = broker.start({ policies: [policy] })
-  let started = false
-  void starting.then(() => (started = true))
-  await expect.poll(() => index.waiting.length, { interval: 2 }).toBeGreaterThan(0)
-  expect(started).toBe(false)
-  release()
-  await starting
-  const channel = await broker.channel()
-  await channel.call('confirm.select')
-  publish(channel, 'old', 'too many')
-  await channel.expect('basic.nack')
-})
+it.each([
+  ['that it may have to refuse', { 'max-length': 10, overflow: 'reject-publish' }, 'basic.nack'],
+  ['that may not wait', { 'message-ttl': 0 }, 'basic.ack'],
+] as const)(
+  'knows it before it serves where definitions that it loads tell of messages %s',
+  async (_, definition, answer) => {
+    const broker = await stopped()
+    index.held = true
+    const policy = { vhost: '/', name: 'p', pattern: '^old$', definition, priority: 0, 'apply-to': 'queues' }
+    const starting = broker.start({ policies: [policy] })
+    let started = false
+    void starting.then(() => (started = true))
+    await expect.poll(() => index.waiting.length, { interval: 2 }).toBeGreaterThan(0)
+    expect(started).toBe(false)
+    release()
+    await starting
+    const channel = await broker.channel()
+    await channel.call('confirm.select')
+    publish(channel, 'old', 'one more')
+    await channel.expect(answer)
+  },
+)
 
 it('counts what there is of all priorities for who gets the highest', async () => {
   const broker = await stopped({ arguments: { 'x-max-priority': 5 } })
@@ -285,13 +294,12 @@ it('says so where the disk does not give it, serves the rest, and finds it out w
   for (const [method, fields] of [
     ['queue.declare', { passive: true }],
     ['queue.purge', {}],
+    ['basic.get', {}],
   ] as const) {
     const refused = await broker.channel()
     refused.send(method, { queue: 'old', ...fields })
     await refused.expectChannelClose(404, sentence, method)
   }
-  channel.send('basic.get', { queue: 'old' })
-  await channel.expect('basic.get-empty')
   await channel.queue('other')
   index.failing = false
   broker.clock.advance(RETRY_MAX_MS)
@@ -316,6 +324,23 @@ it('deletes a queue that the disk does not give, unless it must be empty', async
   expect(await again.call('queue.declare', { queue: 'old', durable: true })).toMatchObject({ 'message-count': 0 })
 })
 
+it('tells over HTTP what all queues hold together once it knows that, and no rate of it', async () => {
+  const broker = await stopped()
+  index.held = true
+  await broker.start()
+  await expect.poll(async () => (await broker.get('/api/whoami')).status, { interval: 2 }).toBe(200)
+  const asked = broker.get('/api/overview')
+  await expect.poll(() => index.waiting.length, { interval: 2 }).toBeGreaterThan(0)
+  // By then they were sampled without what is not known.
+  await (await broker.channel()).expectNothing()
+  broker.clock.advance(SAMPLE_MS / 2)
+  release()
+  const totals = { messages: 10, messages_details: { rate: 0 } }
+  expect((await asked).body['queue_totals']).toMatchObject(totals)
+  broker.clock.advance(SAMPLE_MS / 2)
+  expect((await broker.get('/api/overview')).body['queue_totals']).toMatchObject(totals)
+})
+
 it('tells no count over HTTP that the disk does not give, and changes nothing by one', async () => {
   const broker = await stopped()
   index.failing = true
@@ -323,7 +348,12 @@ it('tells no count over HTTP that the disk does not give, and changes nothing by
   const Q = '/api/queues/%2F/old'
   const { body } = await broker.get(Q)
   expect(body['state']).toBe('down')
-  expect(Object.keys(body).filter((name) => /^messages?(_|$)/.test(name) && name !== 'message_stats')).toEqual([])
+  const counts = /^(messages?(_|$)|backing_queue_status)/
+  expect(Object.keys(body).filter((name) => counts.test(name) && name !== 'message_stats')).toEqual([])
+  const metrics = await fetch(`http://127.0.0.1:${broker.server.ports.prometheus}/metrics/per-object`)
+  const gauges = (await metrics.text()).split('\n').filter((line) => /^rabbitmq_queue_.*queue="old"/.test(line))
+  const counted = gauges.filter((line) => /^rabbitmq_queue_messages/.test(line) && !line.includes('_total'))
+  expect([gauges.length > 0, counted]).toEqual([true, []])
   for (const [method, path] of [
     ['DELETE', `${Q}?if-empty=true`],
     ['DELETE', `${Q}/contents`],
@@ -348,6 +378,55 @@ it('answers a deletion that has waited before it cancels the consumer', async ()
   release()
   await channel.expect('queue.delete-ok', { 'message-count': 10 })
   await channel.expect('basic.cancel', { 'consumer-tag': 'c' })
+})
+
+it('delivers what may not wait behind what came before it, also if the disk must be told of that first', async () => {
+  const broker = await stopped()
+  await broker.start()
+  const purging = await broker.channel()
+  await purging.call('queue.purge', { queue: 'old' })
+  await broker.stop()
+  index.held = true
+  await broker.start()
+  const channel = await broker.channel()
+  await channel.call('basic.consume', { queue: 'old', 'no-ack': true })
+  const bodies = Array.from({ length: 900 }, (_, i) => String(i))
+  publish(channel, 'old', 'patient')
+  for (const body of bodies) {
+    channel.publish({ 'routing-key': 'old' }, body, { expiration: '0', 'delivery-mode': 2 })
+  }
+  await channel.expectNothing()
+  release()
+  for (const body of ['patient', ...bodies]) await channel.expectDeliver({}, body)
+})
+
+it('knows it before a policy that has it refuse messages is answered', async () => {
+  const broker = await stopped()
+  index.held = true
+  await broker.start()
+  const policy = { pattern: '^old$', definition: { 'max-length': 10, overflow: 'reject-publish' } }
+  let answered = false
+  const put = broker.put('/api/policies/%2F/full', policy).then(() => (answered = true))
+  await expect.poll(() => index.waiting.length, { interval: 2 }).toBeGreaterThan(1)
+  const channel = await broker.channel()
+  await channel.call('confirm.select')
+  expect(answered).toBe(false)
+  release()
+  await put
+  publish(channel, 'old', 'too many')
+  await channel.expect('basic.nack')
+})
+
+it('gives what comes with a higher priority than it may hold', async () => {
+  const broker = await stopped({ arguments: { 'x-max-priority': 5 } })
+  index.held = true
+  await broker.start()
+  const channel = await broker.channel()
+  await channel.call('basic.consume', { queue: 'old', 'no-ack': true })
+  channel.publish({ 'routing-key': 'old' }, 'urgent', { 'delivery-mode': 2, priority: 5 })
+  await channel.expectDeliver({}, 'urgent')
+  release()
+  await channel.expectDeliver({}, 'old 0')
 })
 
 it.each([

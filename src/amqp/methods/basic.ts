@@ -123,6 +123,8 @@ function get(channel: Channel, queue: Queue, noAck: boolean): void {
     return
   }
   const entry = queue.get(noAck, channel.fits)
+  // With priorities there may be something that stands above what the disk does not give.
+  if (entry === undefined) channel.session.assertOpened(queue)
   if (entry !== undefined || queue.gettable) answerGet(channel, queue, entry, noAck)
   // The message is on disk: the connection waits with what follows, so that replies keep their order.
   else getLater(channel, queue, noAck, channel.connection.suspend())

@@ -87,6 +87,7 @@ export class Gap {
       const generation = this.#generation
       log.whenOpened(() => {
         if (generation === this.#generation) this.#opened()
+        else this.#unwanted()
       })
     }
   }
@@ -106,6 +107,12 @@ export class Gap {
     const { count, bytes } = this
     this.#open()
     this.#owner.gapOpened(this.count - count, this.bytes - bytes)
+  }
+
+  /** What the log held is not wanted any more; those who wait for it are to learn that. */
+  #unwanted(): void {
+    this.#reading = false
+    this.#owner.gapRead(null)
   }
 
   /** Somebody wants what is in a log that is not open. */

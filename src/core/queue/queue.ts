@@ -643,7 +643,7 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
   backlogOpened(): void {
     if (this.#stopped) return
     if (this.#backlog.storedDeadline < Infinity) this.#deadlines().arm()
-    if (this.opened) this.#undecided?.decide()
+    if (this.opened) this.#undecided?.decide(this.#heldNothing)
     // Nothing is read before somebody wants it.
     if (this.consumerCount > 0) this.serve()
     if (this.#ruled) this.#dropSurplus()
@@ -699,6 +699,8 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
     if (!message.owned) this.#context.window.watch(entry)
     this.#backlog.push(entry)
     if (ttlMs > 0) this.#deadlines().watch(entry)
+    // What stands above the first level that is not open is given.
+    if (this.#levels !== null && this.#levels.unknownCount > 0) this.serve()
     this.#dropSurplus()
   }
 
@@ -724,12 +726,17 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
 
   /** Whether the next message, which is in memory, was not to be handed out, and is gone: its time passed, or is to come. */
   #headGoes(): boolean {
-    if (this.#expiry !== null && this.#expiry.due(this.#backlog.peek()!)) {
+    if (this.#expiry !== null && this.#expiry.due(this.#backlog.peek()!) && !this.#spared) {
       // Its timer was not yet heard.
       this.#endings.giveUp(this.#backlog.take()!, 'expired')
       return true
     }
     return this.#redeliveries !== null && this.#redeliveries.headDelayed()
+  }
+
+  /** Whether the next message, which is in memory, may be delivered though its time is over. */
+  get #spared(): boolean {
+    return this.#undecided !== null && this.#undecided.spares(this.#backlog.peek()!)
   }
 
   #deliver(consumer: Consumer, entry: Entry): void {
@@ -769,8 +776,13 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
   }
 
   #undecidedMessages(): Undecided {
-    const expired = (entry: Entry): void => this.expiredUnread(entry)
-    return (this.#undecided ??= new Undecided(this.#backlog, this.#gate, () => this.serve(), expired))
+    return (this.#undecided ??= new Undecided(this, this.#backlog, this.#gate))
+  }
+
+  /** Whether nothing was here when the broker started. It is open. */
+  get #heldNothing(): boolean {
+    for (const { recovered } of this.levelLogs.values()) if (recovered.count > 0) return false
+    return true
   }
 
   #comebacks(): Redeliveries {

@@ -104,8 +104,9 @@ export function rulePublishes(rules: QueueRules): boolean {
   return maxLength < Infinity || maxLengthBytes < Infinity || messageTtlMs >= 0 || priorityMax > 0
 }
 
-/** Whether a queue must know how much it holds to take a message or refuse it. */
-export function refusesSurplus({ overflow, maxLength, maxLengthBytes }: QueueRules): boolean {
+/** Whether a queue must know what it holds to take a message: it may have to refuse that, or to give it up at once. */
+export function mustKnow({ overflow, maxLength, maxLengthBytes, messageTtlMs }: QueueRules): boolean {
+  if (messageTtlMs === 0) return true
   return overflow !== 'drop-head' && (maxLength < Infinity || maxLengthBytes < Infinity)
 }
 

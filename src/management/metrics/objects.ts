@@ -80,6 +80,15 @@ export class Scope {
 /** One metric that each object of a kind has; those for which it is null are left out. */
 type Reading<T> = readonly [name: string, type: MetricType, help: string, read: (object: T) => number | null]
 
+/** Of these, those that tell how much a queue holds are left out as long as that is not known. */
+function ofOpened(readings: readonly Reading<Queue>[]): readonly Reading<Queue>[] {
+  return readings.map((reading): Reading<Queue> => {
+    const [name, type, help, read] = reading
+    const counts = type === 'gauge' && name.startsWith('queue_messages')
+    return counts ? [name, type, help, (queue) => (queue.opened ? read(queue) : null)] : reading
+  })
+}
+
 const queueCoarse: readonly Reading<Queue>[] = [
   ['queue_messages_ready', 'gauge', 'Messages ready to be delivered to consumers', (queue) => queue.readyCount],
   ['queue_messages_unacked', 'gauge', 'Messages delivered but not yet acknowledged', (queue) => queue.unackedCount],
@@ -180,9 +189,9 @@ type Family = (scope: Scope) => Iterable<Metric>
 
 /** The families by the names that `family` takes. */
 export const objectFamilies: ReadonlyMap<string, Family> = new Map<string, Family>([
-  ['queue_coarse_metrics', metricsOf(queueCoarse, queuesOf)],
+  ['queue_coarse_metrics', metricsOf(ofOpened(queueCoarse), queuesOf)],
   ['queue_consumer_count', metricsOf(queueConsumers, queuesOf)],
-  ['queue_metrics', metricsOf([...queueConsumers, ...queueDetails], queuesOf)],
+  ['queue_metrics', metricsOf([...queueConsumers, ...ofOpened(queueDetails)], queuesOf)],
   ['queue_delivery_metrics', metricsOf(queueDeliveries, ({ deliveringQueues }) => deliveringQueues)],
   ['queue_exchange_metrics', queueExchanges],
   ['channel_queue_exchange_metrics', publishesOfQueues],

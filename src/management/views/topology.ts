@@ -167,7 +167,7 @@ export function queueColumns(call: Call): Columns<Queue> {
 /** Columns, of which those are left out that tell how much a queue holds as long as that is not known. */
 export function ofOpened(columns: Columns<Queue>): Columns<Queue> {
   const known = Object.entries(columns).map(([name, read]): [string, Columns<Queue>[string]] => {
-    const counts = name !== 'message_stats' && /^messages?(_|$)/.test(name)
+    const counts = name !== 'message_stats' && /^(messages?(_|$)|backing_queue_status$)/.test(name)
     return [name, counts ? (queue) => (queue.opened ? read(queue) : undefined) : read]
   })
   return Object.fromEntries(known)

@@ -113,7 +113,10 @@ export class LevelLog implements QueueLog, BatchMember, PageOwner, ClosedLog {
       first: pages[0]?.firstLive() ?? this.next,
     }
     // What was found goes as well.
-    if (this.#dropped) this.enlist()
+    if (this.#dropped) {
+      this.enlist()
+      this.#context.catchingUp.forget(this)
+    }
     for (const { opened } of this.#openers.splice(0)) opened()
   }
 

@@ -45,6 +45,8 @@ export class Openings {
   #all: Promise<void> | null = null
   /** Logs that could not be read when that was last tried: it was said. */
   readonly #failing = new Set<number>()
+  /** Resolves when the database that is being opened again is waited for no longer; null while that is open. */
+  #patience: Promise<void> | null = null
   #closed = false
 
   /** `found`: what is known already, by log; null when nothing is. */
@@ -104,8 +106,8 @@ export class Openings {
 
   /** Goes through the index once. What cannot be read of it is left. */
   async #findAll(): Promise<void> {
-    const { committer, database } = this.#context
-    await committer.readable()
+    const { database } = this.#context
+    if (!(await this.#readable())) return
     try {
       await findAllPages(database, {
         sought: (log) => {
@@ -130,9 +132,13 @@ export class Openings {
   async #findOne(log: number): Promise<void> {
     const { committer, database } = this.#context
     for (;;) {
-      if (committer.reopening) await committer.readable()
+      const readable = await this.#readable()
       const sought = this.#sought.get(log)
       if (sought === undefined || this.#closed) return
+      if (!readable) {
+        this.#failed(log, new NotOpenError())
+        return
+      }
       let found: FoundPages
       try {
         found = await findPages(database, log, sought)
@@ -147,6 +153,21 @@ export class Openings {
       this.#take(log, found)
       return
     }
+  }
+
+  /**
+   * Waits while the database is opened again, but only for some time: who waits for a log is rather told that it cannot be
+   * read. Returns whether the database is open.
+   */
+  async #readable(): Promise<boolean> {
+    const { committer, clock } = this.#context
+    if (!committer.reopening) this.#patience = null
+    else {
+      const over = (): Promise<void> => new Promise((resolve) => clock.after(RETRY_MAX_MS, resolve))
+      this.#patience ??= Promise.race([committer.readable(), over()])
+      await this.#patience
+    }
+    return !committer.reopening
   }
 
   async #findLater(): Promise<void> {
@@ -186,9 +207,19 @@ export class Openings {
     const what = `what log ${log} held cannot be read now: ${error.message}`
     // Who is told may ask again.
     this.#hastened.delete(log)
-    if (!this.#failing.has(log)) this.#context.damaged(new Error(what, { cause: error }))
-    this.#failing.add(log)
+    // That the database is not open is said without that.
+    if (!(error instanceof NotOpenError)) {
+      if (!this.#failing.has(log)) this.#context.damaged(new Error(what, { cause: error }))
+      this.#failing.add(log)
+    }
     this.#waiting.get(log)?.openingFailed(error)
+  }
+}
+
+/** The database is being opened again, and that takes long. */
+class NotOpenError extends Error {
+  constructor() {
+    super('the database is being opened again')
   }
 }
 

@@ -892,6 +892,34 @@ describe('a purge', () => {
   })
 })
 
+describe('what a log held that is not open', () => {
+  /** A backlog that takes two messages before it is known that its log held three. */
+  function closed(): Bench {
+    const log = new FakeLog(span(0, 3))
+    log.opened = false
+    const bench = new Bench(log)
+    bench.push('pt')
+    return bench
+  }
+
+  it('comes before what has come since', async () => {
+    const bench = closed()
+    expect([bench.backlog.available, bench.backlog.unknownCount, bench.backlog.count]).toEqual([false, 1, 3])
+    bench.log!.open()
+    expect([bench.openings, bench.backlog.unknownCount, bench.backlog.count]).toEqual([1, 0, 5])
+    expect(await bench.drain()).toEqual(span(0, 5))
+  })
+
+  it('is nobody waiting for when the queue is gone', () => {
+    const bench = closed()
+    const told: boolean[] = []
+    bench.backlog.afterRead((read) => told.push(read))
+    bench.backlog.drop()
+    bench.log!.open()
+    expect([told, bench.openings, bench.backlog.count]).toEqual([[true], 0, 0])
+  })
+})
+
 describe('many messages that come back', () => {
   /** Sixty that are on disk, of which all were out and all but each seventh are back. */
   async function mostlyBack(): Promise<{ bench: Bench; out: Entry[]; back: number[] }> {

@@ -5,7 +5,7 @@ import { Turn } from '../../../src/lib/turn.ts'
 import type { KeyRange, RecordIterator } from '../../../src/store/level/database.ts'
 import { Kind, logKey } from '../../../src/store/level/keys.ts'
 import { LevelStore } from '../../../src/store/level/level-store.ts'
-import { BEHIND_BYTES_MIN, RETRY_MAX_MS } from '../../../src/store/level/tuning.ts'
+import { BEHIND_BYTES_MIN, RETRY_FIRST_MS, RETRY_MAX_MS } from '../../../src/store/level/tuning.ts'
 import { Disk, FaultyDatabase, diskError } from '../../support/faulty-database.ts'
 import { turnsRun } from '../../support/sockets.ts'
 import { appendAll, durable, positionsOf, range, readAll, whenOpen } from '../../support/store.ts'
@@ -151,6 +151,35 @@ it('is tried again and again when it cannot be read, and that is said once of ea
   }
   expect(damage.toSorted()).toEqual(ids.map((id) => `what log ${id} held cannot be read now: IO error`))
   expect(await positions(store, ids[0])).toEqual([...range(0, 1_000)])
+})
+
+it('is told to be unreadable while the database cannot be opened again for long, and opens once that is', async () => {
+  const { disk, ids } = await crashed()
+  const { store, database, clock, damage } = await open(disk)
+  const logs = ids.map((id) => store.log(id))
+  database.failures.push(diskError('IO error'))
+  database.openFailures = Array.from({ length: 1_000 }, () => diskError('IO error'))
+  appendAll(logs[0]!, range(logs[0]!.next, logs[0]!.next + 1), {})
+  await turnsRun()
+  clock.advance(RETRY_FIRST_MS)
+  await turnsRun()
+  let ended = false
+  const opening = store.openLogs().then(() => (ended = true))
+  const waiting = whenOpen(logs[0]!)
+  await turnsRun()
+  expect(ended).toBe(false)
+  clock.advance(RETRY_MAX_MS)
+  await expect(waiting).rejects.toThrow('the database is being opened again')
+  await opening
+  // Whoever comes now is not kept waiting.
+  await expect(whenOpen(logs[1]!)).rejects.toThrow('the database is being opened again')
+  expect(damage).toEqual([])
+  database.openFailures = []
+  while (logs.some(({ opened }) => !opened)) {
+    clock.advance(RETRY_MAX_MS)
+    await turnsRun()
+  }
+  expect(await positions(store, ids[1])).toEqual([...range(0, 1_000)])
 })
 
 it('is known from the start where something of the store is damaged, whatever its record says', async () => {
