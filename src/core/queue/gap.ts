@@ -251,6 +251,7 @@ export class Gap {
   #expireSome(messages: readonly StoredMessage[], now: number, last: number): void {
     this.#reading = false
     if (last >= 0) this.#giveUpExpired(messages, now, last)
+    this.#balance()
     this.#owner.gapRead(null)
   }
 
@@ -289,6 +290,7 @@ export class Gap {
       }
     } finally {
       this.#reading = false
+      this.#balance()
       this.#owner.gapRead(null)
     }
   }
@@ -352,8 +354,12 @@ export class Gap {
     }
     this.from = messages.at(-1)!.position + 1
     this.count -= messages.length
+    this.#balance()
+  }
+
+  /** The log may have taken the sizes of what it discarded unread for too much or too little: that shows at the end. */
+  #balance(): void {
     if (this.count > 0) return
-    // The log may have taken the sizes of what it discarded unread for too much or too little.
     this.lostBytes += this.bytes
     this.bytes = 0
   }
