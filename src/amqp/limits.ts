@@ -33,6 +33,13 @@ export const SILENT_CLOSE_MS = 3000
 /** How long a peer that was sent connection.close has to answer it, in milliseconds, unless its heartbeat is shorter. */
 export const CLOSE_ANSWER_MS_MAX = 30_000
 
+/**
+ * Deliveries of a channel, the newest, of which everything stays in memory until they are settled; and how many more there
+ * are before it is looked again which of the older ones need not.
+ */
+export const UNACKED_KEPT = 512
+export const UNACKED_MORE = 512
+
 /** Tags of deliveries that took too long which a channel knows: those that are settled after all are no error. */
 export const RECLAIMED_TAGS_MAX = 10_000
 

@@ -43,6 +43,7 @@ export class Settlements {
   tracingChanged(on: boolean): void {
     this.#acknowledgement = on ? this.#traced('ack', acknowledgeEntry) : acknowledgeEntry
     this.#rejection = on ? this.#traced('reject', rejectEntry) : rejectEntry
+    this.#unacked.keepsAll = on
   }
 
   /** basic.ack. Throws AmqpError 406 when the tag is not outstanding. */

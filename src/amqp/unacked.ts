@@ -1,7 +1,7 @@
 // The deliveries of a channel that wait for an acknowledgement, in order of their tags.
 import type { Entry } from '../core/queue/entry.ts'
 import type { ChannelConsumer } from './consumer.ts'
-import { RECLAIMED_TAGS_MAX } from './limits.ts'
+import { RECLAIMED_TAGS_MAX, UNACKED_KEPT, UNACKED_MORE } from './limits.ts'
 import type { SettledDelivery } from './transaction.ts'
 
 /** Sees a delivery that was taken out. */
@@ -27,6 +27,10 @@ export class Unacked {
   #tail = 0
   #live = 0
   #got = 0
+  /** Up to here their queues were asked to let go of what is on disk. */
+  #released = 0
+  /** Whether everything is kept, for the sake of who is told of what is settled. */
+  keepsAll = false
   /** Tags of deliveries that were reclaimed. */
   readonly #reclaimed = new Set<number>()
 
@@ -58,6 +62,7 @@ export class Unacked {
     this.#consumers[at] = consumer
     this.#live++
     if (consumer === null) this.#got++
+    if (at - this.#released > UNACKED_KEPT + UNACKED_MORE) this.#release(at - UNACKED_KEPT)
   }
 
   /**
@@ -127,6 +132,17 @@ export class Unacked {
     }
   }
 
+  /** Has the queues let go of what is on disk of those before an index, as far as it is. */
+  #release(below: number): void {
+    if (this.keepsAll) return
+    let i = Math.max(this.#released, this.#head)
+    for (; i < below; i++) {
+      const entry = this.#entries[i]!
+      if (entry !== null && !entry.queue.release(entry)) break
+    }
+    this.#released = i
+  }
+
   #find(tag: number): number {
     const tags = this.#tags
     let low = this.#head
@@ -171,6 +187,7 @@ export class Unacked {
       if (entries.length > COMPACT_FROM) this.#clear()
       this.#head = 0
       this.#tail = 0
+      this.#released = 0
     } else if (this.#head >= COMPACT_FROM && this.#head > this.#tail >> 1) {
       this.#compact()
     }
@@ -182,9 +199,11 @@ export class Unacked {
     const [tags, entries, consumers] = [this.#tags, this.#entries, this.#consumers]
     if (this.#live < entries.length >> 3) this.#clear()
     let to = 0
+    let released = 0
     for (let i = this.#head; i < this.#tail; i++) {
       const entry = entries[i]!
       if (entry === null) continue
+      if (i < this.#released) released++
       this.#tags[to] = tags[i]!
       this.#entries[to] = entry
       this.#consumers[to++] = consumers[i]!
@@ -195,6 +214,7 @@ export class Unacked {
     }
     this.#head = 0
     this.#tail = to
+    this.#released = released
   }
 
   #clear(): void {

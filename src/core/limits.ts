@@ -19,6 +19,12 @@ export const QUEUE_TRANSIENT_BYTES = 32 * 1024 * 1024
 export const QUEUE_SPILL_BYTES = 512 * 1024
 export const QUEUE_SPILL_GROWTH_BYTES = 128 * 1024
 
+/**
+ * What a queue keeps in memory of messages that are out with consumers. Of more, what is on disk is read again should it
+ * come back.
+ */
+export const QUEUE_LENT_RESIDENT_BYTES = 8 * 1024 * 1024
+
 /** What a queue drops from memory in one go of what is on disk: some milliseconds where messages are small. */
 export const QUEUE_PAGE_OUT_BYTES = 2 * 1024 * 1024
 

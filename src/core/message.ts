@@ -26,6 +26,10 @@ export const Deaths = {
 } as const
 export type Deaths = (typeof Deaths)[keyof typeof Deaths]
 
+/** The properties of a message whose bytes are on disk only: no flags are set. */
+const ON_DISK = Buffer.alloc(2)
+const NO_BODY = Buffer.alloc(0)
+
 /**
  * One published message. Shared by all the queues that it reached.
  *
@@ -89,6 +93,24 @@ export class Message {
 
   get propertiesBytes(): number {
     return this.propertiesEnd - this.propertiesStart
+  }
+
+  /** Whether properties and body are on disk only. */
+  get released(): boolean {
+    return this.properties === ON_DISK
+  }
+
+  /** What remains in memory of a message whose properties and body are on disk: by what it was routed, and its size. */
+  outline(): Message {
+    const { exchange, routingKey, persistent, priority, bodyBytes } = this
+    const facts = { persistent, priority, expirationMs: -1, headers: false }
+    return new Message(exchange, routingKey, facts, ON_DISK, 0, ON_DISK.length, NO_BODY, 0, bodyBytes, true)
+  }
+
+  /** Whether this outline would be that of another message, too. */
+  outlines({ exchange, routingKey, persistent, priority, bodyBytes }: Message): boolean {
+    const sameWay = exchange === this.exchange && routingKey === this.routingKey
+    return sameWay && bodyBytes === this.bodyBytes && priority === this.priority && persistent === this.persistent
   }
 
   /** Copies the bytes out of the chunk that they arrived in, so that a parked message does not keep all of it. */

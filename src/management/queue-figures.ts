@@ -18,6 +18,16 @@ export function bodyBytesInMemory(queue: Queue): number {
   return Math.min(queue.residentBytes, bodyBytes(queue))
 }
 
+/** Its messages that are in memory, be they ready or out with consumers. */
+export function countInMemory(queue: Queue): number {
+  return queue.residentCount + queue.unackedResidentCount
+}
+
+/** Those that are on disk only. */
+export function countOnDiskOnly(queue: Queue): number {
+  return queue.readyCount + queue.unackedCount - countInMemory(queue)
+}
+
 /** Whether a consumer would take more at once: 1 or 0 (RabbitMQ's share of time, of which only that is known). */
 export function consumerCapacity(queue: Queue): 0 | 1 {
   return queue.consumerCount > 0 && queue.opened && queue.readyCount === 0 ? 1 : 0

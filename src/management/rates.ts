@@ -81,8 +81,9 @@ class BacklogTotals {
   readyBytes = 0
   unackedBytes = 0
   residentBytes = 0
-  /** Ready messages in memory. */
+  /** Ready messages in memory, and those of what is out with consumers. */
   resident = 0
+  unackedResident = 0
   persistent = 0
   persistentBytes = 0
   /** Queues of which a consumer would take more. */
@@ -94,6 +95,7 @@ class BacklogTotals {
     this.unackedBytes += queue.unackedBytes
     this.residentBytes += queue.residentBytes
     this.resident += queue.residentCount
+    this.unackedResident += queue.unackedResidentCount
     this.persistent += count
     this.persistentBytes += bodyBytes
     this.capacity += consumerCapacity(queue)
@@ -104,6 +106,7 @@ class BacklogTotals {
     this.unackedBytes += other.unackedBytes
     this.residentBytes += other.residentBytes
     this.resident += other.resident
+    this.unackedResident += other.unackedResident
     this.persistent += other.persistent
     this.persistentBytes += other.persistentBytes
     this.capacity += other.capacity

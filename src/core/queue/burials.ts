@@ -103,6 +103,13 @@ export class Burials implements Resident, ShelfOwner, UnreadableHost {
     if (!this.#trying) this.#arm(DEAD_LETTER_RETRY_MS)
   }
 
+  /** The same of one that is on disk only. It is read, and tried for the first time, as soon as the disk gives it. */
+  addUnread(entry: Entry, reason: DeathReason): void {
+    if (this.#stopped) return
+    this.#forget({ entry, reason })
+    if (!this.#trying) this.#arm(DEAD_LETTERS_NEXT_MS)
+  }
+
   shrink(_shareBytes: number, spill: boolean): boolean {
     this.#sweep(0, spill)
     this.#tell()

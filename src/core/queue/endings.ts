@@ -68,6 +68,11 @@ export class Endings {
       return
     }
     entry.state = EntryState.settled
+    if (entry.message.released) {
+      // Its letter is written when it has been read.
+      this.#bury(entry).addUnread(entry, reason)
+      return
+    }
     if (deadLettersSurely) {
       this.#context.deadLetterSurely(queue, entry, reason)
       return
@@ -95,9 +100,7 @@ export class Endings {
       return
     }
     if (!entry.message.owned) entry.message.own()
-    const burials = (this.#burials ??= this.#newBurials())
-    if (entry.stored !== Stored.no && burials.logOf(entry) === undefined) this.#logs.logOf(entry).withhold(entry)
-    burials.add(entry, reason)
+    this.#bury(entry).add(entry, reason)
   }
 
   /** Nothing is tried again from here on. */
@@ -108,6 +111,13 @@ export class Endings {
   /** The queue is gone. */
   drop(): void {
     this.#burials?.drop()
+  }
+
+  /** Its log keeps a message that is given up, and withholds it from those who read what is ready. */
+  #bury(entry: Entry): Burials {
+    const burials = (this.#burials ??= this.#newBurials())
+    if (entry.stored !== Stored.no && burials.logOf(entry) === undefined) this.#logs.logOf(entry).withhold(entry)
+    return burials
   }
 
   #newBurials(): Burials {

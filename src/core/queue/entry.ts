@@ -36,7 +36,8 @@ export class EntryDetails {
 /** One message in one queue. The queue owns its order and state; the store owns `stored` and `slot`. */
 export class Entry {
   readonly queue: Queue
-  readonly message: Message
+  /** Its outline, while it is out with a consumer and on disk only. Kept by Lent. */
+  message: Message
   /** Grows by one with each message that the queue takes, and never changes: a requeued message goes back to it. */
   readonly position: number
   state: EntryState = EntryState.ready

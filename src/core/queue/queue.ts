@@ -17,6 +17,7 @@ import { Entry, EntryState, Stored } from './entry.ts'
 import { Expiry } from './expiry.ts'
 import { Gate, type GateHost } from './gate.ts'
 import { Idleness, type IdlenessHost } from './idleness.ts'
+import { Lent } from './lent.ts'
 import { PriorityBacklog, type LevelHost } from './priority-backlog.ts'
 import type { QueueContext, QueueOwner, QueueProperties } from './queue-context.ts'
 import { Redeliveries, type RedeliveryHost } from './redeliveries.ts'
@@ -65,6 +66,7 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
   readonly #levels: PriorityBacklog | null
   readonly #endings: Endings
   readonly #gate: Gate
+  readonly #lent = new Lent()
   /** The deadlines of messages, once there were any. */
   #expiry: Expiry | null = null
   #idleness: Idleness | null = null
@@ -79,8 +81,6 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
   readonly recoveredBelow: number
   /** Messages that may not wait, once one came before it was known whether anything stands before it. */
   #undecided: Undecided | null = null
-  #unackedCount = 0
-  #unackedBytes = 0
   #hadConsumer = false
   #stopped = false
   #keepsUp = true
@@ -220,8 +220,7 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
   /** The message was dealt with. */
   acknowledge(entry: Entry): void {
     if (entry.state !== EntryState.unacked) return
-    this.#unackedCount--
-    this.#unackedBytes -= entry.message.bodyBytes
+    this.#lent.remove(entry)
     this.counts.acknowledged++
     this.#endings.settle(entry)
   }
@@ -240,8 +239,7 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
    */
   requeue(entry: Entry, failed = false): void {
     if (entry.state !== EntryState.unacked) return
-    this.#unackedCount--
-    this.#unackedBytes -= entry.message.bodyBytes
+    this.#lent.remove(entry)
     if (this.deleted) {
       entry.state = EntryState.settled
       return
@@ -266,11 +264,23 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
     if (this.#ruled && this.#rules.type === 'classic') this.#dropSurplus()
   }
 
+  /**
+   * A message has been out for some time: its properties and its body are let go of, if they are on disk and what is out
+   * takes much memory. Returns false when it is to be asked again, as they are not on disk yet.
+   */
+  release(entry: Entry): boolean {
+    if (this.#lent.light || entry.state !== EntryState.unacked || entry.stored === Stored.no) return true
+    // Once it is settled its id is wanted.
+    if (this.deleted || this.#deduplication.active) return true
+    if (entry.stored === Stored.pending || entry.position >= this.#backlog.logOf(entry).durableBelow) return false
+    this.#lent.release(entry)
+    return true
+  }
+
   /** The consumer will not take the message, and it is not to come back. */
   reject(entry: Entry): void {
     if (entry.state !== EntryState.unacked) return
-    this.#unackedCount--
-    this.#unackedBytes -= entry.message.bodyBytes
+    this.#lent.remove(entry)
     this.counts.rejected++
     this.#endings.giveUp(entry, 'rejected')
   }
@@ -415,12 +425,17 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
 
   /** Messages that were delivered and are neither acknowledged nor requeued. */
   get unackedCount(): number {
-    return this.#unackedCount
+    return this.#lent.count
   }
 
   /** The bodies of those, in bytes. */
   get unackedBytes(): number {
-    return this.#unackedBytes
+    return this.#lent.bytes
+  }
+
+  /** Those of them that are in memory, be they on disk too or not. */
+  get unackedResidentCount(): number {
+    return this.#lent.residentCount
   }
 
   /** Messages that were given back and wait before they are ready again. */
@@ -461,7 +476,7 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
   /** What the messages that are in memory cost there, about, in bytes. */
   get residentBytes(): number {
     const waitingBytes = this.#redeliveries?.waitingResidentBytes ?? 0
-    return this.#backlog.residentBytes + waitingBytes + this.#endings.dyingResidentBytes + this.#unackedBytes
+    return this.#backlog.residentBytes + waitingBytes + this.#endings.dyingResidentBytes + this.#lent.residentBytes
   }
 
   /** Ready messages that are in memory, be they on disk too or not. */
@@ -718,10 +733,24 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
   }
 
   #takeBack(entry: Entry): void {
+    if (entry.message.released) {
+      this.#takeBackUnread(entry)
+      return
+    }
     entry.state = EntryState.ready
     this.#backlog.giveBack(entry)
     // It may have been handed out as it came, and have waited for the first time only now.
     if (entry.details !== null && entry.details.deadline !== Infinity) this.#deadlines().watch(entry)
+  }
+
+  #takeBackUnread(entry: Entry): void {
+    const { position, message, details } = entry
+    const deadline = details?.deadline ?? Infinity
+    // Whoever still knows this entry has no business with it: it comes back as another one.
+    entry.state = EntryState.settled
+    const unread = { position, bodyBytes: message.bodyBytes, deadline }
+    this.#backlog.giveBackUnread(this.#backlog.logOf(entry), unread)
+    if (deadline < Infinity) this.#deadlines().arm()
   }
 
   /** Whether the next message, which is in memory, was not to be handed out, and is gone: its time passed, or is to come. */
@@ -759,8 +788,7 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
       return
     }
     entry.state = EntryState.unacked
-    this.#unackedCount++
-    this.#unackedBytes += entry.message.bodyBytes
+    this.#lent.add(entry)
     if (!entry.message.owned) this.#context.window.watch(entry)
   }
 

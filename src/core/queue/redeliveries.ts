@@ -93,7 +93,7 @@ export class Redeliveries {
       this.#endings.giveUp(entry, 'delivery_limit')
       return true
     }
-    details.presented = presentedMessage(entry.message, details, this.#codec)
+    if (!entry.message.released) details.presented = presentedMessage(entry.message, details, this.#codec)
     const attempts = failed ? details.deliveryCount : details.acquiredCount
     const delayMs = retryDelayMs(rules, failed, attempts)
     details.dueAt = delayMs > 0 ? this.#clock.now() + delayMs : 0

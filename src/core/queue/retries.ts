@@ -95,7 +95,7 @@ export class Retries implements Resident {
 
   /** Keeps a message until then, in milliseconds since 1970. */
   add(entry: Entry, dueAt: number): void {
-    this.#push({ entry, dueAt })
+    if (!entry.message.released || !this.#forget({ entry, dueAt })) this.#push({ entry, dueAt })
     if (this.residentBytes > Math.max(this.#limit, this.#sweepAbove)) this.#sweep(this.#limit >> 1)
     this.#tell()
     this.#arm()

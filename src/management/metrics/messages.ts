@@ -81,7 +81,8 @@ export function* objectCounts({ broker, rates }: Management): Generator<Metric> 
 
 /** What there is in all queues. */
 function* queueSums({ counts, ready, unacked, backlog }: Totals, consumers: number): Generator<Metric> {
-  const { readyBytes, unackedBytes, residentBytes, resident, persistent, persistentBytes, capacity } = backlog
+  const { readyBytes, unackedBytes, residentBytes, resident, unackedResident } = backlog
+  const { persistent, persistentBytes, capacity } = backlog
   const bytes = readyBytes + unackedBytes
   const bytesInMemory = Math.min(residentBytes, bytes)
   yield* gaugesOf([
@@ -92,10 +93,10 @@ function* queueSums({ counts, ready, unacked, backlog }: Totals, consumers: numb
     ['queue_messages_unacked_bytes', 'Size in bytes of unacknowledged messages', unackedBytes],
     ['queue_messages_bytes', 'Size in bytes of ready and unacknowledged messages', bytes],
     ['queue_messages_ready_ram', 'Ready messages in memory', resident],
-    ['queue_messages_unacked_ram', 'Unacknowledged messages in memory', unacked],
-    ['queue_messages_ram', 'Messages in memory', resident + unacked],
+    ['queue_messages_unacked_ram', 'Unacknowledged messages in memory', unackedResident],
+    ['queue_messages_ram', 'Messages in memory', resident + unackedResident],
     ['queue_messages_ram_bytes', 'Size in bytes of messages in memory', bytesInMemory],
-    ['queue_messages_paged_out', 'Messages that are on disk only', ready - resident],
+    ['queue_messages_paged_out', 'Messages that are on disk only', ready + unacked - resident - unackedResident],
     ['queue_messages_paged_out_bytes', 'Size in bytes of messages that are on disk only', bytes - bytesInMemory],
     ['queue_messages_persistent', 'Messages that survive a restart', persistent],
     ['queue_messages_persistent_bytes', 'Size in bytes of messages that survive a restart', persistentBytes],

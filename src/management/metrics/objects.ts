@@ -8,7 +8,15 @@ import type { Queue } from '../../core/queue/queue.ts'
 import type { VHost } from '../../core/vhost.ts'
 import type { Pattern } from '../../lib/pattern.ts'
 import type { Slices } from '../../lib/slices.ts'
-import { bodyBytes, bodyBytesInMemory, consumerCapacity, isQuorum, queuesIn } from '../queue-figures.ts'
+import {
+  bodyBytes,
+  bodyBytesInMemory,
+  consumerCapacity,
+  countInMemory,
+  countOnDiskOnly,
+  isQuorum,
+  queuesIn,
+} from '../queue-figures.ts'
 import { channelsOf, type OpenChannel } from '../views/connection.ts'
 import { VHostExchange } from '../views/topology.ts'
 import { labelText, type Labels, type Metric, type MetricType, type Series } from './exposition.ts'
@@ -106,13 +114,13 @@ const queueDetails: readonly Reading<Queue>[] = [
   ['queue_consumer_capacity', 'gauge', 'Whether consumers could take more at once', consumerCapacity],
   ['queue_consumer_utilisation', 'gauge', 'The same', consumerCapacity],
   ['queue_process_reductions_total', 'counter', 'Work of a queue: not counted', () => 0],
-  ['queue_messages_ram', 'gauge', 'Messages in memory', (queue) => queue.residentCount + queue.unackedCount],
+  ['queue_messages_ram', 'gauge', 'Messages in memory', countInMemory],
   ['queue_messages_ram_bytes', 'gauge', 'Size in bytes of messages in memory', bodyBytesInMemory],
   ['queue_messages_ready_ram', 'gauge', 'Ready messages in memory', (queue) => queue.residentCount],
-  ['queue_messages_unacked_ram', 'gauge', 'Unacknowledged messages in memory', (queue) => queue.unackedCount],
+  ['queue_messages_unacked_ram', 'gauge', 'Unacknowledged messages in memory', (one) => one.unackedResidentCount],
   ['queue_messages_persistent', 'gauge', 'Messages that survive a restart', (queue) => queue.persistent.count],
   ['queue_messages_persistent_bytes', 'gauge', 'Their size in bytes', (queue) => queue.persistent.bodyBytes],
-  ['queue_messages_paged_out', 'gauge', 'Messages that are on disk only', (one) => one.readyCount - one.residentCount],
+  ['queue_messages_paged_out', 'gauge', 'Messages that are on disk only', countOnDiskOnly],
   [
     'queue_messages_paged_out_bytes',
     'gauge',

@@ -11,7 +11,14 @@ import type { JsonObject } from '../http-error.ts'
 import { tableJson } from '../json-table.ts'
 import type { Columns } from '../listing.ts'
 import { propertiesKey } from '../properties-key.ts'
-import { bodyBytes, bodyBytesInMemory, consumerCapacity, isQuorum } from '../queue-figures.ts'
+import {
+  bodyBytes,
+  bodyBytesInMemory,
+  consumerCapacity,
+  countInMemory,
+  countOnDiskOnly,
+  isQuorum,
+} from '../queue-figures.ts'
 import type { Call } from '../route.ts'
 import {
   figure,
@@ -141,11 +148,11 @@ export function queueColumns(call: Call): Columns<Queue> {
       const stats = messageStats({ object: queue, rates, span: messages }, queue.counts, false)
       return Object.keys(stats).length === 0 ? undefined : stats
     },
-    messages_paged_out: (queue) => queue.readyCount - queue.residentCount,
+    messages_paged_out: countOnDiskOnly,
     messages_persistent: (queue) => queue.persistent.count,
-    messages_ram: (queue) => queue.residentCount + queue.unackedCount,
+    messages_ram: countInMemory,
     messages_ready_ram: (queue) => queue.residentCount,
-    messages_unacknowledged_ram: (queue) => queue.unackedCount,
+    messages_unacknowledged_ram: (queue) => queue.unackedResidentCount,
     // RabbitMQ: of quorum queues that dead-letter at least once. Here they are seldom there.
     messages_dlx: (queue) => queue.dyingCount || undefined,
     message_bytes_dlx: (queue) => queue.dyingBytes || undefined,

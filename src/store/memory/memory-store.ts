@@ -12,6 +12,7 @@ import type {
   Store,
   StoredMessage,
 } from '../../core/ports.ts'
+import type { Message } from '../../core/message.ts'
 import type { Entry } from '../../core/queue/entry.ts'
 import { Stored } from '../../core/queue/entry.ts'
 import type { Clock } from '../../lib/clock.ts'
@@ -126,6 +127,8 @@ const READ_MAX = 512
 
 interface Kept {
   readonly entry: Entry
+  /** Its message, whatever the queue has of that. */
+  readonly message: Message
   readonly storedAt: number
 }
 
@@ -224,13 +227,13 @@ class MemoryLog implements QueueLog {
 
   #found(from: number, below: number, withheld: boolean): StoredMessage[] {
     const found: StoredMessage[] = []
-    for (const { entry, storedAt } of this.#all()) {
+    for (const { entry, message, storedAt } of this.#all()) {
       if (entry.position < from || entry.position >= below) continue
       if (this.#withheld.has(entry.position) !== withheld) continue
       const redelivered = entry.redelivered || entry.position < this.#deliveredBelow
       const deadline = entry.details?.deadline ?? Infinity
       const attempts = entry.details === null ? {} : { attempts: entry.details }
-      found.push({ position: entry.position, message: entry.message, redelivered, storedAt, deadline, ...attempts })
+      found.push({ position: entry.position, message, redelivered, storedAt, deadline, ...attempts })
       if (found.length === READ_MAX) break
     }
     return found
@@ -258,7 +261,7 @@ class MemoryLog implements QueueLog {
       if (entry === null) continue
       entry.message.own()
       entry.stored = Stored.written
-      this.#kept.set(entry.position, { entry, storedAt: now })
+      this.#kept.set(entry.position, { entry, message: entry.message, storedAt: now })
       this.#durableBelow = entry.position + 1
     }
     this.#entries = []
@@ -270,7 +273,7 @@ class MemoryLog implements QueueLog {
   *#all(): Generator<Kept> {
     yield* this.#kept.values()
     const storedAt = this.#clock.now()
-    for (const entry of this.#entries) if (entry !== null) yield { entry, storedAt }
+    for (const entry of this.#entries) if (entry !== null) yield { entry, message: entry.message, storedAt }
   }
 
   #accept(entry: Entry): void {

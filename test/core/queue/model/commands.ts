@@ -116,6 +116,7 @@ const transact = fc
     })
   })
 
+const release = fc.constant(new Step('let go of what is out', (world) => world.release()))
 const purge = queue.map((name) => new Step(`purge ${name}`, (world) => world.purge(name)))
 const replace = queue.map((name) => new Step(`delete and declare ${name}`, (world) => world.replace(name)))
 const input = fc
@@ -156,6 +157,7 @@ const WEIGHTS: readonly { readonly weight: number; readonly arbitrary: fc.Arbitr
   { weight: 18, arbitrary: read },
   { weight: 2, arbitrary: readFails },
   { weight: 18, arbitrary: settle },
+  { weight: 16, arbitrary: release },
   { weight: 18, arbitrary: get },
   { weight: 8, arbitrary: consume },
   { weight: 4, arbitrary: transact },
