@@ -95,6 +95,8 @@ export interface Held {
 /** One queue's durable record. A replicated store answers later, that is all. */
 export interface QueueLog {
   readonly id: number
+  /** Whether what is stored is in memory: then nothing is gained by letting go of it there. */
+  readonly inMemory: boolean
   /** Above every position that had been stored here when the store was opened. */
   readonly next: number
   /**

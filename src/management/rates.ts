@@ -262,10 +262,9 @@ export class Rates implements History {
   async #begin(): Promise<void> {
     await this.sample()
     await this.#broker.queuesOpened
-    if (!this.#someUnknown) return
-    // One may be under way that has met them before.
+    // One may be under way that has met some of which it was not known.
     await this.#sampling
-    await this.sample()
+    if (this.#someUnknown) await this.sample()
   }
 
   async #sample(): Promise<void> {

@@ -144,6 +144,7 @@ export class StoreProgram {
     for (const [id, { log, entries, tried }] of this.#logs) {
       const expected = [...entries.keys()]
       const times = expected.map((position) => tried.get(position) ?? 0)
+      await opened(log)
       const found = await readAll(log)
       const positions = found.map(({ position }) => position)
       if (positions.join() !== expected.join()) {
@@ -158,6 +159,7 @@ export class StoreProgram {
     const log = this.#store.log(id)
     const messages = new Map<number, FoundMessage>()
     const entries = new Map<number, Entry>()
+    await opened(log)
     for (const found of await readAll(log)) {
       expectIntact(id, found)
       const { position, message, redelivered } = found
@@ -421,4 +423,11 @@ async function expectEmpty(log: QueueLog): Promise<void> {
   const { count } = log.recovered
   if (count + found.length > 0)
     throw new Error(`log ${log.id} is nobody's, and holds ${count} or ${found.length} messages`)
+}
+
+/** Waits until it is known what a log held, however long the database takes to be opened again. */
+async function opened(log: QueueLog): Promise<void> {
+  while (!log.opened) {
+    await new Promise<void>((resolve) => log.whenOpened(resolve, () => void setImmediate(resolve)))
+  }
 }

@@ -59,6 +59,12 @@ class Filled extends Api {
     return channel
   }
 
+  /** A policy for the queue. */
+  async rule(definition: object): Promise<void> {
+    const { status } = await this.put('/api/policies/%2F/p', { pattern: '^q$', definition })
+    expect(status).toBe(201)
+  }
+
   /** How many of the messages that are out are in memory. */
   async inMemory(): Promise<number> {
     const { body } = await this.get('/api/queues/%2F/q')
@@ -86,16 +92,15 @@ async function expectAll(channel: RawChannel, queue: string, properties: (i: num
   }
 }
 
-const LETTERS = { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': 'dead' }
+const LETTERS = { 'dead-letter-exchange': '', 'dead-letter-routing-key': 'dead' }
 
 it.each([
   ['classic', {}],
   ['priority', { 'x-max-priority': 3 }],
   ['quorum', { 'x-queue-type': 'quorum' }],
   ['expiring', { 'x-message-ttl': 60_000 }],
-  ['in memory', {}],
 ] as const)('come back whole and in order when the client goes: %s', async (kind, args) => {
-  const broker = await Filled.start(args, kind === 'in memory')
+  const broker = await Filled.start(args)
   const hoarder = await broker.hoarder()
   await hoarder.close()
   await broker.expectCount('q', COUNT)
@@ -104,8 +109,9 @@ it.each([
 })
 
 it('expire in their time once they are back', async () => {
-  const broker = await Filled.start({ 'x-message-ttl': 60_000, ...LETTERS })
+  const broker = await Filled.start({ 'x-message-ttl': 60_000 })
   const hoarder = await broker.hoarder()
+  await broker.rule(LETTERS)
   hoarder.send('basic.nack', { 'delivery-tag': 0, multiple: true, requeue: true })
   await broker.expectCount('q', COUNT)
   broker.clock.advance(60_000)
@@ -123,14 +129,16 @@ it('are gone once they are acknowledged', async () => {
 })
 
 it.each([
-  ['at most once', {}],
+  ['at most once', {}, {}],
   [
     'at least once',
-    { 'x-queue-type': 'quorum', 'x-dead-letter-strategy': 'at-least-once', 'x-overflow': 'reject-publish' },
+    { 'x-queue-type': 'quorum' },
+    { 'dead-letter-strategy': 'at-least-once', overflow: 'reject-publish' },
   ],
-])('become dead letters with all that they had, %s', async (_, args) => {
-  const broker = await Filled.start({ ...LETTERS, ...args })
+])('become dead letters with all that they had if a policy comes that says so, %s', async (_, args, rules) => {
+  const broker = await Filled.start(args)
   const hoarder = await broker.hoarder()
+  await broker.rule({ ...LETTERS, ...rules })
   hoarder.send('basic.nack', { 'delivery-tag': 0, multiple: true, requeue: false })
   const letters = await broker.channel()
   await letters.call('basic.consume', { queue: 'dead', 'no-ack': true })
@@ -148,8 +156,9 @@ it.each([
 })
 
 it('are given up at their delivery limit as well', async () => {
-  const broker = await Filled.start({ ...LETTERS, 'x-queue-type': 'quorum', 'x-delivery-limit': 0 })
+  const broker = await Filled.start({ 'x-queue-type': 'quorum', 'x-delivery-limit': 0 })
   const hoarder = await broker.hoarder()
+  await broker.rule(LETTERS)
   await hoarder.close()
   await expect
     .poll(
@@ -175,9 +184,14 @@ it('wait before they are tried again where they are to', async () => {
   await expectAll(await broker.channel(), 'q', () => ({ headers: { 'x-delivery-count': 1n } }))
 })
 
-it('stay in memory while the vhost is traced, for their properties are told of', async () => {
-  const broker = await Filled.start({})
-  await broker.put('/api/vhosts/%2F', { tracing: true })
+it.each([
+  ['the vhost is traced, for their properties are told of', {}, true, false],
+  ['they may be rejected into dead letters', { 'x-dead-letter-exchange': '' }, false, false],
+  ['their ids are remembered', { 'x-message-deduplication': true, 'x-cache-size': 1000 }, false, false],
+  ['there is no disk', {}, false, true],
+])('stay in memory where %s', async (_, args, traced, inMemory) => {
+  const broker = await Filled.start(args, inMemory)
+  if (traced) await broker.put('/api/vhosts/%2F', { tracing: true })
   const channel = await broker.channel()
   await channel.call('basic.consume', { queue: 'q' })
   for (let i = 0; i < COUNT; i++) await channel.expectDeliver({}, bodyOf(i))

@@ -270,9 +270,11 @@ export class Queue implements LevelHost, IdlenessHost, RedeliveryHost, GateHost 
    */
   release(entry: Entry): boolean {
     if (this.#lent.light || entry.state !== EntryState.unacked || entry.stored === Stored.no) return true
-    // Once it is settled its id is wanted.
-    if (this.deleted || this.#deduplication.active) return true
-    if (entry.stored === Stored.pending || entry.position >= this.#backlog.logOf(entry).durableBelow) return false
+    // Should it be rejected, its dead letter is written at once; and once it is settled, its id may be wanted.
+    if (this.deleted || this.#rules.deadLetterExchange !== null || this.#deduplication.active) return true
+    const log = this.#backlog.logOf(entry)
+    if (log.inMemory) return true
+    if (entry.stored === Stored.pending || entry.position >= log.durableBelow) return false
     this.#lent.release(entry)
     return true
   }

@@ -43,6 +43,7 @@ function entryBytes(entry: Entry): number {
  */
 export class LevelLog implements QueueLog, BatchMember, PageOwner, ClosedLog {
   readonly id: number
+  readonly inMemory = false
   readonly next: number
   opened = false
   recovered = NOTHING

@@ -161,12 +161,12 @@ export class Openings {
    */
   async #readable(): Promise<boolean> {
     const { committer, clock } = this.#context
-    if (!committer.reopening) this.#patience = null
-    else {
+    if (committer.reopening) {
       const over = (): Promise<void> => new Promise((resolve) => clock.after(RETRY_MAX_MS, resolve))
       this.#patience ??= Promise.race([committer.readable(), over()])
       await this.#patience
     }
+    if (!committer.reopening) this.#patience = null
     return !committer.reopening
   }
 

@@ -2,6 +2,7 @@
 import { Commits } from '../../core/counts.ts'
 import type { Definition } from '../../core/definitions.ts'
 import type {
+  Attempts,
   DelayLog,
   ExpiringStretch,
   Held,
@@ -12,7 +13,6 @@ import type {
   Store,
   StoredMessage,
 } from '../../core/ports.ts'
-import type { Message } from '../../core/message.ts'
 import type { Entry } from '../../core/queue/entry.ts'
 import { Stored } from '../../core/queue/entry.ts'
 import type { Clock } from '../../lib/clock.ts'
@@ -127,12 +127,13 @@ const READ_MAX = 512
 
 interface Kept {
   readonly entry: Entry
-  /** Its message, whatever the queue has of that. */
-  readonly message: Message
+  /** How often it was tried, as was last told. */
+  attempts: Attempts | null
   readonly storedAt: number
 }
 
 class MemoryLog implements QueueLog {
+  readonly inMemory = true
   readonly id: number
   readonly next = 0
   readonly opened = true
@@ -214,8 +215,10 @@ class MemoryLog implements QueueLog {
     if (position >= this.#deliveredBelow) this.#deliveredBelow = position + 1
   }
 
-  /** An entry that is kept brings its counts along. */
-  attempted(): void {}
+  attempted(position: number, attempts: Attempts): void {
+    const kept = this.#kept.get(position)
+    if (kept !== undefined) kept.attempts = attempts
+  }
 
   read(from: number, below: number): Promise<readonly StoredMessage[]> {
     return Promise.resolve(this.#found(from, below, false))
@@ -227,13 +230,14 @@ class MemoryLog implements QueueLog {
 
   #found(from: number, below: number, withheld: boolean): StoredMessage[] {
     const found: StoredMessage[] = []
-    for (const { entry, message, storedAt } of this.#all()) {
+    for (const { entry, attempts: told, storedAt } of this.#all()) {
       if (entry.position < from || entry.position >= below) continue
       if (this.#withheld.has(entry.position) !== withheld) continue
       const redelivered = entry.redelivered || entry.position < this.#deliveredBelow
       const deadline = entry.details?.deadline ?? Infinity
-      const attempts = entry.details === null ? {} : { attempts: entry.details }
-      found.push({ position: entry.position, message, redelivered, storedAt, deadline, ...attempts })
+      const tried = told ?? entry.details
+      const attempts = tried === null ? {} : { attempts: tried }
+      found.push({ position: entry.position, message: entry.message, redelivered, storedAt, deadline, ...attempts })
       if (found.length === READ_MAX) break
     }
     return found
@@ -261,7 +265,7 @@ class MemoryLog implements QueueLog {
       if (entry === null) continue
       entry.message.own()
       entry.stored = Stored.written
-      this.#kept.set(entry.position, { entry, message: entry.message, storedAt: now })
+      this.#kept.set(entry.position, { entry, attempts: null, storedAt: now })
       this.#durableBelow = entry.position + 1
     }
     this.#entries = []
@@ -273,7 +277,7 @@ class MemoryLog implements QueueLog {
   *#all(): Generator<Kept> {
     yield* this.#kept.values()
     const storedAt = this.#clock.now()
-    for (const entry of this.#entries) if (entry !== null) yield { entry, message: entry.message, storedAt }
+    for (const entry of this.#entries) if (entry !== null) yield { entry, attempts: null, storedAt }
   }
 
   #accept(entry: Entry): void {

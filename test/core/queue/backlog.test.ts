@@ -44,6 +44,7 @@ interface Reading {
 
 /** A log that is written when it is told to be, and whose reads wait to be answered, a page of four at a time. */
 class FakeLog implements QueueLog {
+  readonly inMemory = false
   readonly id = 1
   readonly next: number
   opened = true

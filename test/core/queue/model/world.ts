@@ -182,11 +182,9 @@ export class World {
     })
   }
 
-  /** What is out is let go of, as far as it is on disk, and where none of it becomes a dead letter: that would be read first. */
+  /** What is out is let go of, as far as it is on disk. */
   release(): void {
-    for (const { entry } of this.#deliveries) {
-      if (entry.queue.rules.deadLetterExchange === null) entry.queue.release(entry)
-    }
+    for (const { entry } of this.#deliveries) entry.queue.release(entry)
   }
 
   async purge(name: QueueName): Promise<void> {
