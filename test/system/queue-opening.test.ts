@@ -114,6 +114,18 @@ function publish(channel: RawChannel, queue: string, body: string, deliveryMode 
   channel.publish({ 'routing-key': queue }, body, { 'delivery-mode': deliveryMode })
 }
 
+/** Starts it while the disk has those wait who read what logs hold: it serves only once the disk answers. */
+async function startedWhenKnown(broker: Restarted, definitions: object | null = null): Promise<void> {
+  index.held = true
+  const starting = broker.start(definitions)
+  let started = false
+  void starting.then(() => (started = true))
+  await expect.poll(() => index.waiting.length, { interval: 2 }).toBeGreaterThan(0)
+  expect(started).toBe(false)
+  release()
+  await starting
+}
+
 it('serves, and takes messages, while it finds that out; who asks how many there are is told when it is known', async () => {
   const broker = await stopped()
   index.held = true
@@ -183,14 +195,7 @@ it('keeps the order of answers when a message that is got must be read as well',
 it('knows it before it serves where a queue may have to refuse messages', async () => {
   const full = { 'x-max-length': 10, 'x-overflow': 'reject-publish' }
   const broker = await stopped({ arguments: full })
-  index.held = true
-  const starting = broker.start()
-  let started = false
-  void starting.then(() => (started = true))
-  await expect.poll(() => index.waiting.length, { interval: 2 }).toBeGreaterThan(0)
-  expect(started).toBe(false)
-  release()
-  await starting
+  await startedWhenKnown(broker)
   const channel = await broker.channel()
   await channel.call('confirm.select')
   publish(channel, 'old', 'too many')
@@ -204,15 +209,8 @@ it.each([
   'knows it before it serves where definitions that it loads tell of messages %s',
   async (_, definition, answer) => {
     const broker = await stopped()
-    index.held = true
     const policy = { vhost: '/', name: 'p', pattern: '^old$', definition, priority: 0, 'apply-to': 'queues' }
-    const starting = broker.start({ policies: [policy] })
-    let started = false
-    void starting.then(() => (started = true))
-    await expect.poll(() => index.waiting.length, { interval: 2 }).toBeGreaterThan(0)
-    expect(started).toBe(false)
-    release()
-    await starting
+    await startedWhenKnown(broker, { policies: [policy] })
     const channel = await broker.channel()
     await channel.call('confirm.select')
     publish(channel, 'old', 'one more')

@@ -204,11 +204,11 @@ export class Openings {
   }
 
   #failed(log: number, error: Error): void {
-    const what = `what log ${log} held cannot be read now: ${error.message}`
     // Who is told may ask again.
     this.#hastened.delete(log)
     // That the database is not open is said without that.
     if (!(error instanceof NotOpenError)) {
+      const what = `what log ${log} held cannot be read now: ${error.message}`
       if (!this.#failing.has(log)) this.#context.damaged(new Error(what, { cause: error }))
       this.#failing.add(log)
     }

@@ -911,7 +911,7 @@ describe('what a log held that is not open', () => {
     expect(await bench.drain()).toEqual(span(0, 5))
   })
 
-  it('is nobody waiting for when the queue is gone', () => {
+  it('is waited for by nobody any more once the queue is gone and the log is open', () => {
     const bench = closed()
     const told: boolean[] = []
     bench.backlog.afterRead((read) => told.push(read))
